@@ -1,0 +1,378 @@
+// What is stored, table by table, as Kysely sees it. The truth about columns is in migrations/*.sql; this file follows it.
+// Times are whole milliseconds since 1970, lists and documents are JSON text, yes/no is 0/1.
+// A column that ends in `_digest` holds a keyed digest, one that ends in `_sealed` an AES-256-GCM envelope; nothing else
+// holds a secret. Every tenant's table begins its key with `tenant_id`.
+
+export interface Schema {
+  tenants: TenantRow
+  users: UserRow
+  identities: IdentityRow
+  passwords: PasswordRow
+  sessions: SessionRow
+  api_keys: ApiKeyRow
+  setup_links: SetupLinkRow
+  clients: ClientRow
+  client_secrets: ClientSecretRow
+  authorization_requests: AuthorizationRequestRow
+  consents: ConsentRow
+  grants: GrantRow
+  codes: CodeRow
+  access_tokens: AccessTokenRow
+  refresh_tokens: RefreshTokenRow
+  servers: ServerRow
+  connections: ConnectionRow
+  discoveries: DiscoveryRow
+  registrations: RegistrationRow
+  flows: FlowRow
+  credentials: CredentialRow
+  journal_entries: JournalEntryRow
+  journal_chain: JournalChainRow
+  journal_heads: JournalHeadRow
+  idempotency_keys: IdempotencyKeyRow
+}
+
+/** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */
+export interface TenantRow {
+  id: string
+  slug: string
+  issuer: string
+  name: string
+  created_at: number
+}
+
+/** One person in one tenant. `email` is lower case; it may be absent (S4-14). */
+export interface UserRow {
+  tenant_id: string
+  id: string
+  email: string | null
+  email_verified: number
+  name: string | null
+  /** `user`, `admin` (of this tenant) or `operator` (of the installation, default tenant only). */
+  role: string
+  disabled_at: number | null
+  created_at: number
+}
+
+/** How a user proves who they are: unique per (tenant, provider, subject). */
+export interface IdentityRow {
+  tenant_id: string
+  provider: string
+  subject: string
+  user_id: string
+  created_at: number
+}
+
+/** argon2id in PHC text form. */
+export interface PasswordRow {
+  tenant_id: string
+  user_id: string
+  hash: string
+  updated_at: number
+}
+
+/** A signed-in browser. The cookie's value is only here as a digest. */
+export interface SessionRow {
+  tenant_id: string
+  session_digest: string
+  user_id: string
+  created_at: number
+  last_used_at: number
+  expires_at: number
+}
+
+/** An `lk_…` key; `scopes` is a JSON list such as ["connections:token"]. */
+export interface ApiKeyRow {
+  tenant_id: string
+  id: string
+  key_digest: string
+  user_id: string
+  name: string
+  scopes: string
+  created_at: number
+  last_used_at: number | null
+  expires_at: number | null
+  revoked_at: number | null
+}
+
+/** The one-time link that makes the first operator. */
+export interface SetupLinkRow {
+  tenant_id: string
+  link_digest: string
+  created_at: number
+  expires_at: number
+  claimed_at: number | null
+}
+
+/** A program that uses our authorization server. `id` is `mcp_oauth_…` or the https URL of its metadata document. */
+export interface ClientRow {
+  tenant_id: string
+  id: string
+  /** `manual` (CLI, REST), `registered` (RFC 7591) or `document` (Client ID Metadata Document). */
+  kind: string
+  name: string
+  /** The whole validated metadata as JSON (RFC 7591 §2 names). */
+  metadata: string
+  /** Digest of what a person consented to see: name, redirect URIs; changes ask for consent again. */
+  metadata_digest: string
+  token_endpoint_auth_method: string
+  created_at: number
+  created_by: string | null
+  /** First time a grant was made for it; never-used ones may be swept. */
+  used_at: number | null
+  disabled_at: number | null
+  /** For `document`: until when the fetched copy may be used without asking again. */
+  fresh_until: number | null
+}
+
+/** Up to two alive per client while rotating. */
+export interface ClientSecretRow {
+  tenant_id: string
+  client_id: string
+  secret_digest: string
+  created_at: number
+  expires_at: number | null
+}
+
+/** An authorization request on its way through sign-in and consent; the hub's stored state. */
+export interface AuthorizationRequestRow {
+  tenant_id: string
+  id: string
+  /** Digest of the `__Host-` browser cookie that began it: another browser cannot finish it. */
+  browser_digest: string
+  client_id: string
+  redirect_uri: string
+  /** The client's `state`, given back unchanged; null when it sent none. */
+  state: string | null
+  scope: string
+  resource: string
+  code_challenge: string
+  nonce: string | null
+  prompt: string | null
+  created_at: number
+  expires_at: number
+  /** Set once, when a code or an error was sent back. */
+  claimed_at: number | null
+}
+
+/** What one person agreed to for one client; any change of a key part asks again. */
+export interface ConsentRow {
+  tenant_id: string
+  user_id: string
+  client_id: string
+  redirect_host: string
+  resource: string
+  scope: string
+  metadata_digest: string
+  created_at: number
+  updated_at: number
+}
+
+/** What one user gave one client on one device. Every token belongs to one grant; ending it ends them all. */
+export interface GrantRow {
+  tenant_id: string
+  id: string
+  user_id: string | null
+  client_id: string
+  resource: string
+  scope: string
+  created_at: number
+  last_used_at: number | null
+  revoked_at: number | null
+  revoke_reason: string | null
+}
+
+/** An authorization code; single use, at most a minute (RFC 6749 §4.1.2). */
+export interface CodeRow {
+  tenant_id: string
+  code_digest: string
+  grant_id: string
+  client_id: string
+  redirect_uri: string
+  code_challenge: string
+  created_at: number
+  expires_at: number
+  claimed_at: number | null
+}
+
+/** An opaque `mcp_at_…`; valid while unexpired, not revoked, and its grant not revoked. */
+export interface AccessTokenRow {
+  tenant_id: string
+  token_digest: string
+  grant_id: string
+  client_id: string
+  user_id: string | null
+  scope: string
+  resource: string
+  created_at: number
+  expires_at: number
+  revoked_at: number | null
+}
+
+/** One generation of a refresh token family; the family is the grant. */
+export interface RefreshTokenRow {
+  tenant_id: string
+  token_digest: string
+  grant_id: string
+  client_id: string
+  generation: number
+  created_at: number
+  expires_at: number
+  claimed_at: number | null
+  /** The token response that answered it, sealed under a key made from the token itself, for the 30 s replay window. */
+  replay_sealed: string | null
+  replay_until: number | null
+}
+
+/** An MCP server behind the gateway. */
+export interface ServerRow {
+  tenant_id: string
+  id: string
+  slug: string
+  name: string
+  url: string
+  /** `none`, `headers`, `oauth`, `provider` or `assertion`. */
+  auth: string
+  /** Fixed headers as sealed JSON object, for `headers`. */
+  headers_sealed: string | null
+  header_names: string
+  issuer: string | null
+  client_id: string | null
+  client_secret_sealed: string | null
+  scopes: string | null
+  /** The last segment of its redirect URI, distinct per connection context. */
+  context: string
+  created_by: string | null
+  created_at: number
+  updated_at: number
+}
+
+/** One user's credential for one server. */
+export interface ConnectionRow {
+  tenant_id: string
+  id: string
+  server_id: string
+  user_id: string
+  label: string
+  status: string
+  status_reason: string | null
+  last_error: string | null
+  created_at: number
+  updated_at: number
+}
+
+/** What discovery found for one resource URL, with its life time. */
+export interface DiscoveryRow {
+  tenant_id: string
+  resource_url: string
+  document: string
+  fetched_at: number
+  expires_at: number
+}
+
+/** Us as a client of somebody else's authorization server; keyed by issuer (C8), never shared between tenants. */
+export interface RegistrationRow {
+  tenant_id: string
+  server_id: string
+  issuer: string
+  redirect_uri: string
+  /** `preregistered`, `cimd` or `dcr`. */
+  method: string
+  client_id: string
+  client_secret_sealed: string | null
+  client_secret_expires_at: number | null
+  token_endpoint_auth_method: string
+  registration_access_token_sealed: string | null
+  registration_client_uri: string | null
+  created_at: number
+}
+
+/** One sign-in elsewhere, from start to callback. */
+export interface FlowRow {
+  tenant_id: string
+  id: string
+  connection_id: string
+  user_id: string
+  /** Digest of the browser that must bring the callback; null until /connect/… bound one. */
+  browser_digest: string | null
+  issuer: string
+  context: string
+  /** Everything the callback needs (endpoints, client, resource, scope) as JSON, no secret in it. */
+  plan: string
+  verifier_sealed: string
+  status: string
+  error: string | null
+  retryable: number | null
+  return_to: string | null
+  trace: string
+  created_at: number
+  expires_at: number
+  claimed_at: number | null
+  completed_at: number | null
+}
+
+/** The tokens of one connection and the refresh lease (design idea 7). */
+export interface CredentialRow {
+  tenant_id: string
+  connection_id: string
+  /** JSON: issuer, token endpoint, client id, auth method, resource; no secret in it. */
+  binding: string
+  generation: number
+  access_token_sealed: string
+  token_type: string
+  refresh_token_sealed: string | null
+  scope: string | null
+  expires_at: number | null
+  obtained_at: number
+  last_refresh_at: number | null
+  refresh_count: number
+  next_refresh_at: number | null
+  /** Who refreshes now, and until when they may. */
+  lease_owner: string | null
+  lease_until: number | null
+  /** Which generation was sent out, written before the first byte leaves. */
+  intent_generation: number | null
+  intent_at: number | null
+}
+
+/** One line of the journal; only ever inserted. */
+export interface JournalEntryRow {
+  tenant_id: string
+  id: string
+  at: number
+  type: string
+  /** `user`, `client`, `key`, `operator`, `system` or `anonymous`. */
+  actor_kind: string
+  actor_id: string | null
+  /** Whose business it is; live events go only to them. */
+  user_id: string | null
+  subject_kind: string | null
+  subject_id: string | null
+  attempt: string | null
+  data: string
+}
+
+/** The chain over the entries: seq is the reading order and the cursor, hash covers the one before. */
+export interface JournalChainRow {
+  tenant_id: string
+  seq: number
+  entry_id: string
+  hash: string
+}
+
+/** The end of each tenant's chain; the row that a sealer locks. */
+export interface JournalHeadRow {
+  tenant_id: string
+  seq: number
+  hash: string
+}
+
+/** The first answer to a write with an Idempotency-Key, sealed, for a day. */
+export interface IdempotencyKeyRow {
+  tenant_id: string
+  principal: string
+  key_digest: string
+  request_digest: string
+  response_sealed: string | null
+  created_at: number
+  expires_at: number
+}

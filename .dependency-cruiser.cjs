@@ -27,7 +27,7 @@ const rootFilesForCli = '^src/(platform|client|index|testing|config|housekeeping
 const roomRules = Object.entries(rooms).map(([room, uses]) => ({
   name: `${room}-uses-only-its-floor`,
   severity: 'error',
-  from: { path: `^src/${room}/`, pathNot: '\\.test\\.ts$' },
+  from: { path: `^src/${room}/`, pathNot: '\\.(test|rig)\\.ts$' },
   to: { path: '^src/', pathNot: `^src/(${[room, ...uses].join('|')})/` },
 }))
 
@@ -38,7 +38,7 @@ module.exports = {
     {
       name: 'cli-uses-parts-and-root-files',
       severity: 'error',
-      from: { path: '^src/cli/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/cli/', pathNot: '\\.(test|rig)\\.ts$' },
       to: {
         path: '^src/',
         pathNot: ['^src/(cli|base|store|upstream|people|issuer)/', rootFilesForCli],
@@ -47,7 +47,7 @@ module.exports = {
     {
       name: 'product-does-not-use-tests',
       severity: 'error',
-      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/', pathNot: '\\.(test|rig)\\.ts$' },
       to: { path: '^(test|tools)/' },
     },
     {

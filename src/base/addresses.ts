@@ -1,0 +1,77 @@
+// Which addresses an outbound call may reach: public unicast, and the private networks that the operator allows by name.
+// Every way of writing or wrapping an IPv4 address inside IPv6 is unpacked and judged again. Parsing is ipaddr.js's.
+import ipaddr from 'ipaddr.js'
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6
+
+export interface AddressRules {
+  /** May this address be reached at all? */
+  readonly mayReach: (address: string) => boolean
+  /** Is it one of the operator's own networks, where http and any port are fine? */
+  readonly isOwn: (address: string) => boolean
+  /** Has the operator allowed any? */
+  readonly hasOwn: boolean
+}
+
+const loopback = ['127.0.0.0/8', '::1/128']
+
+/** Reads the rules; throws an Error in plain words for an entry that is neither a CIDR nor `loopback`. */
+export function createAddressRules(allow: readonly string[]): AddressRules {
+  const own = allow.flatMap((entry) => (entry === 'loopback' ? loopback : [entry])).map(readCidr)
+  const isOwn = (text: string) => {
+    const address = parse(text)
+    return address !== undefined && own.some((range) => isWithin(unmapped(address), range))
+  }
+  return { isOwn, hasOwn: own.length > 0, mayReach: (text) => isOwn(text) || isPublic(parse(text)) }
+}
+
+/** Is this host a literal address, in brackets or not? */
+export function literalAddress(hostname: string): string | undefined {
+  const bare = hostname.replace(/^\[|\]$/g, '')
+  return ipaddr.isValid(bare) ? bare : undefined
+}
+
+function readCidr(entry: string): [Address, number] {
+  try {
+    return ipaddr.parseCIDR(entry)
+  } catch (cause) {
+    throw new Error(`"${entry}" is not a network such as 10.0.0.0/8, nor "loopback"`, { cause })
+  }
+}
+
+function parse(text: string): Address | undefined {
+  return ipaddr.isValid(text) ? ipaddr.parse(text) : undefined
+}
+
+function unmapped(address: Address): Address {
+  const isMapped = address.kind() === 'ipv6' && (address as ipaddr.IPv6).isIPv4MappedAddress() // kind() says which
+  return isMapped ? (address as ipaddr.IPv6).toIPv4Address() : address // likewise
+}
+
+function isWithin(address: Address, [network, bits]: [Address, number]): boolean {
+  return address.kind() === network.kind() && address.match([network, bits] as [never, number]) // the kinds are equal
+}
+
+function isPublic(address: Address | undefined): boolean {
+  if (address === undefined) return false
+  if (address.kind() === 'ipv4') return address.range() === 'unicast'
+  const wrapped = wrappedIpv4(address as ipaddr.IPv6) // the other kind was handled above
+  if (wrapped === 'odd') return false
+  return wrapped === undefined ? address.range() === 'unicast' : isPublic(wrapped)
+}
+
+/** The IPv4 address inside a mapped, NAT64 or 6to4 address; `odd` for wrappings that nothing honest uses. */
+function wrappedIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | 'odd' | undefined {
+  if (address.isIPv4MappedAddress()) return address.toIPv4Address()
+  const parts = address.parts
+  const range = address.range()
+  if (range === 'rfc6052') return fromParts(parts[6], parts[7])
+  if (range === '6to4') return fromParts(parts[1], parts[2])
+  const isCompatible = parts.slice(0, 6).every((part) => part === 0)
+  if (range === 'teredo' || range === 'rfc6145' || isCompatible) return 'odd'
+  return undefined
+}
+
+function fromParts(high = 0, low = 0): ipaddr.IPv4 {
+  return new ipaddr.IPv4([high >> 8, high & 255, low >> 8, low & 255])
+}

@@ -1,0 +1,294 @@
+// The one catalogue of refusals: what each means to machines (status, code) and to people (words). `because` is for the
+// log and the journal only; it never leaves.
+
+interface Entry {
+  readonly status: number
+  /** Trying the same again later may help. */
+  readonly retryable: boolean
+  /** The person has to sign in again. */
+  readonly reauthorize: boolean
+  /** What happened and what to do next, for people. */
+  readonly words: string
+  /** The error code on an OAuth surface, where it is another. */
+  readonly oauth?: string
+}
+
+const no = { retryable: false, reauthorize: false } as const
+const retry = { retryable: true, reauthorize: false } as const
+const signIn = { retryable: false, reauthorize: true } as const
+const both = { retryable: true, reauthorize: true } as const
+
+const unavailable = 'The authorization server is temporarily unavailable. Please try again later.'
+const configuration = 'Connection configuration error. Please contact your administrator.'
+const registration =
+  'Automatic registration failed. Your administrator may need to configure this connection manually.'
+const verification = 'Authorization verification failed. Please try connecting again.'
+const timedOut = 'Authorization timed out. Please try connecting again.'
+
+const catalogue = {
+  // RFC 6749, RFC 8707, RFC 7591, OpenID Connect: what our own authorization server answers.
+  invalid_request: {
+    status: 400,
+    ...no,
+    words:
+      'The request is missing something or has something twice. Start again from the program that sent you here.',
+  },
+  invalid_client: {
+    status: 401,
+    ...no,
+    words: 'This program is not known here, or could not prove who it is.',
+  },
+  invalid_grant: {
+    status: 400,
+    ...signIn,
+    words: 'This code or token is not valid any more. Sign in again.',
+  },
+  unauthorized_client: { status: 400, ...no, words: 'This program may not do that here.' },
+  unsupported_grant_type: {
+    status: 400,
+    ...no,
+    words: 'This way of getting a token is not supported here.',
+  },
+  unsupported_response_type: {
+    status: 400,
+    ...no,
+    words: 'Only the authorization code flow is supported here.',
+  },
+  invalid_scope: {
+    status: 400,
+    ...no,
+    words:
+      'The requested permissions are not available. Contact your administrator to adjust the configuration.',
+  },
+  invalid_target: { status: 400, ...no, words: 'There is no such server here.' },
+  access_denied: {
+    status: 403,
+    ...both,
+    words:
+      'Access was denied by the authorization server. Contact your administrator if you believe this is an error.',
+  },
+  login_required: { status: 401, ...signIn, words: 'Nobody is signed in.' },
+  consent_required: { status: 403, ...signIn, words: 'You have not let this program in yet.' },
+  request_not_supported: { status: 400, ...no, words: 'Request objects are not supported here.' },
+  request_uri_not_supported: {
+    status: 400,
+    ...no,
+    words: 'Requests by reference are not supported here.',
+  },
+  server_error: { status: 500, ...retry, words: unavailable },
+  temporarily_unavailable: {
+    status: 503,
+    ...retry,
+    words: 'This is busy at the moment. Please try again shortly.',
+  },
+  invalid_token: { status: 401, ...signIn, words: 'This token is not valid here. Sign in again.' },
+  insufficient_scope: {
+    status: 403,
+    ...signIn,
+    words: 'This needs a permission that was not given.',
+  },
+  invalid_redirect_uri: {
+    status: 400,
+    ...no,
+    words: 'This address cannot be used to send people back to.',
+  },
+  invalid_client_metadata: {
+    status: 400,
+    ...no,
+    words: 'The registration has something that cannot be accepted.',
+  },
+
+  // What any door may answer.
+  not_found: { status: 404, ...no, words: 'There is nothing here under this address.' },
+  not_signed_in: { status: 401, ...signIn, words: 'Sign in first.' },
+  forbidden: { status: 403, ...no, words: 'You may not do this.' },
+  bad_form: {
+    status: 403,
+    ...retry,
+    words:
+      'This form was opened in another browser or is too old. Go back, reload the page and try again.',
+  },
+  method_not_allowed: {
+    status: 405,
+    ...no,
+    words: 'This address does not take this kind of request.',
+    oauth: 'invalid_request',
+  },
+  not_acceptable: {
+    status: 406,
+    ...no,
+    words: 'The answer cannot be given in a form that the request accepts.',
+    oauth: 'invalid_request',
+  },
+  conflict: { status: 409, ...no, words: 'This is taken already.' },
+  gone: {
+    status: 410,
+    ...no,
+    words: 'This link was used already or is too old. Ask for a new one.',
+  },
+  payload_too_large: { status: 413, ...no, words: 'This is too large.', oauth: 'invalid_request' },
+  unsupported_media_type: {
+    status: 415,
+    ...no,
+    words: 'The request has the wrong content type.',
+    oauth: 'invalid_request',
+  },
+  misdirected_request: {
+    status: 421,
+    ...no,
+    words: 'This address is not served here.',
+    oauth: 'invalid_request',
+  },
+  invalid_input: { status: 422, ...no, words: 'Something in this request cannot be used.' },
+  too_many_requests: {
+    status: 429,
+    ...retry,
+    words: 'Too many requests. Please wait a moment.',
+    oauth: 'temporarily_unavailable',
+  },
+  idempotency_mismatch: {
+    status: 422,
+    ...no,
+    words: 'This Idempotency-Key was used for another request.',
+  },
+  idempotency_in_flight: {
+    status: 409,
+    ...retry,
+    words: 'The first request with this Idempotency-Key is still running.',
+  },
+  internal: {
+    status: 500,
+    ...retry,
+    words: 'Something went wrong on our side. Please try again.',
+    oauth: 'server_error',
+  },
+  decrypt_failed: {
+    status: 500,
+    ...signIn,
+    words: 'A stored credential cannot be read. Please connect again.',
+    oauth: 'server_error',
+  },
+
+  // Us as somebody else's client.
+  resource_mismatch: {
+    status: 422,
+    ...no,
+    words:
+      'The server describes itself under another address, so signing in there would not be safe. Contact its operator.',
+  },
+  issuer_mismatch: {
+    status: 422,
+    ...no,
+    words:
+      'The authorization server names itself differently than its address, so signing in there would not be safe. Contact its operator.',
+  },
+  pkce_unsupported: {
+    status: 422,
+    ...no,
+    words:
+      'The authorization server does not support PKCE with S256, which MCP requires. Contact its operator.',
+  },
+  insecure_endpoint: { status: 422, ...no, words: 'Only https addresses can be used here.' },
+  discovery_blocked: { status: 422, ...retry, words: 'This address cannot be reached from here.' },
+  metadata_discovery_failed: {
+    status: 422,
+    ...retry,
+    words:
+      'Could not connect to the authorization server. The server configuration may be incorrect.',
+  },
+  registration_not_supported: {
+    status: 422,
+    ...no,
+    words: 'This server requires manual client registration. Contact your administrator.',
+  },
+  registration_failed: { status: 422, ...no, words: registration },
+  provider_unreachable: { status: 502, ...retry, words: unavailable },
+  server_unreachable: {
+    status: 502,
+    ...retry,
+    words: 'The server cannot be reached at the moment. Please try again later.',
+  },
+  upstream_timeout: {
+    status: 504,
+    ...retry,
+    words: 'The server took too long to respond. Please try again.',
+  },
+  refresh_token_rejected: {
+    status: 409,
+    ...signIn,
+    words: 'Your session has expired. Please reconnect to continue.',
+  },
+  reauthorization_required: {
+    status: 409,
+    ...signIn,
+    words: 'Your session has expired. Please reconnect to continue.',
+  },
+  authorization_required: {
+    status: 409,
+    ...signIn,
+    words: 'You are not connected to this server yet. Please sign in.',
+  },
+  client_lost: {
+    status: 409,
+    ...signIn,
+    words: 'The authorization server does not know us any more. Please connect again.',
+  },
+  client_configuration: { status: 422, ...no, words: configuration },
+  state_mismatch: { status: 400, ...both, words: verification },
+  pkce_verification_failed: { status: 400, ...both, words: verification },
+  flow_expired: { status: 400, ...both, words: timedOut },
+  authorization_timeout: { status: 400, ...both, words: timedOut },
+  token_response_invalid: {
+    status: 502,
+    ...retry,
+    words: 'The authorization server gave an answer that cannot be used. Please try again later.',
+  },
+  network_error: {
+    status: 502,
+    ...retry,
+    words: 'Could not reach the authorization server. Check your network connection.',
+  },
+  timeout: {
+    status: 504,
+    ...retry,
+    words: 'The authorization server took too long to respond. Please try again.',
+  },
+} as const satisfies Record<string, Entry>
+
+/** A code of the catalogue. */
+export type FaultCode = keyof typeof catalogue
+
+/** Status, words and what a caller may do, by code. */
+export const faultCatalogue: Readonly<Record<FaultCode, Entry>> = catalogue
+
+export interface FaultDetails {
+  /** For the log and the journal: what we know, without a secret. */
+  readonly because: string
+  readonly cause?: unknown
+  /** Whole seconds until trying again makes sense. */
+  readonly retryAfterS?: number
+  /** Per field, what is wrong with it, in words for the caller. */
+  readonly detail?: Readonly<Record<string, string>>
+}
+
+/** A refusal. */
+export class Fault extends Error {
+  readonly code: FaultCode
+  readonly because: string
+  readonly retryAfterS?: number
+  readonly detail?: Readonly<Record<string, string>>
+
+  constructor(code: FaultCode, { because, cause, retryAfterS, detail }: FaultDetails) {
+    super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
+    this.name = 'Fault'
+    this.code = code
+    this.because = because
+    if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
+    if (detail !== undefined) this.detail = detail
+  }
+}
+
+/** Is this one of our refusals? */
+export function isFault(thrown: unknown): thrown is Fault {
+  return thrown instanceof Fault
+}

@@ -1,0 +1,36 @@
+// The command line: reads words, calls parts, prints. The only place besides http/app that catches.
+import { Command } from 'commander'
+import { isFault } from '../base/fault.ts'
+import { start } from './start.ts'
+import { printConfig } from './config.ts'
+import { migrateCommand } from './migrate.ts'
+
+const program = new Command('latchkey')
+  .description('Sign-in for MCP, in both directions.')
+  .showHelpAfterError()
+
+program
+  .command('start')
+  .description('run the authorization server, the connectors and the gateway')
+  .action(() => start(process.env))
+
+program
+  .command('config')
+  .description('print every setting with its value, default and meaning')
+  .option('--json', 'as JSON')
+  .action((options: { json?: boolean }) => printConfig(process.env, options))
+
+program
+  .command('migrate')
+  .description('bring the database to the shape that this version needs')
+  .option('--dry-run', 'say what would be done, and change nothing')
+  .option('--json', 'as JSON')
+  .action((options: { dryRun?: boolean; json?: boolean }) => migrateCommand(process.env, options))
+
+try {
+  await program.parseAsync()
+} catch (thrown) {
+  const words = thrown instanceof Error ? thrown.message : 'Something unexpected happened.'
+  console.error(isFault(thrown) ? `${words} (${thrown.because})` : words)
+  process.exitCode = 1
+}

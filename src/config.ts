@@ -1,0 +1,245 @@
+// Every setting: its name, default, check and words. The only file that reads the environment; everything else is given
+// what it needs.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse as parseYaml } from 'yaml'
+import { Secret } from './base/secret.ts'
+
+/** All settings, checked. Times are milliseconds. */
+export interface Config {
+  /** The default tenant's origin, which is its issuer byte for byte. */
+  readonly publicUrl: string
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly dataFolder: string
+  readonly databaseUrl: Secret | undefined
+  readonly key: Secret | undefined
+  readonly keyFile: string
+  readonly operator: { readonly email: string; readonly password: Secret } | undefined
+  readonly allowPrivateNetworks: readonly string[]
+  readonly logLevel: string
+  readonly accessTokenLifetimeMs: number
+  readonly refreshTokenLifetimeMs: number
+  readonly codeLifetimeMs: number
+  readonly discoveryCacheMs: number
+}
+
+/** A setting as `latchkey config` shows it. */
+export interface Setting {
+  readonly name: string
+  readonly fallback: string | undefined
+  readonly words: string
+  readonly isSecret?: boolean
+}
+
+/** All settings in the order in which they are shown. */
+export const settings = [
+  {
+    name: 'LATCHKEY_PUBLIC_URL',
+    fallback: 'http://localhost:8787',
+    words: 'the origin under which people and programs reach this; https unless it is loopback',
+  },
+  {
+    name: 'LATCHKEY_LISTEN',
+    fallback: '127.0.0.1:8787',
+    words: 'the address and port to listen on',
+  },
+  {
+    name: 'LATCHKEY_DATA',
+    fallback: './data',
+    words: 'the folder of the embedded database and the key',
+  },
+  {
+    name: 'LATCHKEY_DATABASE_URL',
+    fallback: undefined,
+    words: 'postgres://… turns the embedded database off',
+    isSecret: true,
+  },
+  {
+    name: 'LATCHKEY_KEY',
+    fallback: undefined,
+    words: 'the master key: 32 bytes in base64url; several, newest first, while rotating',
+    isSecret: true,
+  },
+  {
+    name: 'LATCHKEY_KEY_FILE',
+    fallback: undefined,
+    words:
+      'the file with the master key; made in LATCHKEY_DATA at first start, readable by its owner only',
+  },
+  {
+    name: 'LATCHKEY_OPERATOR_EMAIL',
+    fallback: undefined,
+    words: 'makes the first operator without a browser, together with the password',
+  },
+  {
+    name: 'LATCHKEY_OPERATOR_PASSWORD',
+    fallback: undefined,
+    words: 'the first operator’s password',
+    isSecret: true,
+  },
+  {
+    name: 'LATCHKEY_ALLOW_PRIVATE_NETWORKS',
+    fallback: '',
+    words:
+      'networks of your own that outbound calls may reach: a comma list of CIDRs, or `loopback`',
+  },
+  { name: 'LATCHKEY_LOG', fallback: 'info', words: 'debug, info, warn or error; JSON lines' },
+  {
+    name: 'LATCHKEY_ACCESS_TOKEN_LIFETIME_S',
+    fallback: '3600',
+    words: 'how long an access token of ours lives, in seconds',
+  },
+  {
+    name: 'LATCHKEY_REFRESH_TOKEN_LIFETIME_S',
+    fallback: '2592000',
+    words: 'how long a refresh token of ours lives unused, in seconds',
+  },
+  {
+    name: 'LATCHKEY_CODE_LIFETIME_S',
+    fallback: '60',
+    words: 'how long an authorization code lives, in seconds; at most 600',
+  },
+  {
+    name: 'LATCHKEY_DISCOVERY_CACHE_S',
+    fallback: '86400',
+    words: 'how long what discovery found is used again, in seconds; at least 300',
+  },
+] as const satisfies readonly Setting[]
+
+type SettingName = (typeof settings)[number]['name']
+type Values = (name: SettingName) => string | undefined
+
+/** Reads all settings: the environment first, then `latchkey.yaml` in the current folder. Throws an Error in plain words. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const values = valuesOf(environment, readFileSettings(environment['LATCHKEY_CONFIG']))
+  const dataFolder = required(values, 'LATCHKEY_DATA')
+  return {
+    publicUrl: readPublicUrl(required(values, 'LATCHKEY_PUBLIC_URL')),
+    listen: readListen(required(values, 'LATCHKEY_LISTEN')),
+    dataFolder,
+    databaseUrl: readDatabaseUrl(values('LATCHKEY_DATABASE_URL')),
+    key: secret(values('LATCHKEY_KEY')),
+    keyFile: values('LATCHKEY_KEY_FILE') ?? join(dataFolder, 'master.key'),
+    operator: readOperator(values),
+    allowPrivateNetworks: readList(values('LATCHKEY_ALLOW_PRIVATE_NETWORKS')),
+    logLevel: readLogLevel(required(values, 'LATCHKEY_LOG')),
+    accessTokenLifetimeMs: readSeconds(values, 'LATCHKEY_ACCESS_TOKEN_LIFETIME_S', [60, 2_592_000]),
+    refreshTokenLifetimeMs: readSeconds(
+      values,
+      'LATCHKEY_REFRESH_TOKEN_LIFETIME_S',
+      [300, 31_536_000],
+    ),
+    codeLifetimeMs: readSeconds(values, 'LATCHKEY_CODE_LIFETIME_S', [5, 600]),
+    discoveryCacheMs: readSeconds(values, 'LATCHKEY_DISCOVERY_CACHE_S', [300, 2_592_000]),
+  }
+}
+
+/** Is this origin one that only programs on this machine can reach? http is fine there (RFC 8252 §8.3). */
+export function isLoopbackOrigin(origin: string): boolean {
+  const { hostname } = new URL(origin)
+  return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'
+}
+
+function valuesOf(
+  environment: Readonly<Record<string, string | undefined>>,
+  file: Readonly<Record<string, unknown>>,
+): Values {
+  const known = new Set<string>(settings.map(({ name }) => name))
+  const unknown = Object.keys(file).find((name) => !known.has(name))
+  if (unknown !== undefined) throw new Error(`latchkey.yaml has an unknown setting: ${unknown}`)
+  return (name) => {
+    const given = environment[name] ?? file[name]
+    if (given !== undefined && given !== null && given !== '') return String(given)
+    return settings.find((setting) => setting.name === name)?.fallback
+  }
+}
+
+function readFileSettings(named: string | undefined): Readonly<Record<string, unknown>> {
+  const path = named ?? 'latchkey.yaml'
+  if (!existsSync(path)) {
+    if (named === undefined) return {}
+    throw new Error(`LATCHKEY_CONFIG names a file that is not there: ${named}`)
+  }
+  const parsed: unknown = parseYaml(readFileSync(path, 'utf8'))
+  if (parsed === null) return {}
+  if (typeof parsed !== 'object' || Array.isArray(parsed)) {
+    throw new Error(`${path} must hold settings as "NAME: value" lines`)
+  }
+  return { ...parsed }
+}
+
+function required(values: Values, name: SettingName): string {
+  const value = values(name)
+  if (value === undefined) throw new Error(`${name} must be set`)
+  return value
+}
+
+function readPublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
+    throw new Error(
+      `LATCHKEY_PUBLIC_URL must be an origin such as https://mcp.example.com, not "${text}"`,
+    )
+  }
+  if (url.origin !== text.replace(/\/$/, '')) {
+    throw new Error(`LATCHKEY_PUBLIC_URL must be an origin without a path: ${url.origin}`)
+  }
+  if (url.protocol === 'http:' && !isLoopbackOrigin(url.origin)) {
+    throw new Error(
+      'LATCHKEY_PUBLIC_URL must be https, because tokens travel to it; http only works on loopback',
+    )
+  }
+  return url.origin
+}
+
+function readListen(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?<host>\[[0-9a-f:]+\]|[^:]+):(?<port>\d{1,5})$/i.exec(text)
+  const port = Number(match?.groups?.['port'])
+  const host = match?.groups?.['host']
+  if (host === undefined || port > 65_535) {
+    throw new Error(`LATCHKEY_LISTEN must be host:port, not "${text}"`)
+  }
+  return { host: host.replace(/^\[|\]$/g, ''), port }
+}
+
+function readDatabaseUrl(text: string | undefined): Secret | undefined {
+  if (text !== undefined && !/^postgres(ql)?:\/\//.test(text)) {
+    throw new Error('LATCHKEY_DATABASE_URL must begin with postgres://')
+  }
+  return secret(text)
+}
+
+function readOperator(values: Values): Config['operator'] {
+  const email = values('LATCHKEY_OPERATOR_EMAIL')
+  const password = secret(values('LATCHKEY_OPERATOR_PASSWORD'))
+  if (email === undefined && password === undefined) return undefined
+  if (email === undefined || password === undefined) {
+    throw new Error('LATCHKEY_OPERATOR_EMAIL and LATCHKEY_OPERATOR_PASSWORD go together')
+  }
+  return { email, password }
+}
+
+function readList(text: string | undefined): readonly string[] {
+  return (text ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+function readLogLevel(text: string): string {
+  if (['debug', 'info', 'warn', 'error', 'silent'].includes(text)) return text
+  throw new Error(`LATCHKEY_LOG must be debug, info, warn, error or silent, not "${text}"`)
+}
+
+function readSeconds(values: Values, name: SettingName, bounds: readonly [number, number]): number {
+  const seconds = Number(required(values, name))
+  const [least, most] = bounds
+  if (!Number.isInteger(seconds) || seconds < least || seconds > most) {
+    throw new Error(`${name} must be whole seconds from ${least} to ${most}`)
+  }
+  return seconds * 1000
+}
+
+function secret(text: string | undefined): Secret | undefined {
+  return text === undefined ? undefined : new Secret(text)
+}

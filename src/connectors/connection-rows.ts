@@ -1,0 +1,167 @@
+// The rows of `connections` with their server and what is known of their tokens, and what of it leaves this room: never a
+// token, a verifier, a secret or a header value.
+import { Fault } from '../base/fault.ts'
+import type { Principal } from '../people/principal.ts'
+import { isAdmin } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { ConnectionRow } from '../store/schema.ts'
+import { scopesOf } from '../upstream/scopes.ts'
+import { limitOf, positionOf } from './page.ts'
+import type { PageRequest } from './page.ts'
+import { standingOf, wordsOf } from './status.ts'
+import type { ConnectionStatus, TokenFacts } from './status.ts'
+
+/** A connection as people and programs see it. */
+export interface PublicConnection {
+  readonly id: string
+  readonly serverId: string
+  readonly serverName: string
+  readonly serverUrl: string
+  readonly label: string
+  readonly status: ConnectionStatus
+  readonly statusReason?: string
+  /** The reason in words. */
+  readonly statusWords?: string
+  /** It works now, or will without the person's help. */
+  readonly authorized: boolean
+  readonly scopes: readonly string[]
+  readonly expiresAt?: number
+  readonly nextRefreshAt?: number
+  readonly lastRefreshAt?: number
+  readonly refreshCount: number
+  readonly lastError?: string
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/** A connection with its server's public facts and the facts of its tokens. */
+export type JoinedConnection = ConnectionRow &
+  TokenFacts & {
+    readonly server_name: string
+    readonly server_url: string
+    readonly server_auth: string
+  }
+
+/** Whose connections: one person's, or anybody's for an admin. */
+export interface Owner {
+  readonly tenant: Tenant
+  readonly userId: string
+}
+
+export function ownerOf({ tenant, user }: Principal): Owner {
+  if (user !== undefined) return { tenant, userId: user.id }
+  throw new Fault('forbidden', { because: 'a connection belongs to a person; nobody stands behind this' })
+}
+
+/** A connection of this person. Throws Fault('not_found') for anybody else's. */
+export async function requireOwn(
+  db: Database,
+  { tenant, userId }: Owner,
+  id: string,
+): Promise<JoinedConnection> {
+  const row = await joined(db, tenant).where('connections.id', '=', id).executeTakeFirst()
+  if (row !== undefined && row.user_id === userId) return row
+  throw new Fault('not_found', { because: 'no such connection of this person' })
+}
+
+/** The same, where an admin of the tenant may reach everybody's. */
+export async function requireManaged(
+  db: Database,
+  principal: Principal,
+  id: string,
+): Promise<JoinedConnection> {
+  const { tenant, userId } = ownerOf(principal)
+  const row = await joined(db, tenant).where('connections.id', '=', id).executeTakeFirst()
+  if (row !== undefined && (row.user_id === userId || isAdmin(principal))) return row
+  throw new Fault('not_found', { because: 'no such connection that the caller may end' })
+}
+
+/** A page of this person's connections, with one row more than the page holds. */
+export function listOwn(
+  db: Database,
+  { tenant, userId }: Owner,
+  page: PageRequest,
+): Promise<readonly JoinedConnection[]> {
+  const { createdAt, id } = positionOf(page)
+  return joined(db, tenant)
+    .where('connections.user_id', '=', userId)
+    .where(({ or, and, eb }) =>
+      or([
+        eb('connections.created_at', '>', createdAt),
+        and([eb('connections.created_at', '=', createdAt), eb('connections.id', '>', id)]),
+      ]),
+    )
+    .orderBy('connections.created_at')
+    .orderBy('connections.id')
+    .limit(limitOf(page) + 1)
+    .execute()
+}
+
+function joined(db: Database, tenant: Tenant) {
+  return db
+    .selectFrom('connections')
+    .innerJoin('servers', (join) =>
+      join
+        .onRef('servers.tenant_id', '=', 'connections.tenant_id')
+        .onRef('servers.id', '=', 'connections.server_id'),
+    )
+    .leftJoin('credentials', (join) =>
+      join
+        .onRef('credentials.tenant_id', '=', 'connections.tenant_id')
+        .onRef('credentials.connection_id', '=', 'connections.id'),
+    )
+    .selectAll('connections')
+    .select([
+      'servers.name as server_name',
+      'servers.url as server_url',
+      'servers.auth as server_auth',
+      'credentials.access_token_sealed',
+      'credentials.refresh_token_sealed',
+      'credentials.expires_at',
+      'credentials.next_refresh_at',
+      'credentials.last_refresh_at',
+      'credentials.refresh_count',
+      'credentials.lease_until',
+      'credentials.scope',
+    ])
+    .where('connections.tenant_id', '=', tenant.id)
+}
+
+/** What of a connection may be seen (A2-4). */
+export function toPublicConnection(
+  row: JoinedConnection,
+  { isSigningIn, now }: { readonly isSigningIn: boolean; readonly now: number },
+): PublicConnection {
+  const needsTokens = row.server_auth === 'oauth'
+  const standing = standingOf({ connection: row, tokens: row, needsTokens, isSigningIn, now })
+  const { status, reason, authorized } = standing
+  const words = reason === undefined ? undefined : wordsOf(reason)
+  return {
+    id: row.id,
+    serverId: row.server_id,
+    serverName: row.server_name,
+    serverUrl: row.server_url,
+    label: row.label,
+    status,
+    ...(reason === undefined ? {} : { statusReason: reason }),
+    ...(words === undefined ? {} : { statusWords: words }),
+    authorized,
+    scopes: scopesOf(row.scope ?? undefined),
+    ...timesOf(row, authorized),
+    refreshCount: row.refresh_count ?? 0,
+    ...(row.last_error === null ? {} : { lastError: row.last_error }),
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
+
+function timesOf(row: JoinedConnection, authorized: boolean) {
+  const { expires_at: expiresAt, next_refresh_at: nextRefreshAt } = row
+  const { last_refresh_at: lastRefreshAt } = row
+  return {
+    ...(expiresAt === null || !authorized ? {} : { expiresAt }),
+    ...(nextRefreshAt === null || !authorized ? {} : { nextRefreshAt }),
+    ...(lastRefreshAt === null ? {} : { lastRefreshAt }),
+  }
+}

@@ -1,0 +1,277 @@
+// A person's connections to servers: made, signed in, refreshed, ended. Somebody else's id is as good as none. How tokens
+// are got and kept is upstream's business.
+import type { Clock } from '../base/clock.ts'
+import { Fault, faultCatalogue } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
+import { randomId } from '../base/random.ts'
+import type { Random } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Principal, SessionPrincipal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { ConnectionRow } from '../store/schema.ts'
+import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { authorizeConnection } from './authorize.ts'
+import type { Authorization, AuthorizeOptions } from './authorize.ts'
+import {
+  listOwn,
+  ownerOf,
+  requireManaged,
+  requireOwn,
+  toPublicConnection,
+} from './connection-rows.ts'
+import type { JoinedConnection, Owner, PublicConnection } from './connection-rows.ts'
+import { endConnection } from './end.ts'
+import { pageOf } from './page.ts'
+import type { Page, PageRequest } from './page.ts'
+import { actorOf } from './server-rows.ts'
+import type { Servers } from './servers.ts'
+import { createStatusWriter } from './status.ts'
+
+export type { Authorization, AuthorizeOptions, PublicConnection }
+export type FinishedFlow = FlowOutcome
+
+/** A live upstream token, for the back end of an app. The only answer of this room that holds one. */
+export interface GivenToken {
+  readonly accessToken: string
+  readonly tokenType: string
+  readonly expiresAt?: number
+  readonly scopes: readonly string[]
+}
+
+export interface Connections {
+  /** Throws Fault('not_found') for an unknown server, Fault('conflict') for a label that the caller has there. */
+  readonly create: (
+    principal: Principal,
+    input: { readonly serverId: string; readonly label?: string | undefined },
+  ) => Promise<PublicConnection>
+  readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicConnection>>
+  readonly get: (principal: Principal, id: string) => Promise<PublicConnection>
+  /** Begins a sign-in elsewhere, or carries on one that an API key began. Throws what discovery and registration throw. */
+  readonly authorize: (
+    principal: Principal,
+    id: string,
+    options?: AuthorizeOptions,
+  ) => Promise<Authorization>
+  /** Takes the callback. Throws Fault('state_mismatch' | 'flow_expired' | 'invalid_request') when nothing may be touched. */
+  readonly finish: (callback: {
+    readonly tenant: Tenant
+    readonly context: string
+    readonly query: URLSearchParams
+    readonly browser: Secret | undefined
+    readonly session: SessionPrincipal | undefined
+  }) => Promise<FinishedFlow>
+  readonly flow: (principal: Principal, id: string) => Promise<FlowView>
+  /** Refreshes now, even a token that still lives (S1-67). */
+  readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
+  /** Forgets the tokens and revokes them at the provider; the owner's or an admin's to do. */
+  readonly revoke: (
+    principal: Principal,
+    id: string,
+    options?: { readonly reason?: string | undefined },
+  ) => Promise<PublicConnection>
+  readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** For an API key with `connections:token` only. Throws Fault('forbidden' | 'authorization_required' | …). */
+  readonly token: (principal: Principal, id: string) => Promise<GivenToken>
+  /** The person's connection to this server that is to be used, made when there is none. */
+  readonly ensure: (principal: Principal, serverId: string) => Promise<string>
+}
+
+export interface ConnectionNeeds {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly log: Log
+  readonly upstream: Upstream
+  readonly servers: Servers
+}
+
+const labelDefault = 'default'
+const labelCharsMax = 80
+
+/** Makes the connections of all tenants over one database. */
+export function createConnections(needs: ConnectionNeeds): Connections {
+  const { db, upstream } = needs
+  upstream.events.listen(createStatusWriter(needs))
+  const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
+
+  return {
+    create: async (principal, { serverId, label }) => {
+      const owner = ownerOf(principal)
+      const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+      if (id !== undefined) return show(owner, id)
+      throw new Fault('conflict', {
+        because: 'the person has a connection with this label there',
+        detail: { label: 'You have a connection with this label. Choose another one.' },
+      })
+    },
+
+    list: async (principal, page = {}) => {
+      const rows = await listOwn(db, ownerOf(principal), page)
+      const ids = rows.map(({ id }) => id)
+      const pending = await upstream.flows.pending(principal.tenant, ids)
+      const now = needs.clock.now()
+      return pageOf(rows, page, (row) =>
+        toPublicConnection(row, { isSigningIn: pending.has(row.id), now }),
+      )
+    },
+
+    get: (principal, id) => show(ownerOf(principal), id),
+
+    authorize: async (principal, id, options = {}) => {
+      const connection = await requireOwn(db, ownerOf(principal), id)
+      return authorizeConnection(needs, principal, connection, options)
+    },
+
+    finish: ({ session, ...callback }) =>
+      upstream.flows.finish({ ...callback, user: session?.user }),
+
+    flow: (principal, id) =>
+      upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
+
+    refresh: async (principal, id) => {
+      const owner = ownerOf(principal)
+      await liveToken(needs, await requireOwn(db, owner, id), principal.tenant, true)
+      return show(owner, id)
+    },
+
+    revoke: async (principal, id, { reason } = {}) => {
+      const connection = await requireManaged(db, principal, id)
+      await endConnection(needs, principal, connection, { kind: 'revoke', reason })
+      return show({ tenant: principal.tenant, userId: connection.user_id }, id)
+    },
+
+    remove: async (principal, id) => {
+      const connection = await requireOwn(db, ownerOf(principal), id)
+      await endConnection(needs, principal, connection, { kind: 'remove' })
+    },
+
+    token: (principal, id) => giveToken(needs, principal, id),
+
+    ensure: async (principal, serverId) => {
+      const { tenant, userId } = ownerOf(principal)
+      const made = await insertConnection(needs, principal, serverId, labelDefault)
+      if (made !== undefined) return made
+      const { id } = await db
+        .selectFrom('connections')
+        .select('id')
+        .where('tenant_id', '=', tenant.id)
+        .where('server_id', '=', serverId)
+        .where('user_id', '=', userId)
+        .where('label', '=', labelDefault)
+        .executeTakeFirstOrThrow()
+      return id
+    },
+  }
+}
+
+async function shown(
+  { upstream, clock }: ConnectionNeeds,
+  row: JoinedConnection,
+): Promise<PublicConnection> {
+  const pending = await upstream.flows.pending({ id: row.tenant_id, issuer: '' }, [row.id])
+  return toPublicConnection(row, { isSigningIn: pending.has(row.id), now: clock.now() })
+}
+
+function checkLabel(given: string | undefined): string {
+  const label = (given ?? labelDefault).trim()
+  const isFine = label !== '' && label.length <= labelCharsMax && !/\p{C}/u.test(label)
+  if (isFine) return label
+  throw new Fault('invalid_input', {
+    because: 'the label cannot be used',
+    detail: { label: `Enter a label of at most ${labelCharsMax} characters.` },
+  })
+}
+
+/** Makes the row; undefined when the person has this label at this server already. */
+async function insertConnection(
+  { db, clock, random, journal, servers }: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+  label: string,
+): Promise<string | undefined> {
+  const { tenant, userId } = ownerOf(principal)
+  if ((await servers.byId(tenant, serverId)) === undefined) {
+    throw new Fault('not_found', { because: 'no such server in this tenant' })
+  }
+  const row: ConnectionRow = {
+    tenant_id: tenant.id,
+    id: randomId(random, 'con_'),
+    server_id: serverId,
+    user_id: userId,
+    label,
+    status: 'disconnected',
+    status_reason: null,
+    last_error: null,
+    created_at: clock.now(),
+    updated_at: clock.now(),
+  }
+  return db.transaction().execute(async (tx) => {
+    const stored = await tx
+      .insertInto('connections')
+      .values(row)
+      .onConflict((conflict) =>
+        conflict.columns(['tenant_id', 'server_id', 'user_id', 'label']).doNothing(),
+      )
+      .returning('id')
+      .executeTakeFirst()
+    if (stored === undefined) return undefined
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'connection.created',
+      actor: actorOf(principal),
+      userId,
+      subject: { kind: 'connection', id: row.id },
+      data: { serverId },
+    })
+    return row.id
+  })
+}
+
+async function liveToken(
+  { upstream }: ConnectionNeeds,
+  connection: JoinedConnection,
+  tenant: Tenant,
+  force: boolean,
+) {
+  const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
+  if (live.kind === 'live') return live
+  if (live.kind === 'none') {
+    throw new Fault('authorization_required', { because: 'nobody has signed in yet' })
+  }
+  const code = live.reason === 'refresh_token_rejected' ? live.reason : 'reauthorization_required'
+  throw new Fault(code, { because: live.reason })
+}
+
+async function giveToken(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  id: string,
+): Promise<GivenToken> {
+  const mayAsk = principal.kind === 'key' && principal.scopes.includes('connections:token')
+  if (!mayAsk) {
+    throw new Fault('forbidden', { because: 'only an API key with connections:token is given tokens' })
+  }
+  const connection = await requireOwn(needs.db, ownerOf(principal), id)
+  const live = await liveToken(needs, connection, principal.tenant, false)
+  await needs.db.transaction().execute((tx) =>
+    needs.journal.record(tx, {
+      tenantId: connection.tenant_id,
+      type: 'connection.token_given',
+      actor: actorOf(principal),
+      userId: connection.user_id,
+      subject: { kind: 'connection', id },
+    }),
+  )
+  return {
+    accessToken: live.accessToken.reveal(), // the one place where a token leaves: it is what was asked for
+    tokenType: live.tokenType,
+    ...(live.expiresAt === undefined ? {} : { expiresAt: live.expiresAt }),
+    scopes: live.scopes,
+  }
+}

@@ -1,0 +1,153 @@
+// What a call to a server carries: nothing, fixed headers, or the person's own live token; else where the person has to go
+// to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Principal } from '../people/principal.ts'
+import type { Database } from '../store/database.ts'
+import type { Held } from '../upstream/vault.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Connections } from './connections.ts'
+import { findConnection, reach } from './reach.ts'
+import type { Caller, Reach } from './reach.ts'
+import type { Server, Servers } from './servers.ts'
+
+export type Credential =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, Secret>> }
+  | {
+      readonly kind: 'bearer'
+      readonly token: Secret
+      readonly connectionId: string
+      /** Which token it is; given back when the server refuses it. */
+      readonly generation: number
+    }
+  | {
+      readonly kind: 'authorization_required'
+      /** Our page that starts the sign-in, for the signed-in owner only. */
+      readonly connectUrl: string
+      readonly connectionId: string
+      readonly reason: string
+    }
+
+export interface Credentials {
+  /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
+  readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+  /**
+   * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
+   * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
+   * one refresh.
+   */
+  readonly retryAfterUnauthorized: (
+    server: Server,
+    principal: Principal,
+    refused?: Credential,
+  ) => Promise<Credential>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly log: Log
+  readonly upstream: Upstream
+  readonly servers: Servers
+  readonly connections: Connections
+}
+
+/** Makes the credentials of all tenants over one database. */
+export function createCredentials(needs: Needs): Credentials {
+  return {
+    credentialFor: async (server, principal) => {
+      const caller = callerOf(principal, server)
+      return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
+    },
+
+    retryAfterUnauthorized: async (server, principal, refused) => {
+      const caller = callerOf(principal, server)
+      const spent = await spentToken(needs, caller, server, refused)
+      if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
+        await dropTokens(needs, caller, spent)
+      }
+      const way = await reach(needs, caller, server, spent)
+      return toCredential(needs, { principal, server, way })
+    },
+  }
+}
+
+function callerOf({ tenant, user }: Principal, server: Server): Caller {
+  if (server.tenantId !== tenant.id) throw new Error('a server of another tenant')
+  if (user !== undefined) return { tenant, user }
+  throw new Fault('forbidden', { because: 'nobody stands behind this token' })
+}
+
+/** The tokens that the server refused; undefined when others have taken their place already. */
+async function spentToken(
+  needs: Needs,
+  caller: Caller,
+  server: Server,
+  refused: Credential | undefined,
+): Promise<Held | undefined> {
+  if (server.auth !== 'oauth') return undefined
+  const connection = await findConnection(needs, caller, server.id)
+  if (connection === undefined) return undefined
+  const { tenant } = caller
+  const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
+  const isNewer = refused?.kind === 'bearer' && refused.generation !== held?.generation
+  return isNewer ? undefined : held
+}
+
+/** MCP authorization, "Authorization Server Binding": tokens are for the issuer that made them and no other. */
+async function hasMoved(
+  { upstream, log }: Needs,
+  { tenant }: Caller,
+  server: Server,
+  held: Held,
+): Promise<boolean> {
+  try {
+    const { url: serverUrl, issuer } = server
+    const found = await upstream.discover.discover({ tenant, serverUrl, issuer, fresh: true })
+    return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown
+    // Whether it moved cannot be said now; the tokens stay where they belong.
+    log.info({ serverId: server.id, code: thrown.code }, 'a server could not be looked at again')
+    return false
+  }
+}
+
+async function dropTokens(
+  { db, journal, upstream }: Needs,
+  { tenant, user }: Caller,
+  held: Held,
+): Promise<void> {
+  const reason = 'authorization_server_changed'
+  const { connectionId } = held.key
+  await db.transaction().execute(async (tx) => {
+    await upstream.vault.remove(tx, { tenant, connectionId })
+    await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'connection.tokens_dropped',
+      actor: { kind: 'system' },
+      userId: user.id,
+      subject: { kind: 'connection', id: connectionId },
+      data: { reason, issuer: held.binding.issuer },
+    })
+  })
+}
+
+async function toCredential(
+  { connections }: Needs,
+  facts: { readonly principal: Principal; readonly server: Server; readonly way: Reach },
+): Promise<Credential> {
+  const { principal, server, way } = facts
+  if (way.kind !== 'sign_in') return way
+  const connectionId = way.connection?.id ?? (await connections.ensure(principal, server.id))
+  const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
+  return { kind: 'authorization_required', connectUrl, connectionId, reason: way.reason }
+}

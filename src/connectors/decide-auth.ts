@@ -1,0 +1,80 @@
+// How a new server is reached: as its owner says, else as discovery finds, and what discovery found in words for people.
+import { Fault } from '../base/fault.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Discovery } from '../upstream/discover.ts'
+import type { TraceStep } from '../upstream/trace.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { ServerAuth, ServerInput } from './server-input.ts'
+
+/** What was found out about a server. */
+export interface Discovered {
+  readonly auth: ServerAuth
+  readonly issuer?: string
+  /** The server's own spelling of its identifier (RFC 9728 §2). */
+  readonly resource?: string
+  readonly scopesSupported?: readonly string[]
+  /** How we will become a client there; `none` means that an admin has to enter one. */
+  readonly registration?: 'preregistered' | 'cimd' | 'dcr' | 'none'
+  /** Nothing was published; the places are those of MCP 2025-03-26. */
+  readonly isGuessed?: boolean
+  /** The server also answers without a token. */
+  readonly openToAll?: boolean
+  readonly trace: readonly TraceStep[]
+}
+
+interface Question {
+  readonly tenant: Tenant
+  readonly url: string
+  readonly input: Omit<ServerInput, 'url'>
+}
+
+/** Decides, asking the server only when OAuth is possible. Throws what discovery throws. */
+export async function decideAuth(
+  { discover }: Upstream,
+  { tenant, url, input }: Question,
+): Promise<Discovered> {
+  const { auth, issuer } = input
+  const hasHeaders = Object.keys(input.headers ?? {}).length > 0
+  if (auth === 'none' || auth === 'headers') return { auth, trace: [] }
+  if (auth === undefined && hasHeaders) return { auth: 'headers', trace: [] }
+  const request = { tenant, serverUrl: url, fresh: true, ...(issuer === undefined ? {} : { issuer }) }
+  const found = await discover.inspect(request)
+  if (found.kind === 'oauth') return describe(found.discovery, tenant, input)
+  if (auth === 'oauth') {
+    throw new Fault('metadata_discovery_failed', {
+      because: `the server says nothing about signing in; it is ${found.kind}`,
+    })
+  }
+  return { auth: found.kind === 'open' ? 'none' : 'headers', trace: found.trace }
+}
+
+function describe(
+  discovery: Discovery,
+  tenant: Tenant,
+  input: Omit<ServerInput, 'url'>,
+): Discovered {
+  const { metadata, protectedResource } = discovery
+  const scopes = protectedResource?.scopes_supported
+  return {
+    auth: 'oauth',
+    issuer: discovery.issuer,
+    resource: discovery.resource,
+    ...(scopes === undefined ? {} : { scopesSupported: scopes }),
+    registration: registrationOf(metadata, tenant, input.clientId !== undefined),
+    isGuessed: discovery.isGuessed,
+    openToAll: discovery.openToAll,
+    trace: discovery.trace,
+  }
+}
+
+// The order of MCP authorization, "Client Registration Approaches".
+function registrationOf(
+  metadata: Discovery['metadata'],
+  tenant: Tenant,
+  isGiven: boolean,
+): Discovered['registration'] {
+  if (isGiven) return 'preregistered'
+  const isDocumentRead = metadata.client_id_metadata_document_supported === true
+  if (isDocumentRead && tenant.issuer.startsWith('https://')) return 'cimd'
+  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
+}

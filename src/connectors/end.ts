@@ -1,0 +1,99 @@
+// Ends a connection: what is ours is forgotten first and at once, then the provider is asked to forget too (RFC 7009).
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Principal } from '../people/principal.ts'
+import type { Database } from '../store/database.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Held } from '../upstream/vault.ts'
+import type { JoinedConnection } from './connection-rows.ts'
+import { actorOf } from './server-rows.ts'
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly log: Log
+  readonly upstream: Upstream
+}
+
+/** Whether the connection stays, disconnected, or goes. */
+export type End =
+  | { readonly kind: 'revoke'; readonly reason?: string | undefined }
+  | { readonly kind: 'remove' }
+
+/** Ends it. After the first step no process of ours has the tokens, whatever the provider says. */
+export async function endConnection(
+  needs: Needs,
+  principal: Principal,
+  connection: JoinedConnection,
+  end: End,
+): Promise<void> {
+  const held = await forget(needs, principal, connection, end)
+  if (held === undefined) return
+  const isRevoked = await revokeUpstream(needs, held)
+  needs.log.info({ connectionId: connection.id, isRevoked }, 'a connection was ended')
+}
+
+function forget(
+  { db, clock, journal, upstream }: Needs,
+  principal: Principal,
+  connection: JoinedConnection,
+  end: End,
+): Promise<Held | undefined> {
+  const { tenant_id: tenantId, id, user_id: userId } = connection
+  return db.transaction().execute(async (tx) => {
+    const held = await upstream.vault.remove(tx, { tenant: { id: tenantId }, connectionId: id })
+    if (end.kind === 'remove') await deleteRow(tx, connection)
+    else await markRevoked(tx, connection, clock.now())
+    await journal.record(tx, {
+      tenantId,
+      type: end.kind === 'remove' ? 'connection.removed' : 'connection.revoked',
+      actor: actorOf(principal),
+      userId,
+      subject: { kind: 'connection', id },
+      data: end.kind === 'revoke' && end.reason !== undefined ? { reason: end.reason } : {},
+    })
+    return held
+  })
+}
+
+async function deleteRow(tx: Database, { tenant_id, id }: JoinedConnection): Promise<void> {
+  await tx
+    .deleteFrom('connections')
+    .where('tenant_id', '=', tenant_id)
+    .where('id', '=', id)
+    .execute()
+}
+
+async function markRevoked(
+  tx: Database,
+  { tenant_id, id }: JoinedConnection,
+  now: number,
+): Promise<void> {
+  await tx
+    .updateTable('connections')
+    .set({ status: 'disconnected', status_reason: 'revoked', last_error: null, updated_at: now })
+    .where('tenant_id', '=', tenant_id)
+    .where('id', '=', id)
+    .execute()
+}
+
+/** RFC 7009 §2.1: ending the refresh token ends what came from it; the access token is ended as well where that is not so. */
+async function revokeUpstream({ upstream }: Needs, held: Held): Promise<boolean> {
+  const { revocationEndpoint } = held.binding
+  if (revocationEndpoint === undefined) return false
+  const registration = await upstream.register.find({ ...held.binding, tenantId: held.key.tenantId })
+  if (registration === undefined) return false
+  const place = { revocationEndpoint, registration }
+  const tokens = [
+    { token: held.refreshToken, hint: 'refresh_token' },
+    { token: held.accessToken, hint: 'access_token' },
+  ] as const
+  const results = await Promise.all(
+    tokens.map(({ token, hint }) =>
+      token === undefined ? true : upstream.tokenEndpoint.revokeToken(place, { token, hint }),
+    ),
+  )
+  return results.every(Boolean)
+}

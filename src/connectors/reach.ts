@@ -1,0 +1,101 @@
+// How one person reaches one server right now: with nothing, with the server's fixed headers, or with a live token of the
+// person's own connection. Shared by the gateway's credentials and by the test of a server.
+import type { Clock } from '../base/clock.ts'
+import type { Keyring } from '../base/keyring.ts'
+import { Secret } from '../base/secret.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { ConnectionRow } from '../store/schema.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { serverPlace } from './server-rows.ts'
+import type { Server } from './server-rows.ts'
+
+export type Reach =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, Secret>> }
+  | {
+      readonly kind: 'bearer'
+      readonly token: Secret
+      readonly connectionId: string
+      /** Which token it is: names it when the server refuses it. */
+      readonly generation: number
+    }
+  | {
+      readonly kind: 'sign_in'
+      readonly connection: ConnectionRow | undefined
+      readonly reason: string
+    }
+
+export interface ReachNeeds {
+  readonly db: Database
+  readonly clock: Clock
+  readonly keyring: Keyring
+  readonly upstream: Upstream
+}
+
+export interface Caller {
+  readonly tenant: Tenant
+  readonly user: { readonly id: string }
+}
+
+/** How this person reaches this server. Throws Fault('provider_unreachable' | …) when that may pass. */
+export async function reach(
+  needs: ReachNeeds,
+  caller: Caller,
+  server: Server,
+  spent?: { readonly generation: number },
+): Promise<Reach> {
+  if (server.auth === 'none') return { kind: 'none' }
+  if (server.auth === 'headers') {
+    return { kind: 'headers', headers: await readHeaders(needs, server) }
+  }
+  const connection = await findConnection(needs, caller, server.id)
+  if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
+  const token = await needs.upstream.refresh.liveToken({
+    tenant: caller.tenant,
+    connectionId: connection.id,
+    ...(spent === undefined ? {} : { spentGeneration: spent.generation }),
+  })
+  if (token.kind === 'live') {
+    const { accessToken, generation } = token
+    return { kind: 'bearer', token: accessToken, connectionId: connection.id, generation }
+  }
+  const known = token.kind === 'none' ? 'disconnected' : token.reason
+  return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
+}
+
+/** The connection to use of a person's several: one that works before one that does not, then the oldest. */
+export async function findConnection(
+  { db }: ReachNeeds,
+  { tenant, user }: Caller,
+  serverId: string,
+): Promise<ConnectionRow | undefined> {
+  const rows = await db
+    .selectFrom('connections')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', user.id)
+    .orderBy('created_at')
+    .limit(50)
+    .execute()
+  return rows.find(({ status }) => status === 'connected') ?? rows[0]
+}
+
+async function readHeaders(
+  { db, keyring }: ReachNeeds,
+  { tenantId, id }: Server,
+): Promise<Readonly<Record<string, Secret>>> {
+  const row = await db
+    .selectFrom('servers')
+    .select('headers_sealed')
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row === undefined || row.headers_sealed === null) return {}
+  const text = keyring.open(row.headers_sealed, serverPlace(tenantId, id, 'headers_sealed'))
+  const headers = JSON.parse(text.reveal()) as Record<string, string> // only servers.ts seals it
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, new Secret(value)]),
+  )
+}

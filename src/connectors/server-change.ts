@@ -1,0 +1,184 @@
+// Changing a server. Whatever makes it another server to sign in at drops the tokens and registrations of the old one, so
+// that no request to a new address ever carries an old token.
+import { Fault } from '../base/fault.ts'
+import { Secret } from '../base/secret.ts'
+import type { Principal } from '../people/principal.ts'
+import type { Database } from '../store/database.ts'
+import type { ServerRow } from '../store/schema.ts'
+import { decideAuth } from './decide-auth.ts'
+import type { Discovered } from './decide-auth.ts'
+import { checkName, checkSlug, checkUrl } from './server-input.ts'
+import type { ServerAuth, ServerInput } from './server-input.ts'
+import { actorOf, plainColumns, sealedColumns, serverPlace, toPublicServer } from './server-rows.ts'
+import type { PublicServer, ServerNeeds } from './server-rows.ts'
+
+/** Changes what the input names and leaves the rest. Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
+export async function changeServer(
+  needs: ServerNeeds,
+  principal: Principal,
+  before: ServerRow,
+  input: Partial<ServerInput>,
+): Promise<PublicServer> {
+  const url = input.url === undefined ? before.url : checkUrl(needs.outbound, input.url)
+  const wanted = wantedInput(needs, before, { ...input, url })
+  const isElsewhere = isAnotherSignIn(before, wanted)
+  const discovered = isElsewhere ? await rediscover(needs, principal, wanted) : undefined
+  const auth = discovered?.auth ?? wanted.auth
+  const after: ServerRow = {
+    ...before,
+    ...sealedColumns(needs, { tenantId: before.tenant_id, id: before.id, auth }, wanted),
+    ...plainColumns(needs, wanted),
+    url,
+    auth,
+    name: input.name === undefined ? before.name : checkName(input.name),
+    slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
+    updated_at: needs.clock.now(),
+  }
+  const pinned = { ...after, issuer: pinnedIssuer(after, discovered) }
+  await storeChange(needs, principal, { before, after: pinned, isElsewhere, input })
+  if (isElsewhere) await needs.upstream.discover.forget(principal.tenant, before.url)
+  return { ...toPublicServer(pinned), ...(discovered === undefined ? {} : { discovered }) }
+}
+
+type WantedInput = ServerInput & { readonly auth: ServerAuth }
+
+/** The server as it would be described anew: what is stored, with what was said laid over it. */
+function wantedInput(
+  { keyring }: ServerNeeds,
+  row: ServerRow,
+  input: Partial<ServerInput> & { readonly url: string },
+): WantedInput {
+  const { tenant_id: tenantId, id } = row
+  const open = (sealed: string | null, column: 'headers_sealed' | 'client_secret_sealed') =>
+    sealed === null ? undefined : keyring.open(sealed, serverPlace(tenantId, id, column)).reveal()
+  const headers = open(row.headers_sealed, 'headers_sealed')
+  const isSameUrl = input.url === row.url
+  // A secret of the old address is not sent to a new one by itself: it has to be entered again.
+  const kept = isSameUrl
+    ? {
+        headers: headers === undefined ? undefined : (JSON.parse(headers) as Record<string, string>), // sealedColumns() wrote it
+        issuer: row.issuer ?? undefined,
+        clientId: row.client_id ?? undefined,
+      }
+    : {}
+  const isSameClient = isSameUrl && (input.clientId ?? row.client_id) === row.client_id
+  const clientSecret = isSameClient
+    ? open(row.client_secret_sealed, 'client_secret_sealed')
+    : undefined
+  const auth = row.auth as ServerAuth // only this room writes it
+  return { auth, clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, ...authOf(input) }
+}
+
+function authOf(input: Partial<ServerInput>): { readonly auth?: ServerAuth } {
+  return input.auth === undefined ? {} : { auth: input.auth }
+}
+
+function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
+  return (
+    wanted.url !== row.url ||
+    wanted.auth !== row.auth ||
+    (wanted.issuer ?? null) !== row.issuer ||
+    (wanted.clientId ?? null) !== row.client_id
+  )
+}
+
+function rediscover(
+  { upstream }: ServerNeeds,
+  { tenant }: Principal,
+  wanted: WantedInput,
+): Promise<Discovered> {
+  return decideAuth(upstream, { tenant, url: wanted.url, input: wanted })
+}
+
+// A client id is known to one issuer only; which one is fixed at the first look.
+function pinnedIssuer(after: ServerRow, discovered: Discovered | undefined): string | null {
+  if (after.issuer !== null || after.client_id === null) return after.issuer
+  return discovered?.issuer ?? null
+}
+
+async function storeChange(
+  needs: ServerNeeds,
+  principal: Principal,
+  change: {
+    readonly before: ServerRow
+    readonly after: ServerRow
+    readonly isElsewhere: boolean
+    readonly input: Partial<ServerInput>
+  },
+): Promise<void> {
+  const { before, after, isElsewhere, input } = change
+  await needs.db.transaction().execute(async (tx) => {
+    await requireFreeSlug(tx, after)
+    await tx
+      .updateTable('servers')
+      .set(after)
+      .where('tenant_id', '=', before.tenant_id)
+      .where('id', '=', before.id)
+      .execute()
+    if (isElsewhere) await dropSignIns(needs, tx, after)
+    else if (input.clientSecret !== undefined) await changeSecret(needs, tx, after, input.clientSecret)
+    await needs.journal.record(tx, {
+      tenantId: before.tenant_id,
+      type: 'server.changed',
+      actor: actorOf(principal),
+      subject: { kind: 'server', id: before.id },
+      data: { fields: Object.keys(input), droppedTokens: isElsewhere },
+    })
+  })
+}
+
+async function requireFreeSlug(tx: Database, { tenant_id, id, slug }: ServerRow): Promise<void> {
+  const other = await tx
+    .selectFrom('servers')
+    .select('id')
+    .where('tenant_id', '=', tenant_id)
+    .where('slug', '=', slug)
+    .where('id', '!=', id)
+    .executeTakeFirst()
+  if (other === undefined) return
+  throw new Fault('conflict', {
+    because: 'the slug is taken',
+    detail: { slug: 'Another server has this slug. Choose another one.' },
+  })
+}
+
+async function dropSignIns(
+  { upstream, clock }: ServerNeeds,
+  tx: Database,
+  { tenant_id, id }: ServerRow,
+): Promise<void> {
+  await tx
+    .deleteFrom('credentials')
+    .where('tenant_id', '=', tenant_id)
+    .where('connection_id', 'in', (query) =>
+      query
+        .selectFrom('connections')
+        .select('connections.id')
+        .where('connections.tenant_id', '=', tenant_id)
+        .where('connections.server_id', '=', id),
+    )
+    .execute()
+  await tx
+    .updateTable('connections')
+    .set({
+      status: 'disconnected',
+      status_reason: 'server_changed',
+      last_error: null,
+      updated_at: clock.now(),
+    })
+    .where('tenant_id', '=', tenant_id)
+    .where('server_id', '=', id)
+    .execute()
+  await upstream.register.forgetServer(tx, tenant_id, id)
+}
+
+async function changeSecret(
+  { upstream }: ServerNeeds,
+  tx: Database,
+  { tenant_id: tenantId, id: serverId, client_id: clientId }: ServerRow,
+  secret: string,
+): Promise<void> {
+  if (clientId === null) return
+  const client = { tenantId, serverId, clientId }
+  await upstream.register.changeSecret(tx, client, new Secret(secret))
+}

@@ -1,0 +1,184 @@
+// What may be said about a server: checks and defaults, without a database and without a network.
+import { Fault } from '../base/fault.ts'
+import type { Outbound } from '../base/outbound.ts'
+
+/** How a server is reached. */
+export const serverAuths = ['none', 'headers', 'oauth'] as const
+export type ServerAuth = (typeof serverAuths)[number]
+
+/** A server as somebody describes it. */
+export interface ServerInput {
+  readonly url: string
+  readonly name?: string | undefined
+  readonly slug?: string | undefined
+  readonly auth?: ServerAuth | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly issuer?: string | undefined
+  readonly clientId?: string | undefined
+  readonly clientSecret?: string | undefined
+  readonly scopes?: string | undefined
+}
+
+const urlCharsMax = 500
+const nameCharsMax = 80
+const headersMax = 20
+const headerValueCharsMax = 4096
+
+/** A URL that we may reach, as it was given. Throws Fault('invalid_input' | 'insecure_endpoint' | 'discovery_blocked'). */
+export function checkUrl(outbound: Outbound, given: string): string {
+  const url = given.trim()
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (url.length > urlCharsMax || parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
+    throw invalid('url', `Enter an https address of at most ${urlCharsMax} characters.`)
+  }
+  if (parsed.username !== '' || parsed.password !== '' || parsed.hash !== '') {
+    throw invalid('url', 'Leave user, password and fragment out of the address.')
+  }
+  outbound.vet(url)
+  return url
+}
+
+/** The issuer that an admin names, byte for byte (RFC 8414 §2). */
+export function checkIssuer(outbound: Outbound, issuer: string): string {
+  if (!URL.canParse(issuer)) throw invalid('issuer', 'Enter the issuer’s https address.')
+  outbound.vet(issuer)
+  return issuer
+}
+
+export function checkName(given: string): string {
+  const name = given.trim()
+  const isFine = name !== '' && name.length <= nameCharsMax && !/\p{C}/u.test(name)
+  if (isFine) return name
+  throw invalid('name', `Enter a name of at most ${nameCharsMax} characters.`)
+}
+
+/** The words that begin another path of ours. */
+const takenSlugs = new Set([
+  'api',
+  'assets',
+  'connect',
+  'console',
+  'device',
+  'graphql',
+  'healthz',
+  'mcp',
+  'metrics',
+  'oauth',
+  'readyz',
+  'setup',
+  'sign-in',
+  'sign-out',
+  't',
+  'well-known',
+])
+const slugShape = /^[a-z0-9-]{1,36}$/
+const slugCharsMax = 36
+
+export function checkSlug(slug: string): string {
+  if (!slugShape.test(slug)) {
+    throw invalid('slug', 'Use 1 to 36 lower case letters, digits and hyphens.')
+  }
+  if (takenSlugs.has(slug)) throw invalid('slug', 'This word is used by Latchkey itself.')
+  return slug
+}
+
+/** Slugs made from a name or a host, the nicest first; a finite list, so that trying them ends. */
+export function proposeSlugs({
+  name,
+  url,
+}: {
+  readonly name: string | undefined
+  readonly url: string
+}): readonly string[] {
+  const base = [name ?? '', hostWord(url), 'server']
+    .map(toSlug)
+    .find((slug) => slugShape.test(slug) && !takenSlugs.has(slug))
+  const stem = base ?? 'server'
+  const numbered = Array.from({ length: 50 }, (_, index) => {
+    const tail = `-${index + 2}`
+    return stem.slice(0, slugCharsMax - tail.length) + tail
+  })
+  return [stem, ...numbered]
+}
+
+/** The word of a host that a person would call the server by: `linear` of `mcp.linear.app`. */
+export function hostWord(url: string): string {
+  const { hostname } = new URL(url)
+  if (/^[\d.]+$/.test(hostname) || hostname.includes(':')) return hostname
+  const labels = hostname.split('.')
+  return labels.find((label) => !['mcp', 'www', 'api'].includes(label)) ?? hostname
+}
+
+function toSlug(text: string): string {
+  const words = text.normalize('NFKD').toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  return words.replace(/^-+/, '').slice(0, slugCharsMax).replace(/-+$/, '')
+}
+
+// RFC 9110 §5.6.2 token; values in visible ASCII, so that no value can end a line or be cut off (X-28).
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/
+const headerValue = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/
+// What belongs to the connection or to MCP itself is not anybody's to set.
+const reservedHeaders = new Set([
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'last-event-id',
+  'mcp-method',
+  'mcp-name',
+  'mcp-protocol-version',
+  'mcp-session-id',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** Fixed headers (S2-28). No value is repeated in a refusal. */
+export function checkHeaders(
+  headers: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const entries = Object.entries(headers)
+  if (entries.length > headersMax) throw invalid('headers', `Use at most ${headersMax} headers.`)
+  const names = new Set(entries.map(([name]) => name.toLowerCase()))
+  if (names.size < entries.length) throw invalid('headers', 'Name each header once.')
+  for (const [name, value] of entries) {
+    if (!headerName.test(name)) throw invalid('headers', 'A header name has a wrong character.')
+    if (reservedHeaders.has(name.toLowerCase())) {
+      throw invalid('headers', `The header ${name} is not yours to set.`)
+    }
+    if (value.length > headerValueCharsMax || !headerValue.test(value)) {
+      throw invalid('headers', `The value of ${name} is too long or has a wrong character.`)
+    }
+  }
+  return headers
+}
+
+// RFC 6749 §3.3 and §2.2: what could not be sent is not kept.
+const scopeText = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/
+const visibleText = /^[\x20-\x7e]+$/
+
+export function checkScopes(scopes: string): string {
+  if (scopeText.test(scopes)) return scopes
+  throw invalid('scopes', 'Separate the scopes by single spaces.')
+}
+
+export function checkVisible(field: 'clientId' | 'clientSecret', value: string): string {
+  if (visibleText.test(value)) return value
+  throw invalid(field, 'Use printable characters only.')
+}
+
+/** Refuses one field, in words for the caller. */
+export function invalid(field: string, words: string): Fault {
+  return new Fault('invalid_input', {
+    because: `the field ${field} cannot be used`,
+    detail: { [field]: words },
+  })
+}

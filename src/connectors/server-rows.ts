@@ -1,0 +1,148 @@
+// The rows of `servers`: how a description becomes columns and a row becomes what others see. Secrets of a server go in
+// here and come out as names or not at all.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
+import type { Outbound } from '../base/outbound.ts'
+import type { Random } from '../base/random.ts'
+import { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Principal } from '../people/principal.ts'
+import type { Database } from '../store/database.ts'
+import type { ServerRow } from '../store/schema.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Discovered } from './decide-auth.ts'
+import { checkHeaders, checkIssuer, checkScopes, checkVisible } from './server-input.ts'
+import type { ServerAuth, ServerInput } from './server-input.ts'
+
+/** A server as the rooms know it; no secret in it. */
+export interface Server {
+  readonly id: string
+  readonly tenantId: string
+  readonly slug: string
+  readonly name: string
+  readonly url: string
+  readonly auth: ServerAuth
+  readonly headerNames: readonly string[]
+  readonly issuer?: string
+  readonly clientId?: string
+  readonly scopes?: string
+  /** The last segment of its redirect URI. */
+  readonly context: string
+}
+
+/** A server as people and programs see it. */
+export interface PublicServer {
+  readonly id: string
+  readonly slug: string
+  readonly name: string
+  readonly url: string
+  readonly auth: ServerAuth
+  readonly headerNames: readonly string[]
+  readonly issuer?: string
+  readonly clientId?: string
+  readonly hasClientSecret: boolean
+  readonly scopes?: string
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** What was found out, in the answer to the call that looked. */
+  readonly discovered?: Discovered
+}
+
+export interface ServerNeeds {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly outbound: Outbound
+  readonly log: Log
+  readonly upstream: Upstream
+}
+
+/** The columns that are checked and kept as they are. */
+export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
+  if (input.clientSecret !== undefined && input.clientId === undefined) {
+    throw new Fault('invalid_input', {
+      because: 'a client secret came without a client id',
+      detail: { clientId: 'Enter the client id that the secret belongs to.' },
+    })
+  }
+  const { issuer, clientId, scopes } = input
+  return {
+    issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
+    client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
+    scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+  }
+}
+
+/** The columns that hold secrets; a server with sign-in has no headers (S2-24). */
+export function sealedColumns(
+  { keyring }: ServerNeeds,
+  server: { readonly tenantId: string; readonly id: string; readonly auth: ServerAuth },
+  input: ServerInput,
+) {
+  const { tenantId, id } = server
+  const headers = server.auth === 'headers' ? checkHeaders(input.headers ?? {}) : {}
+  const names = Object.keys(headers)
+  const { clientSecret } = input
+  return {
+    headers_sealed:
+      names.length === 0
+        ? null
+        : keyring.seal(new Secret(JSON.stringify(headers)), serverPlace(tenantId, id, 'headers_sealed')),
+    header_names: JSON.stringify(names),
+    client_secret_sealed:
+      clientSecret === undefined
+        ? null
+        : keyring.seal(
+            new Secret(checkVisible('clientSecret', clientSecret)),
+            serverPlace(tenantId, id, 'client_secret_sealed'),
+          ),
+  }
+}
+
+/** Where a sealed column of a server lives. */
+export function serverPlace(
+  tenant: string,
+  row: string,
+  column: 'headers_sealed' | 'client_secret_sealed',
+) {
+  return { tenant, table: 'servers', row, column }
+}
+
+/** Who did it, for the journal. */
+export function actorOf(principal: Principal) {
+  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
+  return { kind: 'client', id: principal.clientId } as const
+}
+
+/** The server in a row. */
+export function toServer(row: ServerRow): Server {
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    slug: row.slug,
+    name: row.name,
+    url: row.url,
+    auth: row.auth as ServerAuth, // only this room writes it
+    headerNames: JSON.parse(row.header_names) as readonly string[], // only this room writes it
+    ...(row.issuer === null ? {} : { issuer: row.issuer }),
+    ...(row.client_id === null ? {} : { clientId: row.client_id }),
+    ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    context: row.context,
+  }
+}
+
+/** What of a server leaves this room: never a header's value or a client secret (S2-25). */
+export function toPublicServer(row: ServerRow): PublicServer {
+  const { tenantId: _ours, context: _inUrlsOnly, ...server } = toServer(row)
+  return {
+    ...server,
+    hasClientSecret: row.client_secret_sealed !== null,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}

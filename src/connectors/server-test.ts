@@ -1,0 +1,68 @@
+// Tries a server out as the caller: its tools, or why not. A failure is an answer here, not an error.
+import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
+import type { FaultCode } from '../base/fault.ts'
+import { Secret } from '../base/secret.ts'
+import type { Principal } from '../people/principal.ts'
+import { reach } from './reach.ts'
+import type { Caller, Reach } from './reach.ts'
+import type { Server, ServerNeeds } from './server-rows.ts'
+import { listTools } from './tools.ts'
+import type { Tool } from './tools.ts'
+
+export type ServerTest =
+  | { readonly ok: true; readonly toolCount: number; readonly tools: readonly Tool[] }
+  | { readonly ok: false; readonly error: FaultCode; readonly words: string }
+
+/** Lists the server's tools; once more with a fresh token when the first one is refused. */
+export async function testServer(
+  needs: ServerNeeds,
+  { tenant, user }: Principal,
+  server: Server,
+): Promise<ServerTest> {
+  if (user === undefined) throw new Fault('forbidden', { because: 'nobody stands behind this token' })
+  const caller = { tenant, user }
+  try {
+    const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))
+    return { ok: true, toolCount: tools.length, tools }
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown
+    return failed(thrown.code)
+  }
+}
+
+async function toolsFor(
+  needs: ServerNeeds,
+  caller: Caller,
+  server: Server,
+  way: Reach,
+): Promise<readonly Tool[]> {
+  const target = { url: server.url, headers: headersFor(way) }
+  try {
+    return await listTools(needs.outbound, target)
+  } catch (thrown) {
+    const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
+    if (!isStale) throw thrown
+    const again = await reach(needs, caller, server, way)
+    return listTools(needs.outbound, { ...target, headers: headersFor(again) })
+  }
+}
+
+function headersFor(way: Reach): Readonly<Record<string, Secret>> {
+  if (way.kind === 'sign_in') {
+    throw new Fault('authorization_required', { because: way.reason })
+  }
+  if (way.kind === 'none') return {}
+  if (way.kind === 'headers') return way.headers
+  return { authorization: new Secret(`Bearer ${way.token.reveal()}`) }
+}
+
+const serverTrouble = new Set<FaultCode>(['network_error', 'timeout', 'discovery_blocked'])
+
+function failed(code: FaultCode): ServerTest {
+  const error = serverTrouble.has(code) ? 'server_unreachable' : code
+  const words =
+    error === 'invalid_token'
+      ? 'The server refused our credential. Check the headers, or sign in again.'
+      : faultCatalogue[error].words
+  return { ok: false, error, words }
+}

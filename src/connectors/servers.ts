@@ -1,0 +1,219 @@
+// The MCP servers of a tenant: where they are, how they are reached, and what discovery found about them. Secrets of a
+// server go in here and come out as names or not at all.
+import { Fault } from '../base/fault.ts'
+import { randomId } from '../base/random.ts'
+import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { ServerRow } from '../store/schema.ts'
+import {
+  contextClientDocument,
+  tenantClientDocument,
+} from '../upstream/client-document.ts'
+import type { ClientDocument } from '../upstream/client-document.ts'
+import { decideAuth } from './decide-auth.ts'
+import type { Discovered } from './decide-auth.ts'
+import { limitOf, pageOf, positionOf } from './page.ts'
+import type { Page, PageRequest } from './page.ts'
+import { changeServer } from './server-change.ts'
+import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
+import type { ServerAuth, ServerInput } from './server-input.ts'
+import {
+  actorOf,
+  plainColumns,
+  sealedColumns,
+  toPublicServer,
+  toServer,
+} from './server-rows.ts'
+import type { PublicServer, Server, ServerNeeds } from './server-rows.ts'
+import { testServer } from './server-test.ts'
+import type { ServerTest } from './server-test.ts'
+
+export type { Discovered, PublicServer, Server, ServerAuth, ServerInput, ServerTest }
+
+export interface Servers {
+  /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
+  readonly create: (principal: Principal, input: ServerInput) => Promise<PublicServer>
+  readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicServer>>
+  /** Throws Fault('not_found'). */
+  readonly get: (principal: Principal, id: string) => Promise<PublicServer>
+  /** A new URL, issuer or client drops the tokens that belong to the old one. */
+  readonly update: (
+    principal: Principal,
+    id: string,
+    input: Partial<ServerInput>,
+  ) => Promise<PublicServer>
+  readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** Lists the server's tools as the caller. */
+  readonly test: (principal: Principal, id: string) => Promise<ServerTest>
+  readonly byId: (tenant: Tenant, id: string) => Promise<Server | undefined>
+  readonly bySlug: (tenant: Tenant, slug: string) => Promise<Server | undefined>
+  /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
+  readonly clientDocument: (
+    tenant: Tenant,
+    context?: string,
+  ) => Promise<ClientDocument | undefined>
+}
+
+/** Makes the servers of all tenants over one database. */
+export function createServers(needs: ServerNeeds): Servers {
+  const find = (tenantId: string, column: 'id' | 'slug' | 'context', value: string) =>
+    needs.db
+      .selectFrom('servers')
+      .selectAll()
+      .where('tenant_id', '=', tenantId)
+      .where(column, '=', value)
+      .executeTakeFirst()
+  const require = async (tenant: Tenant, id: string) => {
+    const row = await find(tenant.id, 'id', id)
+    if (row !== undefined) return row
+    throw new Fault('not_found', { because: 'no such server in this tenant' })
+  }
+
+  return {
+    create: (principal, input) => createServer(needs, principal, input),
+    list: (principal, page = {}) => listServers(needs, principal.tenant, page),
+    get: async ({ tenant }, id) => toPublicServer(await require(tenant, id)),
+    update: async (principal, id, input) =>
+      changeServer(needs, principal, await require(principal.tenant, id), input),
+    remove: async (principal, id) =>
+      removeServer(needs, principal, await require(principal.tenant, id)),
+    test: async (principal, id) =>
+      testServer(needs, principal, toServer(await require(principal.tenant, id))),
+
+    byId: async (tenant, id) => {
+      const row = await find(tenant.id, 'id', id)
+      return row && toServer(row)
+    },
+    bySlug: async (tenant, slug) => {
+      const row = await find(tenant.id, 'slug', slug)
+      return row && toServer(row)
+    },
+    clientDocument: async (tenant, context) => {
+      if (context === undefined) return tenantClientDocument(tenant, await contextsOf(needs, tenant))
+      const row = await find(tenant.id, 'context', context)
+      return row && contextClientDocument(tenant, context)
+    },
+  }
+}
+
+async function createServer(
+  needs: ServerNeeds,
+  principal: Principal,
+  input: ServerInput,
+): Promise<PublicServer> {
+  const { tenant } = principal
+  const url = checkUrl(needs.outbound, input.url)
+  const facts = plainColumns(needs, input)
+  const slugs = input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
+  const id = randomId(needs.random, 'srv_')
+  const context = randomId(needs.random, '')
+  const discovered = await decideAuth(needs.upstream, { tenant, url, input })
+  const { auth } = discovered
+  const row: Omit<ServerRow, 'slug'> = {
+    tenant_id: tenant.id,
+    id,
+    name: input.name === undefined ? hostWord(url) : checkName(input.name),
+    url,
+    auth,
+    ...sealedColumns(needs, { tenantId: tenant.id, id, auth }, input),
+    ...facts,
+    // A client id is known to one issuer only; which one is fixed at the first look.
+    issuer: facts.issuer ?? (facts.client_id === null ? null : (discovered.issuer ?? null)),
+    context,
+    created_by: principal.user?.id ?? null,
+    created_at: needs.clock.now(),
+    updated_at: needs.clock.now(),
+  }
+  const stored = await insertServer(needs, principal, row, slugs)
+  return { ...toPublicServer(stored), discovered }
+}
+
+async function insertServer(
+  { db, journal }: ServerNeeds,
+  principal: Principal,
+  row: Omit<ServerRow, 'slug'>,
+  slugs: readonly string[],
+): Promise<ServerRow> {
+  return db.transaction().execute(async (tx) => {
+    for (const slug of slugs) {
+      const stored = await tx
+        .insertInto('servers')
+        .values({ ...row, slug })
+        .onConflict((conflict) => conflict.columns(['tenant_id', 'slug']).doNothing())
+        .returningAll()
+        .executeTakeFirst()
+      if (stored === undefined) continue
+      await journal.record(tx, {
+        tenantId: row.tenant_id,
+        type: 'server.created',
+        actor: actorOf(principal),
+        subject: { kind: 'server', id: row.id },
+        data: { slug, auth: row.auth },
+      })
+      return stored
+    }
+    throw new Fault('conflict', {
+      because: 'the slug is taken',
+      detail: { slug: 'Another server has this slug. Choose another one.' },
+    })
+  })
+}
+
+async function listServers(
+  { db }: ServerNeeds,
+  tenant: Tenant,
+  page: PageRequest,
+): Promise<Page<PublicServer>> {
+  const { createdAt, id } = positionOf(page)
+  const rows = await db
+    .selectFrom('servers')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where(({ or, and, eb }) =>
+      or([
+        eb('created_at', '>', createdAt),
+        and([eb('created_at', '=', createdAt), eb('id', '>', id)]),
+      ]),
+    )
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(limitOf(page) + 1)
+    .execute()
+  return pageOf(rows, page, toPublicServer)
+}
+
+async function removeServer(
+  { db, journal, upstream }: ServerNeeds,
+  principal: Principal,
+  row: ServerRow,
+): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await tx
+      .deleteFrom('servers')
+      .where('tenant_id', '=', row.tenant_id)
+      .where('id', '=', row.id)
+      .execute()
+    await journal.record(tx, {
+      tenantId: row.tenant_id,
+      type: 'server.removed',
+      actor: actorOf(principal),
+      subject: { kind: 'server', id: row.id },
+      data: { slug: row.slug },
+    })
+  })
+  await upstream.discover.forget(principal.tenant, row.url)
+}
+
+const contextsMax = 200
+
+async function contextsOf({ db }: ServerNeeds, tenant: Tenant): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom('servers')
+    .select('context')
+    .where('tenant_id', '=', tenant.id)
+    .where('auth', '=', 'oauth')
+    .orderBy('created_at')
+    .limit(contextsMax)
+    .execute()
+  return rows.map(({ context }) => context)
+}

@@ -1,0 +1,124 @@
+// How a connection stands: the status that is stored, what is added to it at the moment of looking, and the words for every
+// reason. Kept in step with the tokens by the transaction that changes them.
+import type { Clock } from '../base/clock.ts'
+import { faultCatalogue } from '../base/fault.ts'
+import type { Database } from '../store/database.ts'
+import type { ConnectionRow, CredentialRow } from '../store/schema.ts'
+import type { HolderChange, HolderEvents, StatusReason } from '../upstream/holder.ts'
+
+export type ConnectionStatus =
+  | 'disconnected'
+  | 'authorizing'
+  | 'connected'
+  | 'refreshing'
+  | 'reauth_required'
+  | 'error'
+
+/** Why a connection stands as it does; a failed sign-in leaves its error code here. */
+export type ConnectionReason = StatusReason | 'revoked' | 'server_changed'
+
+const expired = faultCatalogue.refresh_token_rejected.words
+
+const reasonWords: Readonly<Record<ConnectionReason, string>> = {
+  authorization_server_changed: 'The server now uses another sign-in. Please connect again.',
+  client_lost: faultCatalogue.client_lost.words,
+  provider_unreachable: faultCatalogue.provider_unreachable.words,
+  refresh_failed: expired,
+  refresh_interrupted: expired,
+  refresh_token_rejected: expired,
+  token_expired: expired,
+  token_rejected: expired,
+  revoked: 'The connection was ended. Connect again when you need it.',
+  server_changed: 'The server’s address or settings changed. Please connect again.',
+}
+
+/** Words for a reason; undefined for a code that has words of its own in `lastError`. */
+export function wordsOf(reason: string): string | undefined {
+  return Object.hasOwn(reasonWords, reason)
+    ? reasonWords[reason as ConnectionReason] // hasOwn has just said so
+    : undefined
+}
+
+/** Writes what became of tokens into the connection they belong to. */
+export function createStatusWriter({ clock }: { readonly clock: Clock }): HolderEvents['changed'] {
+  return async (tx, { tenantId, connectionId }, change) => {
+    await tx
+      .updateTable('connections')
+      .set({ ...columnsOf(change), updated_at: clock.now() })
+      .where('tenant_id', '=', tenantId)
+      .where('id', '=', connectionId)
+      .execute()
+    if (change.kind === 'flow_failed') await noteReason(tx, { tenantId, connectionId }, change.error)
+  }
+}
+
+type StatusColumns = Partial<Pick<ConnectionRow, 'status' | 'status_reason' | 'last_error'>>
+
+function columnsOf(change: HolderChange): StatusColumns {
+  if (change.kind === 'connected' || change.kind === 'refreshed') {
+    return { status: 'connected', status_reason: null, last_error: null }
+  }
+  if (change.kind === 'flow_failed') return { last_error: change.words }
+  const { reason } = change
+  const status = change.kind === 'lost' ? 'reauth_required' : 'error'
+  return { status, status_reason: reason, last_error: reasonWords[reason] }
+}
+
+// A second sign-in that fails does not end a connection that works.
+async function noteReason(
+  tx: Database,
+  { tenantId, connectionId }: { readonly tenantId: string; readonly connectionId: string },
+  reason: string,
+): Promise<void> {
+  await tx
+    .updateTable('connections')
+    .set({ status_reason: reason })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', connectionId)
+    .where('status', '!=', 'connected')
+    .execute()
+}
+
+/** What is known of a connection's tokens, without the tokens. */
+export type TokenFacts = {
+  readonly [K in TokenColumn]: CredentialRow[K] | null
+}
+type TokenColumn =
+  | 'access_token_sealed'
+  | 'refresh_token_sealed'
+  | 'expires_at'
+  | 'next_refresh_at'
+  | 'last_refresh_at'
+  | 'refresh_count'
+  | 'lease_until'
+  | 'scope'
+
+export interface Standing {
+  readonly status: ConnectionStatus
+  readonly reason: string | undefined
+  /** Tokens are there that work, or that can be made to work without the person. */
+  readonly authorized: boolean
+}
+
+/** How a connection stands now. */
+export function standingOf(facts: {
+  readonly connection: Pick<ConnectionRow, 'status' | 'status_reason'>
+  readonly tokens: TokenFacts
+  readonly needsTokens: boolean
+  readonly isSigningIn: boolean
+  readonly now: number
+}): Standing {
+  const { connection, tokens, now } = facts
+  if (!facts.needsTokens) return { status: 'connected', reason: undefined, authorized: true }
+  const stored = connection.status as ConnectionStatus // only this room writes it
+  const isAlive = (tokens.expires_at ?? Infinity) > now || tokens.refresh_token_sealed !== null
+  const hasTokens = (tokens.access_token_sealed ?? '') !== '' && isAlive
+  const authorized = hasTokens && stored !== 'reauth_required' && stored !== 'disconnected'
+  const reason = connection.status_reason ?? undefined
+  if (authorized && (tokens.lease_until ?? 0) > now) return { status: 'refreshing', reason, authorized }
+  if (facts.isSigningIn && !authorized) return { status: 'authorizing', reason, authorized }
+  if (stored === 'connected' && !authorized) {
+    return { status: 'reauth_required', reason: 'token_expired', authorized }
+  }
+  return { status: stored, reason, authorized }
+}

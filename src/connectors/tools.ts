@@ -1,0 +1,137 @@
+// Asks an MCP server for its tools, in whichever era it lives: first with a request that stands alone (2026-07-28), else
+// in a session (2025-11-25 and before). For looking at a server; calls of people go through the gateway.
+import { Fault } from '../base/fault.ts'
+import type { Outbound, OutboundResponse } from '../base/outbound.ts'
+import type { Secret } from '../base/secret.ts'
+import { initializeRequest, sessionMessage, sessionVersion, statelessRequest } from '../upstream/mcp.ts'
+import type { McpRequest } from '../upstream/mcp.ts'
+
+export interface Tool {
+  readonly name: string
+  readonly description?: string
+}
+
+/** Where, and with which headers. */
+export interface Target {
+  readonly url: string
+  readonly headers: Readonly<Record<string, Secret>>
+}
+
+const pagesMax = 20
+const toolsMax = 1000
+const answerBytes = 4_194_304
+const deadlineMs = 20_000
+const descriptionCharsMax = 2000
+
+/** The server's tools. Throws Fault('invalid_token') after a 401, Fault('server_unreachable') for all else that fails. */
+export async function listTools(outbound: Outbound, target: Target): Promise<readonly Tool[]> {
+  const ask = async (request: McpRequest) => {
+    const response = await outbound.fetch({
+      url: target.url,
+      ...request,
+      headers: { ...request.headers, ...target.headers },
+      purpose: 'tools',
+      limits: { bytes: answerBytes, timeMs: deadlineMs },
+    })
+    if (response.status === 401) throw new Fault('invalid_token', { because: 'the server said 401' })
+    return response
+  }
+
+  const first = await ask(statelessRequest('tools/list'))
+  const result = resultOf(first)
+  if (result !== undefined) {
+    return collect(result, async (cursor) => ask(statelessRequest('tools/list', { cursor })))
+  }
+  return listInSession(ask)
+}
+
+type Ask = (request: McpRequest) => Promise<OutboundResponse>
+
+async function listInSession(ask: Ask): Promise<readonly Tool[]> {
+  const hello = await ask(initializeRequest())
+  const agreed = resultOf(hello) ?? unusable(hello)
+  const session = {
+    id: hello.headers.get('mcp-session-id') ?? undefined,
+    version: textOf(agreed['protocolVersion']) ?? sessionVersion,
+  }
+  await ask(sessionMessage({ method: 'notifications/initialized' }, session))
+  const page = (params: Record<string, unknown>, id: number) =>
+    ask(sessionMessage({ id, method: 'tools/list', params }, session))
+  const first = await page({}, 1)
+  return collect(resultOf(first) ?? unusable(first), (cursor) => page({ cursor }, 1))
+}
+
+async function collect(
+  first: Result,
+  next: (cursor: string) => Promise<OutboundResponse>,
+): Promise<readonly Tool[]> {
+  const tools = [...toolsOf(first)]
+  let cursor = textOf(first['nextCursor'])
+  for (let pages = 1; cursor !== undefined && pages < pagesMax; pages += 1) {
+    const response = await next(cursor)
+    const result = resultOf(response) ?? unusable(response)
+    tools.push(...toolsOf(result))
+    cursor = textOf(result['nextCursor'])
+  }
+  return tools.slice(0, toolsMax)
+}
+
+type Result = Readonly<Record<string, unknown>>
+
+/** The result of the one JSON-RPC answer in a response, JSON or event stream; undefined for an error or anything else. */
+function resultOf(response: OutboundResponse): Result | undefined {
+  if (response.status !== 200) return undefined
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') ?? false
+  const messages = isStream ? eventsOf(response.text) : [response.text]
+  for (const text of messages) {
+    const result = asRecord(asRecord(parse(text))?.['result'])
+    if (result !== undefined) return result
+  }
+  return undefined
+}
+
+/** The data of each event (HTML, "Server-sent events"). */
+function eventsOf(text: string): readonly string[] {
+  return text.split(/\r\n\r\n|\n\n|\r\r/).map((event) =>
+    event
+      .split(/\r\n|\n|\r/)
+      .filter((line) => line.startsWith('data:'))
+      .map((line) => line.slice('data:'.length).trimStart())
+      .join('\n'),
+  )
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // what is no JSON is no answer
+  }
+}
+
+function toolsOf(result: Result): readonly Tool[] {
+  const listed = result['tools']
+  if (!Array.isArray(listed)) return []
+  return listed.flatMap((item: unknown): Tool[] => {
+    const tool = asRecord(item)
+    const name = textOf(tool?.['name'])
+    const description = textOf(tool?.['description'])?.slice(0, descriptionCharsMax)
+    if (name === undefined) return []
+    return [{ name, ...(description === undefined ? {} : { description }) }]
+  })
+}
+
+function asRecord(value: unknown): Result | undefined {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? (value as Result) : undefined // an object that is no list has string keys
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function unusable({ status }: OutboundResponse): never {
+  throw new Fault('server_unreachable', {
+    because: `the server answered ${status} without a result`,
+  })
+}

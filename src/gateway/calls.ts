@@ -1,0 +1,67 @@
+// What one MCP request asks for: its id, method and tool, read from the body; the arguments are nobody's business here.
+import type { RequestId } from '../protect/index.ts'
+
+/** One request as policy, journal and error answers see it. */
+export interface Call {
+  readonly id: RequestId
+  /** The JSON-RPC method; `(response)`, `(batch)`, or the HTTP method where there is no body. */
+  readonly method: string
+  /** The name of the called tool, the prompt or the resource's kind is left out. */
+  readonly tool?: string
+  /** False for what JSON-RPC never answers: notifications and responses. */
+  readonly wantsAnswer: boolean
+  /** The revision that the body claims (MCP 2026-07-28, `_meta`). */
+  readonly claimedVersion?: string
+}
+
+/** A request without a body: opening or ending a session's stream. */
+export function bodylessCall(httpMethod: string): Call {
+  return { id: null, method: httpMethod, wantsAnswer: true }
+}
+
+/** Reads a body; undefined when it is not a JSON-RPC message or a batch of them (JSON-RPC 2.0 §4, §6). */
+export function readCall(body: string): Call | undefined {
+  const message = parseJson(body)
+  if (Array.isArray(message)) return readBatch(message)
+  if (!isRecord(message)) return undefined
+  const { id, method, params } = message
+  if (typeof method !== 'string') return readResponse(message)
+  const facts = isRecord(params) ? paramsOf(method, params) : {}
+  return { id: readId(id), method, wantsAnswer: id !== undefined, ...facts }
+}
+
+function readResponse(message: Record<string, unknown>): Call | undefined {
+  if (!('result' in message) && !('error' in message)) return undefined
+  return { id: null, method: '(response)', wantsAnswer: false }
+}
+
+function readBatch(messages: readonly unknown[]): Call | undefined {
+  if (messages.length === 0 || !messages.every(isRecord)) return undefined
+  const wantsAnswer = messages.some(({ id, method }) => id !== undefined && method !== undefined)
+  return { id: null, method: '(batch)', wantsAnswer }
+}
+
+function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {
+  const { name, _meta: meta } = params
+  const version = isRecord(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined
+  return {
+    ...(method === 'tools/call' && typeof name === 'string' ? { tool: name } : {}),
+    ...(typeof version === 'string' ? { claimedVersion: version } : {}),
+  }
+}
+
+function readId(id: unknown): RequestId {
+  return typeof id === 'string' || typeof id === 'number' ? id : null
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // What is no JSON is no message; the caller says so to the client.
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,213 @@
+// The gateway: MCP in, MCP out. The order of the steps is the design: nothing is read or written about a person before
+// the token is verified, and nothing of the call is sent on before policy has agreed.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
+import type { Verify } from '../issuer/verify.ts'
+import type { TokenPrincipal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Protection } from '../protect/index.ts'
+import { protectMcpServer } from '../protect/index.ts'
+import type { Database } from '../store/database.ts'
+import type { Answer } from './answers.ts'
+import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
+import { readBody } from './body.ts'
+import type { Call } from './calls.ts'
+import { bodylessCall, readCall } from './calls.ts'
+import type { Era } from './eras.ts'
+import { eraOf } from './eras.ts'
+import { createOwn } from './own.ts'
+import { missingScopes } from './policy.ts'
+import { isOwnOrigin, protectEndpoint } from './protection.ts'
+import type { CallEntry } from './recorder.ts'
+import { createRecorder } from './recorder.ts'
+import type { CalledServer, Ending, ServerCallNeeds } from './server-call.ts'
+import { callServer } from './server-call.ts'
+import { createSessionBinding } from './sessions.ts'
+
+export interface Gateway {
+  /** Serves `/{slug}/mcp` on Node's own streams. Never throws; the response is ended or destroyed. */
+  readonly serve: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    at: { readonly tenant: Tenant; readonly slug: string },
+  ) => Promise<void>
+  /** Serves `/mcp`, our own tools. */
+  readonly own: (request: Request, tenant: Tenant) => Promise<Response>
+  /** The protected resource metadata of one of our endpoints (RFC 9728 §2). */
+  readonly resourceMetadata: (
+    tenant: Tenant,
+    resource: DescribedResource,
+  ) => Record<string, unknown>
+  /** Writes what is still to be journalled, and ends our own server's streams. */
+  readonly close: () => Promise<void>
+}
+
+/** A resource as people and clients know it. */
+export interface DescribedResource {
+  readonly resource: string
+  readonly name: string
+  readonly scopes: readonly string[]
+}
+
+interface Needs<S extends CalledServer> {
+  readonly verify: Verify
+  readonly credentials: ServerCallNeeds<S>['credentials']
+  readonly servers: { readonly bySlug: (tenant: Tenant, slug: string) => Promise<S | undefined> }
+  readonly outbound: ServerCallNeeds<S>['outbound']
+  readonly keyring: Keyring
+  readonly db: Database
+  readonly journal: { readonly record: (tx: Database, entry: CallEntry) => Promise<void> }
+  readonly log: Log
+  readonly clock: Clock
+}
+
+interface Settings {
+  /** How long a server may think before its answer begins. */
+  readonly answerTimeMs?: number
+}
+
+const defaultAnswerTimeMs = 120_000
+
+/** Makes the gateway. */
+export function createGateway<S extends CalledServer>(
+  needs: Needs<S>,
+  { answerTimeMs = defaultAnswerTimeMs }: Settings = {},
+): Gateway {
+  const { verify, servers, clock, log } = needs
+  const recorder = createRecorder(needs)
+  const own = createOwn({ verify, recorder, clock, log })
+  const callNeeds = { ...needs, sessions: createSessionBinding(needs), answerTimeMs }
+
+  const admit = async (visit: Visit): Promise<Answer | undefined> => {
+    const { request, tenant, slug } = visit
+    const method = methodOf(request)
+    if (method === undefined) return wrongMethod()
+    if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
+    const server = await servers.bySlug(tenant, slug)
+    if (server === undefined) return faultAnswer(noSuchServer())
+    const protection = protectEndpoint(verify, { tenant, slug })
+    const verdict = await protection.guard(request)
+    if (verdict.kind === 'refused') return verdict
+    return run({ ...visit, method, server, protection, principal: verdict.principal })
+  }
+
+  const run = async (visit: VerifiedVisit<S>): Promise<Answer | undefined> => {
+    const startedAt = clock.now()
+    const { request, method, principal, server } = visit
+    const body = method === 'POST' ? await readBody(request) : undefined
+    const call = callOf(visit, body)
+    if (call === undefined) return notRpc()
+    const era = eraOf(versionOf(request), call)
+    const ending = await endingOf(log, () => finish(visit, { call, era, body }), call)
+    recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
+    return ending.kind === 'answer' ? ending.answer : undefined
+  }
+
+  const finish = async (visit: VerifiedVisit<S>, asked: Asked): Promise<Ending> => {
+    const missing = missingScopes(visit.principal)
+    if (missing.length > 0) {
+      const answer = visit.protection.insufficientScope(missing, asked.call.id)
+      return { kind: 'answer', answer }
+    }
+    return callServer(callNeeds, { ...visit, ...asked })
+  }
+
+  return {
+    serve: async (request, response, at) => {
+      const ending = await endingOf(log, async () => {
+        const answer = await admit({ request, response, ...at })
+        return answer === undefined ? { kind: 'passed', status: 0 } : { kind: 'answer', answer }
+      })
+      if (ending.kind === 'answer') send(response, ending.answer)
+    },
+    own: own.serve,
+    resourceMetadata: describeResource,
+    close: async () => {
+      await own.close()
+      await recorder.close()
+    },
+  }
+}
+
+interface Visit {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly tenant: Tenant
+  readonly slug: string
+}
+
+interface VerifiedVisit<S extends CalledServer> extends Visit {
+  readonly method: Method
+  readonly server: S
+  readonly protection: Protection<TokenPrincipal>
+  readonly principal: TokenPrincipal
+}
+
+interface Asked {
+  readonly call: Call
+  readonly era: Era
+  readonly body: Buffer | undefined
+}
+
+type Method = 'GET' | 'POST' | 'DELETE'
+
+function methodOf({ method }: IncomingMessage): Method | undefined {
+  return method === 'GET' || method === 'POST' || method === 'DELETE' ? method : undefined
+}
+
+function callOf({ request, method }: VerifiedVisit<CalledServer>, body: Buffer | undefined) {
+  if (body === undefined) return bodylessCall(method)
+  if (!/^application\/json\s*(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new Fault('unsupported_media_type', { because: 'MCP messages are application/json' })
+  }
+  return readCall(body.toString())
+}
+
+function versionOf(request: IncomingMessage): string | undefined {
+  const version = request.headers['mcp-protocol-version']
+  return typeof version === 'string' ? version : undefined
+}
+
+/** The status is what the client got; a reason says that it was not the server's own answer. */
+function factsOf(ending: Ending): { readonly status: number; readonly reason?: string } {
+  if (ending.kind === 'passed') return { status: ending.status }
+  if (ending.kind === 'broken') return { status: ending.status, reason: 'broken_off' }
+  const { status, reason } = ending.answer
+  return reason === undefined ? { status } : { status, reason }
+}
+
+/** The gateway answers on raw streams, so what is thrown on the way becomes an answer here. */
+async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Promise<Ending> {
+  try {
+    return await work()
+  } catch (thrown) {
+    const fault = isFault(thrown) ? thrown : unexpected(thrown)
+    const facts = { code: fault.code, because: fault.because, cause: fault.cause }
+    if (fault.code === 'internal') log.error(facts, 'a call failed')
+    else log.info(facts, 'a call was refused')
+    return { kind: 'answer', answer: faultAnswer(fault, call) }
+  }
+}
+
+function describeResource(
+  { issuer }: Tenant,
+  { resource, name, scopes }: DescribedResource,
+): Record<string, unknown> {
+  const verify = () => Promise.resolve(undefined)
+  return protectMcpServer({ resource, issuer, name, scopes, verify }).metadata()
+}
+
+function foreignOrigin(): Fault {
+  return new Fault('forbidden', { because: 'a page of another origin called' })
+}
+
+function noSuchServer(): Fault {
+  return new Fault('not_found', { because: 'this tenant has no such server' })
+}
+
+function unexpected(cause: unknown): Fault {
+  return new Fault('internal', { because: 'something unexpected was thrown', cause })
+}

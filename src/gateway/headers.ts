@@ -1,0 +1,84 @@
+// Which header fields cross the gateway. Both directions have an allow-list; what is not on it does not exist
+// (threats X-29; RFC 9110 §7.6.1 for what Connection names).
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Secret } from '../base/secret.ts'
+
+const requestNames = new Set([
+  'accept',
+  'accept-language',
+  'content-type',
+  'last-event-id',
+  'traceparent',
+  'tracestate',
+])
+const responseNames = new Set([
+  'allow',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'retry-after',
+])
+
+/** What we say about ourselves; compressed answers would only cost the event streams their pace. */
+const ownFields = ['accept-encoding', 'identity', 'user-agent', 'latchkey']
+
+/** The header that carries a server's session id (MCP 2025-11-25, Streamable HTTP). */
+export const sessionHeader = 'mcp-session-id'
+
+interface RequestParts {
+  readonly incoming: IncomingHttpHeaders
+  /** The server's own session id, when the request belongs to a session. */
+  readonly sessionId: string | undefined
+  /** What we say for the person: the upstream token or the server's fixed headers. */
+  readonly credential: Readonly<Record<string, Secret>>
+}
+
+/** The fields of the upstream request as name, value, name, value … */
+export function requestHeaders({ incoming, sessionId, credential }: RequestParts): string[] {
+  const dropped = new Set(
+    listOf(incoming.connection).concat(sessionHeader, Object.keys(credential).map(lower)),
+  )
+  const forwarded = Object.entries(incoming).filter(
+    ([name]) => (requestNames.has(name) || name.startsWith('mcp-')) && !dropped.has(name),
+  )
+  return [
+    ...forwarded.flatMap(([name, value]) => [name, textOf(value)]),
+    ...ownFields,
+    ...(sessionId === undefined ? [] : [sessionHeader, sessionId]),
+    ...Object.entries(credential).flatMap(([name, value]) => [lower(name), value.reveal()]),
+  ]
+}
+
+/** The fields of our answer, out of those of the server's. */
+export function responseHeaders(
+  upstream: IncomingHttpHeaders,
+  bindSession: (id: string) => string,
+): Record<string, string> {
+  const kept = Object.entries(upstream).filter(
+    ([name]) => responseNames.has(name) || (name.startsWith('mcp-') && name !== sessionHeader),
+  )
+  const sessionId = upstream[sessionHeader]
+  return {
+    ...Object.fromEntries(kept.map(([name, value]) => [name, textOf(value)])),
+    'cache-control': cacheControl(upstream['cache-control']),
+    'x-content-type-options': 'nosniff',
+    ...(typeof sessionId === 'string' ? { [sessionHeader]: bindSession(sessionId) } : {}),
+  }
+}
+
+/** What one person got must not be kept for another (RFC 9111 §3.5): a server may only make this stricter. */
+function cacheControl(upstream: string | undefined): string {
+  return upstream === undefined || /public|s-maxage/i.test(upstream) ? 'no-store' : upstream
+}
+
+function listOf(field = ''): string[] {
+  return field.split(',').map((name) => lower(name.trim()))
+}
+
+function textOf(value: string | readonly string[] | undefined): string {
+  return typeof value === 'string' ? value : (value ?? []).join(', ')
+}
+
+function lower(text: string): string {
+  return text.toLowerCase()
+}

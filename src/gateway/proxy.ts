@@ -1,0 +1,164 @@
+// Sends one call to a server and streams the answer back, chunk by chunk and at the reader's pace. Answers that the
+// gateway must turn into its own are held: nothing of them reaches the client.
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { Fault, isFault } from '../base/fault.ts'
+import type { Outbound } from '../base/outbound.ts'
+
+/** One call on its way out. */
+export interface Outgoing {
+  readonly url: string
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly headers: string[]
+  readonly body: Buffer | undefined
+}
+
+/** What became of it. Only `held` and `failed` leave the response untouched. */
+export type Outcome =
+  | { readonly kind: 'passed'; readonly status: number }
+  | { readonly kind: 'held'; readonly status: number; readonly headers: IncomingHttpHeaders }
+  | { readonly kind: 'failed'; readonly fault: Fault }
+  /** The client left, or the server stopped in the middle of its answer. */
+  | { readonly kind: 'broken'; readonly status: number; readonly because: string }
+
+interface Parts {
+  readonly outbound: Pick<Outbound, 'dispatcher'>
+  readonly outgoing: Outgoing
+  readonly response: ServerResponse
+  /** Our header fields for an answer that passes. */
+  readonly headersOf: (upstream: IncomingHttpHeaders) => Record<string, string>
+  /** How long the server may think before it answers. */
+  readonly answerTimeMs: number
+}
+
+/** Dispatches the call. Never throws; the outcome says what is left to do. */
+export function forward(parts: Parts): Promise<Outcome> {
+  const { outbound, outgoing, response, answerTimeMs } = parts
+  return new Promise((resolve) => {
+    const relay = createRelay(parts, resolve)
+    if (response.destroyed) return resolve(clientLeft(0))
+    response.once('close', relay.clientClosed)
+    try {
+      const url = new URL(outgoing.url)
+      outbound.dispatcher.dispatch(
+        {
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method: outgoing.method,
+          headers: outgoing.headers,
+          body: outgoing.body ?? null,
+          headersTimeout: answerTimeMs,
+          bodyTimeout: 0, // An event stream may be silent for hours; it ends with the client's connection.
+        },
+        relay.handler,
+      )
+    } catch (thrown) {
+      relay.failed(thrown)
+    }
+  })
+}
+
+const discarded = new Error('the answer is not passed on')
+const disconnected = new Error('the client left')
+
+function createRelay({ response, headersOf }: Parts, resolve: (outcome: Outcome) => void) {
+  let upstream: Dispatcher.DispatchController | undefined
+  let status = 0
+  let isSettled = false
+  const readOn = () => upstream?.resume()
+
+  const settle = (outcome: Outcome) => {
+    if (isSettled) return
+    isSettled = true
+    response.off('close', clientClosed)
+    response.off('drain', readOn)
+    resolve(outcome)
+  }
+  const clientClosed = () => {
+    settle(clientLeft(status))
+    upstream?.abort(disconnected)
+  }
+  const failed = (thrown: unknown) => {
+    if (isSettled) return
+    if (status === 0) return settle({ kind: 'failed', fault: faultOf(thrown) })
+    settle({ kind: 'broken', status, because: `the server broke off (${codeOf(thrown)})` })
+    response.destroy() // The client must not take half an answer for a whole one.
+  }
+
+  const handler: Dispatcher.DispatchHandler = {
+    onRequestStart: (controller) => {
+      upstream = controller
+      if (isSettled) controller.abort(disconnected)
+    },
+    onResponseStart: (controller, statusCode, headers) => {
+      if (statusCode < 200) return // RFC 9110 §15.2: more is to come.
+      if (!mayPass(statusCode, headers)) {
+        settle({ kind: 'held', status: statusCode, headers })
+        return controller.abort(discarded)
+      }
+      response.writeHead(statusCode, headersOf(headers))
+      status = statusCode
+      response.on('drain', readOn)
+      if (isEventStream(headers)) response.flushHeaders()
+    },
+    onResponseData: (controller, chunk) => {
+      if (isSettled || response.destroyed) return
+      if (!response.write(chunk)) controller.pause()
+    },
+    onResponseEnd: () => {
+      if (isSettled) return
+      settle({ kind: 'passed', status })
+      response.end()
+    },
+    onResponseError: (_controller, error) => failed(error),
+  }
+  return { handler, failed, clientClosed }
+}
+
+const mediaTypes = new Set(['application/json', 'text/event-stream'])
+
+/** Only MCP's two media types pass, and no answer that speaks about our credential or sends us elsewhere. */
+function mayPass(status: number, headers: IncomingHttpHeaders): boolean {
+  if (status === 401 || status === 407 || status === 429) return false
+  if (status >= 300 && status < 400) return false
+  if (status === 403 && headers['www-authenticate'] !== undefined) return false
+  const mediaType = mediaTypeOf(headers)
+  return mediaType === '' ? isEmpty(status, headers) : mediaTypes.has(mediaType)
+}
+
+function isEmpty(status: number, headers: IncomingHttpHeaders): boolean {
+  return status === 204 || headers['content-length'] === '0'
+}
+
+function isEventStream(headers: IncomingHttpHeaders): boolean {
+  return mediaTypeOf(headers) === 'text/event-stream'
+}
+
+function mediaTypeOf(headers: IncomingHttpHeaders): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+function clientLeft(status: number): Outcome {
+  return { kind: 'broken', status, because: 'the client left' }
+}
+
+const timeoutCodes = new Set([
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ETIMEDOUT',
+  'timeout',
+])
+
+/** Only the code of an error is kept: its text may hold header values (threats X-28). */
+function faultOf(thrown: unknown): Fault {
+  const code = codeOf(thrown)
+  const because = `the server could not be asked (${isFault(thrown) ? thrown.because : code})`
+  return new Fault(timeoutCodes.has(code) ? 'upstream_timeout' : 'server_unreachable', {
+    because,
+  })
+}
+
+function codeOf(thrown: unknown): string {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  return typeof code === 'string' ? code : 'unknown'
+}

@@ -1,0 +1,119 @@
+// Writes calls into the journal, many in one transaction and after the answer: the caller never waits for it. It takes a
+// principal, so nothing can be recorded of a caller who was not verified (S4-2).
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { TokenPrincipal } from '../people/principal.ts'
+import type { Database } from '../store/database.ts'
+import type { Call } from './calls.ts'
+import type { Era } from './eras.ts'
+
+/** What became of one call. Its content is not part of it. */
+export interface CallRecord {
+  readonly principal: TokenPrincipal
+  readonly server: { readonly id: string; readonly slug: string }
+  readonly call: Call
+  readonly era: Era
+  readonly status: number
+  readonly startedAt: number
+  /** Why we refused it; absent for a call that was answered. */
+  readonly reason?: string
+}
+
+/** A journal line about a call. */
+export interface CallEntry {
+  readonly tenantId: string
+  readonly type: 'call.completed' | 'call.refused'
+  readonly actor: { readonly kind: 'client'; readonly id: string }
+  readonly userId?: string
+  readonly subject: { readonly kind: 'server'; readonly id: string }
+  readonly data: Readonly<Record<string, string | number>>
+}
+
+export interface Recorder {
+  readonly record: (record: CallRecord) => void
+  /** Writes what is still waiting. */
+  readonly close: () => Promise<void>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly log: Log
+  readonly journal: { readonly record: (tx: Database, entry: CallEntry) => Promise<void> }
+}
+
+const gatherMs = 50
+const waitingMax = 10_000
+
+/** Makes the recorder. What waits for more than 50 ms is written. */
+export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
+  let waiting: CallEntry[] = []
+  let writing: Promise<void> | undefined
+
+  const writeAll = async () => {
+    const entries = waiting
+    waiting = []
+    if (entries.length === 0) return
+    await db.transaction().execute(async (tx) => {
+      for (const entry of entries) await recordOne(journal, tx, entry)
+    })
+  }
+  const writeSafely = () =>
+    writeAll().catch((cause: unknown) => log.error({ cause }, 'calls could not be journalled'))
+  const writeSoon = async () => {
+    await clock.sleep(gatherMs)
+    writing = undefined
+    await writeSafely()
+  }
+
+  return {
+    record: (record) => {
+      if (waiting.length >= waitingMax) {
+        return log.error({ waitingMax }, 'a call was not journalled: too many are waiting')
+      }
+      waiting.push(entryOf(record, clock.now()))
+      writing ??= writeSoon()
+    },
+    close: writeSafely,
+  }
+}
+
+/** A name that the journal refuses (it looks like a secret) must not cost the entry, or the others'. */
+async function recordOne(journal: Needs['journal'], tx: Database, entry: CallEntry): Promise<void> {
+  try {
+    await journal.record(tx, entry)
+  } catch (thrown) {
+    const { tool, ...data } = entry.data
+    if (tool === undefined && data['method'] === unnamed) throw thrown
+    await journal.record(tx, { ...entry, data: { ...data, method: unnamed } })
+  }
+}
+
+const unnamed = '(unnamed)'
+const namePattern = /^[\w()./-]{1,128}$/
+
+function entryOf(record: CallRecord, now: number): CallEntry {
+  const { principal, server, call, era, status, startedAt, reason } = record
+  const { tenant, user, clientId } = principal
+  return {
+    tenantId: tenant.id,
+    type: reason === undefined ? 'call.completed' : 'call.refused',
+    actor: { kind: 'client', id: clientId },
+    ...(user === undefined ? {} : { userId: user.id }),
+    subject: { kind: 'server', id: server.id },
+    data: {
+      server: server.slug,
+      method: nameOf(call.method),
+      ...(call.tool === undefined ? {} : { tool: nameOf(call.tool) }),
+      era,
+      status,
+      durationMs: now - startedAt,
+      ...(reason === undefined ? {} : { reason }),
+    },
+  }
+}
+
+/** The client chose this text: only what looks like a name is kept. */
+function nameOf(text: string): string {
+  return namePattern.test(text) ? text : unnamed
+}

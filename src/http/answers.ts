@@ -1,0 +1,34 @@
+// The few shapes of a good answer: JSON, nothing, a redirect. Everything that may hold state or a credential is no-store.
+
+const noStore = { 'cache-control': 'no-store', pragma: 'no-cache' } as const
+
+/** A JSON answer that no cache keeps. */
+export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/json', ...noStore, ...headers },
+  })
+}
+
+/** A public document that caches may keep for an hour. */
+export function publicDocument(body: unknown): Response {
+  return new Response(JSON.stringify(body), {
+    headers: { 'content-type': 'application/json', 'cache-control': 'public, max-age=3600' },
+  })
+}
+
+/** An answer without a body. */
+export function empty(status: 200 | 202 | 204): Response {
+  return new Response(null, { status, headers: noStore })
+}
+
+/** Sends the browser on: 302 for a read, 303 after a form, never 307 (RFC 9700 §4.12). */
+export function redirect(
+  location: string,
+  status: 302 | 303,
+  cookies: readonly string[] = [],
+): Response {
+  const response = new Response(null, { status, headers: { location, ...noStore } })
+  for (const cookie of cookies) response.headers.append('set-cookie', cookie)
+  return response
+}

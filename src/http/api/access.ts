@@ -1,0 +1,102 @@
+// REST for who may act for a person: the apps they let in, and their own API keys.
+import { z } from 'zod'
+import { Fault } from '../../base/fault.ts'
+import type { Issuer } from '../../issuer/issuer.ts'
+import type { Journal } from '../../journal/entries.ts'
+import type { ApiKeys } from '../../people/api-keys.ts'
+import { apiKeyScopes } from '../../people/api-keys.ts'
+import { empty, json } from '../answers.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+const newKey = z.strictObject({
+  name: z.string().min(1).max(80),
+  scopes: z.array(z.enum(apiKeyScopes)).min(1).max(apiKeyScopes.length),
+})
+
+interface Needs {
+  readonly issuer: Issuer
+  readonly apiKeys: ApiKeys
+  readonly journal: Journal
+}
+
+/** The rows of `/api/v1/grants`, `/api/v1/api-keys` and `/api/v1/journal`. */
+export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Route[] {
+  const api = { surface: 'api', guard: 'api' } as const
+  const session = { surface: 'api', guard: 'session' } as const
+  return [
+    route({
+      ...api,
+      path: '/api/v1/grants',
+      method: 'GET',
+      words: 'Apps with access: what the caller let in.',
+      run: async ({ principal }) => json({ items: await issuer.grants.list(principal) }),
+    }),
+    route({
+      ...api,
+      path: '/api/v1/grants/{id}',
+      method: 'DELETE',
+      words: 'Takes access back; every token of the grant ends at once.',
+      run: async ({ principal, params }) => {
+        await issuer.grants.revoke(principal, params['id'] ?? '')
+        return empty(204)
+      },
+    }),
+    route({
+      ...session,
+      path: '/api/v1/api-keys',
+      method: 'POST',
+      input: newKey,
+      words: 'Makes an API key; its value is shown once.',
+      run: async ({ principal, input }) => {
+        const { id, key } = await apiKeys.create(principal, input)
+        return json({ id, key: key.reveal(), ...input }, 201)
+      },
+    }),
+    route({
+      ...session,
+      path: '/api/v1/api-keys',
+      method: 'GET',
+      words: 'The caller’s API keys, without their values.',
+      run: async ({ principal }) => json({ items: await apiKeys.list(principal) }),
+    }),
+    route({
+      ...session,
+      path: '/api/v1/api-keys/{id}',
+      method: 'DELETE',
+      words: 'Ends an API key at once.',
+      run: async ({ principal, params }) => {
+        await apiKeys.revoke(principal, params['id'] ?? '')
+        return empty(204)
+      },
+    }),
+    route({
+      surface: 'api',
+      guard: 'admin',
+      path: '/api/v1/journal',
+      method: 'GET',
+      words: 'What happened in this tenant, in order.',
+      run: async ({ tenant, query }) => {
+        const items = await journal.list({ tenantId: tenant.id, ...journalQuery(query) })
+        return json({ items, nextCursor: items.at(-1)?.seq })
+      },
+    }),
+  ]
+}
+
+function journalQuery(query: URLSearchParams) {
+  const after = Number(query.get('cursor') ?? 0)
+  if (!Number.isSafeInteger(after) || after < 0) {
+    throw new Fault('invalid_input', {
+      because: 'the cursor is not one of ours',
+      detail: { cursor: 'Use a nextCursor that this call gave you.' },
+    })
+  }
+  const attempt = query.get('attempt')
+  const subjectId = query.get('subjectId')
+  return {
+    after,
+    ...(attempt === null ? {} : { attempt }),
+    ...(subjectId === null ? {} : { subjectId }),
+  }
+}

@@ -1,0 +1,90 @@
+// REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
+import { z } from 'zod'
+import type { Servers } from '../../connectors/servers.ts'
+import { empty, json } from '../answers.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+const newServer = z.strictObject({
+  url: z.string().max(500),
+  name: z.string().min(1).max(80).optional(),
+  slug: z.string().max(36).optional(),
+  auth: z.enum(['none', 'headers', 'oauth']).optional(),
+  headers: z.record(z.string(), z.string().max(4096)).optional(),
+  issuer: z.string().max(1000).optional(),
+  clientId: z.string().max(500).optional(),
+  clientSecret: z.string().max(2000).optional(),
+  scopes: z.string().max(1000).optional(),
+})
+
+const changedServer = newServer.partial()
+
+/** The rows of `/api/v1/servers`. */
+export function serverRoutes({ servers }: { readonly servers: Servers }): readonly Route[] {
+  const shared = { surface: 'api', path: '/api/v1/servers' } as const
+  const one = { surface: 'api', path: '/api/v1/servers/{id}' } as const
+  return [
+    route({
+      ...shared,
+      method: 'POST',
+      guard: 'admin',
+      input: newServer,
+      words: 'Adds an MCP server; runs discovery and says what it found.',
+      run: async ({ principal, input }) => json(await servers.create(principal, input), 201),
+    }),
+    route({
+      ...shared,
+      method: 'GET',
+      guard: 'api',
+      words: 'The servers of this tenant.',
+      run: async ({ principal, query }) => json(await servers.list(principal, pageOf(query))),
+    }),
+    route({
+      ...one,
+      method: 'GET',
+      guard: 'api',
+      words: 'One server.',
+      run: async ({ principal, params }) => json(await servers.get(principal, params['id'] ?? '')),
+    }),
+    route({
+      ...one,
+      method: 'PATCH',
+      guard: 'admin',
+      input: changedServer,
+      words: 'Changes a server; a new URL or issuer drops the tokens that belong to the old one.',
+      run: async ({ principal, params, input }) =>
+        json(await servers.update(principal, params['id'] ?? '', input)),
+    }),
+    route({
+      ...one,
+      method: 'DELETE',
+      guard: 'admin',
+      words: 'Removes a server with its connections.',
+      run: async ({ principal, params }) => {
+        await servers.remove(principal, params['id'] ?? '')
+        return empty(204)
+      },
+    }),
+    route({
+      surface: 'api',
+      path: '/api/v1/servers/{id}/test',
+      method: 'POST',
+      guard: 'api',
+      words: 'Lists the tools of a server as the caller, or says why that does not work.',
+      run: async ({ principal, params }) => json(await servers.test(principal, params['id'] ?? '')),
+    }),
+  ]
+}
+
+/** The cursor and size that a list call asks for. */
+export function pageOf(query: URLSearchParams): {
+  readonly cursor?: string
+  readonly limit: number
+} {
+  const limit = Number(query.get('limit') ?? 50)
+  const cursor = query.get('cursor')
+  return {
+    limit: Number.isInteger(limit) && limit > 0 ? Math.min(limit, 200) : 50,
+    ...(cursor === null ? {} : { cursor }),
+  }
+}

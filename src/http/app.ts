@@ -1,0 +1,166 @@
+// The router: finds the tenant by host and the row by path, lets the row's guard decide, runs it, and renders whatever
+// was thrown. The only place of the doors that catches.
+import { TrieRouter } from 'hono/router/trie-router'
+import { Fault } from '../base/fault.ts'
+import type { Log } from '../base/log.ts'
+import type { Tenant, Tenants } from '../people/tenants.ts'
+import { empty } from './answers.ts'
+import { browserCookie, readCookie } from './cookies.ts'
+import { renderError } from './errors.ts'
+import type { Admitted } from './guards.ts'
+import type { Idempotency } from './idempotency.ts'
+import type { Context, Guard, Route, Surface, Visit } from './route.ts'
+
+interface Needs {
+  readonly tenants: Tenants
+  readonly admit: (route: Route, tenant: Tenant, request: Request) => Promise<Admitted>
+  readonly idempotency: Idempotency
+  readonly routes: readonly Route[]
+  readonly log: Log
+}
+
+interface Match {
+  readonly row: Route
+  readonly params: Readonly<Record<string, string>>
+}
+
+const defaultBodyBytes = 65_536
+
+/** Makes the app: a Request goes in, a Response comes out; it never throws. */
+export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
+  const find = createFinder(routes)
+
+  const answer = async (tenant: Tenant, request: Request, match: Match): Promise<Response> => {
+    const { row, params } = match
+    const admitted = await admit(row, tenant, request)
+    const body = await readBody(request, row.bodyBytes ?? defaultBodyBytes)
+    const visit: Visit = {
+      tenant,
+      request,
+      query: new URL(request.url).searchParams,
+      params,
+      browser: readCookie(request, browserCookie),
+      body,
+    }
+    const input = readInput(row, request, body)
+    // The guard of this row has just made what its context promises.
+    const run = () => row.run({ ...visit, ...admitted, input } as Context<Guard, unknown>)
+    const { principal } = admitted
+    if (row.surface !== 'api' || principal === undefined) return run()
+    return idempotency.once(visit, { row, principal }, run)
+  }
+
+  return async (request: Request): Promise<Response> => {
+    const url = new URL(request.url)
+    const matches = find(url.pathname)
+    const match = matches.find(({ row }) => row.method === methodOf(request))
+    const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(url.pathname)
+    let tenant: Tenant | undefined
+    try {
+      tenant = await tenants.byHost(url.host)
+      if (tenant === undefined) throw misdirected()
+      if (match === undefined) return withCors(matches, otherwise(request, matches))
+      return withCors(matches, await answer(tenant, request, match))
+    } catch (thrown) {
+      const rendered = await renderError(log, thrown, { surface, tenant, request })
+      return withCors(matches, withAllow(thrown, matches, rendered))
+    }
+  }
+}
+
+function createFinder(routes: readonly Route[]): (path: string) => readonly Match[] {
+  const router = new TrieRouter<Route>()
+  for (const row of routes) router.add('ALL', row.path.replaceAll(/\{(\w+)\}/g, ':$1'), row)
+  return (path) => {
+    const [found] = router.match('ALL', path)
+    return found.map(([row, params]) => ({ row, params: params as Record<string, string> })) // no stash: the trie router returns plain params
+  }
+}
+
+function methodOf(request: Request): string {
+  return request.method === 'HEAD' ? 'GET' : request.method
+}
+
+/** No row for this method: a preflight, a wrong method, or no such path at all. */
+function otherwise(request: Request, matches: readonly Match[]): Response {
+  if (matches.length === 0) throw new Fault('not_found', { because: 'there is no such path' })
+  if (request.method === 'OPTIONS' && isPublic(matches)) {
+    const response = empty(204)
+    response.headers.set('access-control-allow-methods', allowed(matches))
+    response.headers.set(
+      'access-control-allow-headers',
+      'authorization, content-type, mcp-protocol-version',
+    )
+    response.headers.set('access-control-max-age', '86400')
+    return response
+  }
+  throw new Fault('method_not_allowed', { because: `${request.method} is not for this path` })
+}
+
+function withAllow(thrown: unknown, matches: readonly Match[], response: Response): Response {
+  const isWrongMethod = thrown instanceof Fault && thrown.code === 'method_not_allowed'
+  if (isWrongMethod) response.headers.set('allow', allowed(matches))
+  return response
+}
+
+function allowed(matches: readonly Match[]): string {
+  const methods = matches.map(({ row }) => row.method as string)
+  return [...new Set([...methods, ...(methods.includes('GET') ? ['HEAD'] : [])])].join(', ')
+}
+
+function isPublic(matches: readonly Match[]): boolean {
+  return matches.some(({ row }) => row.cors === 'public')
+}
+
+/** Any origin may read public documents and token answers, but never with the person's cookies. */
+function withCors(matches: readonly Match[], response: Response): Response {
+  if (!isPublic(matches)) return response
+  response.headers.set('access-control-allow-origin', '*')
+  response.headers.set('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+  return response
+}
+
+async function readBody(request: Request, limitBytes: number): Promise<string> {
+  if (request.body === null) return ''
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength
+    if (size > limitBytes) {
+      throw new Fault('payload_too_large', { because: `the body is over ${limitBytes} bytes` })
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function readInput(row: Route, request: Request, body: string): unknown {
+  if (row.input === undefined) return undefined
+  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? '')) {
+    throw new Fault('unsupported_media_type', { because: 'this call takes application/json' })
+  }
+  const parsed = row.input.safeParse(parseJson(body))
+  if (parsed.success) return parsed.data
+  const detail = Object.fromEntries(
+    parsed.error.issues.map((issue) => [issue.path.join('.') || 'body', issue.message]),
+  )
+  throw new Fault('invalid_input', { because: 'the input does not have the right shape', detail })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new Fault('invalid_input', { because: 'the body is not JSON', cause })
+  }
+}
+
+function misdirected(): Fault {
+  return new Fault('misdirected_request', { because: 'this host is nobody’s here' })
+}
+
+function surfaceOf(path: string): Surface {
+  if (path.startsWith('/api/')) return 'api'
+  if (path.startsWith('/oauth/') || path.startsWith('/.well-known/')) return 'oauth'
+  return 'page'
+}

@@ -1,0 +1,34 @@
+// The two cookies: who is signed in, and which browser this is. Both `__Host-` (RFC 6265bis §4.1.3.2): Secure, no Domain,
+// Path=/, so that no other host can set or read them.
+import type { Secret } from '../base/secret.ts'
+import { Secret as SecretValue } from '../base/secret.ts'
+
+/** A signed-in person. */
+export const sessionCookie = '__Host-lk_session'
+/** This browser, before and after sign-in; flows and forms are bound to it. */
+export const browserCookie = '__Host-lk_browser'
+
+const cookieBytesMaximum = 512
+
+/** The value of a cookie, if the request has it exactly once. */
+export function readCookie(request: Request, name: string): Secret | undefined {
+  const values = (request.headers.get('cookie') ?? '')
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1))
+  const [value] = values
+  const isUsable = values.length === 1 && value !== undefined && value.length <= cookieBytesMaximum
+  return isUsable && value !== '' ? new SecretValue(value) : undefined
+}
+
+/** A Set-Cookie line; without `maxAgeS` it lasts as long as the browser runs. */
+export function writeCookie(name: string, value: Secret, maxAgeS?: number): string {
+  const age = maxAgeS === undefined ? '' : `; Max-Age=${maxAgeS}`
+  return `${name}=${value.reveal()}; Path=/; Secure; HttpOnly; SameSite=Lax${age}`
+}
+
+/** A Set-Cookie line that removes it. */
+export function clearCookie(name: string): string {
+  return `${name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0`
+}

@@ -1,0 +1,75 @@
+// How a refusal looks from outside: RFC 6749 for OAuth, RFC 9457 for REST, a page for people. The words come from the
+// catalogue; what we know besides (`because`) goes to the log and nowhere else. JSON-RPC errors are made by the gateway.
+import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
+import type { Log } from '../base/log.ts'
+import type { Tenant } from '../people/tenants.ts'
+import { json } from './answers.ts'
+import { errorPage } from './pages/error.ts'
+import type { Surface } from './route.ts'
+
+interface Refused {
+  readonly surface: Surface
+  readonly tenant: Tenant | undefined
+  readonly request: Request
+}
+
+/** Turns whatever was thrown into an answer, and logs it: a Fault as what it is, anything else as `internal`. */
+export async function renderError(log: Log, thrown: unknown, refused: Refused): Promise<Response> {
+  const fault = isFault(thrown)
+    ? thrown
+    : new Fault('internal', { because: 'something unexpected was thrown', cause: thrown })
+  const { status } = faultCatalogue[fault.code]
+  const path = new URL(refused.request.url).pathname
+  const facts = { code: fault.code, because: fault.because, status, path, cause: fault.cause }
+  if (status >= 500) log.error(facts, 'a request failed')
+  else log.info(facts, 'a request was refused')
+
+  const response = await renderers[refused.surface](fault, refused)
+  if (fault.retryAfterS !== undefined) response.headers.set('retry-after', `${fault.retryAfterS}`)
+  return response
+}
+
+const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | Promise<Response>> =
+  {
+    oauth: (fault, { tenant, request }) => {
+      const { status, words, oauth } = faultCatalogue[fault.code]
+      const headers: Record<string, string> =
+        status === 401 && request.headers.has('authorization')
+          ? { 'www-authenticate': `Basic realm="${tenant?.issuer ?? 'Latchkey'}"` } // RFC 6749 §5.2
+          : {}
+      return json(
+        { error: oauth ?? fault.code, error_description: asDescription(words) },
+        status,
+        headers,
+      )
+    },
+
+    api: (fault) => {
+      const { status, words, retryable, reauthorize } = faultCatalogue[fault.code]
+      const problem = {
+        type: 'about:blank',
+        title: words,
+        status,
+        code: fault.code,
+        retryable,
+        reauthorize,
+        ...(fault.detail === undefined ? {} : { detail: fault.detail }),
+      }
+      const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
+      if (status === 401) headers['www-authenticate'] = 'Bearer realm="api"'
+      return json(problem, status, headers)
+    },
+
+    page: (fault) => {
+      const { status, words } = faultCatalogue[fault.code]
+      return errorPage({ status, words, detail: fault.detail })
+    },
+  }
+
+/** RFC 6749 §5.2: error_description has only printable ASCII without `"` and `\`. */
+function asDescription(words: string): string {
+  return words
+    .replaceAll('’', "'")
+    .replaceAll(/[^\x20-\x7e]/g, '')
+    .replaceAll(/["\\]/g, "'")
+}

@@ -1,0 +1,142 @@
+// The listener: raw requests are checked before anything is derived from them, then `/{slug}/mcp` goes to the gateway as
+// Node's own streams and everything else to the app as a Request. Node's parser accepts all of what is refused here
+// (threats X-26, X-27).
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import type { Log } from '../base/log.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { slugOf } from '../gateway/targets.ts'
+import type { Tenants } from '../people/tenants.ts'
+
+interface Needs {
+  readonly app: (
+    request: Request,
+    extra: { readonly remoteAddress: string | undefined },
+  ) => Promise<Response>
+  readonly gateway: Pick<Gateway, 'serve'>
+  readonly tenants: Pick<Tenants, 'byHost'>
+  readonly log: Log
+}
+
+interface Limits {
+  readonly headerBytes?: number
+  readonly headersTimeMs?: number
+  /** For the whole request with its body; an answer may take as long as it likes. */
+  readonly requestTimeMs?: number
+  readonly checkEveryMs?: number
+}
+
+/** Makes the HTTP server; it does not listen yet. */
+export function createListener(
+  { app, gateway, tenants, log }: Needs,
+  {
+    headerBytes = 16_384,
+    headersTimeMs = 10_000,
+    requestTimeMs = 30_000,
+    checkEveryMs = 5_000,
+  }: Limits = {},
+): Server {
+  const toApp = getRequestListener(async (request, { incoming }) =>
+    app(request, { remoteAddress: incoming.socket.remoteAddress }),
+  )
+  const toGateway = async (request: IncomingMessage, response: ServerResponse, slug: string) => {
+    const tenant = await tenants.byHost((request.headers.host ?? '').toLowerCase())
+    if (tenant === undefined) return refuse(response, { status: 421, because: 'unknown host' })
+    await gateway.serve(request, response, { tenant, slug })
+  }
+
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    logWhenDone(log, request, response)
+    const fault = findFault(request)
+    if (fault !== undefined) return refuse(response, { status: 400, because: fault })
+    const slug = slugOf(request.url ?? '')
+    return slug === undefined ? toApp(request, response) : toGateway(request, response, slug)
+  }
+
+  return createServer(
+    {
+      maxHeaderSize: headerBytes,
+      headersTimeout: headersTimeMs,
+      requestTimeout: requestTimeMs,
+      connectionsCheckingInterval: checkEveryMs,
+    },
+    (request, response) => {
+      serve(request, response).catch((cause: unknown) => {
+        log.error({ cause }, 'a request failed outside of every door')
+        response.destroy()
+      })
+    },
+  )
+}
+
+const namePattern = /^[a-z0-9.-]+(?::\d{1,5})?$/i
+const ipv6Pattern = /^\[[0-9a-f:.]+\](?::\d{1,5})?$/i
+// RFC 9112 §3.2.1: origin-form. A second slash or a backslash at its start would name a host to a URL parser.
+const originFormPattern = /^\/(?![/\\])[^\\#\x00-\x20\x7f-\uffff]*$/
+const dotSegmentPattern = /\/(?:\.|%2e){1,2}(?:\/|$)/i
+
+/** What is wrong with a raw request, if anything. */
+function findFault(request: IncomingMessage): string | undefined {
+  const [host, ...moreHosts] = fieldsOf(request, 'host')
+  if (host === undefined || moreHosts.length > 0) return 'not exactly one Host'
+  if (!namePattern.test(host) && !ipv6Pattern.test(host)) return 'a Host that is none'
+  const target = request.url ?? ''
+  if (!originFormPattern.test(target)) return 'a request target that is not in origin form'
+  if (dotSegmentPattern.test(pathOf(target))) return 'dot segments in the path'
+  return findFramingFault(request)
+}
+
+/** RFC 9112 §6.1: framing that two parsers may read differently is refused (request smuggling). */
+function findFramingFault(request: IncomingMessage): string | undefined {
+  const codings = fieldsOf(request, 'transfer-encoding')
+  if (codings.length === 0) return undefined
+  if (request.httpVersion !== '1.1') return 'a transfer coding before HTTP/1.1'
+  const isPlainlyChunked = codings.length === 1 && codings[0]?.toLowerCase() === 'chunked'
+  return isPlainlyChunked ? undefined : 'a transfer coding other than chunked'
+}
+
+function fieldsOf({ rawHeaders }: IncomingMessage, name: string): readonly string[] {
+  return rawHeaders.filter(
+    (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name,
+  )
+}
+
+function pathOf(target: string): string {
+  return target.split('?', 1)[0] ?? ''
+}
+
+interface RawRefusal {
+  readonly status: 400 | 421
+  readonly because: string
+}
+
+/** The connection ends with it: what follows on it cannot be trusted to be another request. */
+function refuse(response: ServerResponse, { status, because }: RawRefusal): void {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'cache-control': 'no-store',
+    connection: 'close',
+  })
+  response.end(`This request cannot be answered here: ${because}.\n`)
+}
+
+function logWhenDone(log: Log, request: IncomingMessage, response: ServerResponse): void {
+  const startedAt = performance.now()
+  response.once('close', () => {
+    const { method, url = '' } = request
+    const ms = Math.round(performance.now() - startedAt)
+    const path = slugOf(url) === undefined ? templateOf(pathOf(url)) : '/{slug}/mcp'
+    log.info({ method, path, status: response.statusCode, ms }, 'access')
+  })
+}
+
+const wordPattern = /^(?:v\d|[a-z.-]{0,32})$/
+
+/** Only the plain words of a path: an id, a key or a link in it is nobody's business in a log. */
+function templateOf(path: string): string {
+  return path
+    .split('/')
+    .map((segment) => (wordPattern.test(segment) ? segment : '{…}'))
+    .join('/')
+}

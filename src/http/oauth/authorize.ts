@@ -1,0 +1,83 @@
+// The authorization endpoint and the consent page: doors to the hub in issuer/authorize, which alone knows the order.
+import type { AuthorizeStep } from '../../issuer/authorize.ts'
+import type { Issuer } from '../../issuer/issuer.ts'
+import { redirect } from '../answers.ts'
+import { browserCookie, writeCookie } from '../cookies.ts'
+import { consentPage } from '../pages/consent.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+/** The rows of the authorization endpoint (RFC 6749 §3.1). */
+export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+  const shared = { guard: 'visitor', surface: 'page' } as const
+  return [
+    route({
+      ...shared,
+      method: 'GET',
+      path: '/oauth/authorize',
+      words: 'Begins an authorization (RFC 6749 §4.1.1).',
+      run: async ({ tenant, query, browser, session }) => {
+        const { step, browser: made } = await issuer.authorize.begin(
+          tenant,
+          query,
+          browser,
+          session,
+        )
+        const cookies = made === undefined ? [] : [writeCookie(browserCookie, made)]
+        // The question has an address of its own, so that loading it again asks it again and begins nothing new.
+        if (step.kind === 'consent') return redirect(consentPath(step.requestId), 302, cookies)
+        return follow(step, 302, cookies)
+      },
+    }),
+    route({
+      ...shared,
+      method: 'GET',
+      path: '/oauth/consent',
+      words: 'Asks a signed-in person whether a client may act for them.',
+      run: async ({ tenant, query, browser, session }) => {
+        const step = await issuer.authorize.resume(
+          tenant,
+          query.get('request') ?? '',
+          browser,
+          session,
+        )
+        return follow(step, 302)
+      },
+    }),
+    route({
+      ...shared,
+      method: 'POST',
+      path: '/oauth/consent',
+      words: 'Takes the person’s decision.',
+      run: async ({ tenant, body, browser, session }) => {
+        const form = new URLSearchParams(body)
+        const step = await issuer.authorize.decide(
+          tenant,
+          form.get('request') ?? '',
+          browser,
+          session,
+          { decision: form.get('decision') ?? '', formToken: form.get('form_token') ?? '' },
+        )
+        return follow(step, 303)
+      },
+    }),
+  ]
+}
+
+async function follow(
+  step: AuthorizeStep,
+  status: 302 | 303,
+  cookies: readonly string[] = [],
+): Promise<Response> {
+  if (step.kind === 'redirect') return redirect(step.location, status, cookies)
+  if (step.kind === 'consent') return consentPage(step)
+  return redirect(
+    `/sign-in?next=${encodeURIComponent(consentPath(step.requestId))}`,
+    status,
+    cookies,
+  )
+}
+
+function consentPath(requestId: string): string {
+  return `/oauth/consent?request=${encodeURIComponent(requestId)}`
+}

@@ -1,0 +1,10 @@
+// Tells the page that opened this popup how the sign-in ended, and closes it. Where the opener is cut off
+// (Cross-Origin-Opener-Policy) nothing is lost: the opener learns the end from the flow's status.
+const result = document.querySelector('[data-flow]')
+if (result !== null) {
+  const { flow, connection, success, origin } = result.dataset
+  const message = { type: 'latchkey:flow', flow, connection, success: success === 'true' }
+  const opener = window.opener
+  if (opener !== null) opener.postMessage(message, origin)
+  if (opener !== null) setTimeout(() => window.close(), message.success ? 600 : 2500)
+}

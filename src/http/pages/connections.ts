@@ -1,0 +1,198 @@
+// Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
+import { html } from 'hono/html'
+import { faultCatalogue, isFault } from '../../base/fault.ts'
+import type { Connections, PublicConnection } from '../../connectors/connections.ts'
+import type { PublicServer, Servers } from '../../connectors/servers.ts'
+import { isAdmin } from '../../people/principal.ts'
+import type { SessionPrincipal } from '../../people/principal.ts'
+import { redirect } from '../answers.ts'
+import type { Forms } from '../forms.ts'
+import { withCookies } from '../forms.ts'
+import { route } from '../route.ts'
+import type { Route, Visit } from '../route.ts'
+import { page } from './layout.ts'
+import type { Html } from './layout.ts'
+
+interface Needs {
+  readonly servers: Servers
+  readonly connections: Connections
+  readonly forms: Forms
+}
+
+type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
+type SignedIn = Visit & { readonly principal: SessionPrincipal }
+
+const path = '/console/connections'
+
+/** The rows of the connections page. */
+export function connectionPages(needs: Needs): readonly Route[] {
+  return [
+    ...['/', '/console'].map((from) =>
+      route({
+        method: 'GET',
+        path: from,
+        guard: 'open',
+        surface: 'page',
+        words: 'Leads to the connections page.',
+        run: async () => redirect(path, 302),
+      }),
+    ),
+    route({
+      method: 'GET',
+      path,
+      guard: 'visitor',
+      surface: 'page',
+      words: 'The person’s servers and connections.',
+      run: async (visit: Visitor) =>
+        visit.session === undefined
+          ? redirect(`/sign-in?next=${encodeURIComponent(path)}`, 302)
+          : connectionsPage(needs, { ...visit, principal: visit.session }),
+    }),
+    route({
+      method: 'POST',
+      path,
+      guard: 'session',
+      surface: 'page',
+      words: 'Makes a connection to a server and leads to its sign-in.',
+      run: async (visit) => {
+        const serverId = needs.forms.read(visit, 'connections').get('server') ?? ''
+        const connection = await needs.connections.create(visit.principal, { serverId })
+        return redirect(`/connect/${connection.id}`, 303)
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/console/servers',
+      guard: 'admin',
+      surface: 'page',
+      words: 'Adds a server.',
+      run: async (visit) => {
+        const { principal } = visit
+        if (principal.kind !== 'session') return redirect(path, 303)
+        return addServer(needs, { ...visit, principal })
+      },
+    }),
+  ]
+}
+
+async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
+  const fields = needs.forms.read(visit, 'connections')
+  const url = fields.get('url') ?? ''
+  const name = (fields.get('name') ?? '').trim()
+  try {
+    await needs.servers.create(visit.principal, { url, ...(name === '' ? {} : { name }) })
+    return redirect(path, 303)
+  } catch (thrown) {
+    if (!isFault(thrown) || faultCatalogue[thrown.code].status >= 500) throw thrown
+    const hints = Object.values(thrown.detail ?? {}).join(' ')
+    const problem = hints === '' ? faultCatalogue[thrown.code].words : hints
+    return connectionsPage(needs, visit, { url, name, problem })
+  }
+}
+
+interface FailedForm {
+  readonly url: string
+  readonly name: string
+  readonly problem: string
+}
+
+async function connectionsPage(
+  { servers, connections, forms }: Needs,
+  visit: SignedIn,
+  failed?: FailedForm,
+): Promise<Response> {
+  const { principal, tenant } = visit
+  const [known, mine] = await Promise.all([
+    servers.list(principal, { limit: 200 }),
+    connections.list(principal, { limit: 200 }),
+  ])
+  const { token, cookies, browser } = forms.issue(visit, 'connections')
+  const signOut = forms.issue({ ...visit, browser }, 'sign-out')
+  const drawn = await page({
+    title: 'Connections',
+    status: failed === undefined ? 200 : 422,
+    signedInAs: principal.user.email,
+    body: html`
+      <h1>Connections</h1>
+      <section class="card">
+        ${
+          known.items.length === 0
+            ? html`<p>
+                There is no server yet.${isAdmin(principal) ? ' Add the first one below.' : ''}
+              </p>`
+            : known.items.map((server) =>
+                serverRow({
+                  server,
+                  connections: mine.items.filter(({ serverId }) => serverId === server.id),
+                  token,
+                  address: `${tenant.issuer}/${server.slug}/mcp`,
+                }),
+              )
+        }
+      </section>
+      ${isAdmin(principal) ? addForm(token, failed) : ''}
+      <form method="post" action="/sign-out">
+        <input type="hidden" name="form_token" value="${signOut.token}" />
+        <button>Sign out</button>
+      </form>
+    `,
+  })
+  return withCookies(drawn, cookies)
+}
+
+interface Row {
+  readonly server: PublicServer
+  readonly connections: readonly PublicConnection[]
+  readonly token: string
+  readonly address: string
+}
+
+function serverRow({ server, connections, token, address }: Row): Html {
+  const needsSignIn = server.auth === 'oauth' && connections.length === 0
+  return html`
+    <div class="row">
+      <div>
+        <strong><bdi>${server.name}</bdi></strong>
+        ${server.auth === 'oauth' ? '' : html`<span class="pill good">Ready</span>`}
+        ${connections.map((connection) => statusPill(connection))}
+        <div class="quiet">Use it at <code>${address}</code></div>
+      </div>
+      <div>
+        ${connections
+          .filter(({ authorized }) => !authorized)
+          .map(({ id }) => html`<a class="button primary" href="/connect/${id}">Sign in</a>`)}
+        ${
+          needsSignIn
+            ? html`<form method="post" action="${path}">
+                <input type="hidden" name="form_token" value="${token}" />
+                <input type="hidden" name="server" value="${server.id}" />
+                <button class="primary">Connect</button>
+              </form>`
+            : ''
+        }
+      </div>
+    </div>
+  `
+}
+
+function statusPill({ authorized, label }: PublicConnection): Html {
+  const name = label === '' || label === 'default' ? '' : ` (${label})`
+  return authorized
+    ? html`<span class="pill good">OAuth · signed in<bdi>${name}</bdi></span>`
+    : html`<span class="pill attention">OAuth · sign-in required<bdi>${name}</bdi></span>`
+}
+
+function addForm(token: string, failed: FailedForm | undefined): Html {
+  return html`
+    <section class="card">
+      <h2>Add a server</h2>
+      ${failed === undefined ? '' : html`<p class="warning" role="alert">${failed.problem}</p>`}
+      <form method="post" action="/console/servers">
+        <input type="hidden" name="form_token" value="${token}" />
+        <label>URL <input name="url" type="url" value="${failed?.url ?? ''}" required /></label>
+        <label>Name <input name="name" maxlength="80" value="${failed?.name ?? ''}" /></label>
+        <button class="primary">Find out how to sign in, and add</button>
+      </form>
+    </section>
+  `
+}

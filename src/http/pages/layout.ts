@@ -1,0 +1,65 @@
+// The frame of every page: one style sheet, no script unless a page names one, and headers that let nobody frame it.
+import { html } from 'hono/html'
+import type { HtmlEscapedString } from 'hono/utils/html'
+
+export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
+
+export interface Page {
+  readonly title: string
+  readonly body: Html
+  readonly status?: number
+  /** Who is signed in, for the header. */
+  readonly signedInAs?: string | undefined
+  /** A script of ours under /assets/ that makes the page nicer. */
+  readonly script?: 'callback.js'
+  /**
+   * Where a form on this page may lead, redirects included: browsers check `form-action` at every hop. `anywhere` is for
+   * forms that end at another party's sign-in page or callback, whose address is checked on our side.
+   */
+  readonly formsLeadTo?: 'here' | 'anywhere'
+}
+
+/** Draws a page. */
+export async function page(content: Page): Promise<Response> {
+  const { title, body, status = 200, signedInAs, script } = content
+  const text = await html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${title} · Latchkey</title>
+        <link rel="stylesheet" href="/assets/console.css" />
+        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
+        ${script === undefined ? '' : html`<script src="/assets/${script}" defer></script>`}
+      </head>
+      <body>
+        <header class="top">
+          <a class="brand" href="/console/connections">Latchkey</a>
+          ${signedInAs === undefined ? '' : html`<span class="who">${signedInAs}</span>`}
+        </header>
+        <main>${body}</main>
+      </body>
+    </html>`
+  return new Response(String(text), { status, headers: pageHeaders(content) })
+}
+
+function pageHeaders({ formsLeadTo = 'here', script }: Page): Record<string, string> {
+  const policy = [
+    "default-src 'none'",
+    "style-src 'self'",
+    "img-src 'self'",
+    ...(script === undefined ? [] : ["script-src 'self'"]),
+    ...(formsLeadTo === 'here' ? ["form-action 'self'"] : []),
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ]
+  return {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    'content-security-policy': policy.join('; '),
+    'x-frame-options': 'DENY',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+  }
+}

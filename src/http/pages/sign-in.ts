@@ -1,0 +1,218 @@
+// Sign-in, sign-out and the set-up of the first operator. All forms work without scripts.
+import { html } from 'hono/html'
+import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { Secret } from '../../base/secret.ts'
+import type { Journal } from '../../journal/entries.ts'
+import { minimumPasswordLength } from '../../people/passwords.ts'
+import type { Sessions } from '../../people/sessions.ts'
+import type { Setup } from '../../people/setup.ts'
+import type { User, Users } from '../../people/users.ts'
+import type { Database } from '../../store/database.ts'
+import { redirect } from '../answers.ts'
+import { clearCookie, sessionCookie, writeCookie } from '../cookies.ts'
+import type { Forms } from '../forms.ts'
+import { withCookies } from '../forms.ts'
+import { route } from '../route.ts'
+import type { Route, Visit } from '../route.ts'
+import { page } from './layout.ts'
+
+interface Needs {
+  readonly db: Database
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly setup: Setup
+  readonly forms: Forms
+  readonly journal: Journal
+}
+
+const home = '/console/connections'
+
+/** The rows of the pages on the way in. */
+export function signInRoutes(needs: Needs): readonly Route[] {
+  const shared = { guard: 'visitor', surface: 'page' } as const
+  return [
+    route({
+      ...shared,
+      method: 'GET',
+      path: '/sign-in',
+      words: 'The sign-in page.',
+      // Also for who is signed in: a client may ask for a fresh sign-in (prompt=login).
+      run: (visit) => signInPage(needs, visit, { next: visit.query.get('next') ?? home }),
+    }),
+    route({
+      ...shared,
+      method: 'POST',
+      path: '/sign-in',
+      words: 'Signs a person in with e-mail and password.',
+      run: (visit) => signIn(needs, visit),
+    }),
+    route({
+      guard: 'session',
+      surface: 'page',
+      method: 'POST',
+      path: '/sign-out',
+      words: 'Ends the session of this browser.',
+      run: async (visit) => {
+        needs.forms.read(visit, 'sign-out')
+        await needs.sessions.end(visit.principal)
+        return redirect('/sign-in', 303, [clearCookie(sessionCookie)])
+      },
+    }),
+    ...setupRoutes(needs),
+  ]
+}
+
+function setupRoutes(needs: Needs): readonly Route[] {
+  const shared = { guard: 'visitor', surface: 'page', path: '/setup' } as const
+  return [
+    route({
+      ...shared,
+      method: 'GET',
+      words: 'The page that makes the first operator, behind a one-time link.',
+      run: async (visit) => {
+        const link = visit.query.get('link') ?? ''
+        if (!(await needs.setup.isOpen(visit.tenant, new Secret(link)))) throw notOpen()
+        return setupPage(needs, visit, { link })
+      },
+    }),
+    route({
+      ...shared,
+      method: 'POST',
+      words: 'Makes the first operator and signs them in.',
+      run: (visit) => completeSetup(needs, visit),
+    }),
+  ]
+}
+
+async function signIn(needs: Needs, visit: Visit): Promise<Response> {
+  const fields = needs.forms.read(visit, 'sign-in')
+  const email = fields.get('email') ?? ''
+  const next = fields.get('next') ?? home
+  const password = new Secret(fields.get('password') ?? '')
+  const user = await needs.users.verifyPassword(visit.tenant, email, password)
+  if (user !== undefined) return signedIn(needs, visit, user, safeNext(next))
+  await needs.journal.record(needs.db, {
+    tenantId: visit.tenant.id,
+    type: 'user.sign_in_failed',
+    actor: { kind: 'anonymous' },
+  })
+  const problem = 'That e-mail and password do not belong together. Try again.'
+  return signInPage(needs, visit, { next, email, problem })
+}
+
+async function completeSetup(needs: Needs, visit: Visit): Promise<Response> {
+  const fields = needs.forms.read(visit, 'setup')
+  const link = fields.get('link') ?? ''
+  const email = fields.get('email') ?? ''
+  const password = new Secret(fields.get('password') ?? '')
+  try {
+    const user = await needs.setup.complete(visit.tenant, new Secret(link), { email, password })
+    return await signedIn(needs, visit, user, home)
+  } catch (thrown) {
+    if (!isFault(thrown) || thrown.code !== 'invalid_input') throw thrown
+    const problem =
+      Object.values(thrown.detail ?? {}).join(' ') || faultCatalogue[thrown.code].words
+    return setupPage(needs, visit, { link, email, problem })
+  }
+}
+
+async function signedIn(
+  { sessions }: Needs,
+  { tenant }: Visit,
+  user: User,
+  next: string,
+): Promise<Response> {
+  const { cookie } = await sessions.begin(tenant, user)
+  return redirect(next, 303, [writeCookie(sessionCookie, cookie)])
+}
+
+/** Only a path of ours may follow a sign-in: no scheme, no host, no `//`, no backslash. */
+function safeNext(next: string | null): string {
+  return next !== null && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(next) ? next : home
+}
+
+interface SignInForm {
+  readonly next: string
+  readonly email?: string
+  readonly problem?: string
+}
+
+async function signInPage({ forms }: Needs, visit: Visit, form: SignInForm): Promise<Response> {
+  const { token, cookies } = forms.issue(visit, 'sign-in')
+  const { next, email = '', problem } = form
+  const drawn = await page({
+    title: 'Sign in',
+    status: problem === undefined ? 200 : 401,
+    formsLeadTo: 'anywhere',
+    body: html`
+      <section class="card narrow">
+        <h1>Sign in</h1>
+        <p class="quiet">
+          to <bdi>${visit.tenant.name}</bdi> at <code>${visit.tenant.issuer}</code>
+        </p>
+        ${problem === undefined ? '' : html`<p class="warning" role="alert">${problem}</p>`}
+        <form method="post" action="/sign-in">
+          <input type="hidden" name="form_token" value="${token}" />
+          <input type="hidden" name="next" value="${safeNext(next)}" />
+          <label>
+            E-mail
+            <input name="email" type="email" value="${email}" autocomplete="username" required />
+          </label>
+          <label>
+            Password
+            <input name="password" type="password" autocomplete="current-password" required />
+          </label>
+          <button class="primary">Sign in</button>
+        </form>
+      </section>
+    `,
+  })
+  return withCookies(drawn, cookies)
+}
+
+interface SetupForm {
+  readonly link: string
+  readonly email?: string
+  readonly problem?: string
+}
+
+async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promise<Response> {
+  const { token, cookies } = forms.issue(visit, 'setup')
+  const { link, email = '', problem } = form
+  const drawn = await page({
+    title: 'Set up Latchkey',
+    status: problem === undefined ? 200 : 422,
+    body: html`
+      <section class="card narrow">
+        <h1>Set up Latchkey</h1>
+        <p>You are the first. This makes your account, the operator of this installation.</p>
+        ${problem === undefined ? '' : html`<p class="warning" role="alert">${problem}</p>`}
+        <form method="post" action="/setup">
+          <input type="hidden" name="form_token" value="${token}" />
+          <input type="hidden" name="link" value="${link}" />
+          <label>
+            E-mail
+            <input name="email" type="email" value="${email}" autocomplete="username" required />
+          </label>
+          <label>
+            Password
+            <input
+              name="password"
+              type="password"
+              autocomplete="new-password"
+              minlength="${minimumPasswordLength}"
+              required
+            />
+            <span class="quiet">At least ${minimumPasswordLength} characters.</span>
+          </label>
+          <button class="primary">Create my account</button>
+        </form>
+      </section>
+    `,
+  })
+  return withCookies(drawn, cookies)
+}
+
+function notOpen(): Fault {
+  return new Fault('gone', { because: 'the set-up link was used, replaced or has expired' })
+}

@@ -1,0 +1,68 @@
+// A route is data: method, path, guard, CORS, input, words and what runs. The router, the guards, the error shapes and
+// the tests that ask "is every door guarded?" read the same rows.
+import type { z } from 'zod'
+import type { Secret } from '../base/secret.ts'
+import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+
+/**
+ * Who may come in. `open`: anybody; nothing of a person is known. `visitor`: anybody, but a signed-in person is
+ * recognised. `session`: a signed-in browser. `api`: a signed-in browser or an API key. `admin`: the same, of an admin.
+ */
+export type Guard = 'open' | 'visitor' | 'session' | 'api' | 'admin'
+
+/** Which shape an error takes: RFC 6749 §5.2, RFC 9457, or a page for people. */
+export type Surface = 'oauth' | 'api' | 'page'
+
+/** What every handler gets. Identity is not in it: only a guard adds that. */
+export interface Visit {
+  readonly tenant: Tenant
+  readonly request: Request
+  readonly query: URLSearchParams
+  readonly params: Readonly<Record<string, string>>
+  /** The cookie that marks this browser, if it has one. */
+  readonly browser: Secret | undefined
+  /** The body as text, within the route's limit. */
+  readonly body: string
+}
+
+interface GuardedBy {
+  readonly open: unknown
+  readonly visitor: { readonly session: SessionPrincipal | undefined }
+  readonly session: { readonly principal: SessionPrincipal }
+  readonly api: { readonly principal: SessionPrincipal | KeyPrincipal }
+  readonly admin: { readonly principal: SessionPrincipal | KeyPrincipal }
+}
+
+export type Context<G extends Guard, I> = Visit & GuardedBy[G] & { readonly input: I }
+
+/** One row. `open` rows that touch the caller's identity do not compile: their context has none. */
+export interface RouteRow<G extends Guard, I> {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  /** Path with `{name}` segments. */
+  readonly path: string
+  readonly guard: G
+  readonly surface: Surface
+  /** `public`: any origin may read it, without credentials; default none. */
+  readonly cors?: 'public'
+  /** The scope that an API key needs besides `api`. */
+  readonly keyScope?: string
+  /** Largest body, default 64 KiB. */
+  readonly bodyBytes?: number
+  /** Shape of a JSON body; other fields are refused. */
+  readonly input?: z.ZodType<I>
+  /** What it does, for the API description. */
+  readonly words: string
+  readonly run: (context: Context<G, I>) => Promise<Response>
+}
+
+/** A row whose handler's needs are hidden, as the router holds it. */
+export type Route = Omit<RouteRow<Guard, unknown>, 'run'> & {
+  readonly run: (context: Context<Guard, unknown>) => Promise<Response>
+}
+
+/** Makes a row; the guard decides what its handler can see. */
+export function route<G extends Guard, I = undefined>(row: RouteRow<G, I>): Route {
+  // The router calls run with exactly the context that the guard of this row made.
+  return row as unknown as Route
+}

@@ -1,0 +1,70 @@
+// All rows in one list: what the router serves and what the tests walk.
+import type { Keyring } from '../base/keyring.ts'
+import type { Random } from '../base/random.ts'
+import type { Connections } from '../connectors/connections.ts'
+import type { Servers } from '../connectors/servers.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { Issuer } from '../issuer/issuer.ts'
+import type { Resources } from '../issuer/resources.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { ApiKeys } from '../people/api-keys.ts'
+import type { Sessions } from '../people/sessions.ts'
+import type { Setup } from '../people/setup.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Users } from '../people/users.ts'
+import type { Database } from '../store/database.ts'
+import { accessRoutes } from './api/access.ts'
+import { connectionRoutes } from './api/connections.ts'
+import { serverRoutes } from './api/servers.ts'
+import { createForms } from './forms.ts'
+import { mcpRoutes } from './mcp.ts'
+import { authorizeRoutes } from './oauth/authorize.ts'
+import { discoveryRoutes } from './oauth/discovery.ts'
+import { tokenRoutes } from './oauth/token.ts'
+import { operationRoutes } from './operations.ts'
+import { assetRoutes } from './pages/assets.ts'
+import { connectRoutes } from './pages/connect.ts'
+import { connectionPages } from './pages/connections.ts'
+import { signInRoutes } from './pages/sign-in.ts'
+import type { Route } from './route.ts'
+
+/** Everything that handlers may use. */
+export interface RouteNeeds {
+  readonly db: Database
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly apiKeys: ApiKeys
+  readonly setup: Setup
+  readonly issuer: Issuer
+  readonly resources: Resources
+  readonly servers: Servers
+  readonly connections: Connections
+  readonly gateway: Gateway
+  readonly clientDocument: (
+    tenant: Tenant,
+    context?: string,
+  ) => Promise<Record<string, unknown> | undefined>
+}
+
+/** Makes every row of every door. */
+export function createRoutes(needs: RouteNeeds): readonly Route[] {
+  const forms = createForms(needs)
+  const withForms = { ...needs, forms }
+  return [
+    ...discoveryRoutes(needs),
+    ...authorizeRoutes(needs),
+    ...tokenRoutes(needs),
+    ...mcpRoutes(needs),
+    ...serverRoutes(needs),
+    ...connectionRoutes(needs),
+    ...accessRoutes(needs),
+    ...signInRoutes(withForms),
+    ...connectionPages(withForms),
+    ...connectRoutes(withForms),
+    ...operationRoutes(needs),
+    ...assetRoutes(),
+  ]
+}

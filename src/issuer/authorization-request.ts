@@ -1,0 +1,165 @@
+// The checks of an authorization request, in the order that keeps people safe: parameters, client, redirect URI, and
+// only then what may be answered by a redirect. Storing the request and asking the person belong to authorize.ts.
+import { Fault, isFault } from '../base/fault.ts'
+import { readParameters } from '../oauth/parameters.ts'
+import type { Parameters } from '../oauth/parameters.ts'
+import { isChallenge } from '../oauth/pkce.ts'
+import { isSubset, parseScope } from '../oauth/scope.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Client } from './clients.ts'
+import { requireParameter, separateResources } from './form-request.ts'
+import { requestedResource } from './resources.ts'
+import type { Resource, Resources } from './resources.ts'
+import { proveReturnAddress } from './return-address.ts'
+import type { ReturnAddress } from './return-address.ts'
+import { chooseScopes, knownScopes } from './scopes.ts'
+
+/** A request whose every part has been checked. */
+export interface CheckedRequest {
+  readonly client: Client
+  readonly returnTo: ReturnAddress
+  readonly codeChallenge: string
+  readonly prompts: readonly Prompt[]
+  readonly scopes: readonly string[]
+  readonly resource: Resource
+}
+
+/** Accepted, or refused in a way that the client may be told. */
+export type RequestReading =
+  | { readonly kind: 'accepted'; readonly request: CheckedRequest }
+  | { readonly kind: 'refused'; readonly returnTo: ReturnAddress; readonly fault: Fault }
+
+/** What a client may ask of the pages (OIDC Core §3.1.2.1). */
+export const knownPrompts = ['none', 'login', 'consent', 'select_account'] as const
+export type Prompt = (typeof knownPrompts)[number]
+
+interface Needs {
+  readonly resources: Resources
+  /** The client with this id, its document fetched if it has one. Throws a Fault when there is none. */
+  readonly clientFor: (tenant: Tenant, id: string) => Promise<Client>
+}
+
+/** Checks a request. Throws a Fault, to be shown on a page of ours, as long as no redirect is safe (RFC 6749 §4.1.2.1). */
+export async function readAuthorizationRequest(
+  { resources, clientFor }: Needs,
+  tenant: Tenant,
+  query: URLSearchParams,
+): Promise<RequestReading> {
+  const parameters = readParameters(query)
+  for (const name of ['client_id', 'redirect_uri']) requireOnce(parameters, name)
+  const client = await clientFor(tenant, requireParameter(parameters, 'client_id'))
+  const redirectUri = parameters.get('redirect_uri')
+  const returnTo = proveReturnAddress(tenant, client, { redirectUri, state: readState(parameters) })
+  try {
+    const rest = await readRest(resources, { tenant, client, query })
+    return { kind: 'accepted', request: { client, returnTo, ...rest } }
+  } catch (error) {
+    // From here on the client may be told, and only it: a refusal becomes a value that knows where to go.
+    if (isFault(error)) return { kind: 'refused', returnTo, fault: error }
+    throw error
+  }
+}
+
+interface Asked {
+  readonly tenant: Tenant
+  readonly client: Client
+  readonly query: URLSearchParams
+}
+
+type Check = (parameters: Parameters) => void
+
+const checks: readonly Check[] = [
+  requireUsableState,
+  refuseRequestObjects,
+  requireCode,
+  requireQueryAnswer,
+  requireChallenge,
+]
+
+async function readRest(
+  resources: Resources,
+  { tenant, client, query }: Asked,
+): Promise<Omit<CheckedRequest, 'client' | 'returnTo'>> {
+  const { parameters, resources: named } = separateResources(query)
+  for (const check of checks) check(parameters)
+  const prompts = readPrompts(parameters)
+  const asked = readScopes(parameters)
+  const resource = await requestedResource(resources, tenant, named)
+  return {
+    codeChallenge: requireParameter(parameters, 'code_challenge'),
+    prompts,
+    scopes: chooseScopes(asked, scopesFor(client, resource)),
+    resource,
+  }
+}
+
+function requireOnce(parameters: Parameters, name: string): void {
+  if (!parameters.repeated.includes(name)) return
+  throw new Fault('invalid_request', { because: `${name} is there more than once` })
+}
+
+const stateCharsMax = 4096
+
+/** The state if it can be given back unchanged; it is the client's own and is never read (RFC 6749 §4.1.1). */
+function readState(parameters: Parameters): string | undefined {
+  const state = parameters.get('state')
+  const isUsable = state !== undefined && state.length <= stateCharsMax && !/\p{Cc}/u.test(state)
+  return isUsable ? state : undefined
+}
+
+function requireUsableState(parameters: Parameters): void {
+  if (parameters.get('state') === readState(parameters)) return
+  throw new Fault('invalid_request', { because: 'state is too long or has control characters' })
+}
+
+// RFC 9101 §5 and OIDC Core §3.1.2.6 have an error of their own for each.
+function refuseRequestObjects(parameters: Parameters): void {
+  if (parameters.has('request')) {
+    throw new Fault('request_not_supported', { because: 'request objects are not supported' })
+  }
+  if (parameters.has('request_uri')) {
+    throw new Fault('request_uri_not_supported', { because: 'request_uri is not supported' })
+  }
+}
+
+function requireCode(parameters: Parameters): void {
+  if (requireParameter(parameters, 'response_type') === 'code') return
+  throw new Fault('unsupported_response_type', { because: 'the response type is not code' })
+}
+
+function requireQueryAnswer(parameters: Parameters): void {
+  if ((parameters.get('response_mode') ?? 'query') === 'query') return
+  throw new Fault('invalid_request', { because: 'the response mode is not query' })
+}
+
+/** PKCE with S256 for every client (OAuth 2.1 §4.1.1, RFC 7636 §4.4.1); an absent method would mean `plain`. */
+function requireChallenge(parameters: Parameters): void {
+  const isS256 = parameters.get('code_challenge_method') === 'S256'
+  if (isS256 && isChallenge(requireParameter(parameters, 'code_challenge'))) return
+  throw new Fault('invalid_request', { because: 'a code_challenge with method S256 is required' })
+}
+
+function readPrompts(parameters: Parameters): readonly Prompt[] {
+  const words = (parameters.get('prompt') ?? '').split(' ').filter((word) => word !== '')
+  const prompts = knownPrompts.filter((known) => words.includes(known))
+  if (!words.every((word) => knownPrompts.some((known) => known === word))) {
+    throw new Fault('invalid_request', { because: 'prompt has an unknown value' })
+  }
+  if (prompts.includes('none') && prompts.length > 1) {
+    throw new Fault('invalid_request', { because: 'prompt=none stands alone' })
+  }
+  return prompts
+}
+
+function readScopes(parameters: Parameters): readonly string[] {
+  const scopes = parseScope(parameters.get('scope'))
+  if (isSubset(scopes, knownScopes(scopes))) return scopes
+  throw new Fault('invalid_scope', { because: 'a scope is unknown' })
+}
+
+/** What this client may have of this resource: all of it, unless it registered for less (RFC 7591 §2). */
+function scopesFor({ metadata }: Client, { scopes }: Resource): readonly string[] {
+  const registered = parseScope(metadata.scope)
+  if (registered.length === 0) return scopes
+  return scopes.filter((scope) => registered.includes(scope))
+}

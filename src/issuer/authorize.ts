@@ -1,0 +1,334 @@
+// The hub of the authorize endpoint. A checked request is stored once; sign-in and consent each come back here, and this
+// file alone decides from stored state what comes next: sign in, agree, or go back to the client.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { FaultCode } from '../base/fault.ts'
+import { constantTimeEqual } from '../base/keyring.ts'
+import type { Keyring } from '../base/keyring.ts'
+import { randomId, randomSecret } from '../base/random.ts'
+import type { Random } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Entry, Journal } from '../journal/entries.ts'
+import { matchRedirectUri } from '../oauth/redirect-uri.ts'
+import { formatScope, isSubset, parseScope } from '../oauth/scope.ts'
+import type { SessionPrincipal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import { claimOnce } from '../store/claim.ts'
+import type { Database } from '../store/database.ts'
+import type { AuthorizationRequestRow } from '../store/schema.ts'
+import { readAuthorizationRequest } from './authorization-request.ts'
+import type { CheckedRequest } from './authorization-request.ts'
+import { findClient } from './clients.ts'
+import type { Client } from './clients.ts'
+import { storeCode } from './codes.ts'
+import {
+  consentView,
+  createFormToken,
+  isFormToken,
+  isRemembered,
+  mustAlwaysAsk,
+  rememberConsent,
+} from './consent.ts'
+import type { ConsentQuestion, ConsentView } from './consent.ts'
+import { storeGrant } from './grants.ts'
+import type { Policy } from './policy.ts'
+import type { Resources } from './resources.ts'
+import { returnCode, returnError, storedReturnAddress } from './return-address.ts'
+import type { RedirectStep } from './return-address.ts'
+
+/** What the browser does next. */
+export type AuthorizeStep =
+  | { readonly kind: 'sign_in'; readonly requestId: string }
+  | {
+      readonly kind: 'consent'
+      readonly requestId: string
+      readonly view: ConsentView
+      readonly formToken: string
+    }
+  | RedirectStep
+
+export interface AuthorizeHub {
+  /** Takes a client's request (RFC 6749 §4.1.1). Throws a Fault while no redirect is safe; `browser` is new when set. */
+  readonly begin: (
+    tenant: Tenant,
+    query: URLSearchParams,
+    browser: Secret | undefined,
+    session?: SessionPrincipal,
+  ) => Promise<{ readonly step: AuthorizeStep; readonly browser?: Secret }>
+  /** Decides anew, after a sign-in or when a page is loaded again; changes nothing unless an answer goes back. */
+  readonly resume: (
+    tenant: Tenant,
+    requestId: string,
+    browser: Secret | undefined,
+    session: SessionPrincipal | undefined,
+  ) => Promise<AuthorizeStep>
+  /** Takes the person's answer. Throws Fault('bad_form') for a form that is not ours, and then changes nothing. */
+  readonly decide: (
+    tenant: Tenant,
+    requestId: string,
+    browser: Secret | undefined,
+    session: SessionPrincipal | undefined,
+    form: ConsentForm,
+  ) => Promise<AuthorizeStep>
+}
+
+/** The fields of the consent form; all else is taken from the stored request (P-04). */
+export interface ConsentForm {
+  /** `approve` or `deny`. */
+  readonly decision: string
+  readonly formToken: string
+  /** The scopes left ticked; all when absent. */
+  readonly scopes?: readonly string[]
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly resources: Resources
+  readonly policy: Policy
+  readonly clientFor: (tenant: Tenant, id: string) => Promise<Client>
+}
+
+/** Makes the hub. */
+export function createAuthorizeHub(needs: Needs): AuthorizeHub {
+  return {
+    begin: async (tenant, query, browser, session) => {
+      const reading = await readAuthorizationRequest(needs, tenant, query)
+      if (reading.kind === 'refused') return { step: returnError(reading.returnTo, reading.fault) }
+      const key = browser ?? randomSecret(needs.random)
+      const row = await storeRequest(needs, { tenant, browser: key }, reading.request)
+      const step = await nextStep(needs, { tenant, row }, session)
+      return browser === undefined ? { step, browser: key } : { step }
+    },
+
+    resume: async (tenant, requestId, browser, session) => {
+      const row = await openRequest(needs, tenant, requestId)
+      if (!isSameBrowser(needs, row, browser)) {
+        throw new Fault('forbidden', { because: 'another browser began this request' })
+      }
+      return nextStep(needs, { tenant, row }, session)
+    },
+
+    decide: async (tenant, requestId, browser, session, form) => {
+      const row = await openRequest(needs, tenant, requestId)
+      if (!isSameBrowser(needs, row, browser)) throw badForm('another browser began this request')
+      if (session === undefined) return { kind: 'sign_in', requestId: row.id }
+      if (!isFormToken(needs.keyring, { requestId: row.id, session }, form.formToken)) {
+        throw badForm('the form was made for another request or session')
+      }
+      return takeAnswer(needs, { tenant, row }, session, form)
+    },
+  }
+}
+
+interface Pending {
+  readonly tenant: Tenant
+  readonly row: AuthorizationRequestRow
+}
+
+/** The order of the questions: is the client allowed, who is it, may they? */
+async function nextStep(
+  needs: Needs,
+  pending: Pending,
+  session: SessionPrincipal | undefined,
+): Promise<AuthorizeStep> {
+  const { row } = pending
+  const prompts = (row.prompt ?? '').split(' ')
+  const question = await readQuestion(needs, pending)
+  if (question.kind === 'refused') return sendError(needs, pending, question.code)
+  if (session === undefined || !(await isRecentEnough(needs.db, row, session))) {
+    if (prompts.includes('none')) return sendError(needs, pending, 'login_required')
+    return { kind: 'sign_in', requestId: row.id }
+  }
+  const mayPass = !prompts.includes('consent') && !mustAlwaysAsk(question)
+  if (mayPass && (await isRemembered(needs.db, session, question))) {
+    return sendCode(needs, pending, session, question)
+  }
+  if (prompts.includes('none')) return sendError(needs, pending, 'consent_required')
+  return {
+    kind: 'consent',
+    requestId: row.id,
+    view: consentView(question, session),
+    formToken: createFormToken(needs.keyring, { requestId: row.id, session }),
+  }
+}
+
+async function takeAnswer(
+  needs: Needs,
+  pending: Pending,
+  session: SessionPrincipal,
+  form: ConsentForm,
+): Promise<AuthorizeStep> {
+  if (form.decision === 'deny') return sendError(needs, pending, 'access_denied', session)
+  if (form.decision !== 'approve') throw badForm('the decision is neither approve nor deny')
+  const question = await readQuestion(needs, pending)
+  if (question.kind === 'refused') return sendError(needs, pending, question.code)
+  if (!(await isRecentEnough(needs.db, pending.row, session))) {
+    return { kind: 'sign_in', requestId: pending.row.id }
+  }
+  const scopes = form.scopes ?? question.scopes
+  if (scopes.length === 0 || !isSubset(scopes, question.scopes)) {
+    throw badForm('the scopes are not among those asked for')
+  }
+  return sendCode(needs, pending, session, { ...question, scopes, isAnswer: true })
+}
+
+type Question =
+  | (ConsentQuestion & { readonly kind: 'question' })
+  | { readonly kind: 'refused'; readonly code: FaultCode }
+
+/** What the stored request asks, if client and resource are still there: both may go while a person thinks (P-109). */
+async function readQuestion({ db, resources }: Needs, { tenant, row }: Pending): Promise<Question> {
+  const client = await findClient(db, tenant, row.client_id)
+  if (client === undefined || client.isDisabled)
+    return { kind: 'refused', code: 'unauthorized_client' }
+  // A document may have dropped the address meanwhile; then nothing may go there any more (X-35).
+  if (matchRedirectUri(client.metadata.redirect_uris, row.redirect_uri) === undefined) {
+    throw new Fault('invalid_redirect_uri', { because: 'the client gave it up meanwhile' })
+  }
+  const resource = await resources.find(tenant, row.resource)
+  if (resource === undefined) return { kind: 'refused', code: 'invalid_target' }
+  const scopes = parseScope(row.scope)
+  return { kind: 'question', client, redirectUri: row.redirect_uri, scopes, resource }
+}
+
+/** prompt=login is answered by a sign-in that is younger than the request (OIDC Core §3.1.2.1). */
+async function isRecentEnough(
+  db: Database,
+  row: AuthorizationRequestRow,
+  { tenant, sessionDigest }: SessionPrincipal,
+): Promise<boolean> {
+  const asksAgain = /\b(?:login|select_account)\b/.test(row.prompt ?? '')
+  if (!asksAgain) return true
+  const session = await db
+    .selectFrom('sessions')
+    .select('created_at')
+    .where('tenant_id', '=', tenant.id)
+    .where('session_digest', '=', sessionDigest)
+    .executeTakeFirst()
+  return session !== undefined && session.created_at > row.created_at
+}
+
+async function storeRequest(
+  { db, clock, random, keyring, policy }: Needs,
+  { tenant, browser }: { readonly tenant: Tenant; readonly browser: Secret },
+  request: CheckedRequest,
+): Promise<AuthorizationRequestRow> {
+  const now = clock.now()
+  const row: AuthorizationRequestRow = {
+    tenant_id: tenant.id,
+    id: randomId(random, 'req_'),
+    browser_digest: keyring.digest('browser', browser),
+    client_id: request.client.id,
+    redirect_uri: request.returnTo.redirectUri,
+    state: request.returnTo.state ?? null,
+    scope: formatScope(request.scopes),
+    resource: request.resource.resource,
+    code_challenge: request.codeChallenge,
+    nonce: null,
+    prompt: request.prompts.length === 0 ? null : request.prompts.join(' '),
+    created_at: now,
+    expires_at: now + policy.authorizationRequestLifetimeMs,
+    claimed_at: null,
+  }
+  await db.insertInto('authorization_requests').values(row).execute()
+  return row
+}
+
+/** The stored request while it is still waiting for an answer. */
+async function openRequest(
+  { db, clock }: Needs,
+  tenant: Tenant,
+  requestId: string,
+): Promise<AuthorizationRequestRow> {
+  if (!/^req_\w{1,64}$/.test(requestId)) throw notWaiting('there is no such request')
+  const row = await db
+    .selectFrom('authorization_requests')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', requestId)
+    .executeTakeFirst()
+  if (row === undefined) throw notWaiting('there is no such request')
+  if (row.claimed_at !== null) throw notWaiting('the request was answered before')
+  if (row.expires_at <= clock.now()) {
+    throw new Fault('authorization_timeout', { because: 'the request has expired' })
+  }
+  return row
+}
+
+function isSameBrowser(
+  { keyring }: Needs,
+  { browser_digest }: AuthorizationRequestRow,
+  browser: Secret | undefined,
+): boolean {
+  if (browser === undefined) return false
+  return keyring.digests('browser', browser).some((one) => constantTimeEqual(one, browser_digest))
+}
+
+async function sendCode(
+  needs: Needs,
+  { tenant, row }: Pending,
+  session: SessionPrincipal,
+  question: ConsentQuestion & { readonly isAnswer?: boolean },
+): Promise<AuthorizeStep> {
+  const { db, clock, random, keyring, journal, policy } = needs
+  const code = randomSecret(random, 'auth_')
+  await db.transaction().execute(async (tx) => {
+    await spendRequest(tx, clock, row)
+    if (question.isAnswer) await rememberConsent({ tx, clock, journal }, session, question)
+    const grantId = await storeGrant({ tx, clock, random, journal }, tenant, {
+      userId: session.user.id,
+      clientId: row.client_id,
+      resource: row.resource,
+      scopes: question.scopes,
+    })
+    await storeCode({ tx, clock, keyring, policy }, code, { request: row, grantId })
+  })
+  return returnCode(storedReturnAddress(tenant, row), code.reveal())
+}
+
+async function sendError(
+  { db, clock, journal }: Needs,
+  { tenant, row }: Pending,
+  code: FaultCode,
+  session?: SessionPrincipal,
+): Promise<AuthorizeStep> {
+  const actor: Entry['actor'] =
+    session === undefined ? { kind: 'anonymous' } : { kind: 'user', id: session.user.id }
+  await db.transaction().execute(async (tx) => {
+    await spendRequest(tx, clock, row)
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'authorization.refused',
+      actor,
+      ...(session === undefined ? {} : { userId: session.user.id }),
+      subject: { kind: 'client', id: row.client_id },
+      data: { error: code, resource: row.resource },
+    })
+  })
+  return returnError(storedReturnAddress(tenant, row), { code })
+}
+
+/** One answer goes back for one request, however often the form is posted. */
+async function spendRequest(
+  tx: Database,
+  clock: Clock,
+  { tenant_id, id }: AuthorizationRequestRow,
+): Promise<void> {
+  const spent = await claimOnce(tx, 'authorization_requests', { tenant_id, id }, clock.now())
+  if (spent === undefined) throw notWaiting('the request was answered at the same moment')
+}
+
+function notWaiting(because: string): Fault {
+  return new Fault('gone', {
+    because,
+    detail: { request: 'Go back to the app. If it still waits for you, connect again from there.' },
+  })
+}
+
+function badForm(because: string): Fault {
+  return new Fault('bad_form', { because })
+}

@@ -1,0 +1,125 @@
+// Who is the client that posts this form? (RFC 6749 §2.3, RFC 7009 §2.1.) Everything that is wrong with the proof is
+// `invalid_client`, in the same words; only two proofs at once are an invalid request.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import { constantTimeEqual } from '../base/keyring.ts'
+import type { Keyring } from '../base/keyring.ts'
+import { Secret } from '../base/secret.ts'
+import type { Parameters } from '../oauth/parameters.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import { findClient } from './clients.ts'
+import type { Client } from './clients.ts'
+import type { ClientAuthMethod } from './metadata.ts'
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly keyring: Keyring
+}
+
+interface Attempt {
+  readonly authorization: string | undefined
+  readonly parameters: Parameters
+}
+
+/** The client that proved itself as it is registered to. Throws Fault('invalid_client') or Fault('invalid_request'). */
+export async function authenticateClient(
+  needs: Needs,
+  tenant: Tenant,
+  attempt: Attempt,
+): Promise<Client> {
+  const presented = readPresented(attempt)
+  const client = await findClient(needs.db, tenant, presented.clientId)
+  const isProven = await secretIsRight(needs, tenant, presented)
+  if (client === undefined) throw refused('there is no such client')
+  if (client.isDisabled) throw refused('the client is disabled')
+  if (client.metadata.token_endpoint_auth_method !== presented.method) {
+    throw refused(`the client is not registered for ${presented.method}`)
+  }
+  if (!isProven) throw refused('the client secret is wrong')
+  return client
+}
+
+type Presented =
+  | { readonly method: 'none'; readonly clientId: string }
+  | {
+      readonly method: Exclude<ClientAuthMethod, 'none'>
+      readonly clientId: string
+      readonly secret: Secret
+    }
+
+function readPresented({ authorization, parameters }: Attempt): Presented {
+  const secret = parameters.get('client_secret')
+  const hasAssertion = parameters.has('client_assertion') || parameters.has('client_assertion_type')
+  const mechanisms = [authorization, secret, hasAssertion || undefined]
+  // RFC 6749 §2.3: a client must not use more than one way in one request.
+  if (mechanisms.filter((mechanism) => mechanism !== undefined).length > 1) {
+    throw new Fault('invalid_request', { because: 'the client proves itself in two ways at once' })
+  }
+  if (authorization !== undefined) return readBasic(authorization, parameters)
+  if (hasAssertion) throw refused('client assertions are not supported')
+  const clientId = parameters.get('client_id')
+  if (clientId === undefined) throw refused('no client is named')
+  if (secret === undefined) return { method: 'none', clientId }
+  return { method: 'client_secret_post', clientId, secret: new Secret(secret) }
+}
+
+// Decoders skip what they don't know, so the alphabet is checked first (RFC 7617 §2, RFC 4648 §3.3).
+const basicCredentials = /^Basic +([A-Za-z0-9+/]+={0,2})$/i
+
+function readBasic(authorization: string, parameters: Parameters): Presented {
+  const [, encoded] = basicCredentials.exec(authorization.trim()) ?? []
+  if (encoded === undefined) throw refused('the Authorization header is not Basic credentials')
+  const decoded = decodeUtf8(Buffer.from(encoded, 'base64'))
+  const colon = decoded.indexOf(':')
+  if (colon < 1) throw refused('the Basic credentials have no client id and secret')
+  const clientId = formDecode(decoded.slice(0, colon))
+  const bodyId = parameters.get('client_id')
+  if (bodyId !== undefined && bodyId !== clientId) {
+    throw new Fault('invalid_request', { because: 'header and body name two clients' })
+  }
+  const secret = new Secret(formDecode(decoded.slice(colon + 1)))
+  return { method: 'client_secret_basic', clientId, secret }
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw refused('the Basic credentials are not UTF-8', error)
+  }
+}
+
+/** RFC 6749 §2.3.1: id and secret are form-urlencoded before they are joined. */
+function formDecode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch (error) {
+    throw refused('the Basic credentials are not form-urlencoded', error)
+  }
+}
+
+/** Compares keyed digests of the whole secret; does the same work for a client that does not exist (X-20). */
+async function secretIsRight(
+  { db, clock, keyring }: Needs,
+  tenant: Tenant,
+  presented: Presented,
+): Promise<boolean> {
+  if (presented.method === 'none') return true
+  const digests = keyring.digests('client_secret', presented.secret)
+  if (/[^\x20-\x7E]/.test(presented.clientId)) return false
+  const rows = await db
+    .selectFrom('client_secrets')
+    .select(['secret_digest', 'expires_at'])
+    .where('tenant_id', '=', tenant.id)
+    .where('client_id', '=', presented.clientId)
+    .execute()
+  const now = clock.now()
+  const alive = rows.filter((row) => row.expires_at === null || row.expires_at > now)
+  return alive.some((row) => digests.some((digest) => constantTimeEqual(digest, row.secret_digest)))
+}
+
+function refused(because: string, cause?: unknown): Fault {
+  return new Fault('invalid_client', cause === undefined ? { because } : { because, cause })
+}

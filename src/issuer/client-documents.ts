@@ -1,0 +1,161 @@
+// Clients whose id is the URL of a document about themselves (Client ID Metadata Documents). Owns fetching it, believing
+// it for a bounded time, and noticing that it changed; what may stand in it is read by oauth/client-metadata.ts.
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import type { Log } from '../base/log.ts'
+import type { Outbound } from '../base/outbound.ts'
+import type { Journal } from '../journal/entries.ts'
+import { checkClientDocumentUrl, readClientDocument } from '../oauth/client-metadata.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { ClientRow } from '../store/schema.ts'
+import { clientRow, findClient, ourMetadata, toClient } from './clients.ts'
+import type { Client } from './clients.ts'
+
+export interface ClientDocuments {
+  /** The client behind a URL, fetched when it is not known freshly. Throws Fault('invalid_client'). */
+  readonly find: (tenant: Tenant, url: string) => Promise<Client>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly outbound: Outbound
+  readonly journal: Journal
+  readonly log: Log
+}
+
+// CIMD draft §6.6: a document is small; no redirects (§4), so that the id is where the document is.
+const limits = { bytes: 5 * 1024, timeMs: 5000, redirects: 0 }
+const minuteMs = 60_000
+const freshMs = { least: 5 * minuteMs, unsaid: 60 * minuteMs, most: 24 * 60 * minuteMs }
+const refusalMs = minuteMs
+const refusalsMax = 1000
+
+/** Makes the reader of client documents; `allowLoopback` is for development only (CIMD draft §3). */
+export function createClientDocuments(
+  needs: Needs,
+  { allowLoopback }: { readonly allowLoopback: boolean },
+): ClientDocuments {
+  const { db, clock } = needs
+  const refusals = createRefusals(clock)
+  const underway = new Map<string, Promise<Client>>()
+
+  // One fetch at a time for one client, however many ask (X-35).
+  const fetchOnce = (tenant: Tenant, url: string): Promise<Client> => {
+    const key = `${tenant.id} ${url}`
+    const running = underway.get(key)
+    if (running !== undefined) return running
+    const fetching = fetchClient(needs, tenant, url)
+      .catch((error: unknown) => {
+        if (isFault(error)) refusals.remember(key)
+        throw error
+      })
+      .finally(() => underway.delete(key))
+    underway.set(key, fetching)
+    return fetching
+  }
+
+  return {
+    find: async (tenant, url) => {
+      if (!checkClientDocumentUrl(url, allowLoopback)) {
+        throw refused('the client id is not the URL of a document')
+      }
+      const known = await findClient(db, tenant, url)
+      if (known !== undefined && (known.isDisabled || known.freshUntil > clock.now())) return known
+      if (refusals.has(`${tenant.id} ${url}`))
+        throw refused('the document was refused a moment ago')
+      return fetchOnce(tenant, url)
+    },
+  }
+}
+
+async function fetchClient(needs: Needs, tenant: Tenant, url: string): Promise<Client> {
+  const { outbound, clock, log } = needs
+  try {
+    const response = await outbound.fetch({
+      url,
+      purpose: 'client_document',
+      headers: { accept: 'application/json' },
+      accept: ['application/json'],
+      limits,
+    })
+    if (response.status !== 200) throw refused(`the document's status is ${response.status}`)
+    const metadata = ourMetadata(readClientDocument(response.json(), url))
+    const now = clock.now()
+    const freshUntil = now + freshnessMs(response.headers.get('cache-control'))
+    const row = clientRow({ tenant, id: url, kind: 'document', metadata, now, freshUntil })
+    return toClient(await storeDocument(needs, row))
+  } catch (error) {
+    if (!isFault(error)) throw error
+    log.info({ client: url, fault: error.code, because: error.because }, 'client document refused')
+    // One answer for blocked, unreachable and malformed alike: it must not tell what is on our network (X-14).
+    throw new Fault('invalid_client', { because: error.because, cause: error })
+  }
+}
+
+/** How long a document is believed: what Cache-Control says, within our bounds (RFC 9111 §5.2.2, CIMD draft §4.4). */
+export function freshnessMs(cacheControl: string | null): number {
+  const directives = (cacheControl ?? '').toLowerCase().split(',', 20)
+  const names = directives.map((directive) => directive.trim())
+  if (names.some((name) => /^no-(?:store|cache)(?:=|$)/.test(name))) return freshMs.least
+  const maxAge = names.find((name) => /^max-age="?\d{1,10}"?$/.test(name))
+  if (maxAge === undefined) return freshMs.unsaid
+  const saidMs = Number(maxAge.replace(/\D/g, '')) * 1000
+  return Math.min(Math.max(saidMs, freshMs.least), freshMs.most)
+}
+
+async function storeDocument({ db, journal }: Needs, row: ClientRow): Promise<ClientRow> {
+  const { tenant_id, id, name, metadata, metadata_digest } = row
+  const { token_endpoint_auth_method, fresh_until } = row
+  // What is ours in the row (disabled, used) outlives a new reading of the document.
+  const document = {
+    name,
+    metadata,
+    metadata_digest,
+    token_endpoint_auth_method,
+    fresh_until,
+  }
+  return db.transaction().execute(async (tx) => {
+    const before = await tx
+      .selectFrom('clients')
+      .select('metadata_digest')
+      .where('tenant_id', '=', tenant_id)
+      .where('id', '=', id)
+      .executeTakeFirst()
+    const stored = await tx
+      .insertInto('clients')
+      .values(row)
+      .onConflict((conflict) => conflict.columns(['tenant_id', 'id']).doUpdateSet(document))
+      .returningAll()
+      .executeTakeFirstOrThrow()
+    if (before?.metadata_digest !== row.metadata_digest) {
+      await journal.record(tx, {
+        tenantId: tenant_id,
+        type: before === undefined ? 'client.registered' : 'client.changed',
+        actor: { kind: 'client', id },
+        subject: { kind: 'client', id },
+        data: { kind: row.kind, name: row.name },
+      })
+    }
+    return stored
+  })
+}
+
+/** A short, bounded memory of what was refused, so that a broken document is not fetched for each request. */
+function createRefusals(clock: Clock) {
+  const until = new Map<string, number>()
+  return {
+    has: (key: string): boolean => (until.get(key) ?? 0) > clock.now(),
+    remember: (key: string): void => {
+      until.delete(key)
+      const [oldest] = until.keys()
+      if (until.size >= refusalsMax && oldest !== undefined) until.delete(oldest)
+      until.set(key, clock.now() + refusalMs)
+    },
+  }
+}
+
+function refused(because: string): Fault {
+  return new Fault('invalid_client', { because })
+}

@@ -1,0 +1,125 @@
+// The programs that use our authorization server, as rows. How they come in is in client-registration.ts and
+// client-documents.ts, how they prove themselves in client-authentication.ts.
+import { createHash } from 'node:crypto'
+import { Fault } from '../base/fault.ts'
+import type { ClientMetadata } from '../oauth/client-metadata.ts'
+import { formatScope, parseScope } from '../oauth/scope.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { ClientRow } from '../store/schema.ts'
+import { authMethods, grantTypeNames } from './metadata.ts'
+import type { ClientAuthMethod, GrantTypeName } from './metadata.ts'
+import { knownScopes } from './scopes.ts'
+
+/** One client of one tenant. */
+export interface Client {
+  readonly id: string
+  /** Made by an administrator, registered by itself (RFC 7591), or described by a document at its own URL (CIMD). */
+  readonly kind: 'manual' | 'registered' | 'document'
+  readonly name: string
+  readonly metadata: OurClientMetadata
+  /** Changes when anything changes that a person agreed to. */
+  readonly metadataDigest: string
+  readonly isDisabled: boolean
+  /** For a document: until when it is used without being fetched again. */
+  readonly freshUntil: number
+}
+
+/** A client's metadata (RFC 7591 §2), cut down to what we support. */
+export interface OurClientMetadata extends ClientMetadata {
+  readonly grant_types: readonly GrantTypeName[]
+  readonly token_endpoint_auth_method: ClientAuthMethod
+}
+
+// RFC 6749 appendix A.1: visible characters; a database also must never see a NUL.
+const clientIdShape = /^[\x20-\x7E]{1,2048}$/
+
+/** The client with this id, disabled or not; undefined when the tenant has none. */
+export async function findClient(
+  db: Database,
+  tenant: Tenant,
+  id: string,
+): Promise<Client | undefined> {
+  if (!clientIdShape.test(id)) return undefined
+  const row = await db
+    .selectFrom('clients')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row && toClient(row)
+}
+
+/** Cuts metadata down to what we support (RFC 7591 §3.2.1: a server may replace values, and says so in its answer). */
+export function ourMetadata(metadata: ClientMetadata): OurClientMetadata {
+  const { scope, ...rest } = metadata
+  const method = authMethods.find((known) => known === metadata.token_endpoint_auth_method)
+  const grantTypes = grantTypeNames.filter((name) => metadata.grant_types.includes(name))
+  if (method === undefined) throw refused('its way to prove itself is not supported')
+  if (!grantTypes.includes('authorization_code')) throw refused('it does not use codes')
+  const scopes = knownScopes(parseScope(scope))
+  return {
+    ...rest,
+    ...(scopes.length === 0 ? {} : { scope: formatScope(scopes) }),
+    grant_types: grantTypes,
+    token_endpoint_auth_method: method,
+  }
+}
+
+/** The row of a client that is new or whose document has been read again. */
+export function clientRow(facts: {
+  readonly tenant: Tenant
+  readonly id: string
+  readonly kind: Client['kind']
+  readonly metadata: OurClientMetadata
+  readonly now: number
+  readonly createdBy?: string | undefined
+  readonly freshUntil?: number
+}): ClientRow {
+  const { tenant, id, kind, metadata, now, createdBy, freshUntil } = facts
+  return {
+    tenant_id: tenant.id,
+    id,
+    kind,
+    name: metadata.client_name ?? unnamed,
+    metadata: JSON.stringify(metadata),
+    metadata_digest: digestOf(metadata),
+    token_endpoint_auth_method: metadata.token_endpoint_auth_method,
+    created_at: now,
+    created_by: createdBy ?? null,
+    used_at: null,
+    disabled_at: null,
+    fresh_until: freshUntil ?? null,
+  }
+}
+
+/** The client in a row of `clients`. */
+export function toClient(row: ClientRow): Client {
+  return {
+    id: row.id,
+    kind: row.kind as Client['kind'], // only clientRow() writes it
+    name: row.name,
+    metadata: JSON.parse(row.metadata) as OurClientMetadata, // only clientRow() writes it
+    metadataDigest: row.metadata_digest,
+    isDisabled: row.disabled_at !== null,
+    freshUntil: row.fresh_until ?? 0,
+  }
+}
+
+/** May this client be trusted to be what it says, because an administrator made it? */
+export function isVerified(client: Client): boolean {
+  return client.kind === 'manual'
+}
+
+const unnamed = 'MCP Client (Auto-registered)'
+
+function digestOf({ client_name, client_uri, redirect_uris }: OurClientMetadata): string {
+  const seen = JSON.stringify([client_name, client_uri, redirect_uris.toSorted()])
+  return createHash('sha256').update(seen).digest('base64url')
+}
+
+function refused(problem: string): Fault {
+  return new Fault('invalid_client_metadata', {
+    because: `the client cannot work here: ${problem}`,
+  })
+}

@@ -1,0 +1,38 @@
+// What a grant type is to the token endpoint: it finds what is presented and spends it. Client, scope, resource, tokens
+// and journal are the endpoint's own phases, so that no grant type can forget one.
+import type { Parameters } from '../../oauth/parameters.ts'
+import type { Tenant } from '../../people/tenants.ts'
+import type { Database } from '../../store/database.ts'
+import type { Client } from '../clients.ts'
+import type { Grant } from '../grants.ts'
+import type { TokenAnswer } from '../tokens.ts'
+
+export interface GrantType {
+  /** Finds what is presented and checks it; spends nothing. Throws Fault('invalid_grant'). */
+  readonly find: (request: GrantRequest) => Promise<Presented>
+}
+
+/** One authenticated request to the token endpoint. */
+export interface GrantRequest {
+  readonly tenant: Tenant
+  readonly client: Client
+  readonly parameters: Parameters
+}
+
+/** What a client presented, found and checked but not yet spent. */
+export interface Presented {
+  readonly grant: Grant
+  /** The generation of the refresh token that answers it. */
+  readonly generation: number
+  /** Spends it inside the transaction that stores the answer's tokens. */
+  readonly spend: (tx: Database, answer: TokenAnswer) => Promise<Spending>
+}
+
+export type Spending =
+  /** This call spent it: the tokens of the answer are stored. */
+  | { readonly kind: 'spent' }
+  /** It was spent a moment ago and the same answer goes out again. */
+  | { readonly kind: 'repeated'; readonly answer: TokenAnswer }
+  | { readonly kind: 'expired' }
+  /** It was spent before by somebody: the grant must end. */
+  | { readonly kind: 'misused'; readonly reason: 'code_replayed' | 'refresh_token_reused' }

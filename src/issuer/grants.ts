@@ -1,0 +1,228 @@
+// Grants: what one person gave one client, once. Every code and token hangs on its grant, so ending the grant ends them
+// all at the next look. Two installs of one client have two grants (P-11).
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import { randomId } from '../base/random.ts'
+import type { Random } from '../base/random.ts'
+import type { Entry, Journal } from '../journal/entries.ts'
+import { formatScope, parseScope } from '../oauth/scope.ts'
+import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+
+/** A person's view of their grants: the apps with access. */
+export interface Grants {
+  readonly list: (principal: Owner) => Promise<readonly GrantSummary[]>
+  /** Ends a grant at once. Throws Fault('not_found') for one that is not the caller's or has ended. */
+  readonly revoke: (principal: Owner, id: string) => Promise<void>
+}
+
+export type Owner = SessionPrincipal | KeyPrincipal
+
+export interface GrantSummary {
+  readonly id: string
+  readonly clientId: string
+  readonly clientName: string
+  readonly resource: string
+  readonly scopes: readonly string[]
+  readonly createdAt: number
+  readonly lastUsedAt: number | undefined
+}
+
+/** The facts of a grant that its tokens are made from. */
+export interface Grant {
+  readonly id: string
+  readonly userId: string | undefined
+  readonly scopes: readonly string[]
+  readonly resource: string
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly journal: Journal
+}
+
+const listMax = 200
+
+/** Makes the grants of all tenants over one database. */
+export function createGrants(needs: Needs): Grants {
+  return {
+    list: ({ tenant, user }) => listGrants(needs.db, tenant, user.id),
+    revoke: (principal, id) => revokeOwn(needs, principal, id),
+  }
+}
+
+/** Stores a new grant inside the caller's transaction and says so in the journal. */
+export async function storeGrant(
+  { tx, clock, random, journal }: Pick<Needs, 'clock' | 'journal'> & StoreNeeds,
+  tenant: Tenant,
+  facts: Omit<Grant, 'id' | 'userId'> & { readonly userId: string; readonly clientId: string },
+): Promise<string> {
+  const id = randomId(random, 'grt_')
+  const now = clock.now()
+  await tx
+    .insertInto('grants')
+    .values({
+      tenant_id: tenant.id,
+      id,
+      user_id: facts.userId,
+      client_id: facts.clientId,
+      resource: facts.resource,
+      scope: formatScope(facts.scopes),
+      created_at: now,
+      last_used_at: null,
+      revoked_at: null,
+      revoke_reason: null,
+    })
+    .execute()
+  await tx
+    .updateTable('clients')
+    .set({ used_at: now })
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', facts.clientId)
+    .where('used_at', 'is', null)
+    .execute()
+  await journal.record(tx, {
+    tenantId: tenant.id,
+    type: 'grant.created',
+    actor: { kind: 'user', id: facts.userId },
+    userId: facts.userId,
+    subject: { kind: 'grant', id },
+    data: { clientId: facts.clientId, resource: facts.resource, scopes: facts.scopes },
+  })
+  return id
+}
+
+interface StoreNeeds {
+  readonly tx: Database
+  readonly random: Random
+}
+
+/** Why a grant ended; kept with it and in the journal. */
+export type EndReason = 'user' | 'client' | 'code_replayed' | 'refresh_token_reused'
+
+/** Ends a grant inside the caller's transaction; false when it had ended before. */
+export async function endGrant(
+  { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  facts: { readonly grantId: string; readonly reason: EndReason; readonly actor: Entry['actor'] },
+): Promise<boolean> {
+  const { grantId, reason, actor } = facts
+  const ended = await tx
+    .updateTable('grants')
+    .set({ revoked_at: clock.now(), revoke_reason: reason })
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', grantId)
+    .where('revoked_at', 'is', null)
+    .returning(['user_id', 'client_id'])
+    .executeTakeFirst()
+  if (ended === undefined) return false
+  await journal.record(tx, {
+    tenantId: tenant.id,
+    type: 'grant.revoked',
+    actor,
+    ...(ended.user_id === null ? {} : { userId: ended.user_id }),
+    subject: { kind: 'grant', id: grantId },
+    data: { clientId: ended.client_id, reason },
+  })
+  return true
+}
+
+/** Ends a grant whose spent code or refresh token came back (RFC 6749 §4.1.2, RFC 9700 §4.14.2). */
+export async function endMisusedGrant(
+  { db, clock, journal }: Needs,
+  tenant: Tenant,
+  misuse: {
+    readonly grantId: string
+    readonly clientId: string
+    readonly reason: Extract<EndReason, 'code_replayed' | 'refresh_token_reused'>
+  },
+): Promise<void> {
+  const { grantId, clientId, reason } = misuse
+  await db.transaction().execute(async (tx) => {
+    const actor = { kind: 'client', id: clientId } as const
+    const isFirst = await endGrant({ tx, clock, journal }, tenant, { grantId, reason, actor })
+    if (!isFirst) return
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'token.reuse_detected',
+      actor,
+      subject: { kind: 'grant', id: grantId },
+      data: { clientId, reason },
+    })
+  })
+}
+
+async function listGrants(
+  db: Database,
+  tenant: Tenant,
+  userId: string,
+): Promise<readonly GrantSummary[]> {
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('clients', (join) =>
+      join
+        .onRef('clients.tenant_id', '=', 'grants.tenant_id')
+        .onRef('clients.id', '=', 'grants.client_id'),
+    )
+    .select(['grants.id', 'grants.client_id', 'clients.name', 'grants.resource', 'grants.scope'])
+    .select(['grants.created_at', 'grants.last_used_at'])
+    .where('grants.tenant_id', '=', tenant.id)
+    .where('grants.user_id', '=', userId)
+    .where('grants.revoked_at', 'is', null)
+    .orderBy('grants.created_at', 'desc')
+    .orderBy('grants.id')
+    .limit(listMax)
+    .execute()
+  return rows.map((row) => ({
+    id: row.id,
+    clientId: row.client_id,
+    clientName: row.name,
+    resource: row.resource,
+    scopes: parseScope(row.scope),
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at ?? undefined,
+  }))
+}
+
+async function revokeOwn(
+  { db, clock, journal }: Needs,
+  principal: Owner,
+  grantId: string,
+): Promise<void> {
+  const { tenant, user } = principal
+  const own = (await listOwn(db, principal, grantId)) ?? notFound()
+  await db.transaction().execute(async (tx) => {
+    const actor = actorOf(principal)
+    const facts = { grantId, reason: 'user', actor } as const
+    if (!(await endGrant({ tx, clock, journal }, tenant, facts))) notFound()
+    // Who takes an app's access away wants to be asked before it comes back.
+    await tx
+      .deleteFrom('consents')
+      .where('tenant_id', '=', tenant.id)
+      .where('user_id', '=', user.id)
+      .where('client_id', '=', own.client_id)
+      .execute()
+  })
+}
+
+function listOwn(db: Database, { tenant, user }: Owner, grantId: string) {
+  if (!/^grt_\w{1,64}$/.test(grantId)) return undefined
+  return db
+    .selectFrom('grants')
+    .select('client_id')
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', grantId)
+    .where('user_id', '=', user.id)
+    .executeTakeFirst()
+}
+
+function actorOf(principal: Owner): Entry['actor'] {
+  if (principal.kind === 'key') return { kind: 'key', id: principal.keyId }
+  return { kind: 'user', id: principal.user.id }
+}
+
+function notFound(): never {
+  throw new Fault('not_found', { because: 'no such grant of this person' })
+}

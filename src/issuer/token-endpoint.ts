@@ -1,0 +1,177 @@
+// The token endpoint (RFC 6749 §3.2) as a row of phases that all grant types share. Everything is checked before
+// anything is spent; spending, storing and the journal entry are one transaction.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Random } from '../base/random.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Parameters } from '../oauth/parameters.ts'
+import { isSubset, parseScope } from '../oauth/scope.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Users } from '../people/users.ts'
+import type { Database } from '../store/database.ts'
+import { authenticateClient } from './client-authentication.ts'
+import type { Client } from './clients.ts'
+import { readForm, requireParameter } from './form-request.ts'
+import type { FormRequest } from './form-request.ts'
+import { createAuthorizationCode } from './grant-types/authorization-code.ts'
+import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts'
+import { createRefreshToken } from './grant-types/refresh-token.ts'
+import { endMisusedGrant } from './grants.ts'
+import type { Grant } from './grants.ts'
+import { grantTypeNames } from './metadata.ts'
+import type { GrantTypeName } from './metadata.ts'
+import type { Policy } from './policy.ts'
+import { namedResource } from './resources.ts'
+import type { Resources } from './resources.ts'
+import { mintTokens, storeTokens, tokenAnswer } from './tokens.ts'
+import type { TokenAnswer } from './tokens.ts'
+
+/** Answers one request. Throws a Fault of RFC 6749 §5.2 otherwise. */
+export type TokenEndpoint = (
+  tenant: Tenant,
+  request: FormRequest,
+) => Promise<{ readonly status: 200; readonly body: TokenAnswer }>
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly users: Pick<Users, 'byId'>
+  readonly resources: Resources
+  readonly policy: Policy
+}
+
+/** Makes the token endpoint with all its grant types. */
+export function createTokenEndpoint(needs: Needs): TokenEndpoint {
+  const grantTypes: Readonly<Record<GrantTypeName, GrantType>> = {
+    authorization_code: createAuthorizationCode(needs),
+    refresh_token: createRefreshToken(needs),
+  }
+
+  return async (tenant, request) => {
+    const { parameters, resources } = readForm(request)
+    const name = readGrantType(parameters)
+    const { authorization } = request
+    const client = await authenticateClient(needs, tenant, { authorization, parameters })
+    requireGrantType(client, name)
+    const presented = await grantTypes[name].find({ tenant, client, parameters })
+    await requirePerson(needs.users, tenant, presented.grant)
+    const scopes = narrowScopes(presented.grant, parameters)
+    await requireSameResource(needs.resources, { tenant, grant: presented.grant }, resources)
+    const body = await issue(needs, { tenant, client, name }, presented, scopes)
+    return { status: 200, body }
+  }
+}
+
+function readGrantType(parameters: Parameters): GrantTypeName {
+  const asked = requireParameter(parameters, 'grant_type')
+  const name = grantTypeNames.find((known) => known === asked)
+  if (name !== undefined) return name
+  throw new Fault('unsupported_grant_type', { because: 'there is no such grant type here' })
+}
+
+function requireGrantType(client: Client, name: GrantTypeName): void {
+  if (client.metadata.grant_types.includes(name)) return
+  throw new Fault('unauthorized_client', { because: `the client is not registered for ${name}` })
+}
+
+/** The person may be gone or disabled since they agreed (P-109). */
+async function requirePerson(
+  users: Needs['users'],
+  tenant: Tenant,
+  { userId }: Grant,
+): Promise<void> {
+  if (userId === undefined || (await users.byId(tenant, userId)) !== undefined) return
+  throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
+}
+
+/** The scopes of the new access token: those of the grant, or fewer if fewer are asked for (RFC 6749 §6). */
+function narrowScopes(grant: Grant, parameters: Parameters): readonly string[] {
+  const asked = parseScope(parameters.get('scope'))
+  if (asked.length === 0) return grant.scopes
+  if (isSubset(asked, grant.scopes)) return asked
+  throw new Fault('invalid_scope', { because: 'a scope is asked for that was not granted' })
+}
+
+/** A token request may name the resource again but no other one (RFC 8707 §2.2). */
+async function requireSameResource(
+  resources: Resources,
+  { tenant, grant }: { readonly tenant: Tenant; readonly grant: Grant },
+  values: readonly string[],
+): Promise<void> {
+  const named = await namedResource(resources, tenant, values)
+  if (named === undefined || named.resource === grant.resource) return
+  throw new Fault('invalid_target', { because: 'the grant is for another resource' })
+}
+
+interface Requester {
+  readonly tenant: Tenant
+  readonly client: Client
+  readonly name: GrantTypeName
+}
+
+async function issue(
+  needs: Needs,
+  requester: Requester,
+  presented: Presented,
+  scopes: readonly string[],
+): Promise<TokenAnswer> {
+  const minted = mintTokens(needs.random, requester.client, scopes)
+  const answer = tokenAnswer(minted, needs.policy)
+  const { tenant, client } = requester
+  const { grant, generation } = presented
+  const spending = await needs.db.transaction().execute(async (tx) => {
+    const outcome = await presented.spend(tx, answer)
+    if (outcome.kind !== 'spent') return outcome
+    await storeTokens({ ...needs, tx }, minted, { tenant, clientId: client.id, grant, generation })
+    await recordIssue({ ...needs, tx }, requester, grant)
+    return outcome
+  })
+  return conclude(needs, { requester, grant }, spending, answer)
+}
+
+async function recordIssue(
+  { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
+  { tenant, client, name }: Requester,
+  grant: Grant,
+): Promise<void> {
+  await tx
+    .updateTable('grants')
+    .set({ last_used_at: clock.now() })
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', grant.id)
+    .execute()
+  await journal.record(tx, {
+    tenantId: tenant.id,
+    type: name === 'refresh_token' ? 'token.refreshed' : 'token.issued',
+    actor: { kind: 'client', id: client.id },
+    ...(grant.userId === undefined ? {} : { userId: grant.userId }),
+    subject: { kind: 'grant', id: grant.id },
+    data: { clientId: client.id, resource: grant.resource, scopes: grant.scopes },
+  })
+}
+
+async function conclude(
+  needs: Needs,
+  { requester, grant }: { readonly requester: Requester; readonly grant: Grant },
+  spending: Spending,
+  answer: TokenAnswer,
+): Promise<TokenAnswer> {
+  switch (spending.kind) {
+    case 'spent':
+      return answer
+    case 'repeated':
+      return spending.answer
+    case 'expired':
+      throw new Fault('invalid_grant', { because: 'what was presented has expired' })
+    case 'misused': {
+      const { tenant, client } = requester
+      const { reason } = spending
+      await endMisusedGrant(needs, tenant, { grantId: grant.id, clientId: client.id, reason })
+      throw new Fault('invalid_grant', { because: 'what was presented was used before' })
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// Making access and refresh tokens: opaque, random, stored as keyed digests (S3-43). What they are worth is looked up
+// each time, in verify.ts.
+import type { Clock } from '../base/clock.ts'
+import type { Keyring } from '../base/keyring.ts'
+import { randomSecret } from '../base/random.ts'
+import type { Random } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
+import { formatScope } from '../oauth/scope.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { Client } from './clients.ts'
+import type { Grant } from './grants.ts'
+import type { Policy } from './policy.ts'
+
+/** A successful answer of the token endpoint (RFC 6749 §5.1). */
+export type TokenAnswer = {
+  readonly access_token: string
+  readonly token_type: 'Bearer'
+  readonly expires_in: number
+  readonly refresh_token?: string
+  readonly scope: string
+}
+
+/** Tokens that exist but are not stored yet. */
+export interface MintedTokens {
+  readonly accessToken: Secret
+  /** Absent for a client that did not register for the refresh token grant. */
+  readonly refreshToken: Secret | undefined
+  readonly scopes: readonly string[]
+}
+
+/** Makes the tokens of one answer. */
+export function mintTokens(
+  random: Random,
+  { metadata }: Client,
+  scopes: readonly string[],
+): MintedTokens {
+  const mayRefresh = metadata.grant_types.includes('refresh_token')
+  return {
+    accessToken: randomSecret(random, 'mcp_at_'),
+    refreshToken: mayRefresh ? randomSecret(random, 'mcp_rt_') : undefined,
+    scopes,
+  }
+}
+
+/** Writes the answer that carries the tokens (RFC 6749 §5.1). */
+export function tokenAnswer(
+  { accessToken, refreshToken, scopes }: MintedTokens,
+  policy: Policy,
+): TokenAnswer {
+  return {
+    access_token: accessToken.reveal(),
+    token_type: 'Bearer',
+    expires_in: Math.floor(policy.accessTokenLifetimeMs / 1000),
+    ...(refreshToken === undefined ? {} : { refresh_token: refreshToken.reveal() }),
+    scope: formatScope(scopes),
+  }
+}
+
+interface Needs {
+  readonly tx: Database
+  readonly clock: Clock
+  readonly keyring: Keyring
+  readonly policy: Policy
+}
+
+/** Stores the tokens inside the caller's transaction. */
+export async function storeTokens(
+  { tx, clock, keyring, policy }: Needs,
+  { accessToken, refreshToken, scopes }: MintedTokens,
+  owner: {
+    readonly tenant: Tenant
+    readonly clientId: string
+    readonly grant: Grant
+    readonly generation: number
+  },
+): Promise<void> {
+  const { tenant, clientId, grant, generation } = owner
+  const now = clock.now()
+  const common = {
+    tenant_id: tenant.id,
+    grant_id: grant.id,
+    client_id: clientId,
+    created_at: now,
+  }
+  await tx
+    .insertInto('access_tokens')
+    .values({
+      ...common,
+      token_digest: keyring.digest('access_token', accessToken),
+      user_id: grant.userId ?? null,
+      scope: formatScope(scopes),
+      resource: grant.resource,
+      expires_at: now + policy.accessTokenLifetimeMs,
+      revoked_at: null,
+    })
+    .execute()
+  if (refreshToken === undefined) return
+  await tx
+    .insertInto('refresh_tokens')
+    .values({
+      ...common,
+      token_digest: keyring.digest('refresh_token', refreshToken),
+      generation,
+      expires_at: now + policy.refreshTokenLifetimeMs,
+      claimed_at: null,
+      replay_sealed: null,
+      replay_until: null,
+    })
+    .execute()
+}

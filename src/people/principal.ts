@@ -1,0 +1,51 @@
+// A verified caller. Only the places that verify a session, an API key or an access token make one, so whatever takes a
+// Principal cannot run before verification (S4-2): the brand below cannot be written by hand.
+import type { Tenant } from './tenants.ts'
+import type { User } from './users.ts'
+
+declare const verified: unique symbol
+
+/** One request has one principal: a person in a browser, an API key, or a client with an access token. */
+export type Principal = SessionPrincipal | KeyPrincipal | TokenPrincipal
+
+export interface SessionPrincipal extends Caller {
+  readonly kind: 'session'
+  readonly user: User
+  /** The keyed digest of the session cookie; form tokens are bound to it. */
+  readonly sessionDigest: string
+}
+
+export interface KeyPrincipal extends Caller {
+  readonly kind: 'key'
+  readonly user: User
+  readonly keyId: string
+  readonly scopes: readonly string[]
+}
+
+export interface TokenPrincipal extends Caller {
+  readonly kind: 'token'
+  /** Absent for a client that acts for itself. */
+  readonly user: User | undefined
+  readonly clientId: string
+  readonly grantId: string
+  readonly scopes: readonly string[]
+  /** The audience of the token (RFC 8707). */
+  readonly resource: string
+}
+
+interface Caller {
+  readonly [verified]: true
+  readonly tenant: Tenant
+}
+
+type Facts<P extends Principal> = Omit<P, typeof verified>
+
+/** Marks facts as verified; to be called by the code that has just verified them and by nothing else. */
+export function verifiedPrincipal<P extends Principal>(facts: Facts<P>): P {
+  return facts as P // the brand exists for the compiler only
+}
+
+/** May this caller manage the tenant's servers, clients and people? */
+export function isAdmin(principal: Principal): boolean {
+  return principal.user !== undefined && principal.user.role !== 'user'
+}

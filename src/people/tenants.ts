@@ -1,0 +1,78 @@
+// The virtual hosts. Owns which host belongs to which tenant; what a tenant contains belongs to the other rooms.
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import { randomId } from '../base/random.ts'
+import type { Database } from '../store/database.ts'
+import type { TenantRow } from '../store/schema.ts'
+
+/** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */
+export interface Tenant {
+  readonly id: string
+  readonly slug: string
+  readonly issuer: string
+  readonly name: string
+}
+
+export interface Tenants {
+  /** The tenant of `LATCHKEY_PUBLIC_URL`: made at first start, moved when the setting moves. */
+  readonly ensureDefault: (issuer: string) => Promise<Tenant>
+  /** The tenant whose origin has this `host[:port]`; undefined for a host that is nobody's. */
+  readonly byHost: (host: string) => Promise<Tenant | undefined>
+  readonly byId: (id: string) => Promise<Tenant | undefined>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const defaultSlug = 'default'
+
+/** Makes the tenants over one database. */
+export function createTenants({ db, clock, random }: Needs): Tenants {
+  const find = (column: 'id' | 'slug' | 'issuer', value: string) =>
+    db.selectFrom('tenants').selectAll().where(column, '=', value).executeTakeFirst()
+
+  return {
+    ensureDefault: async (issuer) => {
+      const existing = await find('slug', defaultSlug)
+      if (existing?.issuer === issuer) return toTenant(existing)
+      if (existing !== undefined) {
+        await db.updateTable('tenants').set({ issuer }).where('id', '=', existing.id).execute()
+        return toTenant({ ...existing, issuer })
+      }
+      const row = {
+        id: randomId(random, 'ten_'),
+        slug: defaultSlug,
+        issuer,
+        name: 'Latchkey',
+        created_at: clock.now(),
+      }
+      // Two processes may start at once: one row wins, both read it.
+      await db
+        .insertInto('tenants')
+        .values(row)
+        .onConflict((conflict) => conflict.column('slug').doNothing())
+        .execute()
+      const stored = await find('slug', defaultSlug)
+      if (stored === undefined) throw new Error('the default tenant was not stored')
+      return toTenant(stored)
+    },
+
+    byHost: async (host) => {
+      const row =
+        (await find('issuer', `https://${host}`)) ?? (await find('issuer', `http://${host}`))
+      return row && toTenant(row)
+    },
+
+    byId: async (id) => {
+      const row = await find('id', id)
+      return row && toTenant(row)
+    },
+  }
+}
+
+function toTenant({ id, slug, issuer, name }: TenantRow): Tenant {
+  return { id, slug, issuer, name }
+}

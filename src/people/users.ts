@@ -1,0 +1,183 @@
+// People: exactly one row for one person in one tenant. How they prove who they are is in passwords.ts and, later,
+// identities.ts; who is signed in is in sessions.ts.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { Random } from '../base/random.ts'
+import { randomId } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Database } from '../store/database.ts'
+import type { UserRow } from '../store/schema.ts'
+import type { Passwords } from './passwords.ts'
+import type { Tenant } from './tenants.ts'
+
+/** One person. `operator` looks after the installation, `admin` after one tenant. */
+export interface User {
+  readonly id: string
+  readonly tenantId: string
+  readonly email?: string
+  readonly emailVerified: boolean
+  readonly name?: string
+  readonly role: Role
+}
+
+export type Role = 'user' | 'admin' | 'operator'
+
+export interface NewUser {
+  readonly tenant: Tenant
+  readonly email: string
+  readonly password?: Secret
+  readonly name?: string
+  readonly role: Role
+}
+
+export interface Users {
+  /** Makes a person. Throws Fault('conflict') when the e-mail is taken, Fault('invalid_input') when it is none. */
+  readonly create: (person: NewUser) => Promise<User>
+  /** The same in two steps: the slow hashing first, then the rows inside the caller's own transaction. */
+  readonly prepare: (
+    person: NewUser,
+  ) => Promise<{ readonly store: (tx: Database) => Promise<User> }>
+  readonly byId: (tenant: Tenant, id: string) => Promise<User | undefined>
+  readonly byEmail: (tenant: Tenant, email: string) => Promise<User | undefined>
+  /** The person with this e-mail and password; takes the same time when there is no such person. */
+  readonly verifyPassword: (
+    tenant: Tenant,
+    email: string,
+    password: Secret,
+  ) => Promise<User | undefined>
+  readonly count: (tenant: Tenant) => Promise<number>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly passwords: Passwords
+  readonly journal: Journal
+}
+
+// One @, no spaces, a dot in the domain or a bare host: enough to catch a slip; only a letter can prove an address.
+const emailShape = /^[^\s@]{1,64}@[^\s@]{1,255}$/
+
+/** Makes the people of all tenants over one database. */
+export function createUsers({ db, clock, random, passwords, journal }: Needs): Users {
+  const find = async (tenant: Tenant, column: 'id' | 'email', value: string) => {
+    const row = await db
+      .selectFrom('users')
+      .selectAll()
+      .where('tenant_id', '=', tenant.id)
+      .where(column, '=', value)
+      .where('disabled_at', 'is', null)
+      .executeTakeFirst()
+    return row && toUser(row)
+  }
+
+  const passwordOf = async (tenant: Tenant, user: User | undefined) => {
+    if (user === undefined) return undefined
+    const row = await db
+      .selectFrom('passwords')
+      .select('hash')
+      .where('tenant_id', '=', tenant.id)
+      .where('user_id', '=', user.id)
+      .executeTakeFirst()
+    return row?.hash
+  }
+
+  const prepare = async ({ tenant, email, password, name, role }: NewUser) => {
+    const address = normalizeEmail(email)
+    const hash = password && (await passwords.hash(password))
+    const row: UserRow = {
+      tenant_id: tenant.id,
+      id: randomId(random, 'usr_'),
+      email: address,
+      email_verified: 0,
+      name: name ?? null,
+      role,
+      disabled_at: null,
+      created_at: clock.now(),
+    }
+    return { store: (tx: Database) => storeUser({ tx, journal }, row, hash) }
+  }
+
+  return {
+    prepare,
+    create: async (person) => {
+      const prepared = await prepare(person)
+      return db.transaction().execute((tx) => prepared.store(tx))
+    },
+    byId: (tenant, id) => find(tenant, 'id', id),
+    byEmail: (tenant, email) => find(tenant, 'email', email.trim().toLowerCase()),
+
+    verifyPassword: async (tenant, email, password) => {
+      const user = await find(tenant, 'email', email.trim().toLowerCase())
+      const isRight = await passwords.matches(password, await passwordOf(tenant, user))
+      return isRight ? user : undefined
+    },
+
+    count: async (tenant) => {
+      const row = await db
+        .selectFrom('users')
+        .select((of) => of.fn.countAll<number>().as('people'))
+        .where('tenant_id', '=', tenant.id)
+        .executeTakeFirstOrThrow()
+      return Number(row.people)
+    },
+  }
+}
+
+async function storeUser(
+  { tx, journal }: { readonly tx: Database; readonly journal: Journal },
+  row: UserRow,
+  passwordHash: string | undefined,
+): Promise<User> {
+  const inserted = await tx
+    .insertInto('users')
+    .values(row)
+    .onConflict((conflict) => conflict.columns(['tenant_id', 'email']).doNothing())
+    .returning('id')
+    .executeTakeFirst()
+  if (inserted === undefined) {
+    throw new Fault('conflict', { because: 'a person with this e-mail exists' })
+  }
+  if (passwordHash !== undefined) await storePassword(tx, row, passwordHash)
+  await journal.record(tx, {
+    tenantId: row.tenant_id,
+    type: 'user.created',
+    actor: { kind: 'system' },
+    userId: row.id,
+    subject: { kind: 'user', id: row.id },
+    data: { role: row.role },
+  })
+  return toUser(row)
+}
+
+async function storePassword(tx: Database, user: UserRow, hash: string): Promise<void> {
+  await tx
+    .insertInto('passwords')
+    .values({ tenant_id: user.tenant_id, user_id: user.id, hash, updated_at: user.created_at })
+    .execute()
+}
+
+function normalizeEmail(email: string): string {
+  const address = email.trim().toLowerCase()
+  if (!emailShape.test(address)) {
+    throw new Fault('invalid_input', {
+      because: 'this is not an e-mail address',
+      detail: { email: 'Enter an e-mail address, such as ada@example.com.' },
+    })
+  }
+  return address
+}
+
+/** The person in a row of `users`. */
+export function toUser(row: UserRow): User {
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    ...(row.email === null ? {} : { email: row.email }),
+    emailVerified: row.email_verified === 1,
+    ...(row.name === null ? {} : { name: row.name }),
+    role: row.role as Role, // only create() writes it, from a Role
+  }
+}

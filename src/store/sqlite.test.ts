@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import type { Kysely } from 'kysely'
+import { verifies } from '../../test/requirements.ts'
+import { storeOn } from './database.ts'
+import type { Schema } from './schema.ts'
+import { openSqlite } from './sqlite.ts'
+
+type Items = Schema & { items: { id: number } }
+
+test('writes of one turn share a commit', async (t) => {
+  const { db, commits } = await open(t)
+
+  await Promise.all(range(64).map((id) => insert(db, id)))
+
+  assert.deepEqual(commits, [64])
+  assert.equal(await count(db), 64)
+})
+
+test('a group has a limit', async (t) => {
+  const { db, commits } = await open(t)
+  await Promise.all(range(65).map((id) => insert(db, id)))
+  assert.deepEqual(commits, [64, 1])
+})
+
+test('transactions and single writes of one turn share a commit', async (t) => {
+  const { db, commits } = await open(t)
+
+  await Promise.all(
+    range(30).map((id) =>
+      id % 2 === 0 ? insert(db, id) : db.transaction().execute((tx) => insert(tx, id))),
+  )
+
+  assert.equal(await count(db), 30)
+  assert.ok(commits.length <= 2, `${commits.length} commits`)
+})
+
+test('a unit that fails does not hurt its neighbours', async (t) => {
+  verifies(t, 'R-06')
+  const { db, commits } = await open(t)
+
+  const results = await Promise.allSettled([
+    insert(db, 1),
+    insert(db, 1),
+    db.transaction().execute(async (tx) => {
+      await insert(tx, 2)
+      throw new Error('undo me')
+    }),
+    db.transaction().execute((tx) => insert(tx, 3)),
+    insert(db, 4),
+  ])
+
+  const statuses = results.map(({ status }) => status)
+  assert.deepEqual(statuses, ['fulfilled', 'rejected', 'rejected', 'fulfilled', 'fulfilled'])
+  assert.deepEqual(await ids(db), [1, 3, 4])
+  assert.equal(commits.length, 1)
+})
+
+test('a commit that fails rejects every unit of its group', async (t) => {
+  verifies(t, 'R-11')
+  const { db } = await open(t)
+  await sql`create table parents (id bigint primary key)`.execute(db)
+  await sql`
+    create table children (
+      parent bigint references parents (id) deferrable initially deferred
+    )`.execute(db)
+
+  const results = await Promise.allSettled([
+    insert(db, 1),
+    sql`insert into children (parent) values (1)`.execute(db),
+    db.transaction().execute((tx) => insert(tx, 2)),
+  ])
+
+  assert.deepEqual([...new Set(results.map(({ status }) => status))], ['rejected'])
+  assert.deepEqual(await ids(db), [])
+  await insert(db, 3)
+  assert.deepEqual(await ids(db), [3])
+})
+
+test('a full disk rejects the group and the next one is well again', async (t) => {
+  verifies(t, 'R-11')
+  const { db } = await open(t)
+  await sql`create table blobs (data text)`.execute(db)
+  await sql.raw('pragma max_page_count = 30').execute(db)
+  const big = 'x'.repeat(300_000)
+
+  const results = await Promise.allSettled([
+    insert(db, 1),
+    db.transaction().execute((tx) => sql`insert into blobs (data) values (${big})`.execute(tx)),
+  ])
+
+  assert.equal(results[1]?.status, 'rejected')
+  const stored = results[0]?.status === 'fulfilled' ? [1] : []
+  assert.deepEqual(await ids(db), stored)
+  await insert(db, 2)
+  assert.deepEqual(await ids(db), [...stored, 2])
+})
+
+test('a write waits for another process without stopping this one', async (t) => {
+  verifies(t, 'R-06')
+  const { db, file } = await open(t)
+  const other = new DatabaseSync(file)
+  other.exec('begin immediate')
+  let turns = 0
+  const ticking = setInterval(() => (turns += 1), 5)
+
+  const write = insert(db, 1)
+  await sleep(100)
+  assert.equal(await count(db), 0)
+  other.exec('commit')
+  other.close()
+  await write
+  clearInterval(ticking)
+
+  assert.ok(turns > 3)
+  assert.equal(await count(db), 1)
+})
+
+test('closing waits for what was asked for and takes nothing more', async (t) => {
+  const { db, store, file } = await open(t)
+  const writes = range(10).map((id) => insert(db, id))
+  await Promise.all(writes.slice(0, 1))
+  await store.close()
+  await Promise.all(writes)
+
+  await assert.rejects(insert(db, 11))
+  const reader = new DatabaseSync(file, { readOnly: true })
+  assert.equal(reader.prepare('select count(*) as n from items').get()?.['n'], 10)
+  reader.close()
+})
+
+test('writes are durable, and only the owner reads the file', async (t) => {
+  const { db, file } = await open(t)
+  const { rows } = await sql`pragma synchronous`.execute(db)
+  assert.deepEqual(rows, [{ synchronous: 2 }])
+  assert.deepEqual((await sql`pragma journal_mode`.execute(db)).rows, [{ journal_mode: 'wal' }])
+  assert.equal(statSync(file).mode & 0o077, 0)
+})
+
+async function open(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
+  const file = join(folder, 'test.db')
+  const commits: number[] = []
+  const store = storeOn(await openSqlite(file, { onCommit: (units) => commits.push(units) }))
+  t.after(async () => {
+    await store.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const db = store.db.withTables<Pick<Items, 'items'>>()
+  await sql`create table items (id bigint primary key)`.execute(db)
+  commits.length = 0
+  // withTables gives a copy that knows nothing of the guard around `transaction`; these tests mean the real one.
+  return { db: Object.assign(db, { transaction: store.db.transaction }), store, file, commits }
+}
+
+async function insert(db: Kysely<Items>, id: number): Promise<void> {
+  await db.insertInto('items').values({ id }).execute()
+}
+
+async function ids(db: Kysely<Items>): Promise<readonly number[]> {
+  return (await db.selectFrom('items').select('id').orderBy('id').execute()).map((row) => row.id)
+}
+
+async function count(db: Kysely<Items>): Promise<number> {
+  return (await ids(db)).length
+}
+
+function range(n: number): readonly number[] {
+  return Array.from({ length: n }, (_, index) => index + 1)
+}

@@ -1,0 +1,243 @@
+// SQLite through node:sqlite: one connection writes, in groups (group-commit.ts), another one reads and never waits for
+// it. Behaves like Postgres where they differ: a transaction in which a statement failed can only be rolled back.
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
+import { AbortedTransactionError, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import type {
+  CompiledQuery,
+  DatabaseConnection,
+  Dialect,
+  DialectAdapter,
+  Driver,
+  QueryResult,
+} from 'kysely'
+import type { Engine } from './engine.ts'
+import { createGroupCommit, whenFree } from './group-commit.ts'
+import type { GroupCommit, OnCommit } from './group-commit.ts'
+import { isRead, toSqlValues } from './statement.ts'
+
+const readerBusyMs = 5_000
+const transactionLimitMs = 10_000
+const statementsKeptMax = 256
+const parametersKeptMax = 64
+
+/** Opens, and makes if need be, a SQLite file; ':memory:' is a file that goes away when it is closed. */
+export async function openSqlite(
+  file: string,
+  options: { readonly onCommit?: OnCommit } = {},
+): Promise<Engine> {
+  const place = file === ':memory:' ? makeTemporaryPlace() : { file, remove: () => {} }
+  makePrivateFile(place.file)
+  const writer = await openWriter(place.file)
+  const reader = new DatabaseSync(place.file, { readOnly: true, timeout: readerBusyMs })
+  const group = createGroupCommit(writer, options.onCommit)
+  return {
+    name: 'sqlite',
+    dialect: sqliteDialect({ group, read: createRunner(reader), write: createRunner(writer) }),
+    isRetryable: () => false,
+    close: async () => {
+      await group.close()
+      reader.close()
+      writer.close()
+      place.remove()
+    },
+  }
+}
+
+function makeTemporaryPlace() {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  return { file: join(folder, 'latchkey.db'), remove }
+}
+
+// SQLite gives its side files the rights of the main one.
+function makePrivateFile(file: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  closeSync(openSync(file, 'a', 0o600))
+}
+
+async function openWriter(file: string): Promise<DatabaseSync> {
+  // No time-out of SQLite's own: it would block the event loop; group-commit.ts waits without blocking.
+  const writer = new DatabaseSync(file, { timeout: 0, enableForeignKeyConstraints: true })
+  try {
+    await whenFree(() => writer.exec('pragma journal_mode = wal'))
+    writer.exec('pragma synchronous = full')
+    return writer
+  } catch (error) {
+    writer.close()
+    throw error
+  }
+}
+
+/** Runs statements on one connection. */
+type Runner = <R>(query: CompiledQuery) => QueryResult<R>
+
+interface Parts {
+  readonly group: GroupCommit
+  readonly read: Runner
+  readonly write: Runner
+}
+
+interface Prepared {
+  readonly statement: StatementSync
+  readonly givesRows: boolean
+}
+
+function createRunner(db: DatabaseSync): Runner {
+  const kept = new Map<string, Prepared>()
+
+  const prepare = ({ sql, parameters }: CompiledQuery): Prepared => {
+    const known = kept.get(sql)
+    const statement = known?.statement ?? db.prepare(sql)
+    const prepared = known ?? { statement, givesRows: statement.columns().length > 0 }
+    // A list as long as its data would push out the statements that come again.
+    if (parameters.length <= parametersKeptMax) keep(kept, sql, prepared)
+    return prepared
+  }
+
+  return <R>(query: CompiledQuery) => {
+    const { statement, givesRows } = prepare(query)
+    const parameters = toSqlValues(query.parameters)
+    if (!givesRows) {
+      return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) }
+    }
+    // Rows of node:sqlite have no prototype; Kysely's types say what is in them.
+    const rows = statement.all(...parameters).map((row) => ({ ...row }) as R) // the query's own row type
+    return isRead(query) ? { rows } : { rows, numAffectedRows: BigInt(rows.length) }
+  }
+}
+
+// The map's order is the order of use: the first one was unused for longest.
+function keep(kept: Map<string, Prepared>, sql: string, prepared: Prepared): void {
+  kept.delete(sql)
+  kept.set(sql, prepared)
+  const [oldest] = kept.keys()
+  if (kept.size > statementsKeptMax && oldest !== undefined) kept.delete(oldest)
+}
+
+function sqliteDialect(parts: Parts): Dialect {
+  return {
+    createDriver: () => createDriver(parts),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createAdapter: () => adapter,
+    createIntrospector: (db) => new SqliteIntrospector(db),
+  }
+}
+
+// Many connections as Kysely sees it, so that it does not put its own mutex around them.
+const adapter: DialectAdapter = {
+  supportsMultipleConnections: true,
+  supportsTransactionalDdl: true,
+  supportsReturning: true,
+  supportsCreateIfNotExists: true,
+  acquireMigrationLock: refuseKyselyMigrations,
+  releaseMigrationLock: refuseKyselyMigrations,
+}
+
+async function refuseKyselyMigrations(): Promise<void> {
+  throw new Error('migrations are made by store/migrate.ts')
+}
+
+interface SqliteConnection extends DatabaseConnection {
+  transaction: OpenTransaction | undefined
+}
+
+function createDriver(parts: Parts): Driver {
+  return {
+    init: async () => {},
+    destroy: async () => {},
+    acquireConnection: async () => createConnection(parts),
+    releaseConnection: async () => {},
+    beginTransaction: async (connection) => {
+      ours(connection).transaction = await beginTransaction(parts)
+    },
+    commitTransaction: async (connection) => ours(connection).transaction?.commit(),
+    rollbackTransaction: async (connection) => ours(connection).transaction?.rollback(),
+  }
+}
+
+function ours(connection: DatabaseConnection): SqliteConnection {
+  return connection as SqliteConnection // Kysely hands back what acquireConnection made.
+}
+
+function createConnection({ group, read, write }: Parts): SqliteConnection {
+  const connection: SqliteConnection = {
+    transaction: undefined,
+    executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
+      if (connection.transaction !== undefined) return connection.transaction.run<R>(query)
+      return isRead(query) ? read<R>(query) : group.write(() => write<R>(query))
+    },
+    streamQuery: () => {
+      throw new Error('the store does not stream rows: read them in bounded pages')
+    },
+  }
+  return connection
+}
+
+interface OpenTransaction {
+  readonly run: Runner
+  readonly commit: () => Promise<void>
+  readonly rollback: () => Promise<void>
+}
+
+async function beginTransaction({ group, write }: Parts): Promise<OpenTransaction> {
+  const begun = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<void>()
+  const outcome = group.write(() => {
+    begun.resolve()
+    return ended.promise
+  })
+  outcome.catch(() => {}) // commit and rollback below hear of it; without either it is the time limit's.
+  await Promise.race([begun.promise, outcome])
+  return openTransaction({ write, outcome, ended })
+}
+
+interface TransactionParts {
+  readonly write: Runner
+  readonly outcome: Promise<void>
+  readonly ended: PromiseWithResolvers<void>
+}
+
+function openTransaction({ write, outcome, ended }: TransactionParts): OpenTransaction {
+  let isOpen = true
+  let failure: { readonly cause: unknown } | undefined
+
+  const end = (reason?: Error) => {
+    isOpen = false
+    clearTimeout(timer)
+    if (reason === undefined) ended.resolve()
+    else ended.reject(reason)
+  }
+  const timer = setTimeout(() => end(new Error(tooLong)), transactionLimitMs)
+
+  return {
+    run: <R>(query: CompiledQuery) => {
+      if (!isOpen) throw new Error('this transaction is over')
+      if (failure !== undefined) throw new Error('a statement of this transaction failed', failure)
+      try {
+        return write<R>(query)
+      } catch (error) {
+        failure = { cause: error }
+        throw error
+      }
+    },
+    commit: async () => {
+      if (isOpen && failure !== undefined) {
+        end(new Error('a statement of this transaction failed'))
+        throw new AbortedTransactionError(failure)
+      }
+      if (isOpen) end()
+      await outcome
+    },
+    rollback: async () => {
+      if (!isOpen) return
+      end(new Error('rolled back'))
+      await outcome.catch(() => {}) // rejects with the line above
+    },
+  }
+}
+
+const tooLong = `a transaction was undone because it took more than ${transactionLimitMs} ms`

@@ -1,0 +1,56 @@
+// The authorization server's side of discovery: its metadata (RFC 8414, OIDC Discovery), found in the order MCP asks for,
+// and what a server of the 2025-03-26 revision is taken to offer when it publishes nothing.
+import type { Outbound } from '../base/outbound.ts'
+import { readAuthorizationServerMetadata, requireS256 } from '../oauth/metadata.ts'
+import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
+import { authorizationServerUrls } from '../oauth/well-known.ts'
+import { readDocument } from './protected-resource.ts'
+import type { Trace } from './trace.ts'
+
+interface Needs {
+  readonly outbound: Outbound
+  readonly trace: Trace
+}
+
+/**
+ * The metadata of an issuer, or undefined when it publishes none. A document that is there but wrong is refused and ends
+ * the search (RFC 8414 §3.3): issuer_mismatch, pkce_unsupported, insecure_endpoint, metadata_discovery_failed.
+ */
+export async function findAuthorizationServer(
+  needs: Needs,
+  issuer: string,
+): Promise<AuthorizationServerMetadata | undefined> {
+  needs.outbound.vet(issuer)
+  for (const url of authorizationServerUrls(issuer)) {
+    const document = await readDocument(needs, 'authorization_server_metadata', url)
+    if (document === undefined) continue
+    const metadata = readAuthorizationServerMetadata(document, issuer)
+    requireS256(metadata)
+    requireReachable(needs.outbound, metadata)
+    return metadata
+  }
+  return undefined
+}
+
+/** The places that MCP 2025-03-26 gives an authorization server without metadata; S256 was required there already. */
+export function guessedMetadata(origin: string): AuthorizationServerMetadata {
+  return {
+    issuer: origin,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    registration_endpoint: `${origin}/register`,
+    response_types_supported: ['code'],
+    code_challenge_methods_supported: ['S256'],
+  }
+}
+
+// OAuth 2.1 §1.5: every endpoint is https, but for the networks that the operator allowed.
+function requireReachable(outbound: Outbound, metadata: AuthorizationServerMetadata): void {
+  const endpoints = [
+    metadata.authorization_endpoint,
+    metadata.token_endpoint,
+    metadata.registration_endpoint,
+    metadata.revocation_endpoint,
+  ]
+  for (const url of endpoints) if (url !== undefined) outbound.vet(url)
+}

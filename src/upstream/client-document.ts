@@ -1,0 +1,66 @@
+// Who we say we are as a client: our redirect URIs, one for each connection context, and our Client ID Metadata Documents
+// (draft-ietf-oauth-client-id-metadata-document). Serving them is left to the doors.
+import type { TenantFacts } from './holder.ts'
+
+/** A Client ID Metadata Document; its names are those of RFC 7591 §2. */
+export type ClientDocument = Readonly<Record<string, unknown>>
+
+export const clientName = 'Latchkey'
+
+/** The redirect URI of one connection context; distinct ones keep two servers' answers apart (RFC 9700 §4.4.2). */
+export function redirectUriOf(tenant: TenantFacts, context: string): string {
+  return `${tenant.issuer}/connect/callback/${context}`
+}
+
+/** The address of one context's document, which is our client id there. */
+export function clientDocumentUrl(tenant: TenantFacts, context: string): string {
+  return `${tenant.issuer}/connect/client-metadata/${context}.json`
+}
+
+/** The document of one connection context. */
+export function contextClientDocument(tenant: TenantFacts, context: string): ClientDocument {
+  return documentOf(tenant, {
+    clientId: clientDocumentUrl(tenant, context),
+    redirectUris: [redirectUriOf(tenant, context)],
+  })
+}
+
+/** The tenant's own document: as many contexts as fit. */
+export function tenantClientDocument(
+  tenant: TenantFacts,
+  contexts: readonly string[],
+): ClientDocument {
+  const clientId = `${tenant.issuer}/connect/client-metadata.json`
+  const redirectUris: string[] = []
+  let room = documentBytesMax - bytesOf(documentOf(tenant, { clientId, redirectUris }))
+  for (const context of contexts) {
+    const uri = redirectUriOf(tenant, context)
+    room -= bytesOf(uri) + 1
+    if (room < 0) break
+    redirectUris.push(uri)
+  }
+  return documentOf(tenant, { clientId, redirectUris })
+}
+
+// CIMD draft §6.6: servers need not read more than 5 kilobytes.
+const documentBytesMax = 5000
+
+function documentOf(
+  tenant: TenantFacts,
+  { clientId, redirectUris }: { readonly clientId: string; readonly redirectUris: readonly string[] },
+): ClientDocument {
+  return {
+    client_id: clientId,
+    client_name: clientName,
+    client_uri: tenant.issuer,
+    redirect_uris: redirectUris,
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    token_endpoint_auth_method: 'none',
+    application_type: 'web',
+  }
+}
+
+function bytesOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value))
+}

@@ -1,0 +1,134 @@
+// The end of a flow: tokens kept or a reason noted, the row closed, the holder told, the journal written, all in one
+// transaction.
+import type { Clock } from '../base/clock.ts'
+import type { FaultCode } from '../base/fault.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { FlowRow } from '../store/schema.ts'
+import type { Database } from '../store/database.ts'
+import { bindingOfPlan } from './flow-plan.ts'
+import type { FlowPlan } from './flow-plan.ts'
+import type { HolderEvents } from './holder.ts'
+import { messageOf } from './messages.ts'
+import type { TokenSet } from './token-endpoint.ts'
+import type { Trace } from './trace.ts'
+import type { Vault } from './vault.ts'
+
+/** What the page after the callback is made from. */
+export type FlowOutcome = CompletedFlow | FailedFlow
+
+export interface CompletedFlow {
+  readonly kind: 'completed'
+  readonly flowId: string
+  readonly connectionId: string
+  readonly userId: string
+  readonly returnTo?: string
+}
+
+export interface FailedFlow {
+  readonly kind: 'failed'
+  readonly flowId: string
+  readonly connectionId: string
+  readonly error: FaultCode
+  readonly words: string
+  readonly retryable: boolean
+  readonly returnTo?: string
+}
+
+/** What the end of a flow needs. */
+export interface OutcomeNeeds {
+  readonly db: Database
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly vault: Vault
+  readonly events: HolderEvents
+}
+
+/** Keeps the tokens and closes the flow. */
+export async function completeFlow(
+  needs: OutcomeNeeds,
+  facts: {
+    readonly row: FlowRow
+    readonly plan: FlowPlan
+    readonly trace: Trace
+    readonly tokens: TokenSet
+  },
+): Promise<CompletedFlow> {
+  const { row, plan, trace } = facts
+  // RFC 6749 §5.1: a scope that is not named is the one that was asked for.
+  const scope = facts.tokens.scope ?? plan.scopes.join(' ')
+  const tokens: TokenSet = scope === '' ? facts.tokens : { ...facts.tokens, scope }
+  const holder = { tenant: { id: row.tenant_id }, connectionId: row.connection_id }
+  await needs.db.transaction().execute(async (tx) => {
+    await needs.vault.keep(tx, holder, bindingOfPlan(plan), tokens)
+    await close(needs, tx, row, { status: 'completed', trace })
+    await needs.events.changed(tx, keyOf(row), { kind: 'connected' })
+    await note(needs, tx, row, 'connection.connected', { issuer: row.issuer })
+  })
+  return { kind: 'completed', ...factsOf(row), userId: row.user_id }
+}
+
+/** Notes why it failed and closes the flow. */
+export async function failFlow(
+  needs: OutcomeNeeds,
+  row: FlowRow,
+  trace: Trace,
+  error: FaultCode,
+): Promise<FailedFlow> {
+  const { words, retryable } = messageOf(error)
+  await needs.db.transaction().execute(async (tx) => {
+    await close(needs, tx, row, { status: 'failed', trace, error, retryable: retryable ? 1 : 0 })
+    await needs.events.changed(tx, keyOf(row), { kind: 'flow_failed', error, words })
+    await note(needs, tx, row, 'connection.authorization_failed', { issuer: row.issuer, error })
+  })
+  return { kind: 'failed', ...factsOf(row), error, words, retryable }
+}
+
+async function close(
+  { clock }: OutcomeNeeds,
+  tx: Database,
+  row: FlowRow,
+  end: {
+    readonly status: 'completed' | 'failed'
+    readonly trace: Trace
+    readonly error?: string
+    readonly retryable?: number
+  },
+): Promise<void> {
+  const { trace, ...facts } = end
+  await tx
+    .updateTable('flows')
+    .set({ ...facts, trace: JSON.stringify(trace.steps()), completed_at: clock.now() })
+    .where('tenant_id', '=', row.tenant_id)
+    .where('id', '=', row.id)
+    .execute()
+}
+
+function note(
+  { journal }: OutcomeNeeds,
+  tx: Database,
+  row: FlowRow,
+  type: 'connection.connected' | 'connection.authorization_failed',
+  data: Readonly<Record<string, string>>,
+): Promise<void> {
+  return journal.record(tx, {
+    tenantId: row.tenant_id,
+    type,
+    actor: { kind: 'user', id: row.user_id },
+    userId: row.user_id,
+    subject: { kind: 'connection', id: row.connection_id },
+    attempt: row.id,
+    data,
+  })
+}
+
+function keyOf({ tenant_id: tenantId, connection_id: connectionId }: FlowRow) {
+  return { tenantId, connectionId }
+}
+
+function factsOf(row: FlowRow) {
+  return {
+    flowId: row.id,
+    connectionId: row.connection_id,
+    ...(row.return_to === null ? {} : { returnTo: row.return_to }),
+  }
+}

@@ -1,0 +1,74 @@
+// What a flow has to remember until its callback: where to go, as whom, for what. Fixed at the beginning, so that nothing
+// that changes meanwhile can send a code elsewhere (RFC 9700 §4.4). No secret is in it.
+import type { Secret } from '../base/secret.ts'
+import type { FlowRow } from '../store/schema.ts'
+import type { Discovery } from './discover.ts'
+import type { TenantFacts } from './holder.ts'
+import type { Registration } from './register.ts'
+import type { Binding } from './vault.ts'
+
+/** What a sign-in begins with. */
+export interface BeginFlow {
+  readonly tenant: TenantFacts
+  readonly user: { readonly id: string }
+  readonly connection: { readonly id: string }
+  readonly server: { readonly id: string; readonly context: string }
+  readonly discovery: Discovery
+  readonly registration: Registration
+  readonly scopes: readonly string[]
+  /** Where the person goes afterwards; already checked by the caller. */
+  readonly returnTo?: string | undefined
+  /** The browser that will bring the callback; absent when an API key starts the flow. */
+  readonly browser?: Secret | undefined
+}
+
+export interface FlowPlan extends Binding {
+  readonly authorizationEndpoint: string
+  /** RFC 9207 §2.4: the server said that it always names itself in its answer. */
+  readonly isIssuerExpected: boolean
+  readonly method: Registration['method']
+  readonly scopes: readonly string[]
+}
+
+export function planOf(facts: BeginFlow): FlowPlan {
+  const { discovery, registration, server, scopes } = facts
+  const { metadata } = discovery
+  return {
+    issuer: discovery.issuer,
+    serverId: server.id,
+    userId: facts.user.id,
+    authorizationEndpoint: metadata.authorization_endpoint,
+    tokenEndpoint: metadata.token_endpoint,
+    ...(metadata.revocation_endpoint === undefined
+      ? {}
+      : { revocationEndpoint: metadata.revocation_endpoint }),
+    isIssuerExpected: metadata.authorization_response_iss_parameter_supported === true,
+    clientId: registration.clientId,
+    method: registration.method,
+    redirectUri: registration.redirectUri,
+    resource: discovery.resource,
+    requestedScopes: scopes,
+    scopes,
+  }
+}
+
+export function readPlan(row: Pick<FlowRow, 'plan'>): FlowPlan {
+  return JSON.parse(row.plan) as FlowPlan // only flows.ts writes it, from planOf()
+}
+
+/** What of it stays with the tokens. */
+export function bindingOfPlan(plan: FlowPlan): Binding {
+  const { issuer, serverId, userId, tokenEndpoint, revocationEndpoint, clientId } = plan
+  const { redirectUri, resource, requestedScopes } = plan
+  return {
+    issuer,
+    serverId,
+    userId,
+    tokenEndpoint,
+    ...(revocationEndpoint === undefined ? {} : { revocationEndpoint }),
+    clientId,
+    redirectUri,
+    resource,
+    requestedScopes,
+  }
+}

@@ -1,0 +1,139 @@
+// The MCP server's side of discovery: what it answers to a caller without a token, and the document it publishes about
+// itself (RFC 9728). Which authorization server to take from it is decided in discover.ts.
+import { Fault, isFault } from '../base/fault.ts'
+import type { Outbound, OutboundResponse } from '../base/outbound.ts'
+import { bearerChallenge } from '../oauth/challenge.ts'
+import type { BearerChallenge } from '../oauth/challenge.ts'
+import { readProtectedResourceMetadata } from '../oauth/metadata.ts'
+import type { ProtectedResourceMetadata } from '../oauth/metadata.ts'
+import { sameResource } from '../oauth/resource.ts'
+import { protectedResourceUrls } from '../oauth/well-known.ts'
+import { initializeRequest, statelessRequest } from './mcp.ts'
+import { tracedFetch } from './trace.ts'
+import type { Trace } from './trace.ts'
+
+interface Needs {
+  readonly outbound: Outbound
+  readonly trace: Trace
+}
+
+/** How a server met a caller without a token. */
+export type Welcome =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'challenged'; readonly challenge: BearerChallenge | undefined }
+  | { readonly kind: 'unclear'; readonly status: number }
+
+const probeBytes = 1_048_576
+const documentRedirects = 2
+
+/**
+ * Asks without a token, first as a client of 2026-07-28 does, then as an earlier one. `tools/list` goes first because
+ * many servers let anybody `initialize` and only then ask for a token.
+ */
+export async function meetServer(needs: Needs, serverUrl: string): Promise<Welcome> {
+  let status = 0
+  let isOpen = false
+  for (const request of [statelessRequest('tools/list'), initializeRequest()]) {
+    const response = await tracedFetch(needs, 'mcp_request_without_token', {
+      url: serverUrl,
+      ...request,
+      purpose: 'discovery',
+      limits: { bytes: probeBytes },
+    })
+    status = response.status
+    if (status === 401) {
+      const challenge = bearerChallenge(response.headers.get('www-authenticate'))
+      return { kind: 'challenged', challenge }
+    }
+    isOpen ||= status >= 200 && status < 300
+    if (isOpen) return { kind: 'open' }
+  }
+  return { kind: 'unclear', status }
+}
+
+/**
+ * Finds the server's document: where the challenge says, else with the path, else at the root; asks no further than
+ * needed (MCP authorization, "Protected Resource Metadata Discovery"). Throws Fault('resource_mismatch').
+ */
+export async function findProtectedResource(
+  needs: Needs,
+  serverUrl: string,
+  named: string | undefined,
+): Promise<ProtectedResourceMetadata | undefined> {
+  const wellKnown = protectedResourceUrls(serverUrl)
+  const root = wellKnown.at(-1)
+  for (const url of new Set(named === undefined ? wellKnown : [named, ...wellKnown])) {
+    const document = await readDocument(needs, 'protected_resource_metadata', url)
+    if (document === undefined) continue
+    const metadata = readProtectedResourceMetadata(document)
+    requireSameServer(metadata.resource, serverUrl, url === root)
+    return metadata
+  }
+  return undefined
+}
+
+/** The JSON document at an address, or undefined when there is none. Throws Fault('discovery_blocked'). */
+export async function readDocument(
+  needs: Needs,
+  step: string,
+  url: string,
+): Promise<unknown> {
+  const response = await tracedFetch(needs, step, {
+    url,
+    headers: { accept: 'application/json' },
+    purpose: 'discovery',
+    limits: { redirects: documentRedirects },
+  })
+  return isSuccess(response) ? parsed(response) : undefined
+}
+
+/** One text for everything that may be behind a failed look at somebody's address, so that it tells nothing (X-14). */
+export async function asDiscovery<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isFault(error) || !vagueCodes.has(error.code)) throw error
+    throw new Fault('discovery_blocked', { because: error.because, cause: error })
+  }
+}
+
+const vagueCodes: ReadonlySet<string> = new Set([
+  'discovery_blocked',
+  'internal',
+  'network_error',
+  'payload_too_large',
+  'provider_unreachable',
+  'server_unreachable',
+  'timeout',
+  'upstream_timeout',
+])
+
+function isSuccess({ status }: OutboundResponse): boolean {
+  return status >= 200 && status < 300
+}
+
+// Some servers answer every path with a page and 200: what is no JSON object is no document.
+function parsed(response: OutboundResponse): unknown {
+  if (!response.text.trimStart().startsWith('{')) return undefined
+  return response.json()
+}
+
+/**
+ * RFC 9728 §3.3: the document must be about the address it was asked for. Only the document at the root may be about a
+ * whole that the server is a part of: the origin, or a path above the server's.
+ */
+function requireSameServer(resource: string, serverUrl: string, isAtRoot: boolean): void {
+  if (sameResource(resource, serverUrl)) return
+  if (isAtRoot && isAbove(resource, serverUrl)) return
+  throw new Fault('resource_mismatch', {
+    because: `the document is about ${resource.slice(0, 200)}, asked was about ${serverUrl}`,
+  })
+}
+
+function isAbove(resource: string, serverUrl: string): boolean {
+  const [upper, lower] = [new URL(resource), new URL(serverUrl)]
+  const folder = upper.pathname.endsWith('/') ? upper.pathname : `${upper.pathname}/`
+  return (
+    upper.origin === lower.origin && upper.search === '' && lower.pathname.startsWith(folder)
+  )
+}

@@ -1,0 +1,384 @@
+// Keeps tokens alive. A refresh is a leased, written-ahead step: what will be sent is written before the first byte
+// leaves, one process at a time sends it, and the result is stored only over the generation it was made from. Everybody
+// else reads the winner's result. No caller's abort reaches it, and no network call is made inside a transaction.
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import type { Log } from '../base/log.ts'
+import { randomId } from '../base/random.ts'
+import type { Random } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Database } from '../store/database.ts'
+import type { Holder, HolderChange, HolderEvents, StatusReason } from './holder.ts'
+import type { Register, Registration } from './register.ts'
+import { scopesOf } from './scopes.ts'
+import type { TokenAnswer, TokenEndpoint, TokenSet } from './token-endpoint.ts'
+import type { Held, Vault } from './vault.ts'
+
+/** Whose token, and how alive it has to be. */
+export interface LiveTokenRequest extends Holder {
+  /** Refreshes a token that has no longer than this to live; otherwise the vault's own time counts (S1-60). */
+  readonly minimumMs?: number
+  /** Refreshes in any case (S1-67). */
+  readonly force?: boolean
+  /** The generation that the server just refused: a newer one is good, this one is refreshed. */
+  readonly spentGeneration?: number
+}
+
+export type LiveToken =
+  | {
+      readonly kind: 'live'
+      readonly accessToken: Secret
+      readonly tokenType: string
+      readonly expiresAt?: number
+      readonly scopes: readonly string[]
+      readonly generation: number
+    }
+  | { readonly kind: 'reauthorization_required'; readonly reason: StatusReason }
+  | { readonly kind: 'none' }
+
+export interface Refresh {
+  /** A token that works now. Throws Fault('provider_unreachable' | …) when there is none and it may pass. */
+  readonly liveToken: (request: LiveTokenRequest) => Promise<LiveToken>
+  /**
+   * Refreshes what is due, of all tenants; also takes up what a process that died left without an outcome. Gives the
+   * number of connections looked at.
+   */
+  readonly refreshDue: (options?: { readonly limit?: number }) => Promise<number>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly journal: Journal
+  readonly log: Log
+  readonly vault: Vault
+  readonly register: Register
+  readonly tokenEndpoint: TokenEndpoint
+  readonly events: HolderEvents
+}
+
+/** How one refresh went, for everybody who waited for it. */
+type Outcome =
+  | { readonly kind: 'renewed'; readonly held: Held }
+  | { readonly kind: 'lost'; readonly reason: StatusReason }
+  | { readonly kind: 'unavailable'; readonly fault: Fault }
+  | { readonly kind: 'gone' }
+
+// The lease outlives the deadline of a call, so that a lease that ran out means a process that died.
+const callLeaseMs = 20_000
+// S1-63: three attempts over 30 seconds.
+const delaysMs = [10_000, 20_000]
+const backoffMs = 30_000
+const waitStepMs = 50
+const waitMaxMs = 5_000
+const urgentWaitMaxMs = 90_000
+const dueLimit = 100
+
+/** Makes the refresh engine of one process. */
+export function createRefresh(needs: Needs): Refresh {
+  const engine: Engine = { ...needs, owner: randomId(needs.random, 'run_') }
+  const flights = new Map<string, Promise<Outcome>>()
+
+  const joinFlight = (held: Held, isUrgent: boolean): Promise<Outcome> => {
+    const name = JSON.stringify([held.key.tenantId, held.key.connectionId, held.generation])
+    const running = flights.get(name)
+    if (running) return running
+    const flight = refreshGeneration(engine, held, isUrgent).finally(() => flights.delete(name))
+    flights.set(name, flight)
+    return flight
+  }
+
+  const liveToken = async (request: LiveTokenRequest): Promise<LiveToken> => {
+    const held = await needs.vault.read(request)
+    if (held === undefined) return { kind: 'none' }
+    if (held.accessToken === undefined) {
+      return { kind: 'reauthorization_required', reason: 'refresh_token_rejected' }
+    }
+    const now = needs.clock.now()
+    if (!isDue(held, request, now)) return toLive(held, held.accessToken)
+    const isGood = isUsable(held, request, now)
+    if (held.refreshToken === undefined) {
+      if (isGood) return toLive(held, held.accessToken)
+      const isSpent = request.spentGeneration !== undefined
+      return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
+    }
+    const outcome = await joinFlight(held, !isGood || request.force === true)
+    if (outcome.kind !== 'unavailable') return answer(outcome)
+    const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
+    if (mayGoOn) return toLive(held, held.accessToken)
+    throw outcome.fault
+  }
+
+  return {
+    liveToken,
+    refreshDue: async ({ limit = dueLimit } = {}) => {
+      const due = await needs.vault.due(limit)
+      for (const { tenantId, connectionId } of due) {
+        await refreshQuietly(engine, liveToken, { tenant: { id: tenantId }, connectionId })
+      }
+      return due.length
+    },
+  }
+}
+
+interface Engine extends Needs {
+  /** Names this process in a lease. */
+  readonly owner: string
+}
+
+function isDue(held: Held, request: LiveTokenRequest, now: number): boolean {
+  if (request.force === true || request.spentGeneration === held.generation) return true
+  if (held.expiresAt === undefined) return false
+  if (held.expiresAt <= now) return true
+  if (request.minimumMs !== undefined) return held.expiresAt - now <= request.minimumMs
+  return (held.refreshAt ?? Infinity) <= now
+}
+
+function isUsable(held: Held, request: LiveTokenRequest, now: number): boolean {
+  return request.spentGeneration !== held.generation && (held.expiresAt ?? Infinity) > now
+}
+
+function answer(outcome: Exclude<Outcome, { kind: 'unavailable' }>): LiveToken {
+  if (outcome.kind === 'gone') return { kind: 'none' }
+  if (outcome.kind === 'lost') return { kind: 'reauthorization_required', reason: outcome.reason }
+  const { held } = outcome
+  if (held.accessToken !== undefined) return toLive(held, held.accessToken)
+  return { kind: 'reauthorization_required', reason: 'refresh_token_rejected' }
+}
+
+function toLive(held: Held, accessToken: Secret): LiveToken {
+  return {
+    kind: 'live',
+    accessToken,
+    tokenType: held.tokenType,
+    ...(held.expiresAt === undefined ? {} : { expiresAt: held.expiresAt }),
+    scopes: scopesOf(held.scope),
+    generation: held.generation,
+  }
+}
+
+async function refreshQuietly(
+  { log }: Engine,
+  liveToken: Refresh['liveToken'],
+  holder: Holder,
+): Promise<void> {
+  try {
+    await liveToken(holder)
+  } catch (error) {
+    if (!isFault(error)) throw error
+    const { connectionId } = holder
+    log.warn({ connectionId, code: error.code, because: error.because }, 'a refresh failed')
+  }
+}
+
+/** Refreshes one generation, or waits for whoever does. */
+async function refreshGeneration(engine: Engine, held: Held, isUrgent: boolean): Promise<Outcome> {
+  const { vault, clock, owner } = engine
+  const giveUpAt = clock.now() + (isUrgent ? urgentWaitMaxMs : waitMaxMs)
+  let current = held
+  for (;;) {
+    if (await vault.lease(current, { owner, ms: callLeaseMs })) {
+      return present(engine, current, { isUrgent, isRepeat: isUnanswered(current) })
+    }
+    const next = await waitForOther(engine, current, giveUpAt)
+    if (next.kind !== 'free') return next
+    current = next.held
+  }
+}
+
+/** Sent once already, and nobody wrote down what came of it: the process that sent it died. */
+function isUnanswered(held: Held): boolean {
+  return held.intentGeneration === held.generation
+}
+
+async function waitForOther(
+  { vault, clock }: Engine,
+  held: Held,
+  giveUpAt: number,
+): Promise<Outcome | { readonly kind: 'free'; readonly held: Held }> {
+  let hadOwner = false
+  for (;;) {
+    const now = await vault.read(holderOf(held))
+    if (now === undefined) return { kind: 'gone' }
+    if (now.generation !== held.generation) return { kind: 'renewed', held: now }
+    if (now.accessToken === undefined) return { kind: 'lost', reason: 'refresh_token_rejected' }
+    if (now.leaseUntil === undefined && hadOwner) return { kind: 'unavailable', fault: unanswered() }
+    if ((now.leaseUntil ?? 0) <= clock.now()) return { kind: 'free', held: now }
+    if (clock.now() >= giveUpAt) return { kind: 'unavailable', fault: unanswered() }
+    hadOwner = true
+    await clock.sleep(waitStepMs)
+  }
+}
+
+function unanswered(): Fault {
+  return new Fault('provider_unreachable', {
+    because: 'another process refreshes this connection and had no success yet',
+  })
+}
+
+/** Sends the refresh token, again only after an answer that says "later", or none at all. */
+async function present(
+  engine: Engine,
+  held: Held,
+  { isUrgent, isRepeat }: { readonly isUrgent: boolean; readonly isRepeat: boolean },
+): Promise<Outcome> {
+  const registration = await engine.register.find({ ...held.binding, tenantId: held.key.tenantId })
+  if (registration === undefined) return lose(engine, held, 'client_lost')
+  for (let attempt = 0; ; attempt += 1) {
+    const result = await send(engine, held, registration)
+    if (result.kind === 'tokens') return settle(engine, held, registration, result.tokens)
+    if (result.refusal === 'grant') {
+      return rejected(engine, held, isRepeat ? 'refresh_interrupted' : 'refresh_token_rejected')
+    }
+    if (result.refusal === 'client') return clientLost(engine, held, registration, result.fault)
+    const delayMs = isUrgent ? delayBefore(attempt, result) : undefined
+    if (delayMs === undefined) return postpone(engine, held, result)
+    const lease = { owner: engine.owner, ms: delayMs + callLeaseMs }
+    if (!(await engine.vault.extend(held, lease))) return afterChange(engine, held)
+    await engine.clock.sleep(delayMs)
+  }
+}
+
+function send(
+  { tokenEndpoint }: Engine,
+  { binding, refreshToken }: Held,
+  registration: Registration,
+): Promise<TokenAnswer> {
+  if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
+  return tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
+}
+
+type Refused = Extract<TokenAnswer, { kind: 'refused' }>
+
+function delayBefore(attempt: number, { refusal, fault }: Refused): number | undefined {
+  const delayMs = delaysMs[attempt]
+  if (refusal !== 'trouble' || delayMs === undefined) return undefined
+  const askedMs = (fault.retryAfterS ?? 0) * 1000
+  return askedMs > backoffMs ? undefined : Math.max(delayMs, askedMs)
+}
+
+/** Stores what came back, unless somebody signed in again or took the connection away meanwhile. */
+async function settle(
+  engine: Engine,
+  held: Held,
+  registration: Registration,
+  tokens: TokenSet,
+): Promise<Outcome> {
+  const isStored = await engine.db.transaction().execute(async (tx) => {
+    if (!(await engine.vault.renew(tx, held, tokens))) return false
+    await tell(engine, tx, held, { kind: 'refreshed' })
+    await note(engine, tx, held, 'connection.token_refreshed', {})
+    return true
+  })
+  const now = await engine.vault.read(holderOf(held))
+  if (now !== undefined) return { kind: 'renewed', held: now }
+  if (!isStored) await giveBack(engine, held, registration, tokens)
+  return { kind: 'gone' }
+}
+
+/** Tokens that arrived for a connection that was revoked meanwhile must not live on at the provider. */
+async function giveBack(
+  { tokenEndpoint }: Engine,
+  { binding }: Held,
+  registration: Registration,
+  tokens: TokenSet,
+): Promise<void> {
+  const { revocationEndpoint } = binding
+  if (revocationEndpoint === undefined) return
+  const token = tokens.refreshToken ?? tokens.accessToken
+  const hint = tokens.refreshToken === undefined ? 'access_token' : 'refresh_token'
+  await tokenEndpoint.revokeToken({ revocationEndpoint, registration }, { token, hint })
+}
+
+/** RFC 6749 §5.2 invalid_grant: final, but for a generation that was replaced while we asked. */
+async function rejected(engine: Engine, held: Held, reason: StatusReason): Promise<Outcome> {
+  const now = await engine.vault.read(holderOf(held))
+  if (now !== undefined && now.generation !== held.generation) return { kind: 'renewed', held: now }
+  return lose(engine, held, reason)
+}
+
+/** The provider no longer knows us: our own registrations are made anew at the next sign-in, a given one is the admin's. */
+async function clientLost(
+  engine: Engine,
+  held: Held,
+  registration: Registration,
+  fault: Fault,
+): Promise<Outcome> {
+  const { clientId } = registration
+  engine.log.error({ issuer: held.binding.issuer, clientId }, 'a provider does not know our client')
+  if (registration.method === 'preregistered') {
+    return postpone(engine, held, { kind: 'refused', refusal: 'client', fault })
+  }
+  await engine.register.forget({ ...held.binding, tenantId: held.key.tenantId })
+  return lose(engine, held, 'client_lost')
+}
+
+/**
+ * Gives up for now. A token that is still valid stays in use and a refresh is tried again a little later; without one, a
+ * refusal that no waiting will change sends the person to sign in again (S1-64). The refresh token is kept in any case.
+ */
+async function postpone(engine: Engine, held: Held, refused: Refused): Promise<Outcome> {
+  const { clock, owner, vault, db } = engine
+  const waitMs = Math.max(backoffMs, (refused.fault.retryAfterS ?? 0) * 1000)
+  const isExpired = (held.expiresAt ?? Infinity) <= clock.now()
+  const reason = troubleOf(refused)
+  const isFinal = isExpired && refused.refusal === 'request'
+  await db.transaction().execute(async (tx) => {
+    if (!(await vault.release(tx, held, owner, clock.now() + waitMs))) return
+    if (isExpired) await tell(engine, tx, held, { kind: isFinal ? 'lost' : 'troubled', reason })
+    const data = { reason, requiresReauthorization: isFinal }
+    await note(engine, tx, held, 'connection.refresh_failed', data)
+  })
+  return isFinal ? { kind: 'lost', reason } : { kind: 'unavailable', fault: refused.fault }
+}
+
+function troubleOf({ refusal }: Refused): StatusReason {
+  if (refusal === 'client') return 'client_lost'
+  return refusal === 'trouble' ? 'provider_unreachable' : 'refresh_failed'
+}
+
+/** The tokens are dead: they are emptied, and the connection says so. */
+async function lose(engine: Engine, held: Held, reason: StatusReason): Promise<Outcome> {
+  const isEmptied = await engine.db.transaction().execute(async (tx) => {
+    if (!(await engine.vault.empty(tx, held))) return false
+    await tell(engine, tx, held, { kind: 'lost', reason })
+    const data = { reason, requiresReauthorization: true }
+    await note(engine, tx, held, 'connection.refresh_failed', data)
+    return true
+  })
+  return isEmptied ? { kind: 'lost', reason } : afterChange(engine, held)
+}
+
+async function afterChange(engine: Engine, held: Held): Promise<Outcome> {
+  const now = await engine.vault.read(holderOf(held))
+  if (now === undefined) return { kind: 'gone' }
+  if (now.generation !== held.generation) return { kind: 'renewed', held: now }
+  return { kind: 'unavailable', fault: unanswered() }
+}
+
+function tell({ events }: Engine, tx: Database, held: Held, change: HolderChange): Promise<void> {
+  return events.changed(tx, held.key, change)
+}
+
+function note(
+  { journal }: Engine,
+  tx: Database,
+  { key, binding }: Held,
+  type: 'connection.token_refreshed' | 'connection.refresh_failed',
+  data: Readonly<Record<string, string | boolean>>,
+): Promise<void> {
+  return journal.record(tx, {
+    tenantId: key.tenantId,
+    type,
+    actor: { kind: 'system' },
+    userId: binding.userId,
+    subject: { kind: 'connection', id: key.connectionId },
+    data: { ...data, issuer: binding.issuer },
+  })
+}
+
+function holderOf({ key }: Held): Holder {
+  return { tenant: { id: key.tenantId }, connectionId: key.connectionId }
+}

@@ -1,0 +1,328 @@
+// Us as a client of somebody else's authorization server: given by an admin, by our own document (CIMD), or registered
+// there (RFC 7591). Owns the registrations, each bound to the issuer that knows it and never used at another.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
+import type { Outbound } from '../base/outbound.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Database } from '../store/database.ts'
+import type { RegistrationRow } from '../store/schema.ts'
+import { clientDocumentUrl, redirectUriOf } from './client-document.ts'
+import type { Discovery } from './discover.ts'
+import { preferredAuthMethod, registerDynamically } from './dynamic-registration.ts'
+import type { AuthMethod, NewRegistration, RegistrationMethod } from './dynamic-registration.ts'
+import type { TenantFacts } from './holder.ts'
+
+/** Us as a client of one issuer. */
+export interface Registration {
+  readonly method: RegistrationMethod
+  readonly issuer: string
+  readonly redirectUri: string
+  readonly clientId: string
+  readonly clientSecret?: Secret
+  readonly authMethod: AuthMethod
+}
+
+/** What an admin entered for a server. */
+export interface Preregistered {
+  readonly issuer?: string | undefined
+  readonly clientId: string
+  readonly clientSecret?: Secret | undefined
+}
+
+export interface RegistrationRequest {
+  readonly tenant: TenantFacts
+  readonly server: { readonly id: string; readonly name: string; readonly context: string }
+  readonly discovery: Discovery
+  readonly scopes: readonly string[]
+  readonly preregistered?: Preregistered | undefined
+}
+
+/** Which registration, and as which client: one that was replaced meanwhile is not found. */
+export interface RegistrationKey {
+  readonly tenantId: string
+  readonly serverId: string
+  readonly issuer: string
+  readonly redirectUri: string
+  readonly clientId: string
+}
+
+export interface Register {
+  /**
+   * Our registration at the discovered issuer: the given one, else our document, else dynamic. Throws
+   * Fault('registration_not_supported' | 'registration_failed' | 'issuer_mismatch' | …).
+   */
+  readonly registrationFor: (request: RegistrationRequest) => Promise<Registration>
+  readonly find: (key: RegistrationKey) => Promise<Registration | undefined>
+  /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
+  readonly forget: (key: RegistrationKey) => Promise<void>
+  /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
+  readonly changeSecret: (
+    db: Database,
+    client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+    secret: Secret,
+  ) => Promise<void>
+  /** Forgets all of a server's registrations, for instance because its URL changed. */
+  readonly forgetServer: (db: Database, tenantId: string, serverId: string) => Promise<void>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly keyring: Keyring
+  readonly outbound: Outbound
+  readonly log: Log
+}
+
+// A secret is renewed this long before it ends, so that it does not end under a sign-in.
+const secretMarginMs = 10 * 60 * 1000
+
+/** Makes the registrations of all tenants over one database. */
+export function createRegister(needs: Needs): Register {
+  return {
+    registrationFor: async (request) => {
+      const stored = await readStored(needs, request)
+      const known = stored && toRegistration(needs, stored)
+      if (request.preregistered) {
+        return givenRegistration(needs, request, request.preregistered, known)
+      }
+      if (stored && known && mayGoOn(needs, request, stored)) return known
+      const made = await makeRegistration(needs, request)
+      return store(needs, request, made, stored)
+    },
+
+    find: async (key) => {
+      const row = await needs.db
+        .selectFrom('registrations')
+        .selectAll()
+        .where('tenant_id', '=', key.tenantId)
+        .where('server_id', '=', key.serverId)
+        .where('issuer', '=', key.issuer)
+        .where('redirect_uri', '=', key.redirectUri)
+        .where('client_id', '=', key.clientId)
+        .executeTakeFirst()
+      return row && toRegistration(needs, row)
+    },
+
+    forget: async (key) => {
+      await needs.db
+        .deleteFrom('registrations')
+        .where('tenant_id', '=', key.tenantId)
+        .where('server_id', '=', key.serverId)
+        .where('issuer', '=', key.issuer)
+        .where('redirect_uri', '=', key.redirectUri)
+        .where('client_id', '=', key.clientId)
+        .where('method', '!=', 'preregistered')
+        .execute()
+    },
+
+    changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
+
+    forgetServer: async (db, tenantId, serverId) => {
+      await db
+        .deleteFrom('registrations')
+        .where('tenant_id', '=', tenantId)
+        .where('server_id', '=', serverId)
+        .execute()
+    },
+  }
+}
+
+async function changeSecret(
+  { db, keyring }: Needs,
+  { tenantId, serverId, clientId }: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+  secret: Secret,
+): Promise<void> {
+  const rows = await db
+    .selectFrom('registrations')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('server_id', '=', serverId)
+    .where('client_id', '=', clientId)
+    .where('method', '=', 'preregistered')
+    .execute()
+  for (const row of rows) {
+    await db
+      .updateTable('registrations')
+      .set({ client_secret_sealed: keyring.seal(secret, placeOf(row, 'client_secret_sealed')) })
+      .where('tenant_id', '=', tenantId)
+      .where('server_id', '=', serverId)
+      .where('issuer', '=', row.issuer)
+      .where('redirect_uri', '=', row.redirect_uri)
+      .execute()
+  }
+}
+
+function readStored(
+  { db }: Needs,
+  { tenant, server, discovery }: RegistrationRequest,
+): Promise<RegistrationRow | undefined> {
+  return db
+    .selectFrom('registrations')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', server.id)
+    .where('issuer', '=', discovery.issuer)
+    .where('redirect_uri', '=', redirectUriOf(tenant, server.context))
+    .executeTakeFirst()
+}
+
+// What an admin once gave and then took back is not used on; an expiring secret is renewed.
+function mayGoOn({ clock }: Needs, request: RegistrationRequest, row: RegistrationRow): boolean {
+  if (row.method === 'preregistered') return false
+  if (row.method === 'cimd') return documentMayBeUsed(request)
+  return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
+}
+
+// Our document can be read by others only when it is at an https address (CIMD draft §3).
+function documentMayBeUsed({ tenant, discovery }: RegistrationRequest): boolean {
+  const isOffered = discovery.metadata.client_id_metadata_document_supported === true
+  return isOffered && tenant.issuer.startsWith('https://')
+}
+
+async function givenRegistration(
+  needs: Needs,
+  request: RegistrationRequest,
+  given: Preregistered,
+  known: Registration | undefined,
+): Promise<Registration> {
+  const { issuer, metadata } = request.discovery
+  // MCP authorization, "Authorization Server Binding": a client id is known to one issuer only.
+  if (given.issuer !== undefined && given.issuer !== issuer) {
+    throw new Fault('issuer_mismatch', {
+      because: `the client was given for ${given.issuer}, the server now names ${issuer}`,
+    })
+  }
+  const authMethod =
+    given.clientSecret === undefined
+      ? 'none'
+      : preferredAuthMethod(metadata.token_endpoint_auth_methods_supported, { hasSecret: true })
+  if (known && isSame(known, given, authMethod)) return known
+  const { clientId, clientSecret } = given
+  const made = { method: 'preregistered', clientId, clientSecret, authMethod } as const
+  return store(needs, request, made, undefined)
+}
+
+function isSame(known: Registration, given: Preregistered, authMethod: AuthMethod): boolean {
+  return (
+    known.method === 'preregistered' &&
+    known.clientId === given.clientId &&
+    known.authMethod === authMethod &&
+    known.clientSecret?.reveal() === given.clientSecret?.reveal()
+  )
+}
+
+async function makeRegistration(
+  { outbound, clock, log }: Needs,
+  request: RegistrationRequest,
+): Promise<NewRegistration> {
+  const { tenant, server, discovery, scopes } = request
+  if (documentMayBeUsed(request)) {
+    const clientId = clientDocumentUrl(tenant, server.context)
+    return { method: 'cimd', clientId, authMethod: 'none' }
+  }
+  if (discovery.metadata.registration_endpoint === undefined) {
+    throw new Fault('registration_not_supported', {
+      because: `${discovery.issuer} has no registration endpoint and no client was given`,
+    })
+  }
+  return registerDynamically(
+    { outbound, clock, log },
+    {
+      metadata: discovery.metadata,
+      serverName: server.name,
+      redirectUri: redirectUriOf(tenant, server.context),
+      scopes,
+    },
+  )
+}
+
+/**
+ * Keeps a registration. Two sign-ins may register at once: then the one stored first counts for both, because a code
+ * must be redeemed by the client that asked for it. `replaced` is the row that made way.
+ */
+async function store(
+  needs: Needs,
+  request: RegistrationRequest,
+  made: NewRegistration,
+  replaced: RegistrationRow | undefined,
+): Promise<Registration> {
+  const row = toRow(needs, request, made)
+  await needs.db.transaction().execute(async (tx) => {
+    const stale = made.method === 'preregistered' ? undefined : (replaced?.client_id ?? '')
+    await tx
+      .deleteFrom('registrations')
+      .where('tenant_id', '=', row.tenant_id)
+      .where('server_id', '=', row.server_id)
+      .where('issuer', '=', row.issuer)
+      .where('redirect_uri', '=', row.redirect_uri)
+      .$if(stale !== undefined, (query) => query.where('client_id', '=', stale ?? ''))
+      .execute()
+    await tx
+      .insertInto('registrations')
+      .values(row)
+      .onConflict((conflict) =>
+        conflict.columns(['tenant_id', 'server_id', 'issuer', 'redirect_uri']).doNothing(),
+      )
+      .execute()
+  })
+  const stored = await readStored(needs, request)
+  if (stored === undefined) throw new Error('the registration was not stored')
+  return toRegistration(needs, stored)
+}
+
+function toRow(
+  { keyring, clock }: Needs,
+  { tenant, server, discovery }: RegistrationRequest,
+  made: NewRegistration,
+): RegistrationRow {
+  const key = {
+    tenant_id: tenant.id,
+    server_id: server.id,
+    issuer: discovery.issuer,
+    redirect_uri: redirectUriOf(tenant, server.context),
+  }
+  const seal = (secret: Secret | undefined, column: SealedColumn) =>
+    secret === undefined ? null : keyring.seal(secret, placeOf(key, column))
+  return {
+    ...key,
+    method: made.method,
+    client_id: made.clientId,
+    client_secret_sealed: seal(made.clientSecret, 'client_secret_sealed'),
+    client_secret_expires_at: made.clientSecretExpiresAt ?? null,
+    token_endpoint_auth_method: made.authMethod,
+    registration_access_token_sealed: seal(
+      made.registrationAccessToken,
+      'registration_access_token_sealed',
+    ),
+    registration_client_uri: made.registrationClientUri ?? null,
+    created_at: clock.now(),
+  }
+}
+
+function toRegistration({ keyring }: Needs, row: RegistrationRow): Registration {
+  const { client_secret_sealed: sealed } = row
+  return {
+    method: row.method as RegistrationMethod, // only toRow() writes it
+    issuer: row.issuer,
+    redirectUri: row.redirect_uri,
+    clientId: row.client_id,
+    ...(sealed === null
+      ? {}
+      : { clientSecret: keyring.open(sealed, placeOf(row, 'client_secret_sealed')) }),
+    authMethod: row.token_endpoint_auth_method as AuthMethod, // only toRow() writes it
+  }
+}
+
+type SealedColumn = 'client_secret_sealed' | 'registration_access_token_sealed'
+type RowKey = Pick<RegistrationRow, 'tenant_id' | 'server_id' | 'issuer' | 'redirect_uri'>
+
+function placeOf(row: RowKey, column: SealedColumn) {
+  return {
+    tenant: row.tenant_id,
+    table: 'registrations',
+    row: JSON.stringify([row.server_id, row.issuer, row.redirect_uri]),
+    column,
+  }
+}

@@ -1,0 +1,212 @@
+// Somebody else's token and revocation endpoints (RFC 6749 §4.1.3 and §6, RFC 7009): what is sent, and what the answer
+// means. When to call, and what to keep, is decided by flows.ts and refresh.ts.
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import type { FaultCode } from '../base/fault.ts'
+import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbound.ts'
+import { Secret } from '../base/secret.ts'
+import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
+import type { TokenSet } from '../oauth/token-response.ts'
+import type { Registration } from './register.ts'
+
+export type { TokenSet }
+
+/** What came of asking for tokens. */
+export type TokenAnswer =
+  | { readonly kind: 'tokens'; readonly tokens: TokenSet; readonly status: number }
+  | { readonly kind: 'refused'; readonly refusal: TokenRefusal; readonly fault: Fault }
+
+/**
+ * What a refusal means: the grant is gone (a person must sign in), the client is not known, the server is in trouble
+ * (ask again), or the request was wrong.
+ */
+export type TokenRefusal = 'grant' | 'client' | 'trouble' | 'request'
+
+/** Where and as whom. */
+export interface TokenPlace {
+  readonly tokenEndpoint: string
+  readonly registration: Registration
+  /** RFC 8707: always sent. */
+  readonly resource: string
+}
+
+export interface TokenEndpoint {
+  readonly exchangeCode: (
+    place: TokenPlace,
+    code: { readonly code: Secret; readonly verifier: Secret },
+  ) => Promise<TokenAnswer>
+  readonly refreshTokens: (place: TokenPlace, refreshToken: Secret) => Promise<TokenAnswer>
+  /** RFC 7009. Says whether the server took it; never throws, because what is ours is gone already. */
+  readonly revokeToken: (
+    place: { readonly revocationEndpoint: string; readonly registration: Registration },
+    token: { readonly token: Secret; readonly hint: 'refresh_token' | 'access_token' },
+  ) => Promise<boolean>
+}
+
+const answerBytes = 262_144
+const deadlineMs = 10_000
+
+/** Makes the calls. */
+export function createTokenEndpoint(needs: {
+  readonly outbound: Outbound
+  readonly clock: Clock
+}): TokenEndpoint {
+  const { outbound, clock } = needs
+  const ask = async (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> => {
+    try {
+      const { tokenEndpoint: url, resource, registration } = place
+      const fields: readonly Field[] = [...form, ['resource', resource]]
+      const response = await outbound.fetch(formRequest({ url, registration, fields }, 'token'))
+      return readAnswer(response, clock.now())
+    } catch (error) {
+      if (!isFault(error)) throw error
+      return { kind: 'refused', refusal: 'trouble', fault: asTrouble(error) }
+    }
+  }
+
+  return {
+    exchangeCode: (place, { code, verifier }) =>
+      ask(place, [
+        ['grant_type', 'authorization_code'],
+        ['code', code],
+        ['redirect_uri', place.registration.redirectUri],
+        ['code_verifier', verifier],
+      ]),
+
+    refreshTokens: (place, refreshToken) =>
+      ask(place, [
+        ['grant_type', 'refresh_token'],
+        ['refresh_token', refreshToken],
+      ]),
+
+    revokeToken: async ({ revocationEndpoint: url, registration }, { token, hint }) => {
+      const fields: readonly Field[] = [
+        ['token', token],
+        ['token_type_hint', hint],
+      ]
+      try {
+        const request = formRequest({ url, registration, fields }, 'revocation')
+        const { status } = await outbound.fetch(request)
+        return status >= 200 && status < 300
+      } catch (error) {
+        if (!isFault(error)) throw error
+        return false
+      }
+    },
+  }
+}
+
+type Field = readonly [name: string, value: string | Secret]
+
+function formRequest(
+  ask: {
+    readonly url: string
+    readonly registration: Registration
+    readonly fields: readonly Field[]
+  },
+  purpose: string,
+): OutboundRequest {
+  const { headers, fields } = authenticate(ask.registration)
+  const form = new URLSearchParams()
+  for (const [name, value] of [...ask.fields, ...fields]) form.set(name, plain(value))
+  return {
+    url: ask.url,
+    method: 'POST',
+    headers: {
+      accept: 'application/json',
+      'content-type': 'application/x-www-form-urlencoded',
+      ...headers,
+    },
+    body: new Secret(form.toString()),
+    purpose,
+    limits: { bytes: answerBytes, timeMs: deadlineMs, redirects: 0 },
+  }
+}
+
+function plain(value: string | Secret): string {
+  return typeof value === 'string' ? value : value.reveal()
+}
+
+/** RFC 6749 §2.3.1: with basic, id and secret are form-urlencoded first; else the id goes into the body. */
+function authenticate({ clientId, clientSecret, authMethod }: Registration): {
+  readonly headers: Readonly<Record<string, Secret>>
+  readonly fields: readonly Field[]
+} {
+  const id: Field = ['client_id', clientId]
+  if (authMethod === 'none' || clientSecret === undefined) return { headers: {}, fields: [id] }
+  if (authMethod === 'client_secret_post') {
+    return { headers: {}, fields: [id, ['client_secret', clientSecret]] }
+  }
+  const pair = `${formEncode(clientId)}:${formEncode(clientSecret.reveal())}`
+  const credentials = Buffer.from(pair).toString('base64')
+  return { headers: { authorization: new Secret(`Basic ${credentials}`) }, fields: [] }
+}
+
+function formEncode(value: string): string {
+  return new URLSearchParams({ v: value }).toString().slice(2)
+}
+
+function readAnswer(response: OutboundResponse, now: number): TokenAnswer {
+  const { status } = response
+  const json = readJson(response)
+  if (json !== undefined && !isTokenError(status, json)) {
+    return { kind: 'tokens', tokens: readTokenResponse(json, now), status }
+  }
+  const { error } = readTokenError(status, json)
+  const refusal = refusalOf(status, error, json !== undefined)
+  const retryAfterS = readRetryAfterS(response.headers.get('retry-after'))
+  const because = `the token endpoint answered ${status} ${error}`
+  const fault = new Fault(faultCodeOf(refusal, error), {
+    because,
+    ...(retryAfterS === undefined ? {} : { retryAfterS }),
+  })
+  return { kind: 'refused', refusal, fault }
+}
+
+function readJson(response: OutboundResponse): unknown {
+  try {
+    return response.json()
+  } catch {
+    return undefined // A page instead of JSON: its status says the rest.
+  }
+}
+
+// `invalid_grant` (RFC 6749 §5.2) and what GitHub, Slack and others say instead of it.
+const grantErrors = new Set([
+  'invalid_grant',
+  'bad_refresh_token',
+  'invalid_refresh_token',
+  'expired_token',
+  'token_expired',
+  'token_revoked',
+  'bad_verification_code',
+])
+const clientErrors = new Set(['invalid_client', 'unauthorized_client', 'incorrect_client_credentials'])
+const troubleErrors = new Set(['server_error', 'temporarily_unavailable', 'slow_down'])
+
+function refusalOf(status: number, error: string, isJson: boolean): TokenRefusal {
+  if (status === 429 || status >= 500 || !isJson) return 'trouble'
+  if (grantErrors.has(error)) return 'grant'
+  if (clientErrors.has(error)) return 'client'
+  return troubleErrors.has(error) ? 'trouble' : 'request'
+}
+
+function faultCodeOf(refusal: TokenRefusal, error: string): FaultCode {
+  if (refusal === 'grant') return 'invalid_grant'
+  if (refusal === 'trouble') return 'provider_unreachable'
+  return error === 'invalid_scope' || error === 'access_denied' ? error : 'client_configuration'
+}
+
+const retryAfterMaxS = 3600
+
+function readRetryAfterS(header: string | null): number | undefined {
+  if (header === null || !/^\d{1,6}$/.test(header)) return undefined
+  return Math.min(Number(header), retryAfterMaxS)
+}
+
+// A broken answer is the server's trouble too, but it keeps its own words.
+function asTrouble(fault: Fault): Fault {
+  const isPlain = fault.code === 'network_error' || fault.code === 'timeout'
+  if (isPlain || fault.code === 'token_response_invalid') return fault
+  return new Fault('provider_unreachable', { because: fault.because, cause: fault })
+}

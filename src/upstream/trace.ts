@@ -1,0 +1,59 @@
+// The trace of a sign-in: which step asked which host and how it went. It is shown to its owner, so it holds hosts,
+// numbers and words of ours, and never a value.
+import type { Clock } from '../base/clock.ts'
+import { isFault } from '../base/fault.ts'
+import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbound.ts'
+
+/** One step. */
+export interface TraceStep {
+  readonly at: number
+  readonly step: string
+  readonly host: string
+  readonly status?: number
+  /** Words of ours, or an error code in safe characters. */
+  readonly outcome: string
+}
+
+export interface Trace {
+  readonly note: (step: {
+    readonly step: string
+    readonly url: string
+    readonly status?: number
+    readonly outcome: string
+  }) => void
+  readonly steps: () => readonly TraceStep[]
+}
+
+const traceStepsMax = 100
+
+/** Makes a trace that goes on from the steps of an earlier one. */
+export function createTrace(clock: Clock, earlier: readonly TraceStep[] = []): Trace {
+  const steps: TraceStep[] = [...earlier]
+  return {
+    note: ({ url, ...step }) => {
+      if (steps.length < traceStepsMax) steps.push({ at: clock.now(), host: hostOf(url), ...step })
+    },
+    steps: () => [...steps],
+  }
+}
+
+/** Asks the world and notes how it went. */
+export async function tracedFetch(
+  { outbound, trace }: { readonly outbound: Outbound; readonly trace: Trace },
+  step: string,
+  request: OutboundRequest,
+): Promise<OutboundResponse> {
+  try {
+    const response = await outbound.fetch(request)
+    const { status } = response
+    trace.note({ step, url: request.url, status, outcome: 'answered' })
+    return response
+  } catch (error) {
+    trace.note({ step, url: request.url, outcome: isFault(error) ? error.code : 'failed' })
+    throw error
+  }
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : ''
+}

@@ -1,0 +1,274 @@
+// The token vault: one row for each connection, tokens sealed to their place, a generation that counts every change, and
+// the lease under which one process at a time refreshes. What to do with tokens is decided by flows.ts and refresh.ts.
+import type { Clock } from '../base/clock.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Database } from '../store/database.ts'
+import type { CredentialRow } from '../store/schema.ts'
+import type { Holder, HolderKey } from './holder.ts'
+import type { TokenSet } from './token-endpoint.ts'
+
+/** Where the tokens came from and may go back to; no secret in it. */
+export interface Binding {
+  readonly issuer: string
+  readonly serverId: string
+  readonly userId: string
+  readonly tokenEndpoint: string
+  readonly revocationEndpoint?: string
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly resource: string
+  /** What was asked for, which a step-up asks for again. */
+  readonly requestedScopes: readonly string[]
+}
+
+/** The tokens of one connection at one moment. */
+export interface Held {
+  readonly key: HolderKey
+  readonly binding: Binding
+  readonly generation: number
+  /** Absent when the tokens are known to be dead; the binding stays for the next sign-in. */
+  readonly accessToken: Secret | undefined
+  readonly tokenType: string
+  readonly refreshToken: Secret | undefined
+  readonly scope: string | undefined
+  readonly expiresAt: number | undefined
+  readonly refreshAt: number | undefined
+  readonly leaseUntil: number | undefined
+  /** The generation that was last sent out, and has no outcome yet. */
+  readonly intentGeneration: number | undefined
+}
+
+export interface Vault {
+  readonly read: (holder: Holder) => Promise<Held | undefined>
+  /** Keeps the tokens of a new sign-in, whatever was there before. */
+  readonly keep: (tx: Database, holder: Holder, binding: Binding, tokens: TokenSet) => Promise<void>
+  /** Takes the lease and writes down what will be sent, in one step; undefined when another one was first. */
+  readonly lease: (held: Held, lease: Lease) => Promise<boolean>
+  /** Keeps the lease for longer; false when it is no longer ours. */
+  readonly extend: (held: Held, lease: Lease) => Promise<boolean>
+  /** Gives the lease back without new tokens, and says when to try again. */
+  readonly release: (tx: Database, held: Held, owner: string, retryAt: number) => Promise<boolean>
+  /** Keeps refreshed tokens, if nobody changed the row meanwhile. */
+  readonly renew: (tx: Database, held: Held, tokens: TokenSet) => Promise<boolean>
+  /** Empties dead tokens, if nobody changed the row meanwhile. */
+  readonly empty: (tx: Database, held: Held) => Promise<boolean>
+  /** Forgets everything; gives what was there. */
+  readonly remove: (tx: Database, holder: Holder) => Promise<Held | undefined>
+  /** Whose tokens should be refreshed by now, the most overdue first, of all tenants. */
+  readonly due: (limit: number) => Promise<readonly HolderKey[]>
+}
+
+export interface Lease {
+  readonly owner: string
+  readonly ms: number
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly keyring: Keyring
+}
+
+/** How long before its end an access token is refreshed (S1-60). */
+export const refreshAheadMs = 5 * 60 * 1000
+// S1-51: what is assumed when the server doesn't say. Without a refresh token nothing is gained by assuming an end.
+const lifetimeDefaultMs = 3_600_000
+
+/** Makes the vault over one database. */
+export function createVault(needs: Needs): Vault {
+  const { db, clock } = needs
+  const update = (executor: Database, { key, generation }: Held, set: Partial<CredentialRow>) =>
+    executor
+      .updateTable('credentials')
+      .set(set)
+      .where('tenant_id', '=', key.tenantId)
+      .where('connection_id', '=', key.connectionId)
+      .where('generation', '=', generation)
+  return {
+    read: async ({ tenant, connectionId }) => {
+      const row = await db
+        .selectFrom('credentials')
+        .selectAll()
+        .where('tenant_id', '=', tenant.id)
+        .where('connection_id', '=', connectionId)
+        .executeTakeFirst()
+      return row && toHeld(needs, row)
+    },
+
+    keep: (tx, holder, binding, tokens) => keep(needs, tx, { holder, binding, tokens }),
+
+    lease: async (held, { owner, ms }) => {
+      const now = clock.now()
+      const taken = await update(db, held, {
+        lease_owner: owner,
+        lease_until: now + ms,
+        intent_generation: held.generation,
+        intent_at: now,
+      })
+        .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
+        .returning('generation')
+        .executeTakeFirst()
+      return taken !== undefined
+    },
+
+    extend: async (held, { owner, ms }) => {
+      const kept = await update(db, held, { lease_until: clock.now() + ms })
+        .where('lease_owner', '=', owner)
+        .returning('generation')
+        .executeTakeFirst()
+      return kept !== undefined
+    },
+
+    release: async (tx, held, owner, retryAt) => {
+      const released = await update(tx, held, { ...noLease, next_refresh_at: retryAt })
+        .where('lease_owner', '=', owner)
+        .returning('generation')
+        .executeTakeFirst()
+      return released !== undefined
+    },
+
+    renew: async (tx, held, tokens) => {
+      const now = clock.now()
+      const renewed = await update(tx, held, {
+        ...noLease,
+        ...sealTokens(needs, held.key, tokens, held),
+        ...timesOf(tokens, { now, isRenewal: true, hasRefreshToken: true }),
+        generation: held.generation + 1,
+        last_refresh_at: now,
+      })
+        .set((row) => ({ refresh_count: row('refresh_count', '+', 1) }))
+        .returning('generation')
+        .executeTakeFirst()
+      return renewed !== undefined
+    },
+
+    empty: async (tx, held) => {
+      const emptied = await update(tx, held, { ...noLease, ...noTokens, expires_at: clock.now() })
+        .returning('generation')
+        .executeTakeFirst()
+      return emptied !== undefined
+    },
+
+    remove: async (tx, { tenant, connectionId }) => {
+      const row = await tx
+        .deleteFrom('credentials')
+        .where('tenant_id', '=', tenant.id)
+        .where('connection_id', '=', connectionId)
+        .returningAll()
+        .executeTakeFirst()
+      return row && toHeld(needs, row)
+    },
+
+    due: async (limit) => {
+      const rows = await db
+        .selectFrom('credentials')
+        .select(['tenant_id as tenantId', 'connection_id as connectionId'])
+        .where('next_refresh_at', '<=', clock.now())
+        .orderBy('next_refresh_at')
+        .limit(limit)
+        .execute()
+      return rows
+    },
+  }
+}
+
+const noLease = {
+  lease_owner: null,
+  lease_until: null,
+  intent_generation: null,
+  intent_at: null,
+}
+
+const noTokens = { access_token_sealed: '', refresh_token_sealed: null, next_refresh_at: null }
+
+async function keep(
+  needs: Needs,
+  tx: Database,
+  { holder, binding, tokens }: { holder: Holder; binding: Binding; tokens: TokenSet },
+): Promise<void> {
+  const now = needs.clock.now()
+  const key = { tenantId: holder.tenant.id, connectionId: holder.connectionId }
+  const hasRefreshToken = tokens.refreshToken !== undefined
+  const facts = {
+    ...noLease,
+    binding: JSON.stringify(binding),
+    ...sealTokens(needs, key, tokens, undefined),
+    ...timesOf(tokens, { now, isRenewal: false, hasRefreshToken }),
+    last_refresh_at: null,
+    refresh_count: 0,
+  }
+  await tx
+    .insertInto('credentials')
+    .values({ tenant_id: key.tenantId, connection_id: key.connectionId, generation: 1, ...facts })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['tenant_id', 'connection_id'])
+        .doUpdateSet((row) => ({ ...facts, generation: row('credentials.generation', '+', 1) })),
+    )
+    .execute()
+}
+
+/** RFC 6749 §6: a server that sends no new refresh token lets the old one go on, and so with the scope. */
+function sealTokens(
+  { keyring }: Needs,
+  key: HolderKey,
+  tokens: TokenSet,
+  before: Held | undefined,
+) {
+  const refreshToken = tokens.refreshToken ?? before?.refreshToken
+  return {
+    access_token_sealed: keyring.seal(tokens.accessToken, placeOf(key, 'access_token_sealed')),
+    refresh_token_sealed:
+      refreshToken === undefined
+        ? null
+        : keyring.seal(refreshToken, placeOf(key, 'refresh_token_sealed')),
+    token_type: tokens.tokenType,
+    scope: tokens.scope ?? before?.scope ?? null,
+  }
+}
+
+/**
+ * When the tokens end and when to refresh. A provider whose refreshed tokens live only minutes would be asked on every
+ * call if each were refreshed five minutes ahead; those are refreshed after half their life.
+ */
+function timesOf(
+  { expiresAt: said }: TokenSet,
+  facts: { readonly now: number; readonly isRenewal: boolean; readonly hasRefreshToken: boolean },
+) {
+  const { now, isRenewal, hasRefreshToken } = facts
+  const expiresAt = said ?? (hasRefreshToken ? now + lifetimeDefaultMs : undefined)
+  const half = ((expiresAt ?? now) - now) / 2
+  const aheadMs = isRenewal ? Math.min(refreshAheadMs, Math.floor(half)) : refreshAheadMs
+  const isDue = hasRefreshToken && expiresAt !== undefined
+  return {
+    obtained_at: now,
+    expires_at: expiresAt ?? null,
+    next_refresh_at: isDue ? expiresAt - aheadMs : null,
+  }
+}
+
+function toHeld({ keyring }: Needs, row: CredentialRow): Held {
+  const key = { tenantId: row.tenant_id, connectionId: row.connection_id }
+  const open = (sealed: string | null, column: SealedColumn) =>
+    sealed === null || sealed === '' ? undefined : keyring.open(sealed, placeOf(key, column))
+  return {
+    key,
+    binding: JSON.parse(row.binding) as Binding, // only keep() writes it
+    generation: row.generation,
+    accessToken: open(row.access_token_sealed, 'access_token_sealed'),
+    tokenType: row.token_type,
+    refreshToken: open(row.refresh_token_sealed, 'refresh_token_sealed'),
+    scope: row.scope ?? undefined,
+    expiresAt: row.expires_at ?? undefined,
+    refreshAt: row.next_refresh_at ?? undefined,
+    leaseUntil: row.lease_until ?? undefined,
+    intentGeneration: row.intent_generation ?? undefined,
+  }
+}
+
+type SealedColumn = 'access_token_sealed' | 'refresh_token_sealed'
+
+function placeOf({ tenantId, connectionId }: HolderKey, column: SealedColumn) {
+  return { tenant: tenantId, table: 'credentials', row: connectionId, column }
+}

@@ -1,0 +1,95 @@
+// A whole Latchkey on a loopback port over a given database, as the flow tests use it: real doors, real guards, secrets
+// that carry a marker, and a record of everything it logged, answered and stored.
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { Clock } from '../src/base/clock.ts'
+import { createLog } from '../src/base/log.ts'
+import type { Random } from '../src/base/random.ts'
+import { readConfig } from '../src/config.ts'
+import { createPlatform } from '../src/platform.ts'
+import type { Platform, World } from '../src/platform.ts'
+import type { Store } from '../src/store/database.ts'
+import { createCookieBrowser } from './counterparts/cookie-browser.ts'
+import type { CookieBrowser } from './counterparts/cookie-browser.ts'
+import { startRecorder } from './record.ts'
+
+export interface TestPlatform {
+  readonly origin: string
+  readonly platform: Platform
+  /** Secrets of others that must not leak either. */
+  readonly alsoSecret: (secrets: readonly string[]) => void
+}
+
+export const operator = { email: 'ada@example.com', password: 'correct horse battery staple' }
+
+/** Every secret that a platform under test makes begins with this, after its prefix. */
+export const secretMarker = 'LEAKmarkLEAK'
+
+/** Chance as usual, with the marker at the start of every secret. */
+export const markedRandom: Random = {
+  bytes: randomBytes,
+  secretBytes: (count) => {
+    const marker = Buffer.from(secretMarker, 'base64url')
+    return Buffer.concat([marker, randomBytes(count)]).subarray(0, count)
+  },
+}
+
+export interface TestPlatformOptions extends Pick<World, 'resolve' | 'connect'> {
+  readonly clock?: Clock
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+/** Starts a platform on this store; it stops with the test. */
+export async function startTestPlatform(
+  t: TestContext,
+  store: Store,
+  { settings = {}, ...world }: TestPlatformOptions = {},
+): Promise<TestPlatform> {
+  const port = await freePort()
+  const origin = `http://localhost:${port}`
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-platform-'))
+  const recorder = startRecorder(port, store)
+  const config = readConfig({
+    LATCHKEY_PUBLIC_URL: origin,
+    LATCHKEY_LISTEN: `127.0.0.1:${port}`,
+    LATCHKEY_DATA: folder,
+    LATCHKEY_OPERATOR_EMAIL: operator.email,
+    LATCHKEY_OPERATOR_PASSWORD: operator.password,
+    LATCHKEY_ALLOW_PRIVATE_NETWORKS: 'loopback',
+    ...settings,
+  })
+  const log = createLog('debug', recorder.writeLog)
+  const platform = await createPlatform(config, { random: markedRandom, store, log, ...world })
+  await platform.listen()
+  t.after(async () => {
+    await recorder.finish()
+    await platform.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return { origin, platform, alsoSecret: recorder.alsoSecret }
+}
+
+/** A browser in which a person is signed in through the sign-in page. */
+export async function signIn(
+  origin: string,
+  { email, password } = operator,
+): Promise<CookieBrowser> {
+  const browser = createCookieBrowser()
+  await browser.open(`${origin}/sign-in`)
+  await browser.submit({ fields: { email, password } })
+  return browser
+}
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo // a TCP listener has one
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

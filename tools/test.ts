@@ -1,0 +1,52 @@
+// Runs every test under one Postgres, then proves what can only be seen at the end of a run: that every promised
+// requirement was proved, and that no secret of the run leaked. Ends with the runner's own summary.
+import { globSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { startPostgres } from '../test/postgres-server.ts'
+
+const testTimeoutMs = 180_000
+const filesAtOnce = 2
+const runFolder = join(import.meta.dirname, '..', '.test-run')
+const patterns = process.argv.slice(2)
+const isWholeRun = patterns.length === 0
+const files = globSync(isWholeRun ? ['src/**/*.test.ts', 'test/**/*.test.ts'] : patterns)
+// These read what the others left behind, so they run after them.
+const lastFiles = files.filter((file) => file.includes('after-the-run'))
+const firstFiles = files.filter((file) => !lastFiles.includes(file))
+
+rmSync(runFolder, { recursive: true, force: true })
+mkdirSync(runFolder, { recursive: true })
+const postgres = await startPostgres()
+process.env['LATCHKEY_TEST_RUN'] = runFolder
+process.env['LATCHKEY_TEST_REPORT'] = join(runFolder, 'verified.ndjson')
+process.env['LATCHKEY_TEST_WHOLE_RUN'] = isWholeRun ? '1' : ''
+if (postgres.kind !== 'none') process.env['LATCHKEY_TEST_DATABASE_URL'] = postgres.url
+console.log(
+  postgres.kind === 'none'
+    ? `Postgres cannot run here: ${postgres.because}`
+    : `Postgres for the tests: ${postgres.kind}`,
+)
+
+const outcome = { failed: 0, skipped: [] as string[] }
+await runFiles(firstFiles)
+if (isWholeRun && lastFiles.length > 0) await runFiles(lastFiles)
+if (postgres.kind !== 'none') await postgres.stop()
+for (const name of outcome.skipped) console.log(`skipped: ${name}`)
+// A skipped test is not a passed one; on a full machine nothing may be skipped.
+const isRefusedSkip = process.env['CI'] !== undefined && outcome.skipped.length > 0
+process.exit(outcome.failed > 0 || isRefusedSkip ? 1 : 0)
+
+function runFiles(chosen: readonly string[]): Promise<void> {
+  const tests = run({ files: [...chosen], concurrency: filesAtOnce, timeout: testTimeoutMs })
+  tests.on('test:fail', () => {
+    outcome.failed += 1
+  })
+  tests.on('test:pass', ({ name, skip }) => {
+    if (skip !== undefined && skip !== false) outcome.skipped.push(`${name} (${skip})`)
+  })
+  const report = tests.compose(spec)
+  report.pipe(process.stdout)
+  return new Promise((resolve) => report.on('end', () => resolve()))
+}

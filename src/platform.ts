@@ -110,7 +110,6 @@ export async function createPlatform(config: Config, world: World = {}): Promise
     servers,
     connections,
     gateway,
-    clientDocument: upstream.clientDocument,
   })
   const admit = createGuards({ sessions, apiKeys })
   const app = createApp({
@@ -137,6 +136,7 @@ export async function createPlatform(config: Config, world: World = {}): Promise
     },
     close: async () => {
       await stopListening(listener)
+      await gateway.close()
       await housekeeping.stop()
       await outbound.close()
       if (world.store === undefined) await store.close()

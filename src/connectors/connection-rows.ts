@@ -51,7 +51,9 @@ export interface Owner {
 
 export function ownerOf({ tenant, user }: Principal): Owner {
   if (user !== undefined) return { tenant, userId: user.id }
-  throw new Fault('forbidden', { because: 'a connection belongs to a person; nobody stands behind this' })
+  throw new Fault('forbidden', {
+    because: 'a connection belongs to a person; nobody stands behind this',
+  })
 }
 
 /** A connection of this person. Throws Fault('not_found') for anybody else's. */
@@ -86,10 +88,10 @@ export function listOwn(
   const { createdAt, id } = positionOf(page)
   return joined(db, tenant)
     .where('connections.user_id', '=', userId)
-    .where(({ or, and, eb }) =>
-      or([
-        eb('connections.created_at', '>', createdAt),
-        and([eb('connections.created_at', '=', createdAt), eb('connections.id', '>', id)]),
+    .where((is) =>
+      is.or([
+        is('connections.created_at', '>', createdAt),
+        is.and([is('connections.created_at', '=', createdAt), is('connections.id', '>', id)]),
       ]),
     )
     .orderBy('connections.created_at')

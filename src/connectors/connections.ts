@@ -1,7 +1,7 @@
 // A person's connections to servers: made, signed in, refreshed, ended. Somebody else's id is as good as none. How tokens
 // are got and kept is upstream's business.
 import type { Clock } from '../base/clock.ts'
-import { Fault, faultCatalogue } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import { randomId } from '../base/random.ts'
@@ -111,16 +111,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
       })
     },
 
-    list: async (principal, page = {}) => {
-      const rows = await listOwn(db, ownerOf(principal), page)
-      const ids = rows.map(({ id }) => id)
-      const pending = await upstream.flows.pending(principal.tenant, ids)
-      const now = needs.clock.now()
-      return pageOf(rows, page, (row) =>
-        toPublicConnection(row, { isSigningIn: pending.has(row.id), now }),
-      )
-    },
-
+    list: (principal, page = {}) => listConnections(needs, principal, page),
     get: (principal, id) => show(ownerOf(principal), id),
 
     authorize: async (principal, id, options = {}) => {
@@ -170,11 +161,25 @@ export function createConnections(needs: ConnectionNeeds): Connections {
   }
 }
 
+async function listConnections(
+  { db, upstream, clock }: ConnectionNeeds,
+  principal: Principal,
+  page: PageRequest,
+): Promise<Page<PublicConnection>> {
+  const rows = await listOwn(db, ownerOf(principal), page)
+  const ids = rows.map(({ id }) => id)
+  const pending = await upstream.flows.pending(principal.tenant, ids)
+  const now = clock.now()
+  return pageOf(rows, page, (row) =>
+    toPublicConnection(row, { isSigningIn: pending.has(row.id), now }),
+  )
+}
+
 async function shown(
   { upstream, clock }: ConnectionNeeds,
   row: JoinedConnection,
 ): Promise<PublicConnection> {
-  const pending = await upstream.flows.pending({ id: row.tenant_id, issuer: '' }, [row.id])
+  const pending = await upstream.flows.pending({ id: row.tenant_id }, [row.id])
   return toPublicConnection(row, { isSigningIn: pending.has(row.id), now: clock.now() })
 }
 
@@ -255,7 +260,9 @@ async function giveToken(
 ): Promise<GivenToken> {
   const mayAsk = principal.kind === 'key' && principal.scopes.includes('connections:token')
   if (!mayAsk) {
-    throw new Fault('forbidden', { because: 'only an API key with connections:token is given tokens' })
+    throw new Fault('forbidden', {
+      because: 'only an API key with connections:token is given tokens',
+    })
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
   const live = await liveToken(needs, connection, principal.tenant, false)

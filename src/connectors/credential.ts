@@ -41,7 +41,7 @@ export interface Credentials {
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
    * one refresh.
    */
-  readonly retryAfterUnauthorized: (
+  readonly refreshAfterUnauthorized: (
     server: Server,
     principal: Principal,
     refused?: Credential,
@@ -67,7 +67,7 @@ export function createCredentials(needs: Needs): Credentials {
       return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
     },
 
-    retryAfterUnauthorized: async (server, principal, refused) => {
+    refreshAfterUnauthorized: async (server, principal, refused) => {
       const caller = callerOf(principal, server)
       const spent = await spentToken(needs, caller, server, refused)
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
@@ -132,7 +132,7 @@ async function dropTokens(
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,
-      type: 'connection.tokens_dropped',
+      type: 'connection.reauthorization_required',
       actor: { kind: 'system' },
       userId: user.id,
       subject: { kind: 'connection', id: connectionId },

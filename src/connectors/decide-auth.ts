@@ -37,7 +37,12 @@ export async function decideAuth(
   const hasHeaders = Object.keys(input.headers ?? {}).length > 0
   if (auth === 'none' || auth === 'headers') return { auth, trace: [] }
   if (auth === undefined && hasHeaders) return { auth: 'headers', trace: [] }
-  const request = { tenant, serverUrl: url, fresh: true, ...(issuer === undefined ? {} : { issuer }) }
+  const request = {
+    tenant,
+    serverUrl: url,
+    fresh: true,
+    ...(issuer === undefined ? {} : { issuer }),
+  }
   const found = await discover.inspect(request)
   if (found.kind === 'oauth') return describe(found.discovery, tenant, input)
   if (auth === 'oauth') {
@@ -72,7 +77,7 @@ function registrationOf(
   metadata: Discovery['metadata'],
   tenant: Tenant,
   isGiven: boolean,
-): Discovered['registration'] {
+): NonNullable<Discovered['registration']> {
   if (isGiven) return 'preregistered'
   const isDocumentRead = metadata.client_id_metadata_document_supported === true
   if (isDocumentRead && tenant.issuer.startsWith('https://')) return 'cimd'

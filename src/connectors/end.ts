@@ -48,7 +48,7 @@ function forget(
     else await markRevoked(tx, connection, clock.now())
     await journal.record(tx, {
       tenantId,
-      type: end.kind === 'remove' ? 'connection.removed' : 'connection.revoked',
+      type: end.kind === 'remove' ? 'connection.deleted' : 'connection.revoked',
       actor: actorOf(principal),
       userId,
       subject: { kind: 'connection', id },
@@ -83,7 +83,10 @@ async function markRevoked(
 async function revokeUpstream({ upstream }: Needs, held: Held): Promise<boolean> {
   const { revocationEndpoint } = held.binding
   if (revocationEndpoint === undefined) return false
-  const registration = await upstream.register.find({ ...held.binding, tenantId: held.key.tenantId })
+  const registration = await upstream.register.find({
+    ...held.binding,
+    tenantId: held.key.tenantId,
+  })
   if (registration === undefined) return false
   const place = { revocationEndpoint, registration }
   const tokens = [
@@ -91,7 +94,7 @@ async function revokeUpstream({ upstream }: Needs, held: Held): Promise<boolean>
     { token: held.accessToken, hint: 'access_token' },
   ] as const
   const results = await Promise.all(
-    tokens.map(({ token, hint }) =>
+    tokens.map(async ({ token, hint }) =>
       token === undefined ? true : upstream.tokenEndpoint.revokeToken(place, { token, hint }),
     ),
   )

@@ -56,7 +56,8 @@ function wantedInput(
   // A secret of the old address is not sent to a new one by itself: it has to be entered again.
   const kept = isSameUrl
     ? {
-        headers: headers === undefined ? undefined : (JSON.parse(headers) as Record<string, string>), // sealedColumns() wrote it
+        headers:
+          headers === undefined ? undefined : (JSON.parse(headers) as Record<string, string>), // sealedColumns() wrote it
         issuer: row.issuer ?? undefined,
         clientId: row.client_id ?? undefined,
       }
@@ -65,12 +66,8 @@ function wantedInput(
   const clientSecret = isSameClient
     ? open(row.client_secret_sealed, 'client_secret_sealed')
     : undefined
-  const auth = row.auth as ServerAuth // only this room writes it
-  return { auth, clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, ...authOf(input) }
-}
-
-function authOf(input: Partial<ServerInput>): { readonly auth?: ServerAuth } {
-  return input.auth === undefined ? {} : { auth: input.auth }
+  const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
+  return { clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
@@ -116,10 +113,11 @@ async function storeChange(
       .where('id', '=', before.id)
       .execute()
     if (isElsewhere) await dropSignIns(needs, tx, after)
-    else if (input.clientSecret !== undefined) await changeSecret(needs, tx, after, input.clientSecret)
+    else if (input.clientSecret !== undefined)
+      await changeSecret(needs, tx, after, input.clientSecret)
     await needs.journal.record(tx, {
       tenantId: before.tenant_id,
-      type: 'server.changed',
+      type: 'server.updated',
       actor: actorOf(principal),
       subject: { kind: 'server', id: before.id },
       data: { fields: Object.keys(input), droppedTokens: isElsewhere },

@@ -110,7 +110,10 @@ export function hostWord(url: string): string {
 }
 
 function toSlug(text: string): string {
-  const words = text.normalize('NFKD').toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  const words = text
+    .normalize('NFKD')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
   return words.replace(/^-+/, '').slice(0, slugCharsMax).replace(/-+$/, '')
 }
 

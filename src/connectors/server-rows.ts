@@ -91,7 +91,10 @@ export function sealedColumns(
     headers_sealed:
       names.length === 0
         ? null
-        : keyring.seal(new Secret(JSON.stringify(headers)), serverPlace(tenantId, id, 'headers_sealed')),
+        : keyring.seal(
+            new Secret(JSON.stringify(headers)),
+            serverPlace(tenantId, id, 'headers_sealed'),
+          ),
     header_names: JSON.stringify(names),
     client_secret_sealed:
       clientSecret === undefined

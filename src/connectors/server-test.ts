@@ -19,7 +19,8 @@ export async function testServer(
   { tenant, user }: Principal,
   server: Server,
 ): Promise<ServerTest> {
-  if (user === undefined) throw new Fault('forbidden', { because: 'nobody stands behind this token' })
+  if (user === undefined)
+    throw new Fault('forbidden', { because: 'nobody stands behind this token' })
   const caller = { tenant, user }
   try {
     const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))

@@ -5,10 +5,7 @@ import { randomId } from '../base/random.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { ServerRow } from '../store/schema.ts'
-import {
-  contextClientDocument,
-  tenantClientDocument,
-} from '../upstream/client-document.ts'
+import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
@@ -17,13 +14,7 @@ import type { Page, PageRequest } from './page.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
-import {
-  actorOf,
-  plainColumns,
-  sealedColumns,
-  toPublicServer,
-  toServer,
-} from './server-rows.ts'
+import { actorOf, plainColumns, sealedColumns, toPublicServer, toServer } from './server-rows.ts'
 import type { PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
@@ -48,10 +39,7 @@ export interface Servers {
   readonly byId: (tenant: Tenant, id: string) => Promise<Server | undefined>
   readonly bySlug: (tenant: Tenant, slug: string) => Promise<Server | undefined>
   /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
-  readonly clientDocument: (
-    tenant: Tenant,
-    context?: string,
-  ) => Promise<ClientDocument | undefined>
+  readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
 }
 
 /** Makes the servers of all tenants over one database. */
@@ -89,7 +77,8 @@ export function createServers(needs: ServerNeeds): Servers {
       return row && toServer(row)
     },
     clientDocument: async (tenant, context) => {
-      if (context === undefined) return tenantClientDocument(tenant, await contextsOf(needs, tenant))
+      if (context === undefined)
+        return tenantClientDocument(tenant, await contextsOf(needs, tenant))
       const row = await find(tenant.id, 'context', context)
       return row && contextClientDocument(tenant, context)
     },
@@ -104,7 +93,8 @@ async function createServer(
   const { tenant } = principal
   const url = checkUrl(needs.outbound, input.url)
   const facts = plainColumns(needs, input)
-  const slugs = input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
+  const slugs =
+    input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
   const id = randomId(needs.random, 'srv_')
   const context = randomId(needs.random, '')
   const discovered = await decideAuth(needs.upstream, { tenant, url, input })
@@ -169,10 +159,10 @@ async function listServers(
     .selectFrom('servers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
-    .where(({ or, and, eb }) =>
-      or([
-        eb('created_at', '>', createdAt),
-        and([eb('created_at', '=', createdAt), eb('id', '>', id)]),
+    .where((is) =>
+      is.or([
+        is('created_at', '>', createdAt),
+        is.and([is('created_at', '=', createdAt), is('id', '>', id)]),
       ]),
     )
     .orderBy('created_at')
@@ -195,7 +185,7 @@ async function removeServer(
       .execute()
     await journal.record(tx, {
       tenantId: row.tenant_id,
-      type: 'server.removed',
+      type: 'server.deleted',
       actor: actorOf(principal),
       subject: { kind: 'server', id: row.id },
       data: { slug: row.slug },

@@ -48,7 +48,8 @@ export function createStatusWriter({ clock }: { readonly clock: Clock }): Holder
       .where('tenant_id', '=', tenantId)
       .where('id', '=', connectionId)
       .execute()
-    if (change.kind === 'flow_failed') await noteReason(tx, { tenantId, connectionId }, change.error)
+    if (change.kind === 'flow_failed')
+      await noteReason(tx, { tenantId, connectionId }, change.error)
   }
 }
 
@@ -115,7 +116,8 @@ export function standingOf(facts: {
   const hasTokens = (tokens.access_token_sealed ?? '') !== '' && isAlive
   const authorized = hasTokens && stored !== 'reauth_required' && stored !== 'disconnected'
   const reason = connection.status_reason ?? undefined
-  if (authorized && (tokens.lease_until ?? 0) > now) return { status: 'refreshing', reason, authorized }
+  if (authorized && (tokens.lease_until ?? 0) > now)
+    return { status: 'refreshing', reason, authorized }
   if (facts.isSigningIn && !authorized) return { status: 'authorizing', reason, authorized }
   if (stored === 'connected' && !authorized) {
     return { status: 'reauth_required', reason: 'token_expired', authorized }

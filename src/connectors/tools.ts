@@ -3,7 +3,12 @@
 import { Fault } from '../base/fault.ts'
 import type { Outbound, OutboundResponse } from '../base/outbound.ts'
 import type { Secret } from '../base/secret.ts'
-import { initializeRequest, sessionMessage, sessionVersion, statelessRequest } from '../upstream/mcp.ts'
+import {
+  initializeRequest,
+  sessionMessage,
+  sessionVersion,
+  statelessRequest,
+} from '../upstream/mcp.ts'
 import type { McpRequest } from '../upstream/mcp.ts'
 
 export interface Tool {
@@ -33,7 +38,8 @@ export async function listTools(outbound: Outbound, target: Target): Promise<rea
       purpose: 'tools',
       limits: { bytes: answerBytes, timeMs: deadlineMs },
     })
-    if (response.status === 401) throw new Fault('invalid_token', { because: 'the server said 401' })
+    if (response.status === 401)
+      throw new Fault('invalid_token', { because: 'the server said 401' })
     return response
   }
 

@@ -20,7 +20,7 @@ const responseNames = new Set([
 ])
 
 /** What we say about ourselves; compressed answers would only cost the event streams their pace. */
-const ownFields = ['accept-encoding', 'identity', 'user-agent', 'latchkey']
+const ownFields = { 'accept-encoding': 'identity', 'user-agent': 'latchkey' }
 
 /** The header that carries a server's session id (MCP 2025-11-25, Streamable HTTP). */
 export const sessionHeader = 'mcp-session-id'
@@ -33,20 +33,20 @@ interface RequestParts {
   readonly credential: Readonly<Record<string, Secret>>
 }
 
-/** The fields of the upstream request as name, value, name, value … */
-export function requestHeaders({ incoming, sessionId, credential }: RequestParts): string[] {
-  const dropped = new Set(
-    listOf(incoming.connection).concat(sessionHeader, Object.keys(credential).map(lower)),
-  )
+/** The fields of the upstream request; what we add stands above what came. */
+export function requestHeaders({ incoming, sessionId, credential }: RequestParts) {
+  const dropped = new Set([...listOf(incoming.connection), sessionHeader])
   const forwarded = Object.entries(incoming).filter(
     ([name]) => (requestNames.has(name) || name.startsWith('mcp-')) && !dropped.has(name),
   )
-  return [
-    ...forwarded.flatMap(([name, value]) => [name, textOf(value)]),
+  const shown = Object.entries(credential).map(([name, value]) => [lower(name), value.reveal()])
+  const headers: Record<string, string> = {
+    ...Object.fromEntries(forwarded.map(([name, value]) => [name, textOf(value)])),
     ...ownFields,
-    ...(sessionId === undefined ? [] : [sessionHeader, sessionId]),
-    ...Object.entries(credential).flatMap(([name, value]) => [lower(name), value.reveal()]),
-  ]
+    ...(sessionId === undefined ? {} : { [sessionHeader]: sessionId }),
+    ...Object.fromEntries(shown),
+  }
+  return headers
 }
 
 /** The fields of our answer, out of those of the server's. */

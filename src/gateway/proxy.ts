@@ -9,7 +9,7 @@ import type { Outbound } from '../base/outbound.ts'
 export interface Outgoing {
   readonly url: string
   readonly method: 'GET' | 'POST' | 'DELETE'
-  readonly headers: string[]
+  readonly headers: Record<string, string>
   readonly body: Buffer | undefined
 }
 

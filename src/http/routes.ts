@@ -10,7 +10,6 @@ import type { Journal } from '../journal/entries.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
-import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { accessRoutes } from './api/access.ts'
@@ -43,10 +42,6 @@ export interface RouteNeeds {
   readonly servers: Servers
   readonly connections: Connections
   readonly gateway: Gateway
-  readonly clientDocument: (
-    tenant: Tenant,
-    context?: string,
-  ) => Promise<Record<string, unknown> | undefined>
 }
 
 /** Makes every row of every door. */

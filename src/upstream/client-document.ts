@@ -47,7 +47,10 @@ const documentBytesMax = 5000
 
 function documentOf(
   tenant: TenantFacts,
-  { clientId, redirectUris }: { readonly clientId: string; readonly redirectUris: readonly string[] },
+  {
+    clientId,
+    redirectUris,
+  }: { readonly clientId: string; readonly redirectUris: readonly string[] },
 ): ClientDocument {
   return {
     client_id: clientId,

@@ -55,7 +55,10 @@ interface Request {
 }
 
 /** Registers us (RFC 7591 §3). Throws Fault('registration_failed' | 'registration_not_supported' | …). */
-export async function registerDynamically(needs: Needs, request: Request): Promise<NewRegistration> {
+export async function registerDynamically(
+  needs: Needs,
+  request: Request,
+): Promise<NewRegistration> {
   const asked = preferredAuthMethod(request.metadata.token_endpoint_auth_methods_supported, {
     hasSecret: false,
   })
@@ -106,7 +109,13 @@ function describeUs({ serverName, redirectUri, scopes }: Request, authMethod: Au
 
 const visible = /^[\x20-\x7E]+$/
 const text = z.string().min(1).max(4096).regex(visible)
-const time = z.union([z.number(), z.string().regex(/^\d{1,15}$/).transform(Number)])
+const time = z.union([
+  z.number(),
+  z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number),
+])
 
 const answerShape = z.object({
   client_id: text,
@@ -119,7 +128,7 @@ const answerShape = z.object({
 
 /** Reads the answer (RFC 7591 §3.2.1); what it grants counts, not what was asked. */
 function readRegistration(response: OutboundResponse, asked: AuthMethod): NewRegistration {
-  const read = answerShape.safeParse(response.json())
+  const read = answerShape.safeParse(readJson(response))
   if (!read.success) {
     throw new Fault('registration_failed', { because: 'the answer has no usable client_id' })
   }

@@ -78,7 +78,7 @@ export async function failFlow(
   await needs.db.transaction().execute(async (tx) => {
     await close(needs, tx, row, { status: 'failed', trace, error, retryable: retryable ? 1 : 0 })
     await needs.events.changed(tx, keyOf(row), { kind: 'flow_failed', error, words })
-    await note(needs, tx, row, 'connection.authorization_failed', { issuer: row.issuer, error })
+    await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, error })
   })
   return { kind: 'failed', ...factsOf(row), error, words, retryable }
 }
@@ -107,7 +107,7 @@ function note(
   { journal }: OutcomeNeeds,
   tx: Database,
   row: FlowRow,
-  type: 'connection.connected' | 'connection.authorization_failed',
+  type: 'connection.connected' | 'flow.failed',
   data: Readonly<Record<string, string>>,
 ): Promise<void> {
   return journal.record(tx, {

@@ -69,9 +69,16 @@ export interface Flows {
   /** Takes the callback. Throws Fault('state_mismatch' | 'flow_expired' | 'invalid_request') when nothing may be touched. */
   readonly finish: (callback: Callback) => Promise<FlowOutcome>
   /** A flow of this user. Throws Fault('not_found'). */
-  readonly view: (tenant: TenantFacts, user: { readonly id: string }, id: string) => Promise<FlowView>
+  readonly view: (
+    tenant: TenantFacts,
+    user: { readonly id: string },
+    id: string,
+  ) => Promise<FlowView>
   /** Which of these connections have a sign-in under way. */
-  readonly pending: (tenant: TenantFacts, connectionIds: readonly string[]) => Promise<ReadonlySet<string>>
+  readonly pending: (
+    tenant: Pick<TenantFacts, 'id'>,
+    connectionIds: readonly string[],
+  ) => Promise<ReadonlySet<string>>
 }
 
 interface FlowNeeds extends OutcomeNeeds {
@@ -155,7 +162,7 @@ async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void
     await tx.insertInto('flows').values(row).execute()
     await journal.record(tx, {
       tenantId: row.tenant_id,
-      type: 'connection.authorization_started',
+      type: 'connection.authorizing',
       actor: { kind: 'user', id: row.user_id },
       userId: row.user_id,
       subject: { kind: 'connection', id: row.connection_id },
@@ -240,7 +247,11 @@ async function finish(needs: FlowNeeds, callback: Callback): Promise<FlowOutcome
   const plan = readPlan(claimed)
   const trace = createTrace(needs.clock, JSON.parse(claimed.trace) as readonly TraceStep[]) // storeFlow writes it
   const answer = readAnswer(parameters, plan)
-  trace.note({ step: 'callback', url: plan.issuer, outcome: answer.kind === 'code' ? 'code' : answer.error })
+  trace.note({
+    step: 'callback',
+    url: plan.issuer,
+    outcome: answer.kind === 'code' ? 'code' : answer.error,
+  })
   if (answer.kind === 'failed') return failFlow(needs, claimed, trace, answer.error)
   return redeem(needs, { row: claimed, plan, trace, code: answer.code })
 }
@@ -289,7 +300,10 @@ async function redeem(
   const registration = await needs.register.find({ ...plan, tenantId: row.tenant_id })
   if (registration === undefined) return failFlow(needs, row, trace, 'client_lost')
   const verifier = needs.keyring.open(row.verifier_sealed, verifierPlace(row.tenant_id, row.id))
-  const answer = await needs.tokenEndpoint.exchangeCode({ ...plan, registration }, { code, verifier })
+  const answer = await needs.tokenEndpoint.exchangeCode(
+    { ...plan, registration },
+    { code, verifier },
+  )
   const url = plan.tokenEndpoint
   if (answer.kind === 'tokens') {
     trace.note({ step: 'token', url, status: answer.status, outcome: 'tokens' })
@@ -299,7 +313,12 @@ async function redeem(
   if (answer.refusal === 'client') {
     await needs.register.forget({ ...plan, tenantId: row.tenant_id })
   }
-  return failFlow(needs, row, trace, answer.refusal === 'grant' ? 'authorization_timeout' : answer.fault.code)
+  return failFlow(
+    needs,
+    row,
+    trace,
+    answer.refusal === 'grant' ? 'authorization_timeout' : answer.fault.code,
+  )
 }
 
 function findFlow(

@@ -73,11 +73,7 @@ export async function findProtectedResource(
 }
 
 /** The JSON document at an address, or undefined when there is none. Throws Fault('discovery_blocked'). */
-export async function readDocument(
-  needs: Needs,
-  step: string,
-  url: string,
-): Promise<unknown> {
+export async function readDocument(needs: Needs, step: string, url: string): Promise<unknown> {
   const response = await tracedFetch(needs, step, {
     url,
     headers: { accept: 'application/json' },
@@ -133,7 +129,5 @@ function requireSameServer(resource: string, serverUrl: string, isAtRoot: boolea
 function isAbove(resource: string, serverUrl: string): boolean {
   const [upper, lower] = [new URL(resource), new URL(serverUrl)]
   const folder = upper.pathname.endsWith('/') ? upper.pathname : `${upper.pathname}/`
-  return (
-    upper.origin === lower.origin && upper.search === '' && lower.pathname.startsWith(folder)
-  )
+  return upper.origin === lower.origin && upper.search === '' && lower.pathname.startsWith(folder)
 }

@@ -105,10 +105,9 @@ export function createRefresh(needs: Needs): Refresh {
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
     const outcome = await joinFlight(held, !isGood || request.force === true)
-    if (outcome.kind !== 'unavailable') return answer(outcome)
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
-    if (mayGoOn) return toLive(held, held.accessToken)
-    throw outcome.fault
+    if (outcome.kind === 'unavailable' && mayGoOn) return toLive(held, held.accessToken)
+    return answer(outcome)
   }
 
   return {
@@ -140,7 +139,8 @@ function isUsable(held: Held, request: LiveTokenRequest, now: number): boolean {
   return request.spentGeneration !== held.generation && (held.expiresAt ?? Infinity) > now
 }
 
-function answer(outcome: Exclude<Outcome, { kind: 'unavailable' }>): LiveToken {
+function answer(outcome: Outcome): LiveToken {
+  if (outcome.kind === 'unavailable') throw outcome.fault
   if (outcome.kind === 'gone') return { kind: 'none' }
   if (outcome.kind === 'lost') return { kind: 'reauthorization_required', reason: outcome.reason }
   const { held } = outcome
@@ -204,7 +204,8 @@ async function waitForOther(
     if (now === undefined) return { kind: 'gone' }
     if (now.generation !== held.generation) return { kind: 'renewed', held: now }
     if (now.accessToken === undefined) return { kind: 'lost', reason: 'refresh_token_rejected' }
-    if (now.leaseUntil === undefined && hadOwner) return { kind: 'unavailable', fault: unanswered() }
+    if (now.leaseUntil === undefined && hadOwner)
+      return { kind: 'unavailable', fault: unanswered() }
     if ((now.leaseUntil ?? 0) <= clock.now()) return { kind: 'free', held: now }
     if (clock.now() >= giveUpAt) return { kind: 'unavailable', fault: unanswered() }
     hadOwner = true
@@ -269,7 +270,7 @@ async function settle(
   const isStored = await engine.db.transaction().execute(async (tx) => {
     if (!(await engine.vault.renew(tx, held, tokens))) return false
     await tell(engine, tx, held, { kind: 'refreshed' })
-    await note(engine, tx, held, 'connection.token_refreshed', {})
+    await note(engine, tx, held, 'connection.refreshed', {})
     return true
   })
   const now = await engine.vault.read(holderOf(held))
@@ -366,7 +367,7 @@ function note(
   { journal }: Engine,
   tx: Database,
   { key, binding }: Held,
-  type: 'connection.token_refreshed' | 'connection.refresh_failed',
+  type: 'connection.refreshed' | 'connection.refresh_failed',
   data: Readonly<Record<string, string | boolean>>,
 ): Promise<void> {
   return journal.record(tx, {

@@ -6,6 +6,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { RegistrationRow } from '../store/schema.ts'
 import { clientDocumentUrl, redirectUriOf } from './client-document.ts'
@@ -71,6 +72,7 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
+  readonly journal: Journal
   readonly outbound: Outbound
   readonly log: Log
 }
@@ -85,7 +87,7 @@ export function createRegister(needs: Needs): Register {
       const stored = await readStored(needs, request)
       const known = stored && toRegistration(needs, stored)
       if (request.preregistered) {
-        return givenRegistration(needs, request, request.preregistered, known)
+        return givenRegistration(needs, request, { given: request.preregistered, stored, known })
       }
       if (stored && known && mayGoOn(needs, request, stored)) return known
       const made = await makeRegistration(needs, request)
@@ -105,17 +107,7 @@ export function createRegister(needs: Needs): Register {
       return row && toRegistration(needs, row)
     },
 
-    forget: async (key) => {
-      await needs.db
-        .deleteFrom('registrations')
-        .where('tenant_id', '=', key.tenantId)
-        .where('server_id', '=', key.serverId)
-        .where('issuer', '=', key.issuer)
-        .where('redirect_uri', '=', key.redirectUri)
-        .where('client_id', '=', key.clientId)
-        .where('method', '!=', 'preregistered')
-        .execute()
-    },
+    forget: (key) => forget(needs, key),
 
     changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
 
@@ -127,6 +119,37 @@ export function createRegister(needs: Needs): Register {
         .execute()
     },
   }
+}
+
+async function forget({ db, journal }: Needs, key: RegistrationKey): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    const gone = await tx
+      .deleteFrom('registrations')
+      .where('tenant_id', '=', key.tenantId)
+      .where('server_id', '=', key.serverId)
+      .where('issuer', '=', key.issuer)
+      .where('redirect_uri', '=', key.redirectUri)
+      .where('client_id', '=', key.clientId)
+      .where('method', '!=', 'preregistered')
+      .returning('method')
+      .executeTakeFirst()
+    if (gone !== undefined) await note(journal, tx, key, 'registration.lost')
+  })
+}
+
+function note(
+  journal: Journal,
+  tx: Database,
+  { tenantId, serverId, issuer, clientId }: RegistrationKey,
+  type: 'registration.created' | 'registration.lost',
+): Promise<void> {
+  return journal.record(tx, {
+    tenantId,
+    type,
+    actor: { kind: 'system' },
+    subject: { kind: 'server', id: serverId },
+    data: { issuer, clientId },
+  })
 }
 
 async function changeSecret(
@@ -184,9 +207,13 @@ function documentMayBeUsed({ tenant, discovery }: RegistrationRequest): boolean 
 async function givenRegistration(
   needs: Needs,
   request: RegistrationRequest,
-  given: Preregistered,
-  known: Registration | undefined,
+  facts: {
+    readonly given: Preregistered
+    readonly stored: RegistrationRow | undefined
+    readonly known: Registration | undefined
+  },
 ): Promise<Registration> {
+  const { given, stored, known } = facts
   const { issuer, metadata } = request.discovery
   // MCP authorization, "Authorization Server Binding": a client id is known to one issuer only.
   if (given.issuer !== undefined && given.issuer !== issuer) {
@@ -201,7 +228,7 @@ async function givenRegistration(
   if (known && isSame(known, given, authMethod)) return known
   const { clientId, clientSecret } = given
   const made = { method: 'preregistered', clientId, clientSecret, authMethod } as const
-  return store(needs, request, made, undefined)
+  return store(needs, request, made, stored)
 }
 
 function isSame(known: Registration, given: Preregistered, authMethod: AuthMethod): boolean {
@@ -240,7 +267,7 @@ async function makeRegistration(
 
 /**
  * Keeps a registration. Two sign-ins may register at once: then the one stored first counts for both, because a code
- * must be redeemed by the client that asked for it. `replaced` is the row that made way.
+ * must be redeemed by the client that asked for it. `replaced` is the row that makes way.
  */
 async function store(
   needs: Needs,
@@ -249,27 +276,41 @@ async function store(
   replaced: RegistrationRow | undefined,
 ): Promise<Registration> {
   const row = toRow(needs, request, made)
+  const columns = ['tenant_id', 'server_id', 'issuer', 'redirect_uri'] as const
   await needs.db.transaction().execute(async (tx) => {
-    const stale = made.method === 'preregistered' ? undefined : (replaced?.client_id ?? '')
-    await tx
-      .deleteFrom('registrations')
-      .where('tenant_id', '=', row.tenant_id)
-      .where('server_id', '=', row.server_id)
-      .where('issuer', '=', row.issuer)
-      .where('redirect_uri', '=', row.redirect_uri)
-      .$if(stale !== undefined, (query) => query.where('client_id', '=', stale ?? ''))
-      .execute()
-    await tx
+    if (replaced !== undefined) await makeWay(tx, replaced)
+    const stored = await tx
       .insertInto('registrations')
       .values(row)
-      .onConflict((conflict) =>
-        conflict.columns(['tenant_id', 'server_id', 'issuer', 'redirect_uri']).doNothing(),
-      )
-      .execute()
+      .onConflict((conflict) => conflict.columns(columns).doNothing())
+      .returning('client_id')
+      .executeTakeFirst()
+    if (stored !== undefined) await note(needs.journal, tx, keyOf(row), 'registration.created')
   })
   const stored = await readStored(needs, request)
   if (stored === undefined) throw new Error('the registration was not stored')
   return toRegistration(needs, stored)
+}
+
+async function makeWay(tx: Database, row: RegistrationRow): Promise<void> {
+  await tx
+    .deleteFrom('registrations')
+    .where('tenant_id', '=', row.tenant_id)
+    .where('server_id', '=', row.server_id)
+    .where('issuer', '=', row.issuer)
+    .where('redirect_uri', '=', row.redirect_uri)
+    .where('client_id', '=', row.client_id)
+    .execute()
+}
+
+function keyOf(row: RegistrationRow): RegistrationKey {
+  return {
+    tenantId: row.tenant_id,
+    serverId: row.server_id,
+    issuer: row.issuer,
+    redirectUri: row.redirect_uri,
+    clientId: row.client_id,
+  }
 }
 
 function toRow(

@@ -181,7 +181,11 @@ const grantErrors = new Set([
   'token_revoked',
   'bad_verification_code',
 ])
-const clientErrors = new Set(['invalid_client', 'unauthorized_client', 'incorrect_client_credentials'])
+const clientErrors = new Set([
+  'invalid_client',
+  'unauthorized_client',
+  'incorrect_client_credentials',
+])
 const troubleErrors = new Set(['server_error', 'temporarily_unavailable', 'slow_down'])
 
 function refusalOf(status: number, error: string, isJson: boolean): TokenRefusal {

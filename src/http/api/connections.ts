@@ -8,15 +8,15 @@ import { pageOf } from './servers.ts'
 
 const newConnection = z.strictObject({
   serverId: z.string().max(100),
-  label: z.string().max(80).optional(),
+  label: z.string().max(80).exactOptional(),
 })
 
 const authorization = z.strictObject({
-  returnTo: z.string().max(2000).optional(),
-  additionalScopes: z.string().max(1000).optional(),
+  returnTo: z.string().max(2000).exactOptional(),
+  additionalScopes: z.string().max(1000).exactOptional(),
 })
 
-const revocation = z.strictObject({ reason: z.string().max(500).optional() })
+const revocation = z.strictObject({ reason: z.string().max(500).exactOptional() })
 
 /** The rows of `/api/v1/connections` and `/api/v1/flows`. */
 export function connectionRoutes(needs: { readonly connections: Connections }): readonly Route[] {

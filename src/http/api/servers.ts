@@ -7,17 +7,20 @@ import type { Route } from '../route.ts'
 
 const newServer = z.strictObject({
   url: z.string().max(500),
-  name: z.string().min(1).max(80).optional(),
-  slug: z.string().max(36).optional(),
-  auth: z.enum(['none', 'headers', 'oauth']).optional(),
-  headers: z.record(z.string(), z.string().max(4096)).optional(),
-  issuer: z.string().max(1000).optional(),
-  clientId: z.string().max(500).optional(),
-  clientSecret: z.string().max(2000).optional(),
-  scopes: z.string().max(1000).optional(),
+  name: z.string().min(1).max(80).exactOptional(),
+  slug: z.string().max(36).exactOptional(),
+  auth: z.enum(['none', 'headers', 'oauth']).exactOptional(),
+  headers: z.record(z.string(), z.string().max(4096)).exactOptional(),
+  issuer: z.string().max(1000).exactOptional(),
+  clientId: z.string().max(500).exactOptional(),
+  clientSecret: z.string().max(2000).exactOptional(),
+  scopes: z.string().max(1000).exactOptional(),
 })
 
-const changedServer = newServer.partial()
+const changedServer = z.strictObject({
+  ...newServer.shape,
+  url: newServer.shape.url.exactOptional(),
+})
 
 /** The rows of `/api/v1/servers`. */
 export function serverRoutes({ servers }: { readonly servers: Servers }): readonly Route[] {

@@ -1,6 +1,7 @@
 // The documents that tell clients where everything is: RFC 8414, its OpenID form, RFC 9728 per server, our keys, and the
 // document that describes us as somebody else's client.
 import { Fault } from '../../base/fault.ts'
+import type { Servers } from '../../connectors/servers.ts'
 import type { Gateway } from '../../gateway/gateway.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { Resources } from '../../issuer/resources.ts'
@@ -13,11 +14,7 @@ interface Needs {
   readonly issuer: Issuer
   readonly resources: Resources
   readonly gateway: Gateway
-  /** Us as a client; undefined for a context that no server has. */
-  readonly clientDocument: (
-    tenant: Tenant,
-    context?: string,
-  ) => Promise<Record<string, unknown> | undefined>
+  readonly servers: Servers
 }
 
 /** The rows of the public documents. */
@@ -81,7 +78,7 @@ function protectedResourceRoutes(needs: Needs, shared: Shared): readonly Route[]
 function clientDocumentRoutes(needs: Needs, shared: Shared): readonly Route[] {
   const words = 'Us as a client of other authorization servers (Client ID Metadata Document).'
   const answer = async (tenant: Tenant, context?: string) => {
-    const document = await needs.clientDocument(tenant, context)
+    const document = await needs.servers.clientDocument(tenant, context)
     if (document === undefined) throw new Fault('not_found', { because: 'no such context' })
     return publicDocument(document)
   }

@@ -1,0 +1,224 @@
+// For the tests of this room: a gateway between a client and an upstream server that the test writes, all on loopback.
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+import { createManualClock } from '../base/clock.ts'
+import { createKeyring } from '../base/keyring.ts'
+import { silentLog } from '../base/log.ts'
+import { createOutbound } from '../base/outbound.ts'
+import { systemRandom } from '../base/random.ts'
+import { Secret } from '../base/secret.ts'
+import { systemClock } from '../base/clock.ts'
+import type { TokenPrincipal } from '../people/principal.ts'
+import { verifiedPrincipal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { Gateway } from './gateway.ts'
+import { createGateway } from './gateway.ts'
+import type { CallEntry } from './recorder.ts'
+import type { CallCredential } from './server-call.ts'
+
+export const tenant: Tenant = {
+  id: 'ten_1',
+  slug: 'default',
+  issuer: 'https://hub.example',
+  name: 'Hub',
+}
+export const aliceToken = 'mcp_at_alice'
+export const bobToken = 'mcp_at_bob'
+export const connectUrl = 'https://hub.example/connect/con_1'
+
+/** What a test sets up. */
+export interface RigSettings {
+  readonly upstream?: RequestListener
+  /** The credentials in the order in which they are asked for; the last one stays. */
+  readonly credentials?: readonly CallCredential[]
+  readonly renewed?: CallCredential
+  readonly scopes?: readonly string[]
+  readonly answerTimeMs?: number
+  /** In place of a listening upstream. */
+  readonly upstreamUrl?: string
+}
+
+export interface Rig {
+  readonly gateway: Gateway
+  readonly origin: string
+  readonly seen: readonly SeenRequest[]
+  /** How often a forced refresh was asked for. */
+  readonly refreshes: () => number
+  /** How often any credential was asked for. */
+  readonly asked: () => number
+  /** The journal lines so far. */
+  readonly entries: () => Promise<readonly CallEntry[]>
+  readonly post: (message: unknown, init?: PostInit) => Promise<Response>
+  readonly send: (method: string, init?: PostInit) => Promise<Response>
+}
+
+export interface PostInit {
+  readonly token?: string | null
+  readonly slug?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+  readonly raw?: BodyInit
+}
+
+export interface SeenRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+}
+
+export const toolsList = { jsonrpc: '2.0', id: 7, method: 'tools/list' }
+export const upstreamToken = new Secret('upstream-token-1')
+export const bearer: CallCredential = {
+  kind: 'bearer',
+  token: upstreamToken,
+  connectionId: 'con_1',
+}
+
+/** Starts the rig; it stops with the test. */
+export async function startRig(t: TestContext, settings: RigSettings = {}): Promise<Rig> {
+  const seen: SeenRequest[] = []
+  const upstream = await listen(t, watch(seen, settings.upstream ?? answerTools))
+  const url = settings.upstreamUrl ?? `${upstream}/mcp?own=query`
+  const calls = { asked: 0, refreshes: 0 }
+  const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
+  t.after(() => outbound.close())
+  const entries: CallEntry[] = []
+  const queue = [...(settings.credentials ?? [bearer])]
+
+  const gateway = createGateway(
+    {
+      verify: async (_tenant, token, resource) => principalOf(token, resource, settings.scopes),
+      servers: {
+        bySlug: async (_tenant, slug) =>
+          ['notes', 'other'].includes(slug)
+            ? { id: `srv_${slug}`, slug, name: 'Notes', url }
+            : undefined,
+      },
+      credentials: {
+        credentialFor: async () => {
+          calls.asked += 1
+          return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
+        },
+        refreshAfterUnauthorized: async () => {
+          calls.refreshes += 1
+          return settings.renewed ?? bearer
+        },
+      },
+      outbound,
+      keyring,
+      db: databaseOfOneTransaction,
+      journal: { record: async (_tx, entry) => void entries.push(entry) },
+      log: silentLog,
+      clock: createManualClock(),
+    },
+    settings.answerTimeMs === undefined ? {} : { answerTimeMs: settings.answerTimeMs },
+  )
+  const origin = await listen(t, (request, response) => {
+    const slug = (request.url ?? '').split('/')[1] ?? ''
+    void gateway.serve(request, response, { tenant, slug })
+  })
+
+  const send = (method: string, init: PostInit = {}) => sendTo(origin, method, init)
+  return {
+    gateway,
+    origin,
+    seen,
+    refreshes: () => calls.refreshes,
+    asked: () => calls.asked,
+    entries: async () => {
+      await gateway.close()
+      return entries
+    },
+    send,
+    post: (message, init = {}) =>
+      send('POST', {
+        raw: JSON.stringify(message),
+        ...init,
+        headers: { 'content-type': 'application/json', ...init.headers },
+      }),
+  }
+}
+
+export const keyring = createKeyring({ random: systemRandom }, [
+  { id: 'key1', key: new Uint8Array(32) },
+])
+
+/** Alice's and Bob's tokens are good for `/notes/mcp` and `/other/mcp`, and Alice's for `/mcp`. */
+function principalOf(token: Secret, resource: string, scopes: readonly string[] = ['mcp']) {
+  const users: Readonly<Record<string, string>> = { [aliceToken]: 'alice', [bobToken]: 'bob' }
+  const name = users[token.reveal()]
+  const isKnown = ['/notes/mcp', '/other/mcp', '/mcp'].some(
+    (path) => resource === `${tenant.issuer}${path}`,
+  )
+  return name === undefined || !isKnown ? undefined : makePrincipal(name, { resource, scopes })
+}
+
+/** A verified caller. */
+export function makePrincipal(
+  name: string,
+  { resource, scopes }: { readonly resource: string; readonly scopes: readonly string[] },
+): TokenPrincipal {
+  return verifiedPrincipal<TokenPrincipal>({
+    kind: 'token',
+    tenant,
+    user: {
+      id: `usr_${name}`,
+      tenantId: tenant.id,
+      email: `${name}@example.com`,
+      emailVerified: true,
+      name,
+      role: 'user',
+    },
+    clientId: 'mcp_oauth_1',
+    grantId: 'grt_1',
+    scopes,
+    resource,
+  })
+}
+
+const databaseOfOneTransaction = {
+  transaction: () => ({ execute: (work: (tx: unknown) => Promise<void>) => work({}) }),
+} as unknown as Database // the recorder uses nothing else of it
+
+function sendTo(origin: string, method: string, init: PostInit): Promise<Response> {
+  const { token = aliceToken, slug = 'notes', headers = {}, signal, raw } = init
+  return fetch(`${origin}/${slug}/mcp`, {
+    method,
+    headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers },
+    ...(raw === undefined ? {} : { body: raw, duplex: 'half' }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+function watch(seen: SeenRequest[], listener: RequestListener): RequestListener {
+  return (request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const { method = '', url = '', headers } = request
+      seen.push({ method, url, headers, body: Buffer.concat(chunks).toString() })
+      void listener(request, response)
+    })
+  }
+}
+
+const answerTools: RequestListener = (_request, response) => {
+  response.setHeader('content-type', 'application/json')
+  response.end(JSON.stringify({ jsonrpc: '2.0', id: 7, result: { tools: [] } }))
+}
+
+/** Serves on a free port until the test is over. */
+export async function listen(t: TestContext, server: RequestListener | Server): Promise<string> {
+  const listening = typeof server === 'function' ? createServer(server) : server
+  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    listening.closeAllConnections()
+    listening.close()
+  })
+  const { port } = listening.address() as AddressInfo // it listens on TCP
+  return `http://127.0.0.1:${port}`
+}

@@ -1,0 +1,234 @@
+// Everything that happened, once: audit, webhooks, live feed and usage read it. An entry is written inside the
+// transaction of what it tells, and only ever inserted; chain.ts numbers it later, live.ts hands it on.
+import type { Clock } from '../base/clock.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Random } from '../base/random.ts'
+import { randomId } from '../base/random.ts'
+import type { Database } from '../store/database.ts'
+import type { JournalEntryRow } from '../store/schema.ts'
+import { createChain } from './chain.ts'
+import type { Chain, Verdict } from './chain.ts'
+import { createLive } from './live.ts'
+import { refuseSecrets } from './no-secrets.ts'
+
+/** What can happen: the thing, then what became of it. */
+export type EntryType =
+  | 'setup.completed'
+  | 'user.created'
+  | 'user.signed_in'
+  | 'user.sign_in_failed'
+  | 'user.signed_out'
+  | 'client.registered'
+  | 'client.document_fetched'
+  | 'authorization.started'
+  | 'authorization.failed'
+  | 'consent.given'
+  | 'consent.denied'
+  | 'grant.created'
+  | 'grant.revoked'
+  | 'token.issued'
+  | 'token.refreshed'
+  | 'token.replayed'
+  | 'token.reuse_detected'
+  | 'token.revoked'
+  | 'server.created'
+  | 'server.updated'
+  | 'server.deleted'
+  | 'server.discovered'
+  | 'connection.created'
+  | 'connection.authorizing'
+  | 'connection.connected'
+  | 'connection.refreshed'
+  | 'connection.refresh_failed'
+  | 'connection.reauthorization_required'
+  | 'connection.revoked'
+  | 'connection.deleted'
+  | 'connection.token_given'
+  | 'registration.created'
+  | 'registration.failed'
+  | 'registration.lost'
+  | 'flow.completed'
+  | 'flow.failed'
+  | 'call.completed'
+  | 'call.refused'
+  | 'api_key.created'
+  | 'api_key.revoked'
+
+/** Who did it. */
+export interface Actor {
+  readonly kind: 'user' | 'client' | 'key' | 'operator' | 'system' | 'anonymous'
+  readonly id?: string | undefined
+}
+
+/** Facts about it; never a secret, never content of a call. */
+export type EntryData = Readonly<
+  Record<string, string | number | boolean | null | readonly string[]>
+>
+
+/** One thing that happened. */
+export interface Entry {
+  readonly tenantId: string
+  readonly type: EntryType
+  readonly actor: Actor
+  /** Whose business it is: live events go only to them. */
+  readonly userId?: string | undefined
+  readonly subject?: { readonly kind: string; readonly id: string } | undefined
+  /** Joins the entries of one attempt, such as one sign-in from start to end. */
+  readonly attempt?: string | undefined
+  readonly data?: EntryData | undefined
+}
+
+/** An entry with its place in the order of its tenant. */
+export interface SealedEntry extends Entry {
+  readonly id: string
+  /** Counts from 1 without gaps; also the cursor for reading on. */
+  readonly seq: number
+  readonly at: number
+  readonly data: EntryData
+}
+
+/** Which entries to read: those after a seq, in order. */
+export interface JournalQuery {
+  readonly tenantId: string
+  readonly after?: number | undefined
+  /** At most 200. */
+  readonly limit?: number | undefined
+  readonly type?: EntryType | undefined
+  readonly attempt?: string | undefined
+  readonly subjectId?: string | undefined
+  readonly userId?: string | undefined
+}
+
+/** The journal of all tenants. */
+export interface Journal {
+  /** Writes an entry inside the caller's transaction. Throws, before it writes, on what looks like a secret. */
+  readonly record: (tx: Database, entry: Entry) => Promise<void>
+  /** Numbers and chains what is new, in every tenant, and says how much that was. Many processes may do so at once. */
+  readonly seal: () => Promise<number>
+  /** Reads a tenant's entries, the newest included. */
+  readonly list: (query: JournalQuery) => Promise<readonly SealedEntry[]>
+  /** Has anybody changed a sealed entry? */
+  readonly verify: (tenantId: string) => Promise<Verdict>
+  /** Calls the listener with every entry sealed from now on; call what it returns to stop. */
+  readonly subscribe: (listener: (entry: SealedEntry) => void) => () => void
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+}
+
+const entriesListedMax = 200
+const dataMaxCharacters = 16_384
+
+/** Makes the journal over one database. */
+export function createJournal(needs: Needs): Journal {
+  const { db } = needs
+  const toRow = createToRow(needs)
+  const chain = createChain(needs)
+  const live = createLive<SealedEntry>({
+    heads: async () =>
+      (await chain.heads()).map(({ tenant_id, seq }) => ({ tenantId: tenant_id, seq })),
+    read: (tenantId, after) => readSealed(db, { tenantId, after }),
+  })
+
+  return {
+    record: async (tx, entry) => {
+      await tx.insertInto('journal_entries').values(toRow(entry)).execute()
+    },
+    seal: async () => {
+      await live.mark()
+      const sealed = await sealEveryTenant(chain)
+      await live.deliver()
+      return sealed
+    },
+    list: async (query) => {
+      await live.mark()
+      if ((await chain.seal(query.tenantId)) > 0) await live.deliver()
+      return readSealed(db, query)
+    },
+    verify: chain.verify,
+    subscribe: live.subscribe,
+  }
+}
+
+async function sealEveryTenant(chain: Chain): Promise<number> {
+  let sealed = 0
+  for (const tenantId of await chain.tenantIds()) sealed += await chain.seal(tenantId)
+  return sealed
+}
+
+function createToRow({ clock, random }: Needs) {
+  let count = 0
+  // What one process records within a millisecond keeps its order: the id begins with a count.
+  const nextId = () => {
+    count += 1
+    return randomId(random, `evt_${count.toString(36).padStart(8, '0')}`)
+  }
+
+  return (entry: Entry): JournalEntryRow => {
+    const { tenantId, type, actor, userId, subject, attempt, data = {} } = entry
+    refuseSecrets(data)
+    refuseSecrets({ 'actor.id': actor.id, userId, 'subject.id': subject?.id, attempt })
+    return {
+      tenant_id: tenantId,
+      id: nextId(),
+      at: clock.now(),
+      type,
+      actor_kind: actor.kind,
+      actor_id: actor.id ?? null,
+      user_id: userId ?? null,
+      subject_kind: subject?.kind ?? null,
+      subject_id: subject?.id ?? null,
+      attempt: attempt ?? null,
+      data: toText(data),
+    }
+  }
+}
+
+function toText(data: EntryData): string {
+  const text = JSON.stringify(data)
+  if (text.length <= dataMaxCharacters) return text
+  throw new Error(`the data of a journal entry is longer than ${dataMaxCharacters} characters`)
+}
+
+async function readSealed(db: Database, query: JournalQuery): Promise<readonly SealedEntry[]> {
+  const { tenantId, after = 0, limit = entriesListedMax, type, attempt, subjectId, userId } = query
+  const rows = await db
+    .selectFrom('journal_chain as chain')
+    .innerJoin('journal_entries as entry', (join) =>
+      join.onRef('entry.tenant_id', '=', 'chain.tenant_id').onRef('entry.id', '=', 'chain.entry_id'))
+    .selectAll('entry')
+    .select('chain.seq')
+    .where('chain.tenant_id', '=', tenantId)
+    .where('chain.seq', '>', after)
+    .$if(type !== undefined, (some) => some.where('entry.type', '=', type ?? ''))
+    .$if(attempt !== undefined, (some) => some.where('entry.attempt', '=', attempt ?? ''))
+    .$if(subjectId !== undefined, (some) => some.where('entry.subject_id', '=', subjectId ?? ''))
+    .$if(userId !== undefined, (some) => some.where('entry.user_id', '=', userId ?? ''))
+    .orderBy('chain.seq')
+    .limit(Math.max(1, Math.min(limit, entriesListedMax)))
+    .execute()
+  return rows.map(toSealedEntry)
+}
+
+function toSealedEntry(row: JournalEntryRow & { readonly seq: number }): SealedEntry {
+  const { actor_id: actorId, subject_kind: kind, subject_id: id } = row
+  return {
+    tenantId: row.tenant_id,
+    id: row.id,
+    seq: row.seq,
+    at: row.at,
+    type: row.type as EntryType, // only toRow writes it, from an EntryType
+    actor: {
+      kind: row.actor_kind as Actor['kind'], // likewise
+      ...(actorId === null ? {} : { id: actorId }),
+    },
+    ...(row.user_id === null ? {} : { userId: row.user_id }),
+    ...(kind === null || id === null ? {} : { subject: { kind, id } }),
+    ...(row.attempt === null ? {} : { attempt: row.attempt }),
+    data: JSON.parse(row.data) as EntryData, // likewise
+  }
+}

@@ -93,3 +93,40 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   return port
 }
+
+export interface RestAnswer {
+  readonly status: number
+  // Tests look into many shapes; what they find there they assert.
+  readonly body: any // oxlint-disable-line typescript/no-explicit-any
+}
+
+/** REST as the person who is signed in in a browser, as a page of ours would call it. */
+export function restAs(browser: CookieBrowser, origin: string) {
+  const cookie = () =>
+    browser
+      .cookies()
+      .map(({ name, value }) => `${name}=${value}`)
+      .join('; ')
+  return (method: string, path: string, body?: unknown): Promise<RestAnswer> =>
+    rest(`${origin}/api/v1${path}`, { method, headers: { cookie: cookie(), origin } }, body)
+}
+
+/** REST with an API key. */
+export function restWithKey(key: string, origin: string) {
+  return (method: string, path: string, body?: unknown): Promise<RestAnswer> =>
+    rest(`${origin}/api/v1${path}`, { method, headers: { authorization: `Bearer ${key}` } }, body)
+}
+
+async function rest(
+  url: string,
+  { method, headers }: { readonly method: string; readonly headers: Record<string, string> },
+  body: unknown,
+): Promise<RestAnswer> {
+  const answer = await fetch(url, {
+    method,
+    headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) }
+}

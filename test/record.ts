@@ -54,7 +54,8 @@ export function startRecorder(port: number, store: Store): Recorder {
 function recordAnswer(request: IncomingMessage, response: ServerResponse): void {
   const chunks: Buffer[] = []
   const keep = (chunk: unknown) => {
-    if (typeof chunk === 'string' || chunk instanceof Uint8Array) chunks.push(Buffer.from(chunk as string)) // both make a Buffer
+    if (typeof chunk === 'string' || chunk instanceof Uint8Array)
+      chunks.push(Buffer.from(chunk as string)) // both make a Buffer
   }
   const { write: writeOn, end } = response
   response.write = ((...given: Parameters<typeof writeOn>) => {
@@ -81,7 +82,9 @@ async function recordDatabase(store: Store): Promise<void> {
   const query =
     store.engine === 'sqlite'
       ? sql<{ name: string }>`select name from sqlite_master where type = 'table'`
-      : sql<{ name: string }>`select table_name as name from information_schema.tables where table_schema = current_schema()`
+      : sql<{
+          name: string
+        }>`select table_name as name from information_schema.tables where table_schema = current_schema()`
   const tables = await query.execute(store.db)
   for (const { name } of tables.rows) {
     const { rows } = await sql`select * from ${sql.id(name)}`.execute(store.db)
@@ -92,7 +95,9 @@ async function recordDatabase(store: Store): Promise<void> {
 
 /** The raw files too: a row that was deleted or overwritten may still stand in a free page or in the log. */
 async function recordFiles(store: Store): Promise<void> {
-  const { rows } = await sql<{ file: string }>`select file from pragma_database_list`.execute(store.db)
+  const { rows } = await sql<{ file: string }>`select file from pragma_database_list`.execute(
+    store.db,
+  )
   for (const { file } of rows) {
     for (const path of [file, `${file}-wal`]) {
       if (file !== '' && existsSync(path)) write('database', readFileSync(path, 'latin1'))

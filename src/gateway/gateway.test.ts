@@ -4,7 +4,7 @@ import type { RequestListener } from 'node:http'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import { Secret } from '../base/secret.ts'
-import type { CallCredential } from './server-call.ts'
+import type { Credential } from '../connectors/credential.ts'
 import {
   aliceToken,
   bearer,
@@ -15,16 +15,23 @@ import {
   toolsList,
 } from './test-rig.ts'
 
-const notConnected: CallCredential = { kind: 'authorization_required', connectUrl }
+const notConnected: Credential = {
+  kind: 'authorization_required',
+  connectUrl,
+  connectionId: 'con_1',
+  reason: 'not_connected',
+}
 
-test('a call with our token reaches the server with the person’s own token and nothing of ours', async (t) => {
-  verifies(t, 'S3-30', 'S4-11', 'X-17')
+test('a call reaches the server with the person’s token and nothing of ours (threat X-17)', async (t) => {
+  verifies(t, 'S3-30', 'S4-11')
   const rig = await startRig(t)
 
   const response = await rig.post(toolsList)
 
   assert.equal(response.status, 200)
-  assert.deepEqual(await response.json(), { jsonrpc: '2.0', id: 7, result: { tools: [] } })
+  const answer = await response.text()
+  assert.deepEqual(JSON.parse(answer), { jsonrpc: '2.0', id: 7, result: { tools: [] } })
+  assert.ok(!`${answer}${JSON.stringify([...response.headers])}`.includes('upstream-token'))
   const [request] = rig.seen
   assert.equal(request?.headers.authorization, 'Bearer upstream-token-1')
   assert.equal(request?.url, '/mcp?own=query')
@@ -58,8 +65,8 @@ test('without a token the answer is 401 with the way to sign-in, and nothing is 
 })
 
 for (const token of ['upstream-token-1', 'mcp_at_expired', 'eyJh.eyJz.c2ln']) {
-  test(`a token that is not ours for this server (${token}) is 401 invalid_token`, async (t) => {
-    verifies(t, 'X-17', 'S1-86', 'S3-31')
+  test(`a token that is not ours for this server (${token}) is 401 invalid_token (threat X-17)`, async (t) => {
+    verifies(t, 'S1-86', 'S3-31')
     const rig = await startRig(t)
 
     const response = await rig.post(toolsList, { token })
@@ -84,17 +91,16 @@ test('a token without the scope is 403 insufficient_scope, with the id of the re
   assert.equal(rig.seen.length, 0)
   const [entry] = await rig.entries()
   assert.equal(entry?.type, 'call.refused')
-  assert.equal(entry?.data['reason'], 'insufficient_scope')
+  assert.equal(entry?.data?.['reason'], 'insufficient_scope')
 })
 
 test('events pass one by one: the first is read before the second is sent', async (t) => {
   const second = Promise.withResolvers<void>()
   const rig = await startRig(t, {
-    upstream: async (_request, response) => {
+    upstream: (_request, response) => {
       response.setHeader('content-type', 'text/event-stream')
       response.write('data: one\n\n')
-      await second.promise
-      response.end('data: two\n\n')
+      void second.promise.then(() => response.end('data: two\n\n'))
     },
   })
 
@@ -155,10 +161,9 @@ test('an answer that breaks off at the server breaks off at the client', async (
 })
 
 test('after a 401 the credential is refreshed once and the call is sent once more', async (t) => {
-  verifies(t, 'S4-29')
   const rig = await startRig(t, {
     upstream: refuseToken('upstream-token-1'),
-    renewed: { kind: 'bearer', token: new Secret('upstream-token-2'), connectionId: 'con_1' },
+    renewed: { ...bearer, token: new Secret('upstream-token-2'), generation: 2 },
   })
 
   const response = await rig.post(toolsList)
@@ -236,8 +241,7 @@ test('who has not connected gets the link with 200, a notification is taken, a s
   assert.equal(rig.seen.length, 0)
 })
 
-test('nothing of the server’s own cookies, challenges or framing crosses', async (t) => {
-  verifies(t, 'X-29')
+test('nothing of the server’s cookies, challenges or framing crosses (threat X-29)', async (t) => {
   const rig = await startRig(t, {
     upstream: (_request, response) => {
       response.writeHead(200, {
@@ -368,26 +372,6 @@ test('a body of exactly 4 MB passes, one byte more is 413', async (t) => {
   assert.equal(rig.seen.length, 1)
 })
 
-test('a body that does not say its length is stopped at 4 MB too', async (t) => {
-  const rig = await startRig(t)
-  const chunk = new Uint8Array(1024 * 1024).fill(32)
-  const raw = new ReadableStream<Uint8Array>({
-    start: (controller) => {
-      for (let sent = 0; sent < 5; sent += 1) controller.enqueue(chunk)
-      controller.close()
-    },
-  })
-
-  const headers = { 'content-type': 'application/json' }
-  const outcome = await rig.send('POST', { raw, headers }).then(
-    ({ status }) => status,
-    () => 'connection closed', // The client may still be sending when the answer comes.
-  )
-
-  assert.ok(outcome === 413 || outcome === 'connection closed', `${outcome}`)
-  assert.equal(rig.seen.length, 0)
-})
-
 test('what is no MCP request does not reach the server', async (t) => {
   const rig = await startRig(t)
   const json = { 'content-type': 'application/json' }
@@ -417,8 +401,7 @@ test('a page of another origin is 403, also with a good token', async (t) => {
   assert.equal(rig.seen.length, 1)
 })
 
-test('only the allowed request headers cross, whatever Connection says', async (t) => {
-  verifies(t, 'X-29', 'X-26')
+test('only the allowed request headers cross (threat X-29)', async (t) => {
   const rig = await startRig(t)
 
   await rig.post(toolsList, {
@@ -441,6 +424,7 @@ test('only the allowed request headers cross, whatever Connection says', async (
   assert.deepEqual(Object.keys(headers).sort(), [
     'accept',
     'accept-encoding',
+    'accept-language',
     'authorization',
     'connection',
     'content-length',

@@ -5,7 +5,10 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
+import type { Credentials } from '../connectors/credential.ts'
+import type { Server, Servers } from '../connectors/servers.ts'
 import type { Verify } from '../issuer/verify.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Protection } from '../protect/index.ts'
@@ -21,9 +24,8 @@ import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
 import { missingScopes } from './policy.ts'
 import { isOwnOrigin, protectEndpoint } from './protection.ts'
-import type { CallEntry } from './recorder.ts'
 import { createRecorder } from './recorder.ts'
-import type { CalledServer, Ending, ServerCallNeeds } from './server-call.ts'
+import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
 import { createSessionBinding } from './sessions.ts'
 
@@ -52,14 +54,14 @@ export interface DescribedResource {
   readonly scopes: readonly string[]
 }
 
-interface Needs<S extends CalledServer> {
+interface Needs {
   readonly verify: Verify
-  readonly credentials: ServerCallNeeds<S>['credentials']
-  readonly servers: { readonly bySlug: (tenant: Tenant, slug: string) => Promise<S | undefined> }
-  readonly outbound: ServerCallNeeds<S>['outbound']
+  readonly credentials: Credentials
+  readonly servers: Pick<Servers, 'bySlug'>
+  readonly outbound: ServerCallNeeds['outbound']
   readonly keyring: Keyring
   readonly db: Database
-  readonly journal: { readonly record: (tx: Database, entry: CallEntry) => Promise<void> }
+  readonly journal: Pick<Journal, 'record'>
   readonly log: Log
   readonly clock: Clock
 }
@@ -72,8 +74,8 @@ interface Settings {
 const defaultAnswerTimeMs = 120_000
 
 /** Makes the gateway. */
-export function createGateway<S extends CalledServer>(
-  needs: Needs<S>,
+export function createGateway(
+  needs: Needs,
   { answerTimeMs = defaultAnswerTimeMs }: Settings = {},
 ): Gateway {
   const { verify, servers, clock, log } = needs
@@ -94,7 +96,7 @@ export function createGateway<S extends CalledServer>(
     return run({ ...visit, method, server, protection, principal: verdict.principal })
   }
 
-  const run = async (visit: VerifiedVisit<S>): Promise<Answer | undefined> => {
+  const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
     const startedAt = clock.now()
     const { request, method, principal, server } = visit
     const body = method === 'POST' ? await readBody(request) : undefined
@@ -106,7 +108,7 @@ export function createGateway<S extends CalledServer>(
     return ending.kind === 'answer' ? ending.answer : undefined
   }
 
-  const finish = async (visit: VerifiedVisit<S>, asked: Asked): Promise<Ending> => {
+  const finish = async (visit: VerifiedVisit, asked: Asked): Promise<Ending> => {
     const missing = missingScopes(visit.principal)
     if (missing.length > 0) {
       const answer = visit.protection.insufficientScope(missing, asked.call.id)
@@ -139,9 +141,9 @@ interface Visit {
   readonly slug: string
 }
 
-interface VerifiedVisit<S extends CalledServer> extends Visit {
+interface VerifiedVisit extends Visit {
   readonly method: Method
-  readonly server: S
+  readonly server: Server
   readonly protection: Protection<TokenPrincipal>
   readonly principal: TokenPrincipal
 }
@@ -158,7 +160,7 @@ function methodOf({ method }: IncomingMessage): Method | undefined {
   return method === 'GET' || method === 'POST' || method === 'DELETE' ? method : undefined
 }
 
-function callOf({ request, method }: VerifiedVisit<CalledServer>, body: Buffer | undefined) {
+function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {
   if (body === undefined) return bodylessCall(method)
   if (!/^application\/json\s*(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new Fault('unsupported_media_type', { because: 'MCP messages are application/json' })

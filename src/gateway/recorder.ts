@@ -2,6 +2,7 @@
 // principal, so nothing can be recorded of a caller who was not verified (S4-2).
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { Entry, EntryData, Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Call } from './calls.ts'
@@ -19,16 +20,7 @@ export interface CallRecord {
   readonly reason?: string
 }
 
-/** A journal line about a call. */
-export interface CallEntry {
-  readonly tenantId: string
-  readonly type: 'call.completed' | 'call.refused'
-  readonly actor: { readonly kind: 'client'; readonly id: string }
-  readonly userId?: string
-  readonly subject: { readonly kind: 'server'; readonly id: string }
-  readonly data: Readonly<Record<string, string | number>>
-}
-
+/** The calls on their way into the journal. */
 export interface Recorder {
   readonly record: (record: CallRecord) => void
   /** Writes what is still waiting. */
@@ -39,8 +31,10 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly log: Log
-  readonly journal: { readonly record: (tx: Database, entry: CallEntry) => Promise<void> }
+  readonly journal: Pick<Journal, 'record'>
 }
+
+type CallEntry = Entry & { readonly data: EntryData }
 
 const gatherMs = 50
 const waitingMax = 10_000

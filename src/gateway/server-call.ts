@@ -5,6 +5,8 @@ import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import { Secret } from '../base/secret.ts'
+import type { Credential, Credentials } from '../connectors/credential.ts'
+import type { Server } from '../connectors/servers.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
@@ -23,27 +25,12 @@ import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
 import type { SessionBinding } from './sessions.ts'
 
-/** What the gateway knows of a server. */
-export interface CalledServer {
-  readonly id: string
-  readonly slug: string
-  readonly name: string
-  readonly url: string
-}
-
-/** What a server is shown for the caller, or where the person signs in first. */
-export type CallCredential =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, Secret>> }
-  | { readonly kind: 'bearer'; readonly token: Secret; readonly connectionId: string }
-  | { readonly kind: 'authorization_required'; readonly connectUrl: string }
-
 /** A call whose caller is verified. */
-export interface VerifiedCall<S extends CalledServer> {
+export interface VerifiedCall {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly principal: TokenPrincipal
-  readonly server: S
+  readonly server: Server
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly call: Call
   readonly era: Era
@@ -57,15 +44,8 @@ export type Ending =
   | { readonly kind: 'answer'; readonly answer: Answer }
 
 /** The parts of a server call. */
-export interface ServerCallNeeds<S extends CalledServer> {
-  readonly credentials: {
-    readonly credentialFor: (server: S, principal: TokenPrincipal) => Promise<CallCredential>
-    /** Refreshes once, whatever the old credential's expiry says. */
-    readonly refreshAfterUnauthorized: (
-      server: S,
-      principal: TokenPrincipal,
-    ) => Promise<CallCredential>
-  }
+export interface ServerCallNeeds {
+  readonly credentials: Credentials
   readonly outbound: Pick<Outbound, 'dispatcher'>
   readonly sessions: SessionBinding
   readonly log: Log
@@ -74,10 +54,7 @@ export interface ServerCallNeeds<S extends CalledServer> {
 }
 
 /** Runs a verified call to its end. */
-export async function callServer<S extends CalledServer>(
-  needs: ServerCallNeeds<S>,
-  verified: VerifiedCall<S>,
-): Promise<Ending> {
+export async function callServer(needs: ServerCallNeeds, verified: VerifiedCall): Promise<Ending> {
   const { credentials, log } = needs
   const { server, principal, call } = verified
   const session = sessionOf(needs, verified)
@@ -90,7 +67,7 @@ export async function callServer<S extends CalledServer>(
   }
 
   log.info({ server: server.slug }, 'the server refused the token; it is refreshed once')
-  const renewed = await credentials.refreshAfterUnauthorized(server, principal)
+  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential)
   const second = await attempt(needs, verified, { credential: renewed, sessionId: session.id })
   return conclude(needs, verified, { credential: renewed, outcome: second })
 }
@@ -98,9 +75,9 @@ export async function callServer<S extends CalledServer>(
 type Session = { readonly kind: 'theirs'; readonly id?: string } | { readonly kind: 'foreign' }
 
 /** Since 2026-07-28 there are no sessions: an id that comes nevertheless is ignored (MCP 2026-07-28, R12). */
-function sessionOf<S extends CalledServer>(
-  { sessions }: ServerCallNeeds<S>,
-  { request, principal, server, era }: VerifiedCall<S>,
+function sessionOf(
+  { sessions }: ServerCallNeeds,
+  { request, principal, server, era }: VerifiedCall,
 ): Session {
   const bound = request.headers[sessionHeader]
   if (bound === undefined || era === 'modern') return { kind: 'theirs' }
@@ -110,15 +87,15 @@ function sessionOf<S extends CalledServer>(
 }
 
 interface Attempt {
-  readonly credential: CallCredential
+  readonly credential: Credential
   readonly sessionId: string | undefined
 }
 
 type AttemptOutcome = Outcome | { readonly kind: 'not_connected'; readonly connectUrl: string }
 
-async function attempt<S extends CalledServer>(
-  { outbound, sessions, answerTimeMs }: ServerCallNeeds<S>,
-  { request, response, principal, server, method, body }: VerifiedCall<S>,
+async function attempt(
+  { outbound, sessions, answerTimeMs }: ServerCallNeeds,
+  { request, response, principal, server, method, body }: VerifiedCall,
   { credential, sessionId }: Attempt,
 ): Promise<AttemptOutcome> {
   if (credential.kind === 'authorization_required') {
@@ -144,7 +121,7 @@ async function attempt<S extends CalledServer>(
 }
 
 function credentialHeaders(
-  credential: Exclude<CallCredential, { kind: 'authorization_required' }>,
+  credential: Exclude<Credential, { kind: 'authorization_required' }>,
 ): Readonly<Record<string, Secret>> {
   if (credential.kind === 'none') return {}
   if (credential.kind === 'headers') return credential.headers
@@ -156,13 +133,13 @@ function isUnauthorized(outcome: AttemptOutcome): boolean {
 }
 
 interface Concluded {
-  readonly credential: CallCredential
+  readonly credential: Credential
   readonly outcome: AttemptOutcome
 }
 
-function conclude<S extends CalledServer>(
-  { log }: ServerCallNeeds<S>,
-  verified: VerifiedCall<S>,
+function conclude(
+  { log }: ServerCallNeeds,
+  verified: VerifiedCall,
   { credential, outcome }: Concluded,
 ): Ending {
   const { server, call } = verified
@@ -184,9 +161,9 @@ function conclude<S extends CalledServer>(
   return answered(heldAnswer(verified, credential, outcome))
 }
 
-function heldAnswer<S extends CalledServer>(
-  { principal, server, call, method }: VerifiedCall<S>,
-  credential: CallCredential,
+function heldAnswer(
+  { principal, server, call, method }: VerifiedCall,
+  credential: Credential,
   { status, headers }: Extract<Outcome, { kind: 'held' }>,
 ): Answer {
   const reason = missingPermission(status, headers)

@@ -3,21 +3,21 @@ import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
-import { createManualClock } from '../base/clock.ts'
+import { createManualClock, systemClock } from '../base/clock.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
-import { systemClock } from '../base/clock.ts'
-import type { TokenPrincipal } from '../people/principal.ts'
+import type { Credential } from '../connectors/credential.ts'
+import type { Server as McpServer } from '../connectors/servers.ts'
+import type { Entry } from '../journal/entries.ts'
+import type { Principal, TokenPrincipal } from '../people/principal.ts'
 import { verifiedPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Gateway } from './gateway.ts'
 import { createGateway } from './gateway.ts'
-import type { CallEntry } from './recorder.ts'
-import type { CallCredential } from './server-call.ts'
 
 export const tenant: Tenant = {
   id: 'ten_1',
@@ -33,8 +33,8 @@ export const connectUrl = 'https://hub.example/connect/con_1'
 export interface RigSettings {
   readonly upstream?: RequestListener
   /** The credentials in the order in which they are asked for; the last one stays. */
-  readonly credentials?: readonly CallCredential[]
-  readonly renewed?: CallCredential
+  readonly credentials?: readonly Credential[]
+  readonly renewed?: Credential
   readonly scopes?: readonly string[]
   readonly answerTimeMs?: number
   /** In place of a listening upstream. */
@@ -50,7 +50,7 @@ export interface Rig {
   /** How often any credential was asked for. */
   readonly asked: () => number
   /** The journal lines so far. */
-  readonly entries: () => Promise<readonly CallEntry[]>
+  readonly entries: () => Promise<readonly Entry[]>
   readonly post: (message: unknown, init?: PostInit) => Promise<Response>
   readonly send: (method: string, init?: PostInit) => Promise<Response>
 }
@@ -60,7 +60,7 @@ export interface PostInit {
   readonly slug?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
-  readonly raw?: BodyInit
+  readonly raw?: string
 }
 
 export interface SeenRequest {
@@ -71,43 +71,28 @@ export interface SeenRequest {
 }
 
 export const toolsList = { jsonrpc: '2.0', id: 7, method: 'tools/list' }
-export const upstreamToken = new Secret('upstream-token-1')
-export const bearer: CallCredential = {
+export const bearer = {
   kind: 'bearer',
-  token: upstreamToken,
+  token: new Secret('upstream-token-1'),
   connectionId: 'con_1',
-}
+  generation: 1,
+} as const satisfies Credential
 
 /** Starts the rig; it stops with the test. */
 export async function startRig(t: TestContext, settings: RigSettings = {}): Promise<Rig> {
   const seen: SeenRequest[] = []
   const upstream = await listen(t, watch(seen, settings.upstream ?? answerTools))
   const url = settings.upstreamUrl ?? `${upstream}/mcp?own=query`
-  const calls = { asked: 0, refreshes: 0 }
+  const { credentials, counts } = countedCredentials(settings)
   const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
-  const entries: CallEntry[] = []
-  const queue = [...(settings.credentials ?? [bearer])]
+  const entries: Entry[] = []
 
   const gateway = createGateway(
     {
       verify: async (_tenant, token, resource) => principalOf(token, resource, settings.scopes),
-      servers: {
-        bySlug: async (_tenant, slug) =>
-          ['notes', 'other'].includes(slug)
-            ? { id: `srv_${slug}`, slug, name: 'Notes', url }
-            : undefined,
-      },
-      credentials: {
-        credentialFor: async () => {
-          calls.asked += 1
-          return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
-        },
-        refreshAfterUnauthorized: async () => {
-          calls.refreshes += 1
-          return settings.renewed ?? bearer
-        },
-      },
+      servers: { bySlug: async (_tenant, slug) => serverAt(slug, url) },
+      credentials,
       outbound,
       keyring,
       db: databaseOfOneTransaction,
@@ -127,8 +112,8 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
     gateway,
     origin,
     seen,
-    refreshes: () => calls.refreshes,
-    asked: () => calls.asked,
+    refreshes: () => counts.refreshes,
+    asked: () => counts.asked,
     entries: async () => {
       await gateway.close()
       return entries
@@ -143,9 +128,30 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   }
 }
 
-export const keyring = createKeyring({ random: systemRandom }, [
-  { id: 'key1', key: new Uint8Array(32) },
-])
+function serverAt(slug: string, url: string): McpServer | undefined {
+  const facts = { tenantId: tenant.id, auth: 'oauth', headerNames: [], context: 'ctx' } as const
+  return ['notes', 'other'].includes(slug)
+    ? { ...facts, id: `srv_${slug}`, slug, name: 'Notes', url }
+    : undefined
+}
+
+function countedCredentials(settings: RigSettings) {
+  const counts = { asked: 0, refreshes: 0 }
+  const queue = [...(settings.credentials ?? [bearer])]
+  const credentials = {
+    credentialFor: async () => {
+      counts.asked += 1
+      return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
+    },
+    refreshAfterUnauthorized: async (_server: McpServer, _by: Principal, refused?: Credential) => {
+      if (refused?.kind === 'bearer') counts.refreshes += 1
+      return settings.renewed ?? bearer
+    },
+  }
+  return { credentials, counts }
+}
+
+const keyring = createKeyring({ random: systemRandom }, [{ id: 'key1', key: new Uint8Array(32) }])
 
 /** Alice's and Bob's tokens are good for `/notes/mcp` and `/other/mcp`, and Alice's for `/mcp`. */
 function principalOf(token: Secret, resource: string, scopes: readonly string[] = ['mcp']) {
@@ -189,7 +195,7 @@ function sendTo(origin: string, method: string, init: PostInit): Promise<Respons
   return fetch(`${origin}/${slug}/mcp`, {
     method,
     headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers },
-    ...(raw === undefined ? {} : { body: raw, duplex: 'half' }),
+    ...(raw === undefined ? {} : { body: raw }),
     ...(signal === undefined ? {} : { signal }),
   })
 }
@@ -201,7 +207,7 @@ function watch(seen: SeenRequest[], listener: RequestListener): RequestListener 
     request.on('end', () => {
       const { method = '', url = '', headers } = request
       seen.push({ method, url, headers, body: Buffer.concat(chunks).toString() })
-      void listener(request, response)
+      listener(request, response)
     })
   }
 }

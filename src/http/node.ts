@@ -3,6 +3,7 @@
 // (threats ).
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Log } from '../base/log.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -46,10 +47,16 @@ export function createListener(
     await gateway.serve(request, response, { tenant, slug })
   }
 
+  // What follows a refused request on its connection may have been smuggled in by it: it is not even looked at.
+  const distrusted = new WeakSet<Socket>()
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (distrusted.has(request.socket)) return
     logWhenDone(log, request, response)
     const fault = findFault(request)
-    if (fault !== undefined) return refuse(response, { status: 400, because: fault })
+    if (fault !== undefined) {
+      distrusted.add(request.socket)
+      return refuse(response, { status: 400, because: fault })
+    }
     const slug = slugOf(request.url ?? '')
     return slug === undefined ? toApp(request, response) : toGateway(request, response, slug)
   }
@@ -111,7 +118,7 @@ interface RawRefusal {
   readonly because: string
 }
 
-/** The connection ends with it: what follows on it cannot be trusted to be another request. */
+/** A refusal in plain text; the connection ends with it. */
 function refuse(response: ServerResponse, { status, because }: RawRefusal): void {
   response.writeHead(status, {
     'content-type': 'text/plain; charset=utf-8',

@@ -192,7 +192,8 @@ async function readQuestion({ db, resources }: Needs, { tenant, row }: Pending):
   const resource = await resources.find(tenant, row.resource)
   if (resource === undefined) return { kind: 'refused', code: 'invalid_target' }
   const scopes = parseScope(row.scope)
-  return { kind: 'question', client, redirectUri: row.redirect_uri, scopes, resource }
+  const redirectUri = row.redirect_uri
+  return { kind: 'question', client, redirectUri, scopes, resource, attempt: row.id }
 }
 
 /** prompt=login is answered by a sign-in that is younger than the request (OIDC Core §3.1.2.1). */
@@ -213,7 +214,7 @@ async function isRecentEnough(
 }
 
 async function storeRequest(
-  { db, clock, random, keyring, policy }: Needs,
+  { db, clock, random, keyring, journal, policy }: Needs,
   { tenant, browser }: { readonly tenant: Tenant; readonly browser: Secret },
   request: CheckedRequest,
 ): Promise<AuthorizationRequestRow> {
@@ -234,7 +235,17 @@ async function storeRequest(
     expires_at: now + policy.authorizationRequestLifetimeMs,
     claimed_at: null,
   }
-  await db.insertInto('authorization_requests').values(row).execute()
+  await db.transaction().execute(async (tx) => {
+    await tx.insertInto('authorization_requests').values(row).execute()
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'authorization.started',
+      actor: { kind: 'anonymous' },
+      subject: { kind: 'client', id: row.client_id },
+      attempt: row.id,
+      data: { resource: row.resource, scopes: request.scopes },
+    })
+  })
   return row
 }
 
@@ -284,6 +295,7 @@ async function sendCode(
       clientId: row.client_id,
       resource: row.resource,
       scopes: question.scopes,
+      attempt: row.id,
     })
     await storeCode({ tx, clock, keyring, policy }, code, { request: row, grantId })
   })
@@ -302,10 +314,11 @@ async function sendError(
     await spendRequest(tx, clock, row)
     await journal.record(tx, {
       tenantId: tenant.id,
-      type: 'authorization.refused',
+      type: code === 'access_denied' ? 'consent.denied' : 'authorization.failed',
       actor,
       ...(session === undefined ? {} : { userId: session.user.id }),
       subject: { kind: 'client', id: row.client_id },
+      attempt: row.id,
       data: { error: code, resource: row.resource },
     })
   })

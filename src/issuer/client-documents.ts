@@ -132,10 +132,10 @@ async function storeDocument({ db, journal }: Needs, row: ClientRow): Promise<Cl
     if (before?.metadata_digest !== row.metadata_digest) {
       await journal.record(tx, {
         tenantId: tenant_id,
-        type: before === undefined ? 'client.registered' : 'client.changed',
+        type: 'client.document_fetched',
         actor: { kind: 'client', id },
         subject: { kind: 'client', id },
-        data: { kind: row.kind, name: row.name },
+        data: { isNew: before === undefined },
       })
     }
     return stored

@@ -110,7 +110,8 @@ async function storeClient(
       type: 'client.registered',
       actor: actorOf(by, kind),
       subject: { kind: 'client', id },
-      data: { kind, name: row.name, redirectUris: metadata.redirect_uris },
+      // Only facts of ours: the journal refuses what looks like a secret, and a name may look like anything.
+      data: { kind, authMethod: metadata.token_endpoint_auth_method },
     })
   })
   return { client: toClient(row), issuedAt: now, secret }

@@ -40,6 +40,8 @@ export interface ConsentQuestion {
   readonly redirectUri: string
   readonly scopes: readonly string[]
   readonly resource: Resource
+  /** The request that asks; joins the journal's entries about it. */
+  readonly attempt: string
 }
 
 /** Draws the facts of the consent page together. */
@@ -119,7 +121,8 @@ export async function rememberConsent(
     actor: { kind: 'user', id: user.id },
     userId: user.id,
     subject: { kind: 'client', id: client.id },
-    data: { redirectHost: redirectHost(redirectUri), resource: resource.resource, scopes },
+    attempt: question.attempt,
+    data: { resource: resource.resource, scopes },
   })
 }
 

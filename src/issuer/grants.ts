@@ -57,7 +57,11 @@ export function createGrants(needs: Needs): Grants {
 export async function storeGrant(
   { tx, clock, random, journal }: Pick<Needs, 'clock' | 'journal'> & StoreNeeds,
   tenant: Tenant,
-  facts: Omit<Grant, 'id' | 'userId'> & { readonly userId: string; readonly clientId: string },
+  facts: Omit<Grant, 'id' | 'userId'> & {
+    readonly userId: string
+    readonly clientId: string
+    readonly attempt: string
+  },
 ): Promise<string> {
   const id = randomId(random, 'grt_')
   const now = clock.now()
@@ -89,6 +93,7 @@ export async function storeGrant(
     actor: { kind: 'user', id: facts.userId },
     userId: facts.userId,
     subject: { kind: 'grant', id },
+    attempt: facts.attempt,
     data: { clientId: facts.clientId, resource: facts.resource, scopes: facts.scopes },
   })
   return id

@@ -101,6 +101,17 @@ export async function createRig(
   }
 }
 
+/** The server twice over one database, as two processes would run it. */
+export async function createTwins(
+  t: TestContext,
+  store: Store,
+  openAnother: () => Promise<Store>,
+): Promise<readonly [Rig, Rig]> {
+  const masterKeys = [{ id: 'shared', key: systemRandom.bytes(32) }]
+  const first = await createRig(t, store, { masterKeys })
+  return [first, await createRig(t, await openAnother(), { masterKeys })]
+}
+
 // Two servers with one scope each, and one with the scopes of seed 003.
 const resources: Resources = {
   defaultFor: ({ issuer }) => `${issuer}/mcp`,
@@ -131,11 +142,9 @@ export async function register(
     token_endpoint_auth_method: 'none',
     ...metadata,
   })
-  const secret = answer['client_secret']
-  return {
-    id: String(answer['client_id']),
-    secret: secret === undefined ? undefined : String(secret),
-  }
+  const { client_id: id, client_secret: secret } = answer
+  assert.ok(typeof id === 'string' && (secret === undefined || typeof secret === 'string'))
+  return { id, secret }
 }
 
 type Changes = Readonly<Record<string, string | undefined>>
@@ -182,14 +191,15 @@ export async function askConsent(
   return { step, browser }
 }
 
-/** Approves on the consent page and gives where the browser goes. */
+/** Approves on the consent page, if there is one, and gives where the browser goes. */
 export async function approve(
   rig: Rig,
   session: SessionPrincipal,
   query: URLSearchParams,
   scopes?: readonly string[],
 ): Promise<URL> {
-  const { step, browser } = await askConsent(rig, session, query)
+  const { step, browser } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, session)
+  if (step.kind !== 'consent') return locationOf(step)
   const { requestId, formToken } = step
   const answered = await rig.issuer.authorize.decide(rig.tenant, requestId, browser, session, {
     decision: 'approve',

@@ -125,18 +125,28 @@ async function issue(
   const { grant, generation } = presented
   const spending = await needs.db.transaction().execute(async (tx) => {
     const outcome = await presented.spend(tx, answer)
-    if (outcome.kind !== 'spent') return outcome
-    await storeTokens({ ...needs, tx }, minted, { tenant, clientId: client.id, grant, generation })
-    await recordIssue({ ...needs, tx }, requester, grant)
+    if (outcome.kind === 'spent') {
+      const owner = { tenant, clientId: client.id, grant, generation }
+      await storeTokens({ ...needs, tx }, minted, owner)
+    }
+    if (outcome.kind === 'spent' || outcome.kind === 'repeated') {
+      await recordAnswer({ ...needs, tx }, requester, grant, outcome.kind)
+    }
     return outcome
   })
   return conclude(needs, { requester, grant }, spending, answer)
 }
 
-async function recordIssue(
+const entryTypes = {
+  authorization_code: 'token.issued',
+  refresh_token: 'token.refreshed',
+} as const
+
+async function recordAnswer(
   { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
   { tenant, client, name }: Requester,
   grant: Grant,
+  kind: 'spent' | 'repeated',
 ): Promise<void> {
   await tx
     .updateTable('grants')
@@ -146,7 +156,7 @@ async function recordIssue(
     .execute()
   await journal.record(tx, {
     tenantId: tenant.id,
-    type: name === 'refresh_token' ? 'token.refreshed' : 'token.issued',
+    type: kind === 'spent' ? entryTypes[name] : 'token.replayed',
     actor: { kind: 'client', id: client.id },
     ...(grant.userId === undefined ? {} : { userId: grant.userId }),
     subject: { kind: 'grant', id: grant.id },

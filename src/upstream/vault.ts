@@ -78,14 +78,9 @@ const lifetimeDefaultMs = 3_600_000
 /** Makes the vault over one database. */
 export function createVault(needs: Needs): Vault {
   const { db, clock } = needs
-  const update = (executor: Database, { key, generation }: Held, set: Partial<CredentialRow>) =>
-    executor
-      .updateTable('credentials')
-      .set(set)
-      .where('tenant_id', '=', key.tenantId)
-      .where('connection_id', '=', key.connectionId)
-      .where('generation', '=', generation)
   return {
+    ...createLeases(needs),
+
     read: async ({ tenant, connectionId }) => {
       const row = await db
         .selectFrom('credentials')
@@ -98,56 +93,21 @@ export function createVault(needs: Needs): Vault {
 
     keep: (tx, holder, binding, tokens) => keep(needs, tx, { holder, binding, tokens }),
 
-    lease: async (held, { owner, ms }) => {
-      const now = clock.now()
-      const taken = await update(db, held, {
-        lease_owner: owner,
-        lease_until: now + ms,
-        intent_generation: held.generation,
-        intent_at: now,
-      })
-        .where((row) => row.or([row('lease_until', 'is', null), row('lease_until', '<=', now)]))
-        .returning('generation')
-        .executeTakeFirst()
-      return taken !== undefined
-    },
-
-    extend: async (held, { owner, ms }) => {
-      const kept = await update(db, held, { lease_until: clock.now() + ms })
-        .where('lease_owner', '=', owner)
-        .returning('generation')
-        .executeTakeFirst()
-      return kept !== undefined
-    },
-
-    release: async (tx, held, owner, retryAt) => {
-      const released = await update(tx, held, { ...noLease, next_refresh_at: retryAt })
-        .where('lease_owner', '=', owner)
-        .returning('generation')
-        .executeTakeFirst()
-      return released !== undefined
-    },
-
     renew: async (tx, held, tokens) => {
       const now = clock.now()
-      const renewed = await update(tx, held, {
+      const renewal = change(tx, held, {
         ...noLease,
         ...sealTokens(needs, held.key, tokens, held),
         ...timesOf(tokens, { now, isRenewal: true, hasRefreshToken: true }),
         generation: held.generation + 1,
         last_refresh_at: now,
-      })
-        .set((row) => ({ refresh_count: row('refresh_count', '+', 1) }))
-        .returning('generation')
-        .executeTakeFirst()
-      return renewed !== undefined
+      }).set((row) => ({ refresh_count: row('refresh_count', '+', 1) }))
+      return (await renewal.executeTakeFirst()) !== undefined
     },
 
     empty: async (tx, held) => {
-      const emptied = await update(tx, held, { ...noLease, ...noTokens, expires_at: clock.now() })
-        .returning('generation')
-        .executeTakeFirst()
-      return emptied !== undefined
+      const set = { ...noLease, ...noTokens, expires_at: clock.now() }
+      return (await change(tx, held, set).executeTakeFirst()) !== undefined
     },
 
     remove: async (tx, { tenant, connectionId }) => {
@@ -160,17 +120,51 @@ export function createVault(needs: Needs): Vault {
       return row && toHeld(needs, row)
     },
 
-    due: async (limit) => {
-      const rows = await db
+    due: (limit) =>
+      db
         .selectFrom('credentials')
         .select(['tenant_id as tenantId', 'connection_id as connectionId'])
         .where('next_refresh_at', '<=', clock.now())
         .orderBy('next_refresh_at')
         .limit(limit)
-        .execute()
-      return rows
+        .execute(),
+  }
+}
+
+function createLeases({ db, clock }: Needs): Pick<Vault, 'lease' | 'extend' | 'release'> {
+  return {
+    lease: async (held, { owner, ms }) => {
+      const now = clock.now()
+      const taking = change(db, held, {
+        lease_owner: owner,
+        lease_until: now + ms,
+        intent_generation: held.generation,
+        intent_at: now,
+      }).where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
+      return (await taking.executeTakeFirst()) !== undefined
+    },
+
+    extend: async (held, { owner, ms }) => {
+      const extension = change(db, held, { lease_until: clock.now() + ms })
+      return (await extension.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
+    },
+
+    release: async (tx, held, owner, retryAt) => {
+      const release = change(tx, held, { ...noLease, next_refresh_at: retryAt })
+      return (await release.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
     },
   }
+}
+
+/** A change that only fits the generation it was made for; it gives a row when it did. */
+function change(db: Database, { key, generation }: Held, set: Partial<CredentialRow>) {
+  return db
+    .updateTable('credentials')
+    .set(set)
+    .where('tenant_id', '=', key.tenantId)
+    .where('connection_id', '=', key.connectionId)
+    .where('generation', '=', generation)
+    .returning('generation')
 }
 
 const noLease = {

@@ -68,6 +68,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
         </dl>
         <form method="post" action="/connect/${connection.id}" class="buttons">
           <input type="hidden" name="form_token" value="${token}" />
+          <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
           <button class="primary">Continue to sign in</button>
           <a class="button" href="/console/connections">Not now</a>
         </form>
@@ -80,10 +81,13 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
 async function startConnecting({ connections, forms }: Needs, visit: Visitor): Promise<Response> {
   const { session, browser, params } = visit
   if (session === undefined) return toSignIn(visit)
-  forms.read(visit, 'connect')
+  const flowId = forms.read(visit, 'connect').get('flow') ?? ''
   if (browser === undefined) throw new Fault('bad_form', { because: 'the browser has no cookie' })
   const id = params['connection'] ?? ''
-  const begun = await connections.authorize(session, id, { browser })
+  const begun = await connections.authorize(session, id, {
+    browser,
+    ...(flowId === '' ? {} : { flowId }),
+  })
   if ('alreadyAuthorized' in begun) return redirect('/console/connections', 303)
   return redirect(begun.authorizeUrl, 303)
 }

@@ -1,0 +1,169 @@
+// The bench for the tests of upstream and connectors: all parts over one store, a clock turned by hand, and people who
+// are signed in. The providers are the real counterparts and the fault provider of test/.
+import { randomBytes } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import { createManualClock } from '../base/clock.ts'
+import { createKeyring } from '../base/keyring.ts'
+import { silentLog } from '../base/log.ts'
+import { createOutbound } from '../base/outbound.ts'
+import { randomSecret, systemRandom } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
+import { createJournal } from '../journal/entries.ts'
+import { verifiedPrincipal } from '../people/principal.ts'
+import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
+import { createTenants } from '../people/tenants.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Role, User } from '../people/users.ts'
+import type { Store } from '../store/database.ts'
+import { createUpstream } from '../upstream/upstream.ts'
+import { createConnections } from './connections.ts'
+import type { FinishedFlow } from './connections.ts'
+import { createCredentials } from './credential.ts'
+import { createServers } from './servers.ts'
+
+/** One person in one browser. */
+export interface Person {
+  readonly user: User
+  readonly session: SessionPrincipal
+  readonly key: KeyPrincipal
+  readonly browser: Secret
+}
+
+export type Bench = Awaited<ReturnType<typeof createBench>>
+
+/** What two benches on one database share: the key and the clock. */
+export interface Shared {
+  readonly masterKey: Uint8Array
+  readonly clock: ReturnType<typeof createManualClock>
+}
+
+/** Makes all parts over a store, as one process has them. */
+export async function createBench(
+  t: TestContext,
+  store: Store,
+  shared: Shared = { masterKey: randomBytes(32), clock: createManualClock(Date.now()) },
+) {
+  const { clock, masterKey } = shared
+  const { db } = store
+  const random = systemRandom
+  const keyring = createKeyring({ random }, [{ id: 'test', key: masterKey }])
+  const outbound = createOutbound({ log: silentLog, clock }, { allow: ['loopback'] })
+  t.after(() => outbound.close())
+  const journal = createJournal({ db, clock, random, keyring })
+  const ground = { db, clock, random, keyring, journal, outbound, log: silentLog }
+  const upstream = createUpstream(ground)
+  const servers = createServers({ ...ground, upstream })
+  const connections = createConnections({ ...ground, upstream, servers })
+  const credentials = createCredentials({ ...ground, upstream, servers, connections })
+  const tenant = await createTenants(ground).ensureDefault('http://localhost:8787')
+  const parts = { ...ground, shared, upstream, servers, connections, credentials, tenant }
+
+  return {
+    ...parts,
+    person: (name: string, role: Role = 'user') => makePerson(parts, name, role),
+    /** A server with sign-in and a person's connection to it. */
+    connect: async (person: Person, url: string) => {
+      const server = await servers.create(person.session, { url, auth: 'oauth' })
+      return {
+        server,
+        connection: await connections.create(person.session, { serverId: server.id }),
+      }
+    },
+  }
+}
+
+async function makePerson(
+  {
+    db,
+    tenant,
+    random,
+    clock,
+  }: { db: Store['db']; tenant: Tenant } & Pick<
+    Parameters<typeof createTenants>[0],
+    'random' | 'clock'
+  >,
+  name: string,
+  role: Role,
+): Promise<Person> {
+  const id = `usr_${name}`
+  const user: User = { id, tenantId: tenant.id, emailVerified: false, role }
+  await db
+    .insertInto('users')
+    .values({
+      tenant_id: tenant.id,
+      id,
+      email: `${name}@example.com`,
+      email_verified: 0,
+      name,
+      role,
+      disabled_at: null,
+      created_at: clock.now(),
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+  const session = { kind: 'session', tenant, user, sessionDigest: `session-${name}` } as const
+  const key = { kind: 'key', tenant, user, keyId: 'key_1', scopes: ['connections:token'] } as const
+  return {
+    user,
+    session: verifiedPrincipal<SessionPrincipal>(session),
+    key: verifiedPrincipal<KeyPrincipal>(key),
+    browser: randomSecret(random),
+  }
+}
+
+/** Goes to a provider that approves by itself, and gives the callback's parameters. */
+export async function approve(authorizeUrl: string): Promise<URLSearchParams> {
+  const answer = await fetch(authorizeUrl, { redirect: 'manual' })
+  return new URL(answer.headers.get('location') ?? '').searchParams
+}
+
+/** Begins a sign-in in the person's browser. */
+export async function begin(
+  { connections }: Bench,
+  { session, browser }: Person,
+  connectionId: string,
+  options: { readonly additionalScopes?: string; readonly returnTo?: string } = {},
+) {
+  const begun = await connections.authorize(session, connectionId, { browser, ...options })
+  if ('alreadyAuthorized' in begun) throw new Error('nothing to begin')
+  return begun
+}
+
+/** Brings a callback in the person's browser. */
+export function bring(
+  { connections, tenant }: Bench,
+  { session, browser }: Person,
+  facts: { readonly context: string; readonly query: URLSearchParams },
+): Promise<FinishedFlow> {
+  return connections.finish({ tenant, ...facts, browser, session })
+}
+
+/** The context of a server, which only its redirect URI shows. */
+export async function contextOf({ servers, tenant }: Bench, serverId: string): Promise<string> {
+  const server = await servers.byId(tenant, serverId)
+  if (server === undefined) throw new Error('no such server')
+  return server.context
+}
+
+/** Signs a person in at a provider that approves by itself. */
+export async function signIn(bench: Bench, person: Person, connectionId: string) {
+  const { authorizeUrl } = await begin(bench, person, connectionId)
+  const context = new URL(authorizeUrl).searchParams.get('redirect_uri')?.split('/').at(-1) ?? ''
+  return bring(bench, person, { context, query: await approve(authorizeUrl) })
+}
+
+/** Turns the clock while something waits for it, until it is done. */
+export async function turning<T>(
+  { clock }: Pick<Bench, 'clock'>,
+  work: Promise<T>,
+  stepMs = 1000,
+): Promise<T> {
+  let isDone = false
+  const done = work.finally(() => (isDone = true))
+  done.catch(() => undefined)
+  while (!isDone) {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    if (!isDone) await clock.advance(stepMs)
+  }
+  return done
+}

@@ -1,0 +1,144 @@
+// Our own tools at `/mcp`, asked in both eras.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { verifies } from '../../test/requirements.ts'
+import { aliceToken, bobToken, startRig, tenant } from './test-rig.ts'
+
+const call = { jsonrpc: '2.0', id: 3, method: 'tools/call' }
+const whoAmI = {
+  userId: 'usr_alice',
+  email: 'alice@example.com',
+  name: 'alice',
+  tenant: 'default',
+  clientId: 'mcp_oauth_1',
+  scopes: ['mcp'],
+}
+
+test('whoami says who calls, in the era of sessions', async (t) => {
+  verifies(t, 'S3-30')
+  const rig = await startRig(t)
+
+  const response = await rig.gateway.own(
+    post({ ...call, params: { name: 'whoami', arguments: {} } }),
+    tenant,
+  )
+
+  assert.equal(response.status, 200)
+  assert.equal(response.headers.get('cache-control'), 'no-store')
+  assert.deepEqual((await resultOf(response)).structuredContent, whoAmI)
+  const [entry] = await rig.entries()
+  assert.equal(entry?.type, 'call.completed')
+  assert.equal(entry?.data?.['tool'], 'whoami')
+})
+
+test('whoami says who calls, in the era without sessions', async (t) => {
+  verifies(t, 'S3-30')
+  const rig = await startRig(t)
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+  }
+
+  const response = await rig.gateway.own(
+    post(
+      { ...call, params: { name: 'whoami', arguments: {}, _meta: meta } },
+      { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'whoami' },
+    ),
+    tenant,
+  )
+
+  assert.equal(response.status, 200)
+  assert.deepEqual((await resultOf(response)).structuredContent, whoAmI)
+})
+
+test('tools/list has whoami', async (t) => {
+  const rig = await startRig(t)
+
+  const response = await rig.gateway.own(post({ ...call, method: 'tools/list' }), tenant)
+
+  const { tools } = await resultOf(response)
+  assert.deepEqual(
+    tools?.map(({ name }) => name),
+    ['whoami'],
+  )
+})
+
+test('without a token, with another server’s, or without the scope, nothing of ours answers', async (t) => {
+  verifies(t, 'S3-31', 'S4-20', 'S1-84')
+  const rig = await startRig(t, { scopes: [] })
+  const list = { ...call, method: 'tools/list' }
+
+  const without = await rig.gateway.own(post(list, { authorization: '' }), tenant)
+  const foreign = await rig.gateway.own(post(list, { authorization: 'Bearer x' }), tenant)
+  const scopeless = await rig.gateway.own(post(list), tenant)
+  const elsewhere = await rig.gateway.own(post(list, { origin: 'https://evil.example' }), tenant)
+
+  assert.deepEqual(
+    [without, foreign, scopeless, elsewhere].map(({ status }) => status),
+    [401, 401, 403, 403],
+  )
+  assert.match(
+    without.headers.get('www-authenticate') ?? '',
+    /resource_metadata="https:\/\/hub\.example\/\.well-known\/oauth-protected-resource\/mcp"/,
+  )
+  const entries = await rig.entries()
+  assert.deepEqual(
+    entries.map(({ type }) => type),
+    ['call.refused'],
+  )
+})
+
+test('two callers at once each get themselves', async (t) => {
+  verifies(t, 'S4-3')
+  const rig = await startRig(t)
+  const names = await Promise.all(
+    Array.from({ length: 50 }, async (_, index) => {
+      const token = index % 2 === 0 ? aliceToken : bobToken
+      const headers = { authorization: `Bearer ${token}` }
+      const message = { ...call, params: { name: 'whoami', arguments: {} } }
+      const response = await rig.gateway.own(post(message, headers), tenant)
+      return (await resultOf(response)).structuredContent?.['name']
+    }),
+  )
+
+  assert.deepEqual(
+    names,
+    names.map((_, index) => (index % 2 === 0 ? 'alice' : 'bob')),
+  )
+})
+
+test('what is no JSON-RPC is 400, GET without a stream 405', async (t) => {
+  const rig = await startRig(t)
+  const url = `${tenant.issuer}/mcp`
+  const headers = { authorization: `Bearer ${aliceToken}` }
+
+  const broken = new Request(url, { method: 'POST', body: '{', headers })
+  assert.equal((await rig.gateway.own(broken, tenant)).status, 400)
+  assert.equal((await rig.gateway.own(new Request(url, { headers }), tenant)).status, 405)
+})
+
+function post(message: unknown, headers: Readonly<Record<string, string>> = {}): Request {
+  return new Request(`${tenant.issuer}/mcp`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${aliceToken}`,
+      accept: 'application/json, text/event-stream',
+      'content-type': 'application/json',
+      ...headers,
+    },
+    body: JSON.stringify(message),
+  })
+}
+
+interface Result {
+  readonly tools?: readonly { readonly name: string }[]
+  readonly structuredContent?: Readonly<Record<string, unknown>>
+}
+
+async function resultOf(response: Response): Promise<Result> {
+  const text = await response.text()
+  const json = /^data: (?<json>\{.*)$/m.exec(text)?.groups?.['json'] ?? text
+  const { result } = JSON.parse(json) as { result: Result }
+  return result
+}

@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { Store } from '../store/database.ts'
+import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { verifies } from '../../test/requirements.ts'
+import { freshnessMs } from './client-documents.ts'
+import {
+  approve,
+  authorizeQuery,
+  createRig,
+  obtainTokens,
+  redirectUri,
+  refreshForm,
+  refused,
+  register,
+  tokens,
+} from './issuer.rig.ts'
+import type { Rig, RigOptions } from './issuer.rig.ts'
+
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+
+void test('Cache-Control is honoured between five minutes and a day', () => {
+  const cases: readonly (readonly [string | null, number])[] = [
+    [null, hourMs],
+    ['public', hourMs],
+    ['max-age=nonsense', hourMs],
+    ['max-age=-1', hourMs],
+    ['max-age=0', 5 * minuteMs],
+    ['max-age=299', 5 * minuteMs],
+    ['max-age=301', 301_000],
+    ['public, Max-Age="7200"', 2 * hourMs],
+    ['max-age=86400', 24 * hourMs],
+    ['max-age=86401', 24 * hourMs],
+    ['max-age=9999999999', 24 * hourMs],
+    ['no-store', 5 * minuteMs],
+    ['max-age=7200, no-cache', 5 * minuteMs],
+  ]
+  for (const [header, expected] of cases) assert.equal(freshnessMs(header), expected, `${header}`)
+})
+
+onEveryDatabase(
+  'a client whose id is the URL of its document needs no registration',
+  async (t, store) => {
+    verifies(t, 'S3-15')
+    const { rig, site } = await start(t, store)
+    const session = await rig.signIn()
+    const client = { id: site.url, secret: undefined }
+    const { refresh } = await obtainTokens(rig, session, client)
+    const [grant] = await rig.issuer.grants.list(session)
+    assert.equal(grant?.clientId, site.url)
+    assert.equal(grant?.clientName, 'Documented')
+    assert.equal(site.visits(), 1)
+
+    site.close()
+    await rig.clock.advance(2 * hourMs)
+    assert.ok(
+      (await tokens(rig, refreshForm(client, refresh))).access,
+      'its site may be down meanwhile',
+    )
+    const unknown = { id: `${site.url}x`, secret: undefined }
+    await refused(tokens(rig, refreshForm(unknown, refresh)), 'invalid_client')
+  },
+)
+
+onEveryDatabase(
+  'a document is fetched again when it is no longer fresh, once for all who ask: X-35',
+  async (t, store) => {
+    const { rig, site } = await start(t, store)
+    await rig.signIn()
+    const ask = () => begin(rig, site.url)
+    await Promise.all(Array.from({ length: 50 }, ask))
+    assert.equal(site.visits(), 1, 'single flight')
+    await rig.clock.advance(hourMs - 1)
+    await ask()
+    assert.equal(site.visits(), 1)
+    await rig.clock.advance(1)
+    await ask()
+    assert.equal(site.visits(), 2)
+  },
+)
+
+onEveryDatabase(
+  'a document that changes asks for consent again and drops old addresses: X-34, X-35',
+  async (t, store) => {
+    const { rig, site } = await start(t, store)
+    const session = await rig.signIn()
+    const query = authorizeQuery({ id: site.url, secret: undefined })
+    const isAsked = async () => {
+      const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, session)
+      return step.kind === 'consent'
+    }
+    await approve(rig, session, query)
+    assert.equal(await isAsked(), false)
+
+    site.answer({ ...document(site.url), client_name: 'Renamed' })
+    assert.equal(await isAsked(), false, 'still fresh')
+    await rig.clock.advance(hourMs)
+    assert.equal(await isAsked(), true)
+    const types = await rig.journalTypes()
+    assert.equal(types.filter((type) => type === 'client.document_fetched').length, 2)
+
+    site.answer({ ...document(site.url), redirect_uris: ['https://other.test/cb'] })
+    await rig.clock.advance(hourMs)
+    await refused(isAsked(), 'invalid_redirect_uri')
+  },
+)
+
+onEveryDatabase(
+  'a disabled client stays disabled when its document is read again: P-107',
+  async (t, store) => {
+    const { rig, site } = await start(t, store)
+    await begin(rig, site.url)
+    await rig.db.updateTable('clients').set({ disabled_at: 1 }).execute()
+    await rig.clock.advance(48 * hourMs)
+    await refused(begin(rig, site.url), 'unauthorized_client')
+  },
+)
+
+onEveryDatabase(
+  'a bad document is refused without a redirect and not kept: row 15; X-35',
+  async (t, store) => {
+    const { rig, site } = await start(t, store)
+    const good = document(site.url)
+    const bad: readonly (readonly [unknown, Record<string, string>?, number?])[] = [
+      [{ ...good, client_id: `${site.url}x` }],
+      [{ ...good, client_id: undefined }],
+      [{ ...good, client_name: undefined }],
+      [{ ...good, redirect_uris: undefined }],
+      [{ ...good, redirect_uris: ['javascript:alert(1)'] }],
+      [{ ...good, client_secret: 'x' }],
+      [{ ...good, token_endpoint_auth_method: 'client_secret_post' }],
+      [{ ...good, token_endpoint_auth_method: 'private_key_jwt', jwks_uri: 'https://app.test/j' }],
+      [{ ...good, padding: 'x'.repeat(5 * 1024) }],
+      [good, { 'content-type': 'text/html' }],
+      [good, { 'content-type': 'text/plain' }],
+      [good, {}, 404],
+      [good, {}, 500],
+      [good, {}, 201],
+      [good, { location: '/elsewhere' }, 302],
+      ['not an object'],
+    ]
+    for (const [body, headers, status] of bad) {
+      site.answer(body, headers, status)
+      await refused(begin(rig, site.url), 'invalid_client')
+      await rig.clock.advance(minuteMs)
+    }
+    assert.equal(site.visits(), bad.length, 'no redirect was followed')
+    assert.deepEqual(await rig.db.selectFrom('clients').selectAll().execute(), [])
+
+    site.answer(good)
+    await begin(rig, site.url)
+  },
+)
+
+onEveryDatabase('a refusal is remembered for a minute', async (t, store) => {
+  const { rig, site } = await start(t, store)
+  site.answer('broken')
+  await refused(begin(rig, site.url), 'invalid_client')
+  site.answer(document(site.url))
+  await rig.clock.advance(minuteMs - 1)
+  await refused(begin(rig, site.url), 'invalid_client')
+  assert.equal(site.visits(), 1)
+  await rig.clock.advance(1)
+  await begin(rig, site.url)
+})
+
+onEveryDatabase(
+  'a document on a network of ours, or without https, is never asked for: X-14',
+  async (t, store) => {
+    const reached: string[] = []
+    const rig = await createRig(t, store, {
+      resolve: async (hostname) =>
+        hostname === 'mixed.test' ? ['93.184.216.34', '10.0.0.1'] : ['10.0.0.1'],
+      connect: (target) => {
+        reached.push(target.address)
+        return target
+      },
+    })
+    for (const url of [
+      'https://private.test/client.json',
+      'https://mixed.test/client.json',
+      'https://127.0.0.1/client.json',
+      'https://169.254.169.254/latest/meta-data',
+      'https://[::1]/client.json',
+      'https://app.test:22/client.json',
+      'http://app.test/client.json',
+      'http://localhost:1/client.json',
+      'https://app.test',
+      'https://app.test/a/../client.json',
+      'https://app.test/client.json#f',
+      'https://user@app.test/client.json',
+      'https://app.test/client.json\0',
+      'HTTPS://app.test/client.json',
+    ]) {
+      await refused(begin(rig, url), 'invalid_client')
+    }
+    assert.deepEqual(reached, [])
+  },
+)
+
+onEveryDatabase('a registered client id is never taken for a document', async (t, store) => {
+  const { rig, site } = await start(t, store)
+  const client = await register(rig)
+  await begin(rig, client.id)
+  assert.equal(site.visits(), 0)
+})
+
+function begin(rig: Rig, clientId: string) {
+  const query = authorizeQuery({ id: clientId, secret: undefined })
+  return rig.issuer.authorize.begin(rig.tenant, query, undefined)
+}
+
+function document(url: string): Readonly<Record<string, unknown>> {
+  return {
+    client_id: url,
+    client_name: 'Documented',
+    redirect_uris: [redirectUri],
+    grant_types: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: 'none',
+  }
+}
+
+async function start(t: TestContext, store: Store, options: RigOptions = {}) {
+  const site = await startSite(t)
+  const rig = await createRig(t, store, {
+    resolve: async () => ['127.0.0.1'],
+    allow: ['loopback'],
+    allowLoopbackDocuments: true,
+    ...options,
+  })
+  return { rig, site }
+}
+
+/** A site that publishes one document. */
+async function startSite(t: TestContext) {
+  let visits = 0
+  let answer = (_: IncomingMessage, response: ServerResponse) => void response.end()
+  const server = createServer((request, response) => {
+    visits += 1
+    answer(request, response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const close = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  t.after(close)
+  const { port } = server.address() as AddressInfo // a TCP listener has one
+  const url = `http://localhost:${port}/client.json`
+  const set = (body: unknown, headers: Record<string, string> = {}, status = 200) => {
+    answer = (_, response) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers })
+      response.end(JSON.stringify(body))
+    }
+  }
+  set(document(url))
+  return { url, close, visits: () => visits, answer: set }
+}

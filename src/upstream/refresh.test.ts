@@ -1,0 +1,380 @@
+// Keeping tokens alive: when a refresh happens, that it happens once, and what is left when it does not work.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import { startForeignAuthorizationServer } from '../../test/counterparts/foreign-authorization-server.ts'
+import { startProtectedMcpServer } from '../../test/counterparts/protected-mcp-server.ts'
+import { healthy, startFaultProvider } from '../../test/fakes/fault-provider.ts'
+import type { Faults } from '../../test/fakes/fault-provider.ts'
+import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { verifies } from '../../test/requirements.ts'
+import { createManualClock } from '../base/clock.ts'
+import { isFault } from '../base/fault.ts'
+import { createBench, signIn, turning } from '../connectors/bench.rig.ts'
+import type { Bench, Person } from '../connectors/bench.rig.ts'
+import type { Store } from '../store/database.ts'
+import type { LiveToken } from './refresh.ts'
+
+const minuteMs = 60_000
+const code = (expected: string) => (thrown: unknown) =>
+  isFault(thrown) && (assert.equal(thrown.code, expected), true)
+
+/** Ada, signed in at a provider whose tokens live an hour. */
+async function signedIn(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
+  const provider = await startFaultProvider(faults)
+  t.after(provider.stop)
+  const bench = await createBench(t, store)
+  const ada = await bench.person('ada')
+  const { server, connection } = await bench.connect(ada, provider.mcpUrl)
+  assert.equal((await signIn(bench, ada, connection.id)).kind, 'completed')
+  const refreshes = () => provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
+  return { provider, bench, ada, server, id: connection.id, refreshes }
+}
+
+function live({ upstream, tenant }: Bench, connectionId: string, more = {}): Promise<LiveToken> {
+  return upstream.refresh.liveToken({ tenant, connectionId, ...more })
+}
+
+function tokenOf(result: LiveToken): string {
+  assert.equal(result.kind, 'live')
+  return result.kind === 'live' ? result.accessToken.reveal() : ''
+}
+
+onEveryDatabase(
+  'a token is refreshed five minutes before its end and no sooner',
+  async (t, store) => {
+    verifies(t, 'A1-3', 'A1-4', 'S1-4', 'S1-5', 'S1-60', 'S1-62')
+    const { bench, id, refreshes, ada } = await signedIn(t, store)
+    const first = tokenOf(await live(bench, id))
+    await bench.clock.advance(55 * minuteMs - 1000)
+    assert.equal(tokenOf(await live(bench, id)), first)
+    assert.equal(refreshes().length, 0)
+
+    await bench.clock.advance(1000)
+    assert.notEqual(tokenOf(await live(bench, id)), first)
+    assert.equal(refreshes().length, 1)
+    const shown = await bench.connections.get(ada.session, id)
+    assert.equal(shown.refreshCount, 1)
+    assert.equal(shown.lastRefreshAt, bench.clock.now())
+    await live(bench, id)
+    assert.equal(refreshes().length, 1)
+  },
+)
+
+onEveryDatabase(
+  'a token that begins with less than five minutes is refreshed once, not on every call',
+  async (t, store) => {
+    verifies(t, 'A1-4', 'S1-60')
+    const { bench, id, refreshes } = await signedIn(t, store, { accessTokenTtlS: 299 })
+    await live(bench, id)
+    await live(bench, id)
+    assert.equal(refreshes().length, 1)
+    await bench.clock.advance(150_000)
+    await live(bench, id)
+    assert.equal(refreshes().length, 2)
+  },
+)
+
+onEveryDatabase('a refresh token that the provider does not replace goes on', async (t, store) => {
+  verifies(t, 'S1-62')
+  const { bench, id, refreshes } = await signedIn(t, store, { rotation: 'none' })
+  await live(bench, id, { force: true })
+  await live(bench, id, { force: true })
+  assert.deepEqual(
+    refreshes().map(({ outcome }) => outcome),
+    ['issued', 'issued'],
+  )
+})
+
+onEveryDatabase(
+  'fifty callers at once make one refresh at a provider that punishes reuse',
+  async (t, store) => {
+    verifies(t, 'A1-5', 'S1-61')
+    const { bench, id, refreshes } = await signedIn(t, store)
+    await bench.clock.advance(56 * minuteMs)
+    const tokens = await Promise.all(Array.from({ length: 50 }, () => live(bench, id)))
+    assert.equal(new Set(tokens.map(tokenOf)).size, 1)
+    assert.equal(refreshes().length, 1)
+  },
+)
+
+onEveryDatabase('fifty refusals of one token make one refresh', async (t, store) => {
+  verifies(t, 'A2-7', 'S1-61')
+  const { bench, id, refreshes } = await signedIn(t, store)
+  const first = await live(bench, id)
+  const spentGeneration = first.kind === 'live' ? first.generation : 0
+  const again = () => live(bench, id, { spentGeneration })
+  const tokens = await Promise.all(Array.from({ length: 50 }, again))
+  tokens.push(await again())
+  assert.equal(new Set(tokens.map(tokenOf)).size, 1)
+  assert.equal(refreshes().length, 1)
+})
+
+onEveryDatabase(
+  'two processes make one refresh at a real provider',
+  async (t, store, openAnother) => {
+    verifies(t, 'A1-5', 'S1-61')
+    const foreign = await startForeignAuthorizationServer()
+    t.after(foreign.stop)
+    const mcp = await startProtectedMcpServer(foreign)
+    t.after(mcp.stop)
+    const shared = { masterKey: randomBytes(32), clock: createManualClock(Date.now()) }
+    const one = await createBench(t, store, shared)
+    const other = await createBench(t, await openAnother(), shared)
+    const ada = await one.person('ada')
+    const { connection } = await one.connect(ada, mcp.url)
+    await signInWithCookies(one, ada, connection.id)
+
+    await shared.clock.advance(56 * minuteMs)
+    const callers = Array.from({ length: 50 }, (_, index) =>
+      live(index % 2 ? one : other, connection.id),
+    )
+    const tokens = await turning(one, Promise.all(callers), 50)
+    assert.equal(new Set(tokens.map(tokenOf)).size, 1)
+    assert.equal(foreign.tokenRequests().length, 2)
+    assert.equal((await foreign.introspect(tokenOf(tokens[0]!))).active, true)
+  },
+)
+
+async function signInWithCookies(bench: Bench, ada: Person, id: string): Promise<void> {
+  const { createCookieBrowser } = await import('../../test/counterparts/cookie-browser.ts')
+  const begun = await bench.connections.authorize(ada.session, id, { browser: ada.browser })
+  if ('alreadyAuthorized' in begun) return
+  const browser = createCookieBrowser(undefined, { stopAt: ({ port }) => port === '8787' })
+  const { pathname, searchParams } = new URL((await browser.open(begun.authorizeUrl)).url)
+  const finished = await bench.connections.finish({
+    tenant: bench.tenant,
+    context: pathname.split('/').at(-1) ?? '',
+    query: searchParams,
+    browser: ada.browser,
+    session: ada.session,
+  })
+  assert.equal(finished.kind, 'completed')
+}
+
+onEveryDatabase(
+  'a rejected refresh token asks for a new sign-in, which keeps the registration',
+  async (t, store) => {
+    verifies(t, 'A1-7', 'S1-64', 'S1-65', 'S1-8', 'S1-11')
+    const { provider, bench, ada, id, refreshes } = await signedIn(t, store)
+    provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+    await bench.clock.advance(56 * minuteMs)
+    const results = await Promise.all(Array.from({ length: 10 }, () => live(bench, id)))
+    for (const result of results) {
+      assert.deepEqual(result, {
+        kind: 'reauthorization_required',
+        reason: 'refresh_token_rejected',
+      })
+    }
+    assert.equal(refreshes().length, 1)
+    const shown = await bench.connections.get(ada.session, id)
+    assert.equal(shown.status, 'reauth_required')
+    assert.equal(shown.authorized, false)
+    assert.equal(shown.statusReason, 'refresh_token_rejected')
+    assert.equal(shown.statusWords, 'Your session has expired. Please reconnect to continue.')
+    await assert.rejects(bench.connections.token(ada.key, id), code('refresh_token_rejected'))
+
+    provider.set(healthy)
+    assert.equal((await signIn(bench, ada, id)).kind, 'completed')
+    assert.equal(provider.registrations().length, 1)
+    assert.equal((await bench.connections.get(ada.session, id)).status, 'connected')
+  },
+)
+
+onEveryDatabase('a valid token is used while the provider is down', async (t, store) => {
+  verifies(t, 'A1-8', 'S1-63')
+  const { provider, bench, ada, id, refreshes } = await signedIn(t, store)
+  const first = tokenOf(await live(bench, id))
+  provider.set({ answers: { refresh: { kind: 'status', status: 503 } } })
+  await bench.clock.advance(57 * minuteMs)
+  assert.equal(tokenOf(await live(bench, id)), first)
+  assert.equal(tokenOf(await live(bench, id)), first)
+  assert.equal(refreshes().length, 1, 'a provider in trouble is not asked on every call')
+  assert.equal((await bench.connections.get(ada.session, id)).status, 'connected')
+})
+
+onEveryDatabase(
+  'without a valid token three attempts are made in thirty seconds',
+  async (t, store) => {
+    verifies(t, 'A1-8', 'S1-63')
+    const { provider, bench, ada, id, refreshes } = await signedIn(t, store)
+    provider.set({ answers: { refresh: { kind: 'status', status: 503 } } })
+    await bench.clock.advance(61 * minuteMs)
+    const startedAt = bench.clock.now()
+    await assert.rejects(turning(bench, live(bench, id)), code('provider_unreachable'))
+    assert.equal(refreshes().length, 3)
+    const tookMs = bench.clock.now() - startedAt
+    assert.ok(tookMs >= 30_000 && tookMs < 45_000, `it took ${tookMs} ms`)
+    const shown = await bench.connections.get(ada.session, id)
+    assert.equal(shown.status, 'error')
+    assert.equal(shown.statusReason, 'provider_unreachable')
+
+    provider.set(healthy)
+    assert.equal((await live(bench, id)).kind, 'live')
+    assert.equal((await bench.connections.get(ada.session, id)).status, 'connected')
+  },
+)
+
+onEveryDatabase(
+  'a lost answer is asked for once more, and an expired token waits for it',
+  async (t, store) => {
+    verifies(t, 'S1-63')
+    const { provider, bench, id } = await signedIn(t, store, { rotation: 'tolerant' })
+    provider.set({ answers: { refresh: { kind: 'lost', times: 1 } } })
+    await bench.clock.advance(61 * minuteMs)
+    assert.equal((await turning(bench, live(bench, id))).kind, 'live')
+  },
+)
+
+onEveryDatabase(
+  'what a dead process sent is sent once more when its lease is over',
+  async (t, store) => {
+    verifies(t, 'A1-5', '2b-6')
+    const { provider, bench, ada, id, refreshes } = await signedIn(t, store, {
+      rotation: 'tolerant',
+    })
+    await bench.clock.advance(61 * minuteMs)
+    const die = () =>
+      store.db
+        .updateTable('credentials')
+        .set((row) => ({
+          lease_owner: 'run_dead',
+          lease_until: bench.clock.now() + 20_000,
+          intent_generation: row.ref('generation'),
+          intent_at: bench.clock.now(),
+        }))
+        .execute()
+    await die()
+    const before = bench.clock.now()
+    assert.equal((await turning(bench, live(bench, id))).kind, 'live')
+    assert.ok(bench.clock.now() - before >= 20_000)
+    assert.equal(refreshes().length, 1)
+
+    await bench.clock.advance(61 * minuteMs)
+    await die()
+    provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+    await bench.clock.advance(20_000)
+    assert.equal(await bench.upstream.refresh.refreshDue(), 1)
+    const shown = await bench.connections.get(ada.session, id)
+    assert.equal(shown.status, 'reauth_required')
+    assert.equal(shown.statusReason, 'refresh_interrupted')
+  },
+)
+
+onEveryDatabase(
+  'tokens that arrive for a connection that was revoked meanwhile are given back',
+  async (t, store) => {
+    verifies(t, 'S1-66')
+    const { provider, bench, ada, id } = await signedIn(t, store)
+    await bench.clock.advance(56 * minuteMs)
+    const refreshing = live(bench, id)
+    while (!provider.tokenRequests().some(({ grant }) => grant === 'refresh_token')) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const revoking = bench.connections.revoke(ada.session, id)
+    await Promise.all([refreshing, revoking])
+    assert.equal((await live(bench, id)).kind, 'none')
+    for (const token of provider.issued().filter((value) => value.startsWith('access-'))) {
+      assert.equal(provider.isLive(token), false)
+    }
+  },
+)
+
+onEveryDatabase(
+  'revoking forgets here at once and asks the provider to forget',
+  async (t, store) => {
+    verifies(t, 'S1-66', 'A1-13')
+    const { provider, bench, ada, id } = await signedIn(t, store)
+    const token = tokenOf(await live(bench, id))
+    const [root, bob] = [await bench.person('root', 'admin'), await bench.person('bob')]
+    await assert.rejects(bench.connections.revoke(bob.session, id), code('not_found'))
+    const revoked = await bench.connections.revoke(root.session, id, { reason: 'left the company' })
+    assert.equal(revoked.status, 'disconnected')
+    assert.equal(revoked.statusReason, 'revoked')
+    assert.equal(provider.isLive(token), false)
+    await assert.rejects(bench.connections.token(ada.key, id), code('authorization_required'))
+    const [entry] = await bench.journal.list({
+      tenantId: bench.tenant.id,
+      type: 'connection.revoked',
+    })
+    assert.equal(entry?.actor.id, root.user.id)
+    assert.equal(entry?.userId, ada.user.id)
+    assert.deepEqual(entry?.data, { reason: 'left the company' })
+  },
+)
+
+onEveryDatabase(
+  'a client that the provider forgot is registered anew at the next sign-in',
+  async (t, store) => {
+    verifies(t, 'A1-10', 'S1-38')
+    const { provider, bench, ada, id } = await signedIn(t, store)
+    provider.forgetClients()
+    await bench.clock.advance(61 * minuteMs)
+    assert.equal((await live(bench, id)).kind, 'reauthorization_required')
+    assert.equal((await bench.connections.get(ada.session, id)).statusReason, 'client_lost')
+    assert.equal((await signIn(bench, ada, id)).kind, 'completed')
+    assert.equal(provider.registrations().length, 2)
+  },
+)
+
+onEveryDatabase(
+  'a token without a refresh token is used to its end, and then a person is asked',
+  async (t, store) => {
+    verifies(t, 'A2-8', 'S1-51')
+    const { bench, ada, id } = await signedIn(t, store, { tokenFields: { refresh_token: null } })
+    await bench.clock.advance(60 * minuteMs - 1)
+    assert.equal((await live(bench, id)).kind, 'live')
+    await bench.clock.advance(1000)
+    assert.equal((await bench.connections.get(ada.session, id)).authorized, false)
+    assert.deepEqual(await live(bench, id), {
+      kind: 'reauthorization_required',
+      reason: 'token_expired',
+    })
+  },
+)
+
+onEveryDatabase(
+  'a token whose life time is not told is taken for an hour, or for good without a refresh token',
+  async (t, store) => {
+    verifies(t, 'S1-51')
+    const { bench, id, refreshes } = await signedIn(t, store, {
+      tokenFields: { expires_in: undefined },
+    })
+    await bench.clock.advance(55 * minuteMs - 2000)
+    await live(bench, id)
+    assert.equal(refreshes().length, 0)
+    await bench.clock.advance(2000)
+    await live(bench, id)
+    assert.equal(refreshes().length, 1)
+  },
+)
+
+onEveryDatabase(
+  'a hundred connections refreshed at once keep their own tokens',
+  async (t, store) => {
+    verifies(t, 'A1-6', 'S1-10')
+    const provider = await startFaultProvider()
+    t.after(provider.stop)
+    const bench = await createBench(t, store)
+    const people = await Promise.all(Array.from({ length: 100 }, (_, n) => bench.person(`p${n}`)))
+    const [first] = people
+    const { server } = await bench.connect(first!, provider.mcpUrl)
+    const ids = await Promise.all(
+      people.map(async (person) => {
+        const made = await bench.connections.create(person.session, {
+          serverId: server.id,
+          label: 'mine',
+        })
+        assert.equal((await signIn(bench, person, made.id)).kind, 'completed')
+        return made.id
+      }),
+    )
+    const before = await Promise.all(ids.map((id) => live(bench, id)))
+    await bench.clock.advance(56 * minuteMs)
+    const tokens = await Promise.all(ids.map((id) => live(bench, id)))
+    assert.equal(new Set([...before, ...tokens].map(tokenOf)).size, 200)
+    const again = await Promise.all(ids.map((id) => live(bench, id)))
+    assert.deepEqual(again.map(tokenOf), tokens.map(tokenOf))
+    assert.equal(provider.registrations().length <= 100, true)
+  },
+)

@@ -6,7 +6,7 @@ export interface Call {
   readonly id: RequestId
   /** The JSON-RPC method; `(response)`, `(batch)`, or the HTTP method where there is no body. */
   readonly method: string
-  /** The name of the called tool, the prompt or the resource's kind is left out. */
+  /** The name of the called tool, for `tools/call` only. */
   readonly tool?: string
   /** False for what JSON-RPC never answers: notifications and responses. */
   readonly wantsAnswer: boolean

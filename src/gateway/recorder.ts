@@ -42,7 +42,8 @@ const waitingMax = 10_000
 /** Makes the recorder. What waits for more than 50 ms is written. */
 export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
   let waiting: CallEntry[] = []
-  let writing: Promise<void> | undefined
+  let isGathering = false
+  let written: Promise<void> = Promise.resolve()
 
   const writeAll = async () => {
     const entries = waiting
@@ -52,12 +53,12 @@ export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
       for (const entry of entries) await recordOne(journal, tx, entry)
     })
   }
-  const writeSafely = () =>
-    writeAll().catch((cause: unknown) => log.error({ cause }, 'calls could not be journalled'))
-  const writeSoon = async () => {
-    await clock.sleep(gatherMs)
-    writing = undefined
-    await writeSafely()
+  const write = (): Promise<void> => {
+    isGathering = false
+    written = written
+      .then(writeAll)
+      .catch((cause: unknown) => log.error({ cause }, 'calls could not be journalled'))
+    return written
   }
 
   return {
@@ -66,9 +67,11 @@ export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
         return log.error({ waitingMax }, 'a call was not journalled: too many are waiting')
       }
       waiting.push(entryOf(record, clock.now()))
-      writing ??= writeSoon()
+      if (isGathering) return
+      isGathering = true
+      void clock.sleep(gatherMs).then(write)
     },
-    close: writeSafely,
+    close: write,
   }
 }
 

@@ -62,7 +62,9 @@ const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | 
 
     page: (fault) => {
       const { status, words } = faultCatalogue[fault.code]
-      return errorPage({ status, words, detail: fault.detail })
+      // RFC 6749 §4.1.2.1: for a person an unknown client is a bad link; RFC 9110 §15.5.2: a 401 would need a challenge.
+      const shown = fault.code === 'invalid_client' ? 400 : status
+      return errorPage({ status: shown, words, detail: fault.detail })
     },
   }
 

@@ -196,6 +196,7 @@ onEveryDatabase(
       'https://user@app.test/client.json',
       'https://app.test/client.json\0',
       'HTTPS://app.test/client.json',
+      'https://app.test/mcp_at_0123456789abcdef',
     ]) {
       await refused(begin(rig, url), 'invalid_client')
     }

@@ -5,6 +5,7 @@ import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Journal } from '../journal/entries.ts'
+import { refuseSecrets } from '../journal/no-secrets.ts'
 import { checkClientDocumentUrl, readClientDocument } from '../oauth/client-metadata.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -31,6 +32,7 @@ const minuteMs = 60_000
 const freshMs = { least: 5 * minuteMs, unsaid: 60 * minuteMs, most: 24 * 60 * minuteMs }
 const refusalMs = minuteMs
 const refusalsMax = 1000
+const underwayMax = 100
 
 /** Makes the reader of client documents; `allowLoopback` is for development only (CIMD draft §3). */
 export function createClientDocuments(
@@ -41,12 +43,21 @@ export function createClientDocuments(
   const refusals = createRefusals(clock)
   const underway = new Map<string, Promise<Client>>()
 
+  const findKnown = async (tenant: Tenant, url: string): Promise<Client | undefined> => {
+    const known = await findClient(db, tenant, url)
+    const isUsable = known?.isDisabled === true || (known?.freshUntil ?? 0) > clock.now()
+    return isUsable ? known : undefined
+  }
+
   // One fetch at a time for one client, however many ask (X-35).
   const fetchOnce = (tenant: Tenant, url: string): Promise<Client> => {
     const key = `${tenant.id} ${url}`
     const running = underway.get(key)
     if (running !== undefined) return running
-    const fetching = fetchClient(needs, tenant, url)
+    if (underway.size >= underwayMax) throw busy()
+    // Somebody else's fetch may have ended between our look and now, so the flight begins with another look.
+    const fetching = findKnown(tenant, url)
+      .then((known) => known ?? fetchClient(needs, tenant, url))
       .catch((error: unknown) => {
         if (isFault(error)) refusals.remember(key)
         throw error
@@ -61,12 +72,22 @@ export function createClientDocuments(
       if (!checkClientDocumentUrl(url, allowLoopback)) {
         throw refused('the client id is not the URL of a document')
       }
-      const known = await findClient(db, tenant, url)
-      if (known !== undefined && (known.isDisabled || known.freshUntil > clock.now())) return known
+      requireWritable(url)
+      const known = await findKnown(tenant, url)
+      if (known !== undefined) return known
       if (refusals.has(`${tenant.id} ${url}`))
         throw refused('the document was refused a moment ago')
       return fetchOnce(tenant, url)
     },
+  }
+}
+
+/** The journal writes client ids down and takes nothing that looks like a secret. */
+function requireWritable(url: string): void {
+  try {
+    refuseSecrets({ clientId: url })
+  } catch (cause) {
+    throw new Fault('invalid_client', { because: 'the client id looks like a secret', cause })
   }
 }
 
@@ -154,6 +175,11 @@ function createRefusals(clock: Clock) {
       until.set(key, clock.now() + refusalMs)
     },
   }
+}
+
+function busy(): Fault {
+  const because = 'too many client documents are being fetched'
+  return new Fault('too_many_requests', { because, retryAfterS: 5 })
 }
 
 function refused(because: string): Fault {

@@ -30,9 +30,6 @@ import type { TokenEndpoint } from './token-endpoint.ts'
 import { createVerify } from './verify.ts'
 import type { Verify } from './verify.ts'
 
-export type { AuthorizeStep } from './authorize.ts'
-export type { Resources } from './resources.ts'
-
 export interface Issuer {
   /** The metadata document (RFC 8414 §2). */
   readonly metadata: (tenant: Tenant) => Record<string, unknown>

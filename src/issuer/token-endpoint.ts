@@ -130,7 +130,7 @@ async function issue(
       await storeTokens({ ...needs, tx }, minted, owner)
     }
     if (outcome.kind === 'spent' || outcome.kind === 'repeated') {
-      await recordAnswer({ ...needs, tx }, requester, grant, outcome.kind)
+      await recordAnswer({ ...needs, tx }, requester, { ...grant, scopes }, outcome.kind)
     }
     return outcome
   })

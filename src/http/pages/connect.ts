@@ -111,7 +111,7 @@ function callbackPage({ tenant }: Visit, finished: FinishedFlow): Promise<Respon
         class="card narrow"
         data-flow="${finished.flowId}"
         data-connection="${finished.connectionId}"
-        data-success="${isConnected}"
+        data-success="${String(isConnected)}"
         data-origin="${tenant.issuer}"
       >
         <h1>${isConnected ? 'Connected' : 'Not connected'}</h1>

@@ -25,7 +25,7 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
           <dt>Server</dt>
           <dd><code>${view.resource}</code></dd>
         </dl>
-        ${warnings(view)}
+        ${warning(view)}
         <h2>It may</h2>
         <ul class="scopes">
           ${view.scopes.map(
@@ -43,23 +43,17 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
   })
 }
 
-function warnings(view: ConsentStep['view']): Html {
-  return html`
-    ${
-      view.isVerified
-        ? ''
-        : html`<p class="warning">
-            We have not verified who makes this program. Approve only if you started this yourself
-            and know <code>${view.redirectHost}</code>.
-          </p>`
-    }
-    ${
-      view.isLoopbackOnly
-        ? html`<p class="warning">
-            It runs on this computer. Any program on this computer can use this name, so approve
-            only if you have just asked for it.
-          </p>`
-        : ''
-    }
-  `
+/** One warning, the one that matters most: too many are read by nobody. */
+function warning(view: ConsentStep['view']): Html {
+  if (view.isLoopbackOnly) {
+    return html`<p class="warning">
+      This program runs on this computer, and any program here can use its name. Approve only if you
+      have just started this yourself.
+    </p>`
+  }
+  if (view.isVerified) return html``
+  return html`<p class="warning">
+    We have not verified who makes this program. Approve only if you started this yourself and know
+    <code>${view.redirectHost}</code>.
+  </p>`
 }

@@ -1,0 +1,102 @@
+// After every other test: nothing that was logged, answered or stored in the whole run holds a secret that was issued in
+// it. Secrets of ours carry a marker; those of others were written down one by one.
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { secretMarker } from '../harness.ts'
+import type { RecordedAnswer } from '../record.ts'
+import { recordFile } from '../record.ts'
+import { verifies } from '../requirements.ts'
+
+/** The answers that hand a secret to its owner: that is what they are for. */
+const handingOut: readonly RegExp[] = [
+  /^POST \/oauth\/token 200$/,
+  /^POST \/oauth\/register 201$/,
+  /^POST \/api\/v1\/api-keys 201$/,
+  /^POST \/api\/v1\/connections\/[^/]+\/token 200$/,
+  // The one-time link itself, in the form of the page that it opened.
+  /^(GET|POST) \/setup (200|422)$/,
+]
+
+test('no secret of the run is in a log', () => {
+  const log = read('log')
+  assert.ok(log.includes('"level"'), 'the run logged something')
+  assertClean(log, 'the log')
+})
+
+test('no secret of the run is in a database', (t) => {
+  verifies(t, 'S1-58', 'S2-42', 'S3-43', 'S4-44')
+  const database = read('database')
+  assert.match(database, /access_tokens \{/)
+  assert.match(database, /credentials \{/)
+  assertClean(database, 'a database')
+})
+
+test('no secret of the run is in an answer that is not meant to hand it out', (t) => {
+  verifies(t, 'A2-4', 'S4-11')
+  const answers = readAnswers()
+  // The control: the marker is found where secrets are handed out, so the search would find it elsewhere.
+  const handedOut = answers.filter(
+    (answer) => isHandingOut(answer) && answer.body.includes(secretMarker),
+  )
+  assert.ok(handedOut.length > 10, 'secrets were handed out in this run')
+  for (const answer of answers) {
+    const place = nameOf(answer)
+    if (!isHandingOut(answer)) assertClean(answer.body, `the answer to ${place}`)
+    assertClean(JSON.stringify(headersToSearch(answer)), `the headers of ${place}`)
+  }
+})
+
+function read(name: Parameters<typeof recordFile>[0]): string {
+  const file = recordFile(name)
+  assert.ok(file !== undefined && existsSync(file), `the run wrote its ${name} down`)
+  return readFileSync(file, 'utf8')
+}
+
+function readAnswers(): readonly RecordedAnswer[] {
+  return read('answers')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as RecordedAnswer) // record.ts wrote them
+}
+
+function nameOf({ method, path, status }: RecordedAnswer): string {
+  return `${method} ${path} ${status}`
+}
+
+function isHandingOut(answer: RecordedAnswer): boolean {
+  return handingOut.some((pattern) => pattern.test(nameOf(answer)))
+}
+
+/** Cookies and codes travel in headers by design: the cookie to its browser, the code to the client's redirect URI. */
+function headersToSearch({ headers, status }: RecordedAnswer): Record<string, unknown> {
+  const { 'set-cookie': _cookie, location, ...others } = headers
+  const isRedirect = status === 302 || status === 303
+  const kept = typeof location === 'string' && isRedirect ? withoutCode(location) : location
+  return { ...others, location: kept }
+}
+
+function withoutCode(location: string): string {
+  return location.replace(/([?&]code=)[^&]+/, '$1')
+}
+
+function assertClean(text: string, place: string): void {
+  const found = secrets().find((secret) => text.includes(secret))
+  if (found === undefined) return
+  const at = text.indexOf(found)
+  assert.fail(`a secret is in ${place}: …${text.slice(Math.max(0, at - 80), at)}[here]…`)
+}
+
+let known: readonly string[] | undefined
+
+function secrets(): readonly string[] {
+  known ??= [secretMarker, ...new Set(foreignSecrets())]
+  return known
+}
+
+function foreignSecrets(): readonly string[] {
+  // Anything shorter is a word that may stand anywhere.
+  return read('secrets')
+    .split('\n')
+    .filter((secret) => secret.length >= 16)
+}

@@ -1,0 +1,141 @@
+// The first two minutes of the README in a real browser: set-up, a server, signing in elsewhere, letting a client in.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
+import { createOAuthMcpClient } from '../counterparts/mcp-client.ts'
+import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { operator } from '../harness.ts'
+import { verifies } from '../requirements.ts'
+import { openBrowser } from './in-a-browser.ts'
+import type { InABrowser } from './in-a-browser.ts'
+
+const nobodyYet = { LATCHKEY_OPERATOR_EMAIL: '', LATCHKEY_OPERATOR_PASSWORD: '' }
+
+async function startUpstream(t: TestContext) {
+  const foreign = await startForeignAuthorizationServer({ host: '127.0.0.1' })
+  const { issuer, introspect } = foreign
+  const server = await startProtectedMcpServer({ issuer, introspect, host: '127.0.0.1' })
+  t.after(async () => {
+    await server.stop()
+    await foreign.stop()
+  })
+  return { foreign, server }
+}
+
+async function signIn({ page, origin }: InABrowser): Promise<void> {
+  await page.goto(`${origin}/sign-in`)
+  await page.getByLabel('E-mail').fill(operator.email)
+  await page.getByLabel('Password').fill(operator.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL('**/console/connections')
+}
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? 'with scripts' : 'without any script'
+  test(`from the set-up link to a tool call, ${how}`, async (t) => {
+    verifies(t, 'S3-25', 'S3-28', 'A3-4')
+    const browsing = await openBrowser(t, { settings: nobodyYet, browser: { javaScriptEnabled } })
+    if (browsing === undefined) return
+    const { page, origin, platform, picture, problems, alsoSecret } = browsing
+    const { foreign, server } = await startUpstream(t)
+
+    await page.goto((await platform.setupLink()) ?? '')
+    await picture(page, 'set-up')
+    await page.getByLabel('E-mail').fill(operator.email)
+    await page.getByLabel('Password').fill(operator.password)
+    await page.getByRole('button', { name: 'Create my account' }).click()
+    await page.waitForURL('**/console/connections')
+    assert.equal(await platform.setupLink(), undefined)
+
+    await page.getByLabel('URL').fill(server.url)
+    await page.getByLabel('Name').fill('Notes')
+    await page.getByRole('button', { name: /add/i }).click()
+    await page.getByRole('button', { name: 'Connect' }).click()
+    await picture(page, 'connect')
+    await page.getByRole('button', { name: 'Continue to sign in' }).click()
+    await page.getByRole('heading', { name: 'Connected' }).waitFor()
+    await picture(page, 'connected')
+    await page.getByRole('link', { name: 'Go to your connections' }).click()
+    await page.getByText('OAuth · signed in').waitFor()
+    await picture(page, 'connections')
+
+    const address = await page.locator('code', { hasText: '/mcp' }).first().innerText()
+    const { client } = await createOAuthMcpClient({
+      url: address,
+      clientName: 'Notebook <img src=x>',
+      authorize: async (url) => {
+        await page.goto(url)
+        await page.getByText('Notebook <img src=x>').first().waitFor()
+        await picture(page, 'consent')
+        const back = page.waitForRequest((request) => !request.url().startsWith(origin))
+        await page.getByRole('button', { name: 'Approve' }).click()
+        return (await back).url()
+      },
+    })
+    const said = await client.callTool({ name: 'echo', arguments: { text: 'hello' } })
+    assert.match(JSON.stringify(said), /hello/)
+    await client.close()
+    // Nothing listens at the client's callback here, which is the one complaint there may be.
+    assert.deepEqual(
+      problems.filter((problem) => !problem.includes('ERR_CONNECTION_REFUSED')),
+      [],
+    )
+    alsoSecret(foreign.tokensIssued())
+  })
+}
+
+for (const isCutOff of [false, true]) {
+  const how = isCutOff ? 'cut off from its opener' : 'with its opener'
+  test(`the callback works in a popup ${how}`, async (t) => {
+    verifies(t, 'A2-14')
+    const browsing = await openBrowser(t)
+    if (browsing === undefined) return
+    const { page, context, origin, alsoSecret } = browsing
+    const { foreign, server } = await startUpstream(t)
+    await signIn(browsing)
+    await page.getByLabel('URL').fill(server.url)
+    await page.getByRole('button', { name: /add/i }).click()
+    await page.getByRole('button', { name: 'Connect' }).click()
+    const connectUrl = page.url()
+    await page.goto(`${origin}/console/connections`)
+
+    const opened = context.waitForEvent('page')
+    const heard = page.evaluate(
+      ({ url, features }) => {
+        const message = new Promise((resolve) => {
+          window.addEventListener('message', (event) => {
+            if (event.origin === window.location.origin) resolve(event.data)
+          })
+          setTimeout(() => resolve('nothing was heard'), 4000)
+        })
+        window.open(url, '_blank', features)
+        return message
+      },
+      { url: connectUrl, features: isCutOff ? 'noopener' : 'width=600,height=720' },
+    )
+    const popup = await opened
+    await popup.getByRole('button', { name: 'Continue to sign in' }).click()
+    if (isCutOff) {
+      await popup.getByRole('heading', { name: 'Connected' }).waitFor()
+      assert.equal(await heard, 'nothing was heard')
+      assert.equal(popup.isClosed(), false)
+    } else {
+      const message = await heard
+      assert.ok(typeof message === 'object' && message !== null)
+      assert.deepEqual(
+        { ...message, flow: '', connection: '' },
+        {
+          type: 'latchkey:flow',
+          flow: '',
+          connection: '',
+          success: true,
+        },
+      )
+      if (!popup.isClosed()) await popup.waitForEvent('close')
+    }
+    await page.reload()
+    await page.getByText('OAuth · signed in').waitFor()
+    alsoSecret(foreign.tokensIssued())
+  })
+}

@@ -103,7 +103,17 @@ function findUser(): { readonly uid: number; readonly gid: number } | undefined 
 async function initialize({ binaries, folder, options }: Host): Promise<void> {
   const initdb = spawn(
     join(binaries, 'initdb'),
-    ['-D', join(folder, 'data'), '-U', 'latchkey', '--auth=trust', '-E', 'UTF8', '--locale=C', '-N'],
+    [
+      '-D',
+      join(folder, 'data'),
+      '-U',
+      'latchkey',
+      '--auth=trust',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '-N',
+    ],
     { ...options, env: { LC_ALL: 'C' }, stdio: ['ignore', 'ignore', 'pipe'] },
   )
   const complaints = collect(initdb)
@@ -156,7 +166,8 @@ async function startOn({ binaries, folder, options }: Host, port: number): Promi
     await sleep(10)
   }
   server.unref()
-  if (server.stderr !== null && 'unref' in server.stderr) (server.stderr as { unref(): void }).unref()
+  if (server.stderr !== null && 'unref' in server.stderr)
+    (server.stderr as { unref(): void }).unref()
   return server
 }
 

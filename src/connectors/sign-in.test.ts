@@ -264,7 +264,7 @@ const refusals: readonly (readonly [Partial<Faults>, string])[] = [
   [{ challengeMethods: ['plain'] }, 'pkce_unsupported'],
   [{ metadataIssuer: 'http://127.0.0.1:1' }, 'issuer_mismatch'],
   [{ resourceMetadataFields: { resource: 'https://evil.example/mcp' } }, 'resource_mismatch'],
-  [{ metadataFields: { token_endpoint: 'http://evil.example/token' } }, 'insecure_endpoint'],
+  [{ metadataFields: { token_endpoint: 'http://8.8.8.8/token' } }, 'insecure_endpoint'],
   [{ metadataFields: { token_endpoint: 'https://10.0.0.1/token' } }, 'discovery_blocked'],
   [
     { resourceMetadataFields: { authorization_servers: ['https://10.0.0.1'] } },
@@ -299,14 +299,9 @@ onEveryDatabase(
     for (const [faults, expected] of refusals) {
       const provider = await start(t, faults)
       const creating = bench.servers.create(ada.session, { url: provider.mcpUrl, auth: 'oauth' })
-      if (expected === 'insecure_endpoint' && JSON.stringify(faults).includes('http:')) {
-        // With networks of our own allowed, a name may be one of them: it is judged when it is resolved.
-        await creating.catch(code(expected))
-        continue
-      }
       await assert.rejects(creating, code(expected), JSON.stringify(faults))
     }
-    assert.equal((await bench.servers.list(ada.session)).items.length, 1)
+    assert.deepEqual((await bench.servers.list(ada.session)).items, [])
   },
 )
 
@@ -393,15 +388,15 @@ onEveryDatabase('somebody else’s connection and flow are as good as none', asy
   const { flowId } = await begin(bench, ada, connection.id)
   const { connections } = bench
   const tries = [
-    connections.get(bob.session, connection.id),
-    connections.authorize(bob.session, connection.id),
-    connections.refresh(bob.session, connection.id),
-    connections.revoke(bob.session, connection.id),
-    connections.remove(bob.session, connection.id),
-    connections.token(bob.key, connection.id),
-    connections.flow(bob.session, flowId),
+    () => connections.get(bob.session, connection.id),
+    () => connections.authorize(bob.session, connection.id),
+    () => connections.refresh(bob.session, connection.id),
+    () => connections.revoke(bob.session, connection.id),
+    () => connections.remove(bob.session, connection.id),
+    () => connections.token(bob.key, connection.id),
+    () => connections.flow(bob.session, flowId),
   ]
-  for (const attempt of tries) await assert.rejects(attempt, code('not_found'))
+  for (const attempt of tries) await assert.rejects(attempt(), code('not_found'))
   await assert.rejects(connections.token(ada.session, connection.id), code('forbidden'))
   await assert.rejects(connections.token(ada.key, connection.id), code('authorization_required'))
   assert.deepEqual((await connections.list(bob.session)).items, [])

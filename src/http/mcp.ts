@@ -13,7 +13,6 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
       path: '/mcp',
       guard: 'open',
       surface: 'oauth',
-      cors: 'public',
       bodyBytes,
       words: 'All of the person’s servers as one, and Latchkey’s own tools (MCP, Streamable HTTP).',
       run: ({ tenant, request, body }) =>

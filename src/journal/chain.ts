@@ -79,9 +79,13 @@ async function findLastSealedAt(db: Database, tenantId: string): Promise<number>
   const last = await db
     .selectFrom('journal_heads as head')
     .innerJoin('journal_chain as chain', (join) =>
-      join.onRef('chain.tenant_id', '=', 'head.tenant_id').onRef('chain.seq', '=', 'head.seq'))
+      join.onRef('chain.tenant_id', '=', 'head.tenant_id').onRef('chain.seq', '=', 'head.seq'),
+    )
     .innerJoin('journal_entries as entry', (join) =>
-      join.onRef('entry.tenant_id', '=', 'chain.tenant_id').onRef('entry.id', '=', 'chain.entry_id'))
+      join
+        .onRef('entry.tenant_id', '=', 'chain.tenant_id')
+        .onRef('entry.id', '=', 'chain.entry_id'),
+    )
     .select('entry.at')
     .where('head.tenant_id', '=', tenantId)
     .executeTakeFirst()
@@ -96,7 +100,10 @@ async function findUnsealed(
   return db
     .selectFrom('journal_entries as entry')
     .leftJoin('journal_chain as chain', (join) =>
-      join.onRef('chain.tenant_id', '=', 'entry.tenant_id').onRef('chain.entry_id', '=', 'entry.id'))
+      join
+        .onRef('chain.tenant_id', '=', 'entry.tenant_id')
+        .onRef('chain.entry_id', '=', 'entry.id'),
+    )
     .selectAll('entry')
     .where('entry.tenant_id', '=', tenantId)
     .where('entry.at', '>=', from)
@@ -125,7 +132,10 @@ async function sealBatch({ db, keyring }: Needs, place: SealPlace): Promise<numb
     if (entries.length === 0) return 0
     const links = chainOn(keyring, head, entries)
     const { seq, hash } = links.at(-1) ?? head
-    await tx.insertInto('journal_chain').values([...links]).execute()
+    await tx
+      .insertInto('journal_chain')
+      .values([...links])
+      .execute()
     await tx
       .updateTable('journal_heads')
       .set({ seq, hash })
@@ -209,7 +219,10 @@ function bad(seq: number, because: string): Verdict {
   return { ok: false, seq, because }
 }
 
-async function findHead(db: Database, tenantId: string): Promise<Omit<JournalHeadRow, 'tenant_id'>> {
+async function findHead(
+  db: Database,
+  tenantId: string,
+): Promise<Omit<JournalHeadRow, 'tenant_id'>> {
   const head = await db
     .selectFrom('journal_heads')
     .select(['seq', 'hash'])
@@ -222,7 +235,10 @@ function readLinks(db: Database, tenantId: string, after: number) {
   return db
     .selectFrom('journal_chain as chain')
     .leftJoin('journal_entries as entry', (join) =>
-      join.onRef('entry.tenant_id', '=', 'chain.tenant_id').onRef('entry.id', '=', 'chain.entry_id'))
+      join
+        .onRef('entry.tenant_id', '=', 'chain.tenant_id')
+        .onRef('entry.id', '=', 'chain.entry_id'),
+    )
     .selectAll('entry')
     .select(['chain.seq', 'chain.hash'])
     .where('chain.tenant_id', '=', tenantId)
@@ -260,9 +276,11 @@ async function findTenantIds(db: Database): Promise<readonly string[]> {
               selectFrom('journal_entries')
                 .select(({ fn }) => fn.min<string | null>('journal_entries.tenant_id').as('next'))
                 .whereRef('journal_entries.tenant_id', '>', 'found.tenant_id')
-                .as('tenant_id'))
+                .as('tenant_id'),
+            )
             .where('found.tenant_id', 'is not', null),
-        ))
+        ),
+    )
     .selectFrom('found')
     .select('tenant_id')
     .where('tenant_id', 'is not', null)

@@ -199,7 +199,10 @@ async function readSealed(db: Database, query: JournalQuery): Promise<readonly S
   const rows = await db
     .selectFrom('journal_chain as chain')
     .innerJoin('journal_entries as entry', (join) =>
-      join.onRef('entry.tenant_id', '=', 'chain.tenant_id').onRef('entry.id', '=', 'chain.entry_id'))
+      join
+        .onRef('entry.tenant_id', '=', 'chain.tenant_id')
+        .onRef('entry.id', '=', 'chain.entry_id'),
+    )
     .selectAll('entry')
     .select('chain.seq')
     .where('chain.tenant_id', '=', tenantId)

@@ -1,7 +1,8 @@
 // The last line before a journal entry is written: nothing that looks like one of our secrets, or a JWT, gets in.
 
 // The prefixes of every secret that we issue, followed by what could be its value.
-const ourSecret = /(?<![A-Za-z0-9_-])(?:mcp_at_|mcp_rt_|auth_|mcp_dc_|mcp_cs_|lk_)[A-Za-z0-9_-]{16,}/
+const ourSecret =
+  /(?<![A-Za-z0-9_-])(?:mcp_at_|mcp_rt_|auth_|mcp_dc_|mcp_cs_|lk_)[A-Za-z0-9_-]{16,}/
 // RFC 7519 §3: header and claims are base64url of JSON objects, so both begin with `eyJ`.
 const jwt = /eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}/
 
@@ -9,7 +10,8 @@ const jwt = /eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}/
 export function refuseSecrets(fields: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(fields)) {
     const texts = [name, ...(Array.isArray(value) ? value : [value])]
-    if (texts.some(looksSecret)) throw new Error(`the journal entry holds a secret in ${nameOf(name)}`)
+    if (texts.some(looksSecret))
+      throw new Error(`the journal entry holds a secret in ${nameOf(name)}`)
   }
 }
 

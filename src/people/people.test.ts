@@ -14,7 +14,9 @@ import type { SessionPrincipal } from './principal.ts'
 import { createSessions } from './sessions.ts'
 import { createSetup } from './setup.ts'
 import { createTenants } from './tenants.ts'
+import type { Tenant } from './tenants.ts'
 import { createUsers } from './users.ts'
+import type { User } from './users.ts'
 
 const password = new Secret('correct horse battery staple')
 const hourMs = 3_600_000
@@ -192,11 +194,9 @@ onEveryDatabase('the default tenant is one row, and moves with its setting', asy
   assert.equal((await tenants.byHost('new.test'))?.id, tenant.id)
 })
 
-// A principal that nobody verified cannot be written down: this line must not compile.
-// @ts-expect-error the brand is missing
-export const forged: SessionPrincipal = {
-  kind: 'session',
-  tenant: undefined,
-  user: undefined,
-  sessionDigest: '',
-}
+// A principal that nobody verified cannot be written down: without the brand this does not compile.
+void ((unverified: { kind: 'session'; tenant: Tenant; user: User; sessionDigest: string }) => {
+  // @ts-expect-error the brand is missing
+  const forged: SessionPrincipal = unverified
+  return forged
+})

@@ -8,20 +8,24 @@ const rounds = 200
 const callers = 50
 const now = 1_000_000
 
-onEveryDatabase('one of fifty at once wins a claim, in each of 200 rounds', async (t, store, open) => {
-  verifies(t, 'X-05', 'X-06', 'P-44', 'P-45', 'P-100')
-  const instances = [store.db, (await open()).db]
-  await insertTenant(store.db)
+onEveryDatabase(
+  'one of fifty at once wins a claim, in each of 200 rounds',
+  async (t, store, open) => {
+    verifies(t, 'X-05', 'X-06', 'P-44', 'P-45', 'P-100')
+    const instances = [store.db, (await open()).db]
+    await insertTenant(store.db)
 
-  for (let round = 0; round < rounds; round += 1) {
-    const link = await insertLink(store.db, `link-${round}`)
-    const claims = await Promise.all(
-      Array.from({ length: callers }, (_, caller) =>
-        claimOnce(instances[caller % 2]!, 'setup_links', link, now)),
-    )
-    assert.equal(claims.filter((claim) => claim !== undefined).length, 1)
-  }
-})
+    for (let round = 0; round < rounds; round += 1) {
+      const link = await insertLink(store.db, `link-${round}`)
+      const claims = await Promise.all(
+        Array.from({ length: callers }, (_, caller) =>
+          claimOnce(instances[caller % 2]!, 'setup_links', link, now),
+        ),
+      )
+      assert.equal(claims.filter((claim) => claim !== undefined).length, 1)
+    }
+  },
+)
 
 onEveryDatabase('a claim gives the whole row and marks it', async (t, { db }) => {
   verifies(t, 'X-05')
@@ -66,12 +70,18 @@ onEveryDatabase('a claim must name more than the tenant', async (_t, { db }) => 
 
 async function insertTenant(db: Database): Promise<void> {
   const tenant = { id: 'tenant', slug: 'slug', issuer: 'https://a.example', name: 'A' }
-  await db.insertInto('tenants').values({ ...tenant, created_at: 1 }).execute()
+  await db
+    .insertInto('tenants')
+    .values({ ...tenant, created_at: 1 })
+    .execute()
 }
 
 async function insertLink(db: Database, digest: string) {
   const link = { tenant_id: 'tenant', link_digest: digest }
   const times = { created_at: now - 10, expires_at: now + 1, claimed_at: null }
-  await db.insertInto('setup_links').values({ ...link, ...times }).execute()
+  await db
+    .insertInto('setup_links')
+    .values({ ...link, ...times })
+    .execute()
   return link
 }

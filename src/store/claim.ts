@@ -44,8 +44,9 @@ function claim(
     .set({ claimed_at: now })
     .where('claimed_at', 'is', null)
     .where('expires_at', '>', now)
-    .where(({ and, eb }) =>
-      and(key.map(([column, value]) => eb(column as 'code_digest', '=', value as string))), // ClaimKey checks both
+    .where(
+      ({ and, eb }) =>
+        and(key.map(([column, value]) => eb(column as 'code_digest', '=', value as string))), // ClaimKey checks both
     )
     .returningAll()
     .execute()

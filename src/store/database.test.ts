@@ -13,10 +13,9 @@ onEveryDatabase('rows come back as plain objects with numbers', async (_t, { db 
   assert.deepStrictEqual(await db.selectFrom('tenants').selectAll().execute(), [
     tenant('a', { created_at: 1_700_000_000_000 }),
   ])
-  const sums = db.selectFrom('tenants').select(({ fn }) => [
-    fn.countAll<number>().as('count'),
-    fn.sum<number>('created_at').as('sum'),
-  ])
+  const sums = db
+    .selectFrom('tenants')
+    .select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number>('created_at').as('sum')])
   assert.deepStrictEqual(await sums.execute(), [{ count: 1, sum: 1_700_000_000_000 }])
 })
 
@@ -36,15 +35,21 @@ onEveryDatabase('a write says how many rows it touched', async (_t, { db }) => {
   assert.deepStrictEqual(returned, [{ name: 'newer' }])
 })
 
-onEveryDatabase('odd parameters are refused and not stored as something else', async (t, { db }) => {
-  verifies(t, 'R-06')
-  await insert(db, 'a')
-  for (const odd of [undefined, {}, new Date(0), Number.NaN, Infinity, [], Symbol('s')]) {
-    const write = db.updateTable('tenants').set({ name: sql<string>`${odd}` }).execute()
-    await assert.rejects(write, /parameter 1 is .*cannot be stored/)
-  }
-  assert.deepStrictEqual(await names(db), ['a'])
-})
+onEveryDatabase(
+  'odd parameters are refused and not stored as something else',
+  async (t, { db }) => {
+    verifies(t, 'R-06')
+    await insert(db, 'a')
+    for (const odd of [undefined, {}, new Date(0), Number.NaN, Infinity, [], Symbol('s')]) {
+      const write = db
+        .updateTable('tenants')
+        .set({ name: sql<string>`${odd}` })
+        .execute()
+      await assert.rejects(write, /parameter 1 is .*cannot be stored/)
+    }
+    assert.deepStrictEqual(await names(db), ['a'])
+  },
+)
 
 onEveryDatabase('a refused parameter is not repeated in the error', async (_t, { db }) => {
   const write = db.updateTable('tenants').set({ name: sql<string>`${{ key: 'mcp_at_secret' }}` })
@@ -78,23 +83,30 @@ onEveryDatabase('others do not see a transaction before its end', async (t, { db
   assert.deepStrictEqual(await names(db), ['a'])
 })
 
-onEveryDatabase('fifty read-then-write transactions on a locked row lose nothing', async (t, store, open) => {
-  verifies(t, 'R-06')
-  await insert(store.db, 'a', { created_at: 0 })
-  const instances = [store.db, (await open()).db]
+onEveryDatabase(
+  'fifty read-then-write transactions on a locked row lose nothing',
+  async (t, store, open) => {
+    verifies(t, 'R-06')
+    await insert(store.db, 'a', { created_at: 0 })
+    const instances = [store.db, (await open()).db]
 
-  await Promise.all(
-    Array.from({ length: 50 }, (_, i) =>
-      instances[i % 2]!.transaction().execute(async (tx) => {
-        await tx.updateTable('tenants').set({ name: 'locked' }).execute()
-        const row = await tx.selectFrom('tenants').selectAll().executeTakeFirstOrThrow()
-        await tx.updateTable('tenants').set({ created_at: row.created_at + 1 }).execute()
-      })),
-  )
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        instances[i % 2]!.transaction().execute(async (tx) => {
+          await tx.updateTable('tenants').set({ name: 'locked' }).execute()
+          const row = await tx.selectFrom('tenants').selectAll().executeTakeFirstOrThrow()
+          await tx
+            .updateTable('tenants')
+            .set({ created_at: row.created_at + 1 })
+            .execute()
+        }),
+      ),
+    )
 
-  const row = await store.db.selectFrom('tenants').selectAll().executeTakeFirstOrThrow()
-  assert.equal(row.created_at, 50)
-})
+    const row = await store.db.selectFrom('tenants').selectAll().executeTakeFirstOrThrow()
+    assert.equal(row.created_at, 50)
+  },
+)
 
 onEveryDatabase('after a failed statement a transaction can only be undone', async (t, { db }) => {
   verifies(t, 'R-06')
@@ -132,22 +144,31 @@ onEveryDatabase('work begun in a transaction may write once it is over', async (
 })
 
 onEveryDatabase('foreign keys are checked', async (_t, { db }) => {
-  const orphan = { tenant_id: 'none', link_digest: 'x', created_at: 1, expires_at: 2, claimed_at: null }
+  const orphan = {
+    tenant_id: 'none',
+    link_digest: 'x',
+    created_at: 1,
+    expires_at: 2,
+    claimed_at: null,
+  }
   await assert.rejects(db.insertInto('setup_links').values(orphan).execute(), /foreign key/i)
 })
 
-onEveryEmptyDatabase('a statement used before outlives a change of its table', async (t, { db }) => {
-  verifies(t, 'R-20')
-  const items = db.withTables<{ items: { id: number; name?: string } }>()
-  await sql`create table items (id bigint not null)`.execute(db)
-  await items.insertInto('items').values({ id: 7 }).execute()
-  const find = () => items.selectFrom('items').selectAll().where('id', '=', 7).execute()
-  assert.deepStrictEqual(await find(), [{ id: 7 }])
+onEveryEmptyDatabase(
+  'a statement used before outlives a change of its table',
+  async (t, { db }) => {
+    verifies(t, 'R-20')
+    const items = db.withTables<{ items: { id: number; name?: string } }>()
+    await sql`create table items (id bigint not null)`.execute(db)
+    await items.insertInto('items').values({ id: 7 }).execute()
+    const find = () => items.selectFrom('items').selectAll().where('id', '=', 7).execute()
+    assert.deepStrictEqual(await find(), [{ id: 7 }])
 
-  await sql`alter table items add column name text`.execute(db)
+    await sql`alter table items add column name text`.execute(db)
 
-  assert.deepStrictEqual(await find(), [{ id: 7, name: null }])
-})
+    assert.deepStrictEqual(await find(), [{ id: 7, name: null }])
+  },
+)
 
 test('the store in memory is a store like any other', async () => {
   const store = await openStore({ kind: 'sqlite', file: ':memory:' })

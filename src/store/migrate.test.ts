@@ -36,7 +36,7 @@ onEveryEmptyDatabase('a dry run tells what is pending and changes nothing', asyn
 onEveryEmptyDatabase('only what is new is applied', async (t, store) => {
   verifies(t, 'R-20')
   const folder = makeFolder(t)
-  folder.write('0001-a.sql', 'create table a (id text); insert into a (id) values (\'x; y\')')
+  folder.write('0001-a.sql', "create table a (id text); insert into a (id) values ('x; y')")
   await migrate(store, { folder: folder.url })
   folder.write('0002-b.sql', 'alter table a add column b text;')
 
@@ -76,17 +76,20 @@ onEveryEmptyDatabase('a file that fails leaves nothing of itself', async (t, sto
   assert.deepEqual((await migrate(store, { folder: folder.url })).applied, ['0002-b'])
 })
 
-onEveryEmptyDatabase('processes that start at once apply each file once', async (t, store, open) => {
-  verifies(t, 'R-20')
-  const stores = [store, await open(), await open(), await open()]
+onEveryEmptyDatabase(
+  'processes that start at once apply each file once',
+  async (t, store, open) => {
+    verifies(t, 'R-20')
+    const stores = [store, await open(), await open(), await open()]
 
-  const reports = await Promise.all(stores.map((each) => migrate(each)))
+    const reports = await Promise.all(stores.map((each) => migrate(each)))
 
-  assert.deepEqual(
-    reports.flatMap((report) => report.applied),
-    ['0001-beginning'],
-  )
-})
+    assert.deepEqual(
+      reports.flatMap((report) => report.applied),
+      ['0001-beginning'],
+    )
+  },
+)
 
 function makeFolder(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-migrations-'))

@@ -4,7 +4,11 @@ import fc from 'fast-check'
 import { splitSql } from './split-sql.ts'
 
 test('statements end at a semicolon, the last one also without', () => {
-  assert.deepEqual(splitSql('select 1;\n\nselect 2 ; ;select 3'), ['select 1', 'select 2', 'select 3'])
+  assert.deepEqual(splitSql('select 1;\n\nselect 2 ; ;select 3'), [
+    'select 1',
+    'select 2',
+    'select 3',
+  ])
 })
 
 test('a semicolon in a string, a name, a comment or a dollar-quoted body ends nothing', () => {

@@ -35,7 +35,8 @@ test('transactions and single writes of one turn share a commit', async (t) => {
 
   await Promise.all(
     range(30).map((id) =>
-      id % 2 === 0 ? insert(db, id) : db.transaction().execute((tx) => insert(tx, id))),
+      id % 2 === 0 ? insert(db, id) : db.transaction().execute((tx) => insert(tx, id)),
+    ),
   )
 
   assert.equal(await count(db), 30)

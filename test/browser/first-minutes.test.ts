@@ -101,19 +101,14 @@ for (const isCutOff of [false, true]) {
     await page.goto(`${origin}/console/connections`)
 
     const opened = context.waitForEvent('page')
-    const heard = page.evaluate(
-      ({ url, features }) => {
-        const message = new Promise((resolve) => {
-          window.addEventListener('message', (event) => {
-            if (event.origin === window.location.origin) resolve(event.data)
-          })
-          setTimeout(() => resolve('nothing was heard'), 4000)
-        })
-        window.open(url, '_blank', features)
-        return message
-      },
-      { url: connectUrl, features: isCutOff ? 'noopener' : 'width=600,height=720' },
-    )
+    const features = isCutOff ? 'noopener' : 'width=600,height=720'
+    const heard: Promise<unknown> = page.evaluate(`new Promise((resolve) => {
+      addEventListener('message', (event) => {
+        if (event.origin === location.origin) resolve(event.data)
+      })
+      setTimeout(() => resolve('nothing was heard'), 4000)
+      open(${JSON.stringify(connectUrl)}, '_blank', ${JSON.stringify(features)})
+    })`)
     const popup = await opened
     await popup.getByRole('button', { name: 'Continue to sign in' }).click()
     if (isCutOff) {

@@ -63,10 +63,7 @@ export interface Scenario {
 }
 
 /** Starts a platform on a SQLite store of its own. */
-export async function openDoors(
-  t: TestContext,
-  options: TestPlatformOptions = {},
-): Promise<Doors> {
+export async function openDoors(t: TestContext, options: TestPlatformOptions = {}): Promise<Doors> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-doors-'))
   const store = await openStore({ kind: 'sqlite', file: join(folder, 'doors.db') })
   const doors = await openDoorsOn(t, store, options)
@@ -116,7 +113,10 @@ export function assertAnswer(answer: Answer, expected: Expected): void {
 }
 
 function describe({ status, headers, text }: Answer): string {
-  const words = text.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ').slice(0, 300)
+  const words = text
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .slice(0, 300)
   return `${status} ${JSON.stringify(Object.fromEntries(headers))} ${words}`
 }
 
@@ -125,7 +125,8 @@ function assertNever(text: string, words: string | RegExp): void {
   else assert.doesNotMatch(text, words)
 }
 
-const insides = /\bat .+\.(?:ts|js):\d+|node_modules|\bSQLITE_|\bselect .+ from\b|TypeError|\[object /i
+const insides =
+  /\bat .+\.(?:ts|js):\d+|node_modules|\bSQLITE_|\bselect .+ from\b|TypeError|\[object /i
 
 /** What no answer may show, and how every OAuth error is shaped (RFC 6749 §5.2). */
 export function assertDecent(answer: Answer): void {
@@ -186,7 +187,10 @@ export async function addPerson({ store, platform }: Doors, email: string): Prom
 
 async function ask(origin: string, request: Ask): Promise<Answer> {
   const { form, json, browser } = request
-  const body = request.body ?? (form && encode(form)) ?? (json === undefined ? undefined : JSON.stringify(json))
+  const body =
+    request.body ??
+    (form && encode(form)) ??
+    (json === undefined ? undefined : JSON.stringify(json))
   const type = form === undefined ? 'application/json' : 'application/x-www-form-urlencoded'
   const answer = await fetchOverHttp(new URL(request.path, origin).href, {
     method: request.method ?? (body === undefined ? 'GET' : 'POST'),

@@ -1,0 +1,120 @@
+// What a call carries, and what happens when the server no longer takes it.
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
+import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { verifies } from '../../test/requirements.ts'
+import type { Store } from '../store/database.ts'
+import { begin, createBench, signIn } from './bench.rig.ts'
+
+async function setUp(t: TestContext, store: Store) {
+  const provider = await startFaultProvider()
+  t.after(provider.stop)
+  const bench = await createBench(t, store)
+  const ada = await bench.person('ada')
+  const { server, connection } = await bench.connect(ada, provider.mcpUrl)
+  const known = (await bench.servers.byId(bench.tenant, server.id))!
+  return { provider, bench, ada, server: known, id: connection.id }
+}
+
+onEveryDatabase('a person without a connection is shown where to make one', async (t, store) => {
+  verifies(t, 'S1-6', 'S1-7', 'A2-6')
+  const { bench, server, id } = await setUp(t, store)
+  const bob = await bench.person('bob')
+  const needed = await bench.credentials.credentialFor(server, bob.session)
+  assert.ok(needed.kind === 'authorization_required')
+  assert.notEqual(needed.connectionId, id)
+  assert.equal(needed.connectUrl, `http://localhost:8787/connect/${needed.connectionId}`)
+  assert.equal(
+    (await bench.connections.get(bob.session, needed.connectionId)).status,
+    'disconnected',
+  )
+  assert.deepEqual(await bench.credentials.credentialFor(server, bob.session), needed)
+})
+
+onEveryDatabase('a refused token is refreshed once for all who were refused', async (t, store) => {
+  verifies(t, 'A2-7', 'S2-11')
+  const { provider, bench, ada, server, id } = await setUp(t, store)
+  await signIn(bench, ada, id)
+  const first = await bench.credentials.credentialFor(server, ada.session)
+  assert.ok(first.kind === 'bearer' && provider.isLive(first.token.reveal()))
+  provider.expireAccessTokens()
+
+  const retry = () => bench.credentials.refreshAfterUnauthorized(server, ada.session, first)
+  const all = await Promise.all(Array.from({ length: 50 }, retry))
+  const tokens = new Set(all.map((one) => (one.kind === 'bearer' ? one.token.reveal() : one.kind)))
+  assert.equal(tokens.size, 1)
+  assert.ok(provider.isLive([...tokens][0] ?? ''))
+  assert.equal(provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token').length, 1)
+})
+
+onEveryDatabase(
+  'a refused token that cannot be refreshed asks for a new sign-in',
+  async (t, store) => {
+    verifies(t, 'A2-7', 'S1-8')
+    const { provider, bench, ada, server, id } = await setUp(t, store)
+    await signIn(bench, ada, id)
+    const first = await bench.credentials.credentialFor(server, ada.session)
+    provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+    const needed = await bench.credentials.refreshAfterUnauthorized(server, ada.session, first)
+    assert.ok(needed.kind === 'authorization_required')
+    assert.equal(needed.reason, 'refresh_token_rejected')
+    assert.equal(
+      (await bench.credentials.credentialFor(server, ada.session)).kind,
+      'authorization_required',
+    )
+  },
+)
+
+onEveryDatabase(
+  'a server that moved to another authorization server gets nothing of the first',
+  async (t, store) => {
+    verifies(t, 'C7', 'C8', 'C23')
+    const { provider, bench, ada, server, id } = await setUp(t, store)
+    const second = await startFaultProvider()
+    t.after(second.stop)
+    await signIn(bench, ada, id)
+    const first = await bench.credentials.credentialFor(server, ada.session)
+    provider.set({ resourceMetadataFields: { authorization_servers: [second.issuer] } })
+
+    const needed = await bench.credentials.refreshAfterUnauthorized(server, ada.session, first)
+    assert.ok(needed.kind === 'authorization_required')
+    assert.equal(needed.reason, 'authorization_server_changed')
+    const { authorizeUrl } = await begin(bench, ada, id)
+    assert.equal(new URL(authorizeUrl).origin, second.issuer)
+    assert.equal(second.registrations().length, 1)
+    await signIn(bench, ada, id)
+    assert.equal((await bench.connections.get(ada.session, id)).status, 'connected')
+    const seen = JSON.stringify(second.requests())
+    const [registration] = await store.db
+      .selectFrom('registrations')
+      .select('client_id')
+      .where('issuer', '=', provider.issuer)
+      .execute()
+    for (const old of [...provider.issued(), registration!.client_id])
+      assert.ok(!seen.includes(old))
+  },
+)
+
+onEveryDatabase('a step-up asks for what was asked before and more', async (t, store) => {
+  verifies(t, 'C19', 'C20', 'C21', 'C24', 'S1-57')
+  const { provider, bench, ada, id } = await setUp(t, store)
+  await signIn(bench, ada, id)
+  const scopeOf = (authorizeUrl: string) => new URL(authorizeUrl).searchParams.get('scope')
+  const stepUp = await begin(bench, ada, id, { additionalScopes: 'write' })
+  assert.equal(scopeOf(stepUp.authorizeUrl), 'mcp write')
+  assert.equal((await bench.connections.get(ada.session, id)).authorized, true)
+
+  provider.set({ metadataFields: { scopes_supported: ['mcp', 'offline_access'] } })
+  await bench.upstream.discover.forget(bench.tenant, provider.mcpUrl)
+  const staying = await begin(bench, ada, id, { additionalScopes: 'write' })
+  assert.equal(scopeOf(staying.authorizeUrl), 'mcp write offline_access')
+
+  const chosen = await bench.servers.create(ada.session, {
+    url: provider.mcpUrl,
+    auth: 'oauth',
+    scopes: 'one two',
+  })
+  const { id: other } = await bench.connections.create(ada.session, { serverId: chosen.id })
+  assert.equal(scopeOf((await begin(bench, ada, other)).authorizeUrl), 'one two offline_access')
+})

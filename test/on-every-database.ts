@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { PGliteDialect } from 'kysely'
-import pg from 'pg'
+import { Client } from 'pg'
 import { openStore, storeOn } from '../src/store/database.ts'
 import type { Place, Store } from '../src/store/database.ts'
 import { migrate } from '../src/store/migrate.ts'
@@ -19,16 +19,22 @@ export type OpenAnother = () => Promise<Store>
 
 type Run = (t: TestContext, store: Store, openAnother: OpenAnother) => void | Promise<void>
 
+interface Options {
+  /** A test that has two connections at work at once cannot run where PGlite stands in for Postgres. */
+  readonly needsConnections?: boolean
+}
+
 /** Runs the test on SQLite and on Postgres. */
-export function onEveryDatabase(name: string, run: Run): void {
-  onEveryEmptyDatabase(name, async (t, store, openAnother) => {
+export function onEveryDatabase(name: string, run: Run, options: Options = {}): void {
+  const runMigrated: Run = async (t, store, openAnother) => {
     await migrate(store)
     await run(t, store, openAnother)
-  })
+  }
+  onEveryEmptyDatabase(name, runMigrated, options)
 }
 
 /** The same before any migration. */
-export function onEveryEmptyDatabase(name: string, run: Run): void {
+export function onEveryEmptyDatabase(name: string, run: Run, options: Options = {}): void {
   void test(`${name} (sqlite)`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
     const remove = async () => rmSync(folder, { recursive: true, force: true })
@@ -37,7 +43,7 @@ export function onEveryEmptyDatabase(name: string, run: Run): void {
   void test(`${name} (postgres)`, async (t) => {
     const server = await startOnce()
     if (server.kind === 'none') return t.skip(server.because)
-    if (server.kind === 'pglite') return runOnPglite(t, run)
+    if (server.kind === 'pglite') return runOnPglite(t, run, options)
     await runOn(await makeSchema(server), t, run)
   })
 }
@@ -86,7 +92,7 @@ async function makeSchema({ url }: PostgresServer): Promise<Fresh> {
 }
 
 async function asOwner(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
+  const client = new Client({ connectionString: url })
   await client.connect()
   try {
     await client.query(`set client_min_messages = warning; ${sql}`)
@@ -95,15 +101,22 @@ async function asOwner(url: string, sql: string): Promise<void> {
   }
 }
 
+const int8 = 20
+const numeric = 1700
+
 // One PGlite has one connection, so a second store cannot be opened beside the first.
-async function runOnPglite(t: TestContext, run: Run): Promise<void> {
+async function runOnPglite(t: TestContext, run: Run, options: Options): Promise<void> {
+  if (options.needsConnections === true) return t.skip('PGlite has one connection')
   const { PGlite } = await import('@electric-sql/pglite')
-  const pglite = await PGlite.create()
+  const parsers = { [int8]: Number, [numeric]: Number } // as store/postgres.ts reads them
+  const pglite = await PGlite.create({ parsers })
   const store = storeOn({
     name: 'postgres',
     dialect: new PGliteDialect({ pglite }),
     isRetryable: () => false,
-    close: () => pglite.close(),
+    close: async () => {
+      if (!pglite.closed) await pglite.close()
+    },
   })
   t.after(() => store.close())
   t.diagnostic(`${pgliteUrl} stands in for postgres`)

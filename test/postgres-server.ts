@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -54,7 +54,8 @@ async function startOnHost(): Promise<PostgresServer | NoPostgres> {
   const user = findUser()
   if (user === 'none') return { kind: 'none', because: 'no user but root to run postgres as' }
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
-  const remove = () => rmSync(folder, { recursive: true, force: true })
+  // Tried again, because a server that is ending still writes.
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
   const host: Host = { binaries, folder, remove, options: { cwd: folder, ...user } }
   try {
@@ -138,7 +139,10 @@ async function startServer(host: Host): Promise<PostgresServer> {
   }
 }
 
-async function startOn({ binaries, folder, options }: Host, port: number): Promise<ChildProcess> {
+async function startOn(
+  { binaries, folder, remove, options }: Host,
+  port: number,
+): Promise<ChildProcess> {
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
@@ -150,12 +154,18 @@ async function startOn({ binaries, folder, options }: Host, port: number): Promi
   const server = spawn(
     join(binaries, 'postgres'),
     [
-      ...['-D', join(folder, 'data'), '-p', String(port)],
+      '-D',
+      join(folder, 'data'),
+      '-p',
+      String(port),
       ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     { ...options, env: { LC_ALL: 'C' }, stdio: ['ignore', 'ignore', 'pipe'] },
   )
-  process.once('exit', () => server.kill('SIGQUIT'))
+  stopWithProcess(() => {
+    server.kill('SIGQUIT')
+    remove()
+  })
   const words = collect(server)
   const deadline = performance.now() + startLimitMs
   while (!words().includes('ready to accept connections')) {
@@ -165,10 +175,25 @@ async function startOn({ binaries, folder, options }: Host, port: number): Promi
     }
     await sleep(10)
   }
-  server.unref()
-  if (server.stderr !== null && 'unref' in server.stderr)
-    (server.stderr as { unref(): void }).unref()
+  letProcessEnd(server)
   return server
+}
+
+// A run that is broken off must not leave a server behind.
+function stopWithProcess(stop: () => void): void {
+  process.once('exit', stop)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      stop()
+      process.kill(process.pid, signal)
+    })
+  }
+}
+
+function letProcessEnd(server: ChildProcess): void {
+  server.unref()
+  const { stderr } = server
+  if (stderr instanceof Socket) stderr.unref()
 }
 
 async function stopServer({ remove }: Host, server: ChildProcess): Promise<void> {

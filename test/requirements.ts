@@ -1,5 +1,7 @@
-// Which requirement or threat each test proves: a test names the ids in its first line, and the run writes them with the
-// test's outcome to the file that LATCHKEY_TEST_REPORT names, one JSON line per test.
+// Every requirement that the product answers with the part of the work that owes it, and which test proves which: a test
+// names the ids in its first line, and the run writes them with the test's outcome to the file that LATCHKEY_TEST_REPORT
+// names, one JSON line per test. A part is finished when every id that it owes is cited by a passing test; from then on an
+// id without one fails the run (after-the-run/requirements.test.ts).
 import { appendFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 
@@ -21,5 +23,73 @@ export function verifies(t: TestContext, ...ids: readonly string[]): void {
     const proof: TestProof = { ids, test: t.fullName, passed: t.passed }
     // One short append is one write, so files that run side by side do not mix their lines.
     appendFileSync(report, `${JSON.stringify(proof)}\n`)
+  })
+}
+
+/** 1 the spine · 2 let in · 3 reach out · 4 pass through · 5 pages. */
+export type Part = 1 | 2 | 3 | 4 | 5
+
+/** The parts whose ids must all be proved. */
+export const finishedParts: readonly Part[] = [1]
+
+/** How many ids each list has: S1-1 … S1-91, and so on. */
+const lists = { S1: 91, S2: 44, S3: 53, S4: 47, A1: 15, A2: 14, A3: 15, A4: 15 } as const
+type List = keyof typeof lists
+
+/** Who owes a list, unless a line below says otherwise. */
+const owedBy: Readonly<Record<List, Part>> = {
+  S1: 3,
+  S2: 3,
+  S3: 2,
+  S4: 4,
+  A1: 3,
+  A2: 3,
+  A3: 2,
+  A4: 4,
+}
+
+const otherwise: readonly (readonly [Part, List, string])[] = [
+  [
+    1,
+    'S1',
+    '2 4-6 10 15-19 21-22 24 28-34 36-38 41-42 44 46-47 49-52 57-58 60-62 64-65 68 81 84-86',
+  ],
+  [1, 'S2', '5 11 17 19 25-28 42'],
+  [1, 'S3', '13 15-27 30-31 41-43 45'],
+  [1, 'S4', '2-3 10-11 18 20 44'],
+  [1, 'A1', '1-5 7 10-12'],
+  [1, 'A2', '4-5 7-14'],
+  [1, 'A3', '3-6 10 13'],
+  [1, 'A4', '3'],
+  [4, 'S1', '83 87-91'],
+  [5, 'S1', '73-77'],
+  [5, 'S2', '32-41'],
+  [5, 'S4', '37-43'],
+  [5, 'A4', '13'],
+]
+
+/** Every id with the part that owes it. */
+export const requirements: ReadonlyMap<string, Part> = new Map([
+  ...everyId(),
+  ...otherwise.flatMap(([part, list, numbers]) =>
+    readNumbers(numbers).map((number) => [`${list}-${number}`, part] as const),
+  ),
+])
+
+function everyId(): readonly (readonly [string, Part])[] {
+  const names = Object.keys(lists) as List[] // its own keys
+  return names.flatMap((list) =>
+    Array.from(
+      { length: lists[list] },
+      (_, index) => [`${list}-${index + 1}`, owedBy[list]] as const,
+    ),
+  )
+}
+
+/** `1-3 7` is 1, 2, 3 and 7. */
+function readNumbers(text: string): readonly number[] {
+  return text.split(' ').flatMap((piece) => {
+    const [first = 0, last = first] = piece.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
   })
 }

@@ -1,0 +1,84 @@
+// `npm run conformance`: the official MCP conformance suite against one real Latchkey. As an authorization server it is
+// asked directly; as a client it signs in for a driver, once in each revision of MCP. Prints a table for each run and ends
+// non-zero when a scored scenario failed. What the suite and Latchkey said stays in `.test-run/conformance`.
+import { mkdirSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { runAuthorization } from './authorization.ts'
+import { environmentOf } from './connection.ts'
+import type { Access } from './connection.ts'
+import { startLatchkey } from './latchkey.ts'
+import { readDrivenResult, requiredScenarios, runSuite } from './suite.ts'
+import type { ScenarioResult } from './suite.ts'
+
+const resultsFolder = join(import.meta.dirname, '..', '..', '.test-run', 'conformance')
+const revisions = ['2025-11-25', '2026-07-28']
+// The suite starts all scenarios of a revision at once, also on a small machine.
+const scenarioMaxMs = 120_000
+
+const stopping = new AbortController()
+process.once('SIGINT', () => stopping.abort())
+process.once('SIGTERM', () => stopping.abort())
+
+rmSync(resultsFolder, { recursive: true, force: true })
+mkdirSync(resultsFolder, { recursive: true })
+const latchkey = await startLatchkey(resultsFolder)
+try {
+  const failed = await runAll(latchkey.access)
+  process.exitCode = failed === 0 ? 0 : 1
+} finally {
+  await latchkey.stop()
+}
+
+async function runAll(access: Access): Promise<number> {
+  const { signal } = stopping
+  const folder = folderOf('authorization')
+  const results = [...report(folder, await runAuthorization(access.origin, folder, signal))]
+  for (const revision of revisions) {
+    signal.throwIfAborted()
+    const folder = folderOf(`client-${revision}`)
+    results.push(...report(folder, await runClient(access, revision, folder)))
+  }
+  signal.throwIfAborted()
+  const failed = results.filter((result) => !hasPassed(result)).length
+  console.log(`\n${results.length - failed} passed, ${failed} failed`)
+  return failed
+}
+
+function folderOf(run: string): string {
+  const folder = join(resultsFolder, run)
+  mkdirSync(folder)
+  return folder
+}
+
+async function runClient(
+  access: Access,
+  revision: string,
+  folder: string,
+): Promise<readonly ScenarioResult[]> {
+  // The suite splits the command at spaces, so that no absolute path may be in it.
+  const driver = ['--command', 'node test/conformance/driver.ts', '--timeout', `${scenarioMaxMs}`]
+  await runSuite({
+    arguments: ['client', '--requirements', revision, ...driver],
+    environment: environmentOf(access),
+    folder,
+    signal: stopping.signal,
+  })
+  return requiredScenarios(revision).map((name) => readDrivenResult(folder, name))
+}
+
+function report(folder: string, results: readonly ScenarioResult[]): readonly ScenarioResult[] {
+  const passed = results.filter(hasPassed).length
+  console.log(`\n${basename(folder)}: ${passed} of ${results.length} scored scenarios`)
+  for (const result of results) {
+    const { name, passedChecks, warnings, failures } = result
+    const sign = hasPassed(result) ? '✓' : '✗'
+    const aside = warnings === 0 ? '' : `, ${warnings} warned`
+    console.log(`  ${sign} ${name.padEnd(40)} ${`${passedChecks}`.padStart(2)} checks${aside}`)
+    for (const failure of failures) console.log(`      ${failure}`)
+  }
+  return results
+}
+
+function hasPassed({ failures }: ScenarioResult): boolean {
+  return failures.length === 0
+}

@@ -149,7 +149,8 @@ function valuesOf(
   if (unknown !== undefined) throw new Error(`latchkey.yaml has an unknown setting: ${unknown}`)
   return (name) => {
     const given = environment[name] ?? file[name]
-    if (given !== undefined && given !== null && given !== '') return String(given)
+    if (typeof given === 'number' || typeof given === 'boolean') return String(given)
+    if (typeof given === 'string' && given !== '') return given
     return settings.find((setting) => setting.name === name)?.fallback
   }
 }

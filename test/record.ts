@@ -57,14 +57,15 @@ function recordAnswer(request: IncomingMessage, response: ServerResponse): void 
     if (typeof chunk === 'string' || chunk instanceof Uint8Array)
       chunks.push(Buffer.from(chunk as string)) // both make a Buffer
   }
-  const { write: writeOn, end } = response
+  const writeOn = response.write.bind(response)
+  const end = response.end.bind(response)
   response.write = ((...given: Parameters<typeof writeOn>) => {
     keep(given[0])
-    return writeOn.apply(response, given)
+    return writeOn(...given)
   }) as typeof writeOn // the same overloads as the one it stands before
   response.end = ((...given: Parameters<typeof end>) => {
     keep(given[0])
-    return end.apply(response, given)
+    return end(...given)
   }) as typeof end // likewise
   response.on('close', () => {
     const answer: RecordedAnswer = {

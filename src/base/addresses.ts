@@ -1,5 +1,6 @@
 // Which addresses an outbound call may reach: public unicast, and the private networks that the operator allows by name.
 // Every way of writing or wrapping an IPv4 address inside IPv6 is unpacked and judged again. Parsing is ipaddr.js's.
+import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
@@ -14,6 +15,8 @@ export interface AddressRules {
 }
 
 const loopback = ['127.0.0.0/8', '::1/128']
+// Azure's own services answer here: public by its number, private by its meaning.
+const alsoPrivate = new Set(['168.63.129.16'])
 
 /** Reads the rules; throws an Error in plain words for an entry that is neither a CIDR nor `loopback`. */
 export function createAddressRules(allow: readonly string[]): AddressRules {
@@ -28,7 +31,7 @@ export function createAddressRules(allow: readonly string[]): AddressRules {
 /** Is this host a literal address, in brackets or not? */
 export function literalAddress(hostname: string): string | undefined {
   const bare = hostname.replace(/^\[|\]$/g, '')
-  return ipaddr.isValid(bare) ? bare : undefined
+  return isIP(bare) === 0 ? undefined : bare
 }
 
 function readCidr(entry: string): [Address, number] {
@@ -40,7 +43,7 @@ function readCidr(entry: string): [Address, number] {
 }
 
 function parse(text: string): Address | undefined {
-  return ipaddr.isValid(text) ? ipaddr.parse(text) : undefined
+  return isIP(text) === 0 ? undefined : ipaddr.parse(text)
 }
 
 function unmapped(address: Address): Address {
@@ -54,23 +57,30 @@ function isWithin(address: Address, [network, bits]: [Address, number]): boolean
 
 function isPublic(address: Address | undefined): boolean {
   if (address === undefined) return false
-  if (address.kind() === 'ipv4') return address.range() === 'unicast'
-  const wrapped = wrappedIpv4(address as ipaddr.IPv6) // the other kind was handled above
-  if (wrapped === 'odd') return false
-  return wrapped === undefined ? address.range() === 'unicast' : isPublic(wrapped)
+  if (address.kind() === 'ipv4') {
+    return address.range() === 'unicast' && !alsoPrivate.has(address.toString())
+  }
+  const ipv6 = address as ipaddr.IPv6 // the other kind was handled above
+  const wrapped = wrappedIpv4(ipv6)
+  return wrapped === undefined ? isGlobalUnicast(ipv6) : isPublic(wrapped)
 }
 
-/** The IPv4 address inside a mapped, NAT64 or 6to4 address; `odd` for wrappings that nothing honest uses. */
-function wrappedIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | 'odd' | undefined {
+/** RFC 4291 §2.4, as IANA gives it out: 2000::/3 without the special ranges. So Teredo and the rest need no rule. */
+function isGlobalUnicast(address: ipaddr.IPv6): boolean {
+  const [first = 0] = address.parts
+  return first >> 13 === 1 && address.range() === 'unicast'
+}
+
+/** The IPv4 address inside a mapped, well-known NAT64 (RFC 6052 §2.1) or 6to4 (RFC 3056) address. */
+function wrappedIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | undefined {
   if (address.isIPv4MappedAddress()) return address.toIPv4Address()
-  const parts = address.parts
-  const range = address.range()
-  if (range === 'rfc6052') return fromParts(parts[6], parts[7])
-  if (range === '6to4') return fromParts(parts[1], parts[2])
-  const isCompatible = parts.slice(0, 6).every((part) => part === 0)
-  if (range === 'teredo' || range === 'rfc6145' || isCompatible) return 'odd'
+  const { parts } = address
+  if (address.match(wellKnownNat64)) return fromParts(parts[6], parts[7])
+  if (address.range() === '6to4') return fromParts(parts[1], parts[2])
   return undefined
 }
+
+const wellKnownNat64 = ipaddr.IPv6.parseCIDR('64:ff9b::/96')
 
 function fromParts(high = 0, low = 0): ipaddr.IPv4 {
   return new ipaddr.IPv4([high >> 8, high & 255, low >> 8, low & 255])

@@ -4,16 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface Clock {
   /** Milliseconds since 1970. */
   readonly now: () => number
-  /** Waits. Rejects with the signal's reason when it is aborted first. */
+  /** Waits, 24 days at most. Rejects with the signal's reason when it is aborted first. */
   readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>
 }
+
+// A timer of Node's that is longer than this fires at once.
+const sleepMaximumMs = 2 ** 31 - 1
 
 /** The system's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: async (ms, signal) => {
     try {
-      await delay(ms, undefined, signal === undefined ? {} : { signal })
+      await delay(Math.min(ms, sleepMaximumMs), undefined, signal === undefined ? {} : { signal })
     } catch (cause) {
       signal?.throwIfAborted()
       throw cause
@@ -53,12 +56,18 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted === true) return reject(signal.reason)
-        const sleeper = { at: now + ms, wake: resolve }
-        sleepers = [...sleepers, sleeper]
-        signal?.addEventListener('abort', () => {
+        if (ms <= 0) return resolve()
+        const leave = () => {
           sleepers = sleepers.filter((other) => other !== sleeper)
-          reject(signal.reason)
-        })
+          reject(signal?.reason)
+        }
+        const wake = () => {
+          signal?.removeEventListener('abort', leave)
+          resolve()
+        }
+        const sleeper = { at: now + ms, wake }
+        sleepers = [...sleepers, sleeper]
+        signal?.addEventListener('abort', leave, { once: true })
       }),
   }
 }

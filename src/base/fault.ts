@@ -99,14 +99,20 @@ const catalogue = {
   },
 
   // What any door may answer.
-  not_found: { status: 404, ...no, words: 'There is nothing here under this address.' },
-  not_signed_in: { status: 401, ...signIn, words: 'Sign in first.' },
-  forbidden: { status: 403, ...no, words: 'You may not do this.' },
+  not_found: {
+    status: 404,
+    ...no,
+    words: 'There is nothing here under this address.',
+    oauth: 'invalid_request',
+  },
+  not_signed_in: { status: 401, ...signIn, words: 'Sign in first.', oauth: 'login_required' },
+  forbidden: { status: 403, ...no, words: 'You may not do this.', oauth: 'access_denied' },
   bad_form: {
     status: 403,
     ...retry,
     words:
       'This form was opened in another browser or is too old. Go back, reload the page and try again.',
+    oauth: 'access_denied',
   },
   method_not_allowed: {
     status: 405,
@@ -120,11 +126,12 @@ const catalogue = {
     words: 'The answer cannot be given in a form that the request accepts.',
     oauth: 'invalid_request',
   },
-  conflict: { status: 409, ...no, words: 'This is taken already.' },
+  conflict: { status: 409, ...no, words: 'This is taken already.', oauth: 'invalid_request' },
   gone: {
     status: 410,
     ...no,
     words: 'This link was used already or is too old. Ask for a new one.',
+    oauth: 'invalid_request',
   },
   payload_too_large: { status: 413, ...no, words: 'This is too large.', oauth: 'invalid_request' },
   unsupported_media_type: {
@@ -139,7 +146,12 @@ const catalogue = {
     words: 'This address is not served here.',
     oauth: 'invalid_request',
   },
-  invalid_input: { status: 422, ...no, words: 'Something in this request cannot be used.' },
+  invalid_input: {
+    status: 422,
+    ...no,
+    words: 'Something in this request cannot be used.',
+    oauth: 'invalid_request',
+  },
   too_many_requests: {
     status: 429,
     ...retry,
@@ -150,16 +162,18 @@ const catalogue = {
     status: 422,
     ...no,
     words: 'This Idempotency-Key was used for another request.',
+    oauth: 'invalid_request',
   },
   idempotency_in_flight: {
     status: 409,
     ...retry,
     words: 'The first request with this Idempotency-Key is still running.',
+    oauth: 'temporarily_unavailable',
   },
   internal: {
     status: 500,
     ...retry,
-    words: 'Something went wrong on our side. Please try again.',
+    words: 'An unexpected error occurred. Please try again or contact your administrator.',
     oauth: 'server_error',
   },
   decrypt_failed: {
@@ -175,83 +189,112 @@ const catalogue = {
     ...no,
     words:
       'The server describes itself under another address, so signing in there would not be safe. Contact its operator.',
+    oauth: 'server_error',
   },
   issuer_mismatch: {
     status: 422,
     ...no,
     words:
       'The authorization server names itself differently than its address, so signing in there would not be safe. Contact its operator.',
+    oauth: 'server_error',
   },
   pkce_unsupported: {
     status: 422,
     ...no,
     words:
       'The authorization server does not support PKCE with S256, which MCP requires. Contact its operator.',
+    oauth: 'server_error',
   },
-  insecure_endpoint: { status: 422, ...no, words: 'Only https addresses can be used here.' },
-  discovery_blocked: { status: 422, ...retry, words: 'This address cannot be reached from here.' },
+  insecure_endpoint: {
+    status: 422,
+    ...no,
+    words: 'Only https addresses can be used here.',
+    oauth: 'server_error',
+  },
+  discovery_blocked: {
+    status: 422,
+    ...retry,
+    words: 'This address cannot be reached from here.',
+    oauth: 'server_error',
+  },
   metadata_discovery_failed: {
     status: 422,
     ...retry,
     words:
       'Could not connect to the authorization server. The server configuration may be incorrect.',
+    oauth: 'server_error',
   },
   registration_not_supported: {
     status: 422,
     ...no,
     words: 'This server requires manual client registration. Contact your administrator.',
+    oauth: 'server_error',
   },
-  registration_failed: { status: 422, ...no, words: registration },
-  provider_unreachable: { status: 502, ...retry, words: unavailable },
+  registration_failed: { status: 422, ...no, words: registration, oauth: 'server_error' },
+  provider_unreachable: {
+    status: 502,
+    ...retry,
+    words: unavailable,
+    oauth: 'temporarily_unavailable',
+  },
   server_unreachable: {
     status: 502,
     ...retry,
     words: 'The server cannot be reached at the moment. Please try again later.',
+    oauth: 'temporarily_unavailable',
   },
   upstream_timeout: {
     status: 504,
     ...retry,
     words: 'The server took too long to respond. Please try again.',
+    oauth: 'temporarily_unavailable',
   },
   refresh_token_rejected: {
     status: 409,
     ...signIn,
     words: 'Your session has expired. Please reconnect to continue.',
+    oauth: 'login_required',
   },
   reauthorization_required: {
     status: 409,
     ...signIn,
     words: 'Your session has expired. Please reconnect to continue.',
+    oauth: 'login_required',
   },
   authorization_required: {
     status: 409,
     ...signIn,
     words: 'You are not connected to this server yet. Please sign in.',
+    oauth: 'login_required',
   },
   client_lost: {
     status: 409,
     ...signIn,
     words: 'The authorization server does not know us any more. Please connect again.',
+    oauth: 'login_required',
   },
-  client_configuration: { status: 422, ...no, words: configuration },
-  state_mismatch: { status: 400, ...both, words: verification },
-  pkce_verification_failed: { status: 400, ...both, words: verification },
-  flow_expired: { status: 400, ...both, words: timedOut },
-  authorization_timeout: { status: 400, ...both, words: timedOut },
+  client_configuration: { status: 422, ...no, words: configuration, oauth: 'server_error' },
+  state_mismatch: { status: 400, ...both, words: verification, oauth: 'access_denied' },
+  pkce_verification_failed: { status: 400, ...both, words: verification, oauth: 'access_denied' },
+  flow_expired: { status: 400, ...both, words: timedOut, oauth: 'access_denied' },
+  authorization_timeout: { status: 400, ...both, words: timedOut, oauth: 'access_denied' },
   token_response_invalid: {
     status: 502,
     ...retry,
     words: 'The authorization server gave an answer that cannot be used. Please try again later.',
+    oauth: 'server_error',
   },
   network_error: {
     status: 502,
     ...retry,
     words: 'Could not reach the authorization server. Check your network connection.',
+    oauth: 'temporarily_unavailable',
   },
   timeout: {
     status: 504,
     ...retry,
     words: 'The authorization server took too long to respond. Please try again.',
+    oauth: 'temporarily_unavailable',
   },
 } as const satisfies Record<string, Entry>
 

@@ -1,7 +1,13 @@
 // Sealing, opening, digesting and signing under the master key. Each purpose has a key of its own (HKDF), each envelope
 // is bound to its place (AES-256-GCM with associated data), so a sealed value that is moved does not open.
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto'
-import { timingSafeEqual } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  timingSafeEqual,
+} from 'node:crypto'
 import { Fault } from './fault.ts'
 import type { Random } from './random.ts'
 import { Secret } from './secret.ts'
@@ -41,6 +47,7 @@ export interface Keyring {
 const keyBytes = 32
 const nonceBytes = 12
 const tagBytes = 16
+const envelopeShape = /^v1\.(?<keyId>[\w-]{1,64})\.(?<envelope>[\w-]+)$/
 
 /** Makes a keyring; the first key is the active one, the others only open and look up. */
 export function createKeyring(
@@ -76,24 +83,31 @@ export function createKeyring(
       return `v1.${active.id}.${envelope}`
     },
     open: (sealed, place) => {
-      const [version, keyId = '', envelope = ''] = sealed.split('.')
+      const where = `${place.table}.${place.column}`
+      const { keyId, envelope } = envelopeShape.exec(sealed)?.groups ?? {}
+      // What has another shape may be a secret that was never sealed, so no part of it is told.
+      if (keyId === undefined || envelope === undefined) throw cannotOpen(`${where} is not sealed`)
       const master = masterKeys.find(({ id }) => id === keyId)
-      if (version !== 'v1' || master === undefined) throw cannotOpen(`the key ${keyId} is not here`)
+      if (master === undefined)
+        throw cannotOpen(`${where} needs the key ${keyId}, which is not here`)
       const data = associatedData(place, keyId)
       const plain = decrypt({ key: keyFor(master, 'seal'), data }, envelope)
-      if (plain === undefined) throw cannotOpen(`${place.table}.${place.column} under key ${keyId}`)
+      if (plain === undefined) throw cannotOpen(`${where} under the key ${keyId}`)
       return new Secret(plain)
     },
   }
 }
 
-/** Reads master keys: base64url of 32 bytes each, one per line or comma, the active one first. Throws an Error in plain words. */
+/** Reads master keys: 32 bytes in base64url each, one per line or comma, the active one first. Throws an Error in plain words. */
 export function parseMasterKeys(text: string): MasterKey[] {
   const lines = text.split(/[\s,]+/).filter((line) => line !== '')
   if (lines.length === 0) throw new Error('the master key is empty')
   return lines.map((line) => {
-    const key = Buffer.from(line, 'base64url')
-    if (key.length !== keyBytes) throw new Error('a master key must be 32 bytes in base64url')
+    // `openssl rand -base64 32` writes the other alphabet; both mean the same bytes.
+    const text = line.replaceAll('+', '-').replaceAll('/', '_').replace(/=$/, '')
+    const key = Buffer.from(text, 'base64url')
+    const isExact = key.length === keyBytes && key.toString('base64url') === text
+    if (!isExact) throw new Error('a master key must be 32 bytes in base64url')
     return { id: createHash('sha256').update(key).digest('base64url').slice(0, 8), key }
   })
 }

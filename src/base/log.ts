@@ -1,6 +1,7 @@
 // Logs: JSON lines that cannot hold a secret. Fields are redacted by name, and every line once more by what tokens look
 // like, at the sink, so that a secret inside an error text is caught too.
 import { pino } from 'pino'
+import { faultCatalogue } from './fault.ts'
 import { Secret } from './secret.ts'
 
 export interface Log {
@@ -12,13 +13,6 @@ export interface Log {
 }
 
 type Fields = Readonly<Record<string, unknown>>
-
-const redacted = '[redacted]'
-const secretName =
-  /^(authorization|proxy-authorization|cookie|set-cookie|.*token|.*secret|password|code|state|assertion|.*verifier|api_?key|location)$/i
-const secretPattern =
-  /\b(?:mcp_(?:at|rt|dc|cs)_|auth_|lk_)[\w-]{8,}|\b(?:Bearer|Basic|DPoP)\s+[\w\-.~+/=]{8,}|\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*|([?&](?:code|state|token|access_token|refresh_token|link)=)[^&\s"\\]+/gi
-const depthMaximum = 6
 
 /** Makes a log of this level; each line goes to `write`. */
 export function createLog(
@@ -32,14 +26,31 @@ export function createLog(
 /** A log that keeps nothing. */
 export const silentLog: Log = createLog('silent', () => {})
 
+const redacted = '[redacted]'
+
+// What tokens look like: ours by prefix, an Authorization value, a JWT. In a line a break is written `\n`, so a letter
+// may stand before one.
+const tokenPattern =
+  /mcp_(?:at|rt|dc|cs)_[\w-]{8,}|(?:\b|(?<=\\[nrt]))(?:lk_[\w-]{8,}|auth_[\w-]{20,}|(?:Bearer|Basic|DPoP)\s+[\w\-.~+/=]{8,}|eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*)/gi
+// The value after a secret's name: in a form, a query or JSON text, plain or inside another JSON text.
+const secretParameter =
+  '(?:code|state|token|access_token|refresh_token|id_token|client_secret|client_assertion|code_verifier|device_code|user_code|assertion|password|link)'
+const formPattern = new RegExp(`((?:[?&"\\s]|\\\\n)${secretParameter}=)[^&\\s"\\\\]+`, 'gi')
+const jsonPattern = new RegExp(`(\\\\+"${secretParameter}\\\\+"\\s*:\\s*\\\\+")[^"\\\\]+`, 'gi')
+// A header line inside a text: everything up to the end of the line is its value.
+const headerPattern = /((?:proxy-)?authorization|(?:set-)?cookie)(:\s*)[^"\\\r\n]+/gi
+
 /** Takes out whatever looks like a token. */
 export function scrub(text: string): string {
-  return text.replace(secretPattern, (_match, parameter?: string) =>
-    parameter === undefined ? redacted : `${parameter}${redacted}`,
-  )
+  return text
+    .replace(tokenPattern, redacted)
+    .replace(formPattern, `$1${redacted}`)
+    .replace(jsonPattern, `$1${redacted}`)
+    .replace(headerPattern, `$1$2${redacted}`)
 }
 
 interface PinoLike {
+  readonly isLevelEnabled: (level: string) => boolean
   readonly debug: (fields: object, message: string) => void
   readonly info: (fields: object, message: string) => void
   readonly warn: (fields: object, message: string) => void
@@ -47,45 +58,74 @@ interface PinoLike {
   readonly child: (fields: object) => PinoLike
 }
 
+type Level = 'debug' | 'info' | 'warn' | 'error'
+
 function wrap(logger: PinoLike): Log {
-  return {
-    debug: (fields, message) => logger.debug(clean(fields, 0) as object, message),
-    info: (fields, message) => logger.info(clean(fields, 0) as object, message),
-    warn: (fields, message) => logger.warn(clean(fields, 0) as object, message),
-    error: (fields, message) => logger.error(clean(fields, 0) as object, message),
-    child: (fields) => wrap(logger.child(clean(fields, 0) as object)),
+  const at = (level: Level) => (fields: Fields, message: string) => {
+    if (logger.isLevelEnabled(level)) logger[level](cleanFields(fields), message)
   }
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => wrap(logger.child(cleanFields(fields))),
+  }
+}
+
+const depthMaximum = 6
+const entriesMaximum = 50
+const secretName =
+  /^(?:.*authorization|.*cookie|.*token|.*secret|.*password|passphrase|code|(?:auth|authorization|device|user)_?code|state|.*assertion|.*verifier|.*api[-_]?key|.*private_?key|.*credentials?|location|link|(?:raw)?headers|body)$/i
+
+function cleanFields(fields: Fields): object {
+  return Object.fromEntries(cleanEntries(fields, 0))
 }
 
 /** A copy without secrets: by name, by type, errors as name, message and stack. */
 function clean(value: unknown, depth: number): unknown {
+  if (typeof value === 'bigint') return String(value)
   if (value === null || typeof value !== 'object') return value
-  if (value instanceof Secret || depth > depthMaximum) return redacted
+  if (value instanceof Secret || ArrayBuffer.isView(value) || depth > depthMaximum) return redacted
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
   if (value instanceof Error) return cleanError(value, depth)
-  if (Array.isArray(value)) return value.map((item) => clean(item, depth + 1))
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
-      name,
-      secretName.test(name) && !isFaultCode(name, item) ? redacted : clean(item, depth + 1),
-    ]),
-  )
+  if (Array.isArray(value)) {
+    return value.slice(0, entriesMaximum).map((item) => clean(item, depth + 1))
+  }
+  return Object.fromEntries(cleanEntries(value, depth))
 }
 
+function cleanEntries(value: object, depth: number): readonly (readonly [string, unknown])[] {
+  const entries: readonly (readonly [string, unknown])[] = Object.entries(value)
+  return entries
+    .slice(0, entriesMaximum)
+    .map(([name, item]) => [name, isSecret(name, item) ? redacted : clean(item, depth + 1)])
+}
+
+/** Of an error only what every error has: what libraries add to theirs can be a whole request. */
 function cleanError(error: Error, depth: number): unknown {
+  const code: unknown = Reflect.get(error, 'code')
   return {
     name: error.name,
-    message: scrub(error.message),
-    stack: scrub(error.stack ?? ''),
+    ...(isErrorCode(code) ? { code } : {}),
+    message: error.message,
+    stack: error.stack,
     ...(error.cause === undefined ? {} : { cause: clean(error.cause, depth + 1) }),
   }
 }
 
-/** `code` names an authorization code in OAuth and an error code in Node and in our catalogue. */
-function isFaultCode(name: string, item: unknown): boolean {
-  return (
-    name === 'code' &&
-    typeof item === 'string' &&
-    /^[A-Za-z_]{2,40}$/.test(item) &&
-    !/^auth_/.test(item)
-  )
+function isSecret(name: string, item: unknown): boolean {
+  if (item === null || item === undefined || typeof item === 'boolean') return false
+  return secretName.test(name) && !(name === 'code' && isErrorCode(item))
+}
+
+// Node's, undici's, SQLite's and OpenSSL's names; SQLSTATE (five characters).
+const errorCodePattern =
+  /^(?:E[A-Z]{3,14}|EAI_[A-Z]{3,10}|(?:UND_)?ERR_[A-Z0-9_]{2,60}|[0-9A-Z]{5})$/
+
+/** `code` names an authorization code in OAuth and an error in Node and in our catalogue. */
+function isErrorCode(code: unknown): boolean {
+  if (typeof code === 'number') return true
+  if (typeof code !== 'string') return false
+  return Object.hasOwn(faultCatalogue, code) || errorCodePattern.test(code)
 }

@@ -1,5 +1,9 @@
 // How an outbound connection is made: resolve the name once, judge every address, connect to one that was judged. The name
 // stays for TLS; nothing resolves it a second time, so an answer that changes in between (DNS rebinding) changes nothing.
+import { isIPv6 } from 'node:net'
+import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { callbackify } from 'node:util'
 import { buildConnector } from 'undici'
 import type { AddressRules } from './addresses.ts'
 import { literalAddress } from './addresses.ts'
@@ -21,42 +25,45 @@ interface Needs {
   readonly ports: readonly number[]
   readonly resolve: Resolve
   readonly connect: Connector | undefined
+  /** For looking a name up, and for each try to connect. */
   readonly timeoutMs: number
 }
 
 /** Makes undici's `connect`: it only ever reaches vetted addresses, one after the other until one answers. */
 export function createPinnedConnect(needs: Needs): buildConnector.connector {
   const { connect = (target) => target, timeoutMs } = needs
-  const dial = buildConnector({ timeout: timeoutMs })
+  // HTTP/1.1 only: its limits on headers and its one request per connection are the ones we count on.
+  const dial = buildConnector({ timeout: timeoutMs, allowH2: false })
 
-  const tryNext = (
-    { addresses, port }: Target,
-    options: buildConnector.Options,
-    callback: buildConnector.Callback,
-  ): void => {
-    const [first = '', ...others] = addresses
+  const open = async (options: buildConnector.Options): Promise<Socket> => {
+    const { addresses, port } = await pin(needs, options)
     const { hostname } = options
-    const target = connect({ address: first, port, hostname })
-    const place = { hostname: target.address, host: target.address, port: String(target.port) }
-    const servername = options.servername ?? serverNameOf(hostname)
-    dial({ ...options, ...place, servername }, (...[error, socket]: CallbackFacts) => {
-      if (error !== null && others.length > 0) {
-        tryNext({ addresses: others, port }, options, callback)
-        return
+    let failure: unknown
+    for (const address of addresses) {
+      const target = connect({ address, port, hostname })
+      const servername = serverNameOf(options)
+      const place = { hostname: target.address, host: target.address, port: String(target.port) }
+      try {
+        return await dialed(dial, { ...options, ...place, servername })
+      } catch (error) {
+        failure = error // the next address may answer
       }
-      callback(...([error, socket] as Parameters<buildConnector.Callback>)) // the same two facts
-    })
+    }
+    throw failure
   }
 
-  return (options, callback) => {
-    pin(needs, options).then(
-      (target) => tryNext(target, options, callback),
-      (refusal: unknown) => callback(refusal as Error, null), // pin rejects with a Fault only
+  const openLater = callbackify(open)
+  return (options, callback) =>
+    openLater(options, (error, socket) =>
+      error === null ? callback(null, socket) : callback(error, null),
     )
-  }
 }
 
-type CallbackFacts = Parameters<buildConnector.Callback>
+function dialed(dial: buildConnector.connector, options: buildConnector.Options): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    dial(options, (error, socket) => (error === null ? resolve(socket) : reject(error)))
+  })
+}
 
 interface Target {
   readonly addresses: readonly string[]
@@ -75,18 +82,19 @@ export function portOf({
   return protocol === 'https:' ? 443 : 80
 }
 
-const addressesMaximum = 8
+const addressesMaximum = 4
 
 async function pin(
-  { rules, ports, resolve }: Needs,
+  { rules, ports, resolve, timeoutMs }: Needs,
   { hostname, port, protocol }: buildConnector.Options,
 ): Promise<Target> {
-  const addresses = (await addressesOf(hostname, resolve)).slice(0, addressesMaximum)
-  if (addresses.length === 0 || !addresses.every((found) => rules.mayReach(found))) {
+  const found = await addressesOf(hostname, { resolve, timeoutMs })
+  if (found.length === 0 || !found.every((address) => rules.mayReach(address))) {
     throw blocked('the name has an address that may not be reached')
   }
+  const addresses = inTurns(found).slice(0, addressesMaximum)
   const target = { addresses, port: portOf({ port, protocol }) }
-  if (addresses.every((found) => rules.isOwn(found))) return target
+  if (found.every((address) => rules.isOwn(address))) return target
   if (protocol !== 'https:') {
     throw new Fault('insecure_endpoint', { because: 'plain http leads to a public address' })
   }
@@ -94,18 +102,37 @@ async function pin(
   return target
 }
 
-async function addressesOf(hostname: string, resolve: Resolve): Promise<readonly string[]> {
+async function addressesOf(
+  hostname: string,
+  { resolve, timeoutMs }: Pick<Needs, 'resolve' | 'timeoutMs'>,
+): Promise<readonly string[]> {
   const literal = literalAddress(hostname)
   if (literal !== undefined) return [literal]
+  const done = new AbortController()
+  const limit = delay(timeoutMs, [], { signal: done.signal })
   try {
-    return await resolve(hostname)
+    return await Promise.race([resolve(hostname), limit])
   } catch {
     throw blocked('the name has no address')
+  } finally {
+    done.abort()
   }
 }
 
-function serverNameOf(hostname: string): string {
-  return literalAddress(hostname) === undefined ? hostname : ''
+/** IPv6 and IPv4 by turns (as RFC 8305 §4), so that one broken family does not use up every try. */
+function inTurns(addresses: readonly string[]): readonly string[] {
+  const isIpv6First = isIPv6(addresses[0] ?? '')
+  const first = addresses.filter((address) => isIPv6(address) === isIpv6First)
+  const second = addresses.filter((address) => isIPv6(address) !== isIpv6First)
+  return addresses.flatMap((_, index) => [
+    ...first.slice(index, index + 1),
+    ...second.slice(index, index + 1),
+  ])
+}
+
+/** The name that the certificate must hold; none for a literal address, whose certificate must hold the address. */
+function serverNameOf({ hostname, protocol }: buildConnector.Options): string {
+  return protocol === 'https:' && literalAddress(hostname) === undefined ? hostname : ''
 }
 
 function blocked(because: string): Fault {

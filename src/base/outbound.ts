@@ -12,7 +12,7 @@ import { readLimited } from './outbound-body.ts'
 import { createPinnedConnect, portOf } from './outbound-connect.ts'
 import type { Connector, Resolve } from './outbound-connect.ts'
 import { parseJson } from './outbound-json.ts'
-import { Secret } from './secret.ts'
+import type { Secret } from './secret.ts'
 
 export type { Connector, Resolve }
 
@@ -28,7 +28,7 @@ export interface Outbound {
 export interface OutboundRequest {
   readonly url: string
   readonly method?: string
-  readonly headers?: Readonly<Record<string, string | Secret>>
+  readonly headers?: Headers
   readonly body?: string | Secret
   /** For the log: `discovery`, `token`, … */
   readonly purpose: string
@@ -71,7 +71,7 @@ interface Settings {
 const defaultBytes = 65_536
 const defaultTimeMs = 10_000
 const headersTimeoutMs = 60_000
-const connectTimeoutMs = 10_000
+const connectTimeoutMs = 5_000
 const headerBytesMaximum = 32_768
 
 /** Makes the outbound client. */
@@ -85,6 +85,7 @@ export function createOutbound(needs: Needs, settings: Settings): Outbound {
     headersTimeout: headersTimeoutMs,
     bodyTimeout: 0,
     maxHeaderSize: headerBytesMaximum,
+    allowH2: false,
   })
   const dispatcher = agent.compose((dispatch) => (options, handler) => {
     vet(String(options.origin))
@@ -151,25 +152,27 @@ async function follow(way: Way, request: OutboundRequest): Promise<OutboundRespo
   const ending = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
   let hopsLeft = method === 'GET' ? (limits.redirects ?? 0) : 0
   let url = way.vet(request.url)
-  let headers = request.headers ?? {}
+  let hop: OutboundRequest = { ...request, signal: ending }
   for (;;) {
-    const answer = await once(way, { ...request, headers, url: url.href, signal: ending })
+    const answer = await once(way, { ...hop, url: url.href })
     const location = answer.headers.get('location')
     const isRedirect = answer.status >= 300 && answer.status < 400 && location !== null
     if (!isRedirect || hopsLeft === 0) return answer
     hopsLeft -= 1
     const next = way.vet(new URL(location, url).href)
-    // Nothing that was meant for one origin is shown to another.
-    if (next.origin !== url.origin) headers = withoutCredentials(headers)
+    // Nothing that was meant for one origin is shown to another, and no hop takes a body along.
+    const { body: _body, ...bodiless } = hop
+    const isElsewhere = next.origin !== url.origin
+    hop = isElsewhere ? { ...bodiless, headers: publicHeaders(hop.headers ?? {}) } : bodiless
     url = next
   }
 }
 
-function withoutCredentials(
-  headers: Readonly<Record<string, string | Secret>>,
-): Readonly<Record<string, string | Secret>> {
+type Headers = Readonly<Record<string, string | Secret>>
+
+function publicHeaders(headers: Headers): Headers {
   const kept = Object.entries(headers).filter(
-    ([name, value]) => !(value instanceof Secret) && !/^(authorization|cookie)$/i.test(name),
+    ([name, value]) => typeof value === 'string' && /^(?:accept|user-agent)$/i.test(name),
   )
   return Object.fromEntries(kept)
 }
@@ -178,12 +181,12 @@ async function once(way: Way, request: OutboundRequest): Promise<OutboundRespons
   const { url, method = 'GET', headers = {}, body, accept, limits = {}, signal } = request
   const answer = await send(url, {
     dispatcher: way.dispatcher,
-    method: method as Dispatcher.HttpMethod, // callers pass literals
+    method,
     headers: {
       accept: accept?.join(', ') ?? '*/*',
-      'accept-encoding': 'gzip, br',
       'user-agent': 'Latchkey',
-      ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, plain(value)])),
+      ...plainHeaders(headers),
+      'accept-encoding': 'gzip, br',
     },
     body: body === undefined ? null : plain(body),
     ...(signal === undefined ? {} : { signal }),
@@ -210,7 +213,14 @@ function requireType(facts: {
   if (accept === undefined || status >= 300) return
   const essence = (type ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
   if (accept.includes(essence)) return
-  throw new Fault('metadata_discovery_failed', { because: `the answer is ${essence || 'untyped'}` })
+  throw new Fault('metadata_discovery_failed', {
+    because: `the answer is ${essence.slice(0, 40) || 'untyped'}`,
+  })
+}
+
+function plainHeaders(headers: Headers): Record<string, string> {
+  const entries = Object.entries(headers)
+  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), plain(value)]))
 }
 
 function plain(value: string | Secret): string {

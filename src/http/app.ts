@@ -9,7 +9,7 @@ import { browserCookie, readCookie } from './cookies.ts'
 import { renderError } from './errors.ts'
 import type { Admitted } from './guards.ts'
 import type { Idempotency } from './idempotency.ts'
-import type { Context, Guard, Route, Surface, Visit } from './route.ts'
+import type { Route, Surface, Visit } from './route.ts'
 
 interface Needs {
   readonly tenants: Tenants
@@ -44,7 +44,7 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
     }
     const input = readInput(row, request, body)
     // The guard of this row has just made what its context promises.
-    const run = () => row.run({ ...visit, ...admitted, input } as Context<Guard, unknown>)
+    const run = () => row.run({ ...visit, ...admitted, input })
     const { principal } = admitted
     if (row.surface !== 'api' || principal === undefined) return run()
     return idempotency.once(visit, { row, principal }, run)

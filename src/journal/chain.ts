@@ -153,7 +153,7 @@ async function lockHead(tx: Database, tenantId: string): Promise<JournalHeadRow>
     .execute()
   return tx
     .updateTable('journal_heads')
-    .set(({ ref }) => ({ seq: ref('seq') }))
+    .set((head) => ({ seq: head.ref('seq') }))
     .where('tenant_id', '=', tenantId)
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -272,8 +272,9 @@ async function findTenantIds(db: Database): Promise<readonly string[]> {
         .unionAll(
           cte
             .selectFrom('found')
-            .select(({ selectFrom }) =>
-              selectFrom('journal_entries')
+            .select((next) =>
+              next
+                .selectFrom('journal_entries')
                 .select(({ fn }) => fn.min<string | null>('journal_entries.tenant_id').as('next'))
                 .whereRef('journal_entries.tenant_id', '>', 'found.tenant_id')
                 .as('tenant_id'),

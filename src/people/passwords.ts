@@ -54,7 +54,7 @@ const nobody = { salt: Buffer.alloc(saltBytes), tag: Buffer.alloc(tagBytes) }
 
 function checkLength(password: Secret): void {
   const value = password.reveal()
-  if ([...value].length < minimumPasswordLength) {
+  if (Array.from(value).length < minimumPasswordLength) {
     throw new Fault('invalid_input', {
       because: 'the password is too short',
       detail: { password: `Use at least ${minimumPasswordLength} characters.` },

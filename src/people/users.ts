@@ -121,7 +121,7 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
         .select((of) => of.fn.countAll<number>().as('people'))
         .where('tenant_id', '=', tenant.id)
         .executeTakeFirstOrThrow()
-      return Number(row.people)
+      return row.people
     },
   }
 }

@@ -45,8 +45,8 @@ function claim(
     .where('claimed_at', 'is', null)
     .where('expires_at', '>', now)
     .where(
-      ({ and, eb }) =>
-        and(key.map(([column, value]) => eb(column as 'code_digest', '=', value as string))), // ClaimKey checks both
+      (is) =>
+        is.and(key.map(([column, value]) => is(column as 'code_digest', '=', value as string))), // ClaimKey checks both
     )
     .returningAll()
     .execute()

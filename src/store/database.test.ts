@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { onEveryDatabase, onEveryEmptyDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
@@ -73,15 +74,19 @@ onEveryDatabase('a transaction that throws leaves nothing behind', async (t, { d
   assert.deepStrictEqual(await names(db), [])
 })
 
-onEveryDatabase('others do not see a transaction before its end', async (t, { db }) => {
-  verifies(t, 'R-06')
-  const seen = await db.transaction().execute(async (tx) => {
-    await insert(tx, 'a')
-    return { inside: await names(tx), outside: await names(db) }
-  })
-  assert.deepStrictEqual(seen, { inside: ['a'], outside: [] })
-  assert.deepStrictEqual(await names(db), ['a'])
-})
+onEveryDatabase(
+  'others do not see a transaction before its end',
+  async (t, { db }) => {
+    verifies(t, 'R-06')
+    const seen = await db.transaction().execute(async (tx) => {
+      await insert(tx, 'a')
+      return { inside: await names(tx), outside: await names(db) }
+    })
+    assert.deepStrictEqual(seen, { inside: ['a'], outside: [] })
+    assert.deepStrictEqual(await names(db), ['a'])
+  },
+  { needsConnections: true },
+)
 
 onEveryDatabase(
   'fifty read-then-write transactions on a locked row lose nothing',
@@ -108,6 +113,22 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase('transactions that lock in opposite order both get through', async (t, { db }) => {
+  verifies(t, 'R-06')
+  await insert(db, 'a')
+  await insert(db, 'b')
+  const rename = (first: string, second: string) =>
+    db.transaction().execute(async (tx) => {
+      await tx.updateTable('tenants').set({ name: first }).where('id', '=', first).execute()
+      await sleep(20) // so that both hold their first lock
+      await tx.updateTable('tenants').set({ name: first }).where('id', '=', second).execute()
+    })
+
+  await Promise.all([rename('a', 'b'), rename('b', 'a')])
+
+  assert.equal(new Set(await names(db)).size, 1)
+})
+
 onEveryDatabase('after a failed statement a transaction can only be undone', async (t, { db }) => {
   verifies(t, 'R-06')
   await insert(db, 'a')
@@ -120,17 +141,21 @@ onEveryDatabase('after a failed statement a transaction can only be undone', asy
   assert.deepStrictEqual(await names(db), ['a'])
 })
 
-onEveryDatabase('db used for a write inside a transaction throws at once', async (t, { db }) => {
-  verifies(t, 'R-06')
-  const work = db.transaction().execute(async (tx) => {
-    await insert(tx, 'a')
-    await insert(db, 'b')
-  })
-  await assert.rejects(work, /inside a transaction: use the transaction/)
-  const nested = db.transaction().execute(() => db.transaction().execute((tx) => insert(tx, 'c')))
-  await assert.rejects(nested, /inside a transaction: use the transaction/)
-  assert.deepStrictEqual(await names(db), [])
-})
+onEveryDatabase(
+  'db used for a write inside a transaction throws at once',
+  async (t, { db }) => {
+    verifies(t, 'R-06')
+    const work = db.transaction().execute(async (tx) => {
+      await insert(tx, 'a')
+      await insert(db, 'b')
+    })
+    await assert.rejects(work, /inside a transaction: use the transaction/)
+    const nested = db.transaction().execute(() => db.transaction().execute((tx) => insert(tx, 'c')))
+    await assert.rejects(nested, /inside a transaction: use the transaction/)
+    assert.deepStrictEqual(await names(db), [])
+  },
+  { needsConnections: true },
+)
 
 onEveryDatabase('work begun in a transaction may write once it is over', async (_t, { db }) => {
   const over = Promise.withResolvers<void>()

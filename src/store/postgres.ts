@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { PostgresDialect } from 'kysely'
 import type { PostgresPoolClient } from 'kysely'
-import pg from 'pg'
+import { Pool, types } from 'pg'
 import type { PoolClient } from 'pg'
 import type { Engine } from './engine.ts'
 
@@ -41,8 +41,8 @@ export async function openPostgres(place: PostgresPlace): Promise<Engine> {
   }
 }
 
-function createPool({ url, schema }: PostgresPlace): pg.Pool {
-  const pool = new pg.Pool({
+function createPool({ url, schema }: PostgresPlace): Pool {
+  const pool = new Pool({
     connectionString: url,
     max: connectionsMax,
     connectionTimeoutMillis: connectLimitMs,
@@ -62,9 +62,9 @@ function checkedSchema(schema: string): string {
   throw new Error('the name of a schema is lower case letters, digits and _')
 }
 
-const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') => {
+const getTypeParser: typeof types.getTypeParser = (oid: number, format?: 'text' | 'binary') => {
   if (oid === int8 || oid === numeric) return Number
-  return pg.types.getTypeParser(oid, format)
+  return types.getTypeParser(oid, format)
 }
 
 interface StatementNames {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { splitSql } from './split-sql.ts'
 
 test('statements end at a semicolon, the last one also without', () => {

@@ -12,6 +12,7 @@ import { verifies } from '../../test/requirements.ts'
 import { storeOn } from './database.ts'
 import type { Schema } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
+import type { SqliteOptions } from './sqlite.ts'
 
 type Items = Schema & { items: { id: number } }
 
@@ -124,6 +125,25 @@ test('a write waits for another process without stopping this one', async (t) =>
   assert.equal(await count(db), 1)
 })
 
+test('a transaction that never ends is undone and holds up nobody', async (t) => {
+  const { db } = await open(t, { transactionLimitMs: 30 })
+  const never = Promise.withResolvers<void>()
+  let late: Promise<void> | undefined
+  const stuck = db.transaction().execute(async (tx) => {
+    await insert(tx, 1)
+    await never.promise
+    late = insert(tx, 2)
+    await late
+  })
+
+  await insert(db, 3)
+  never.resolve()
+
+  await assert.rejects(stuck, /transaction is over/)
+  await assert.rejects(late!, /transaction is over/)
+  assert.deepEqual(await ids(db), [3])
+})
+
 test('closing waits for what was asked for and takes nothing more', async (t) => {
   const { db, store, file } = await open(t)
   const writes = range(10).map((id) => insert(db, id))
@@ -145,11 +165,12 @@ test('writes are durable, and only the owner reads the file', async (t) => {
   assert.equal(statSync(file).mode & 0o077, 0)
 })
 
-async function open(t: TestContext) {
+async function open(t: TestContext, options: SqliteOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
   const file = join(folder, 'test.db')
   const commits: number[] = []
-  const store = storeOn(await openSqlite(file, { onCommit: (units) => commits.push(units) }))
+  const onCommit = (units: number) => commits.push(units)
+  const store = storeOn(await openSqlite(file, { onCommit, ...options }))
   t.after(async () => {
     await store.close()
     rmSync(folder, { recursive: true, force: true })
@@ -158,7 +179,8 @@ async function open(t: TestContext) {
   await sql`create table items (id bigint primary key)`.execute(db)
   commits.length = 0
   // withTables gives a copy that knows nothing of the guard around `transaction`; these tests mean the real one.
-  return { db: Object.assign(db, { transaction: store.db.transaction }), store, file, commits }
+  const transaction = () => store.db.transaction()
+  return { db: Object.assign(db, { transaction }), store, file, commits }
 }
 
 async function insert(db: Kysely<Items>, id: number): Promise<void> {

@@ -20,23 +20,27 @@ import type { GroupCommit, OnCommit } from './group-commit.ts'
 import { isRead, toSqlValues } from './statement.ts'
 
 const readerBusyMs = 5_000
-const transactionLimitMs = 10_000
 const statementsKeptMax = 256
 const parametersKeptMax = 64
 
+/** What tests watch or shorten. */
+export interface SqliteOptions {
+  readonly onCommit?: OnCommit
+  readonly transactionLimitMs?: number
+}
+
 /** Opens, and makes if need be, a SQLite file; ':memory:' is a file that goes away when it is closed. */
-export async function openSqlite(
-  file: string,
-  options: { readonly onCommit?: OnCommit } = {},
-): Promise<Engine> {
+export async function openSqlite(file: string, options: SqliteOptions = {}): Promise<Engine> {
+  const { onCommit, transactionLimitMs = 10_000 } = options
   const place = file === ':memory:' ? makeTemporaryPlace() : { file, remove: () => {} }
   makePrivateFile(place.file)
   const writer = await openWriter(place.file)
   const reader = new DatabaseSync(place.file, { readOnly: true, timeout: readerBusyMs })
-  const group = createGroupCommit(writer, options.onCommit)
+  const group = createGroupCommit(writer, onCommit)
+  const run = { read: createRunner(reader), write: createRunner(writer) }
   return {
     name: 'sqlite',
-    dialect: sqliteDialect({ group, read: createRunner(reader), write: createRunner(writer) }),
+    dialect: sqliteDialect({ group, ...run, transactionLimitMs }),
     isRetryable: () => false,
     close: async () => {
       await group.close()
@@ -79,6 +83,7 @@ interface Parts {
   readonly group: GroupCommit
   readonly read: Runner
   readonly write: Runner
+  readonly transactionLimitMs: number
 }
 
 interface Prepared {
@@ -104,8 +109,8 @@ function createRunner(db: DatabaseSync): Runner {
     if (!givesRows) {
       return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) }
     }
-    // Rows of node:sqlite have no prototype; Kysely's types say what is in them.
-    const rows = statement.all(...parameters).map((row) => ({ ...row }) as R) // the query's own row type
+    // Rows of node:sqlite have no prototype.
+    const rows = statement.all(...parameters).map((row) => Object.assign({}, row) as R) // the query's own row type
     return isRead(query) ? { rows } : { rows, numAffectedRows: BigInt(rows.length) }
   }
 }
@@ -183,7 +188,11 @@ interface OpenTransaction {
   readonly rollback: () => Promise<void>
 }
 
-async function beginTransaction({ group, write }: Parts): Promise<OpenTransaction> {
+async function beginTransaction({
+  group,
+  write,
+  transactionLimitMs,
+}: Parts): Promise<OpenTransaction> {
   const begun = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<void>()
   const outcome = group.write(() => {
@@ -192,16 +201,18 @@ async function beginTransaction({ group, write }: Parts): Promise<OpenTransactio
   })
   outcome.catch(() => {}) // commit and rollback below hear of it; without either it is the time limit's.
   await Promise.race([begun.promise, outcome])
-  return openTransaction({ write, outcome, ended })
+  return openTransaction({ write, outcome, ended, transactionLimitMs })
 }
 
 interface TransactionParts {
   readonly write: Runner
   readonly outcome: Promise<void>
   readonly ended: PromiseWithResolvers<void>
+  readonly transactionLimitMs: number
 }
 
-function openTransaction({ write, outcome, ended }: TransactionParts): OpenTransaction {
+function openTransaction(parts: TransactionParts): OpenTransaction {
+  const { write, outcome, ended, transactionLimitMs } = parts
   let isOpen = true
   let failure: { readonly cause: unknown } | undefined
 
@@ -211,7 +222,8 @@ function openTransaction({ write, outcome, ended }: TransactionParts): OpenTrans
     if (reason === undefined) ended.resolve()
     else ended.reject(reason)
   }
-  const timer = setTimeout(() => end(new Error(tooLong)), transactionLimitMs)
+  // One that never ends would hold up every other write.
+  const timer = setTimeout(() => end(tookTooLong(transactionLimitMs)), transactionLimitMs)
 
   return {
     run: <R>(query: CompiledQuery) => {
@@ -240,4 +252,6 @@ function openTransaction({ write, outcome, ended }: TransactionParts): OpenTrans
   }
 }
 
-const tooLong = `a transaction was undone because it took more than ${transactionLimitMs} ms`
+function tookTooLong(limitMs: number): Error {
+  return new Error(`a transaction was undone because it took more than ${limitMs} ms`)
+}

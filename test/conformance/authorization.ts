@@ -32,8 +32,8 @@ export async function runAuthorization(
 /** RFC 7591 §3.1. */
 async function register(issuer: string, redirectUri: string): Promise<string> {
   const found = await fetch(`${issuer}/.well-known/oauth-authorization-server`)
-  const { registration_endpoint: endpoint } = await found.json()
-  const answer = await fetch(endpoint, {
+  const { registration_endpoint: endpoint } = (await found.json()) as Record<string, string> // RFC 8414 §2
+  const answer = await fetch(endpoint ?? '', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
@@ -43,8 +43,8 @@ async function register(issuer: string, redirectUri: string): Promise<string> {
       application_type: 'native',
     }),
   })
-  const { client_id: clientId } = await answer.json()
-  if (typeof clientId !== 'string') throw new Error(`no client was registered: ${answer.status}`)
+  const { client_id: clientId } = (await answer.json()) as Record<string, string> // RFC 7591 §3.2.1
+  if (clientId === undefined) throw new Error(`no client was registered: ${answer.status}`)
   return clientId
 }
 

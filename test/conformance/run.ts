@@ -2,7 +2,7 @@
 // asked directly; as a client it signs in for a driver, once in each revision of MCP. Prints a table for each run and ends
 // non-zero when a scored scenario failed. What the suite and Latchkey said stays in `.test-run/conformance`.
 import { mkdirSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { runAuthorization } from './authorization.ts'
 import { environmentOf } from './connection.ts'
 import type { Access } from './connection.ts'
@@ -16,8 +16,9 @@ const revisions = ['2025-11-25', '2026-07-28']
 const scenarioMaxMs = 120_000
 
 const stopping = new AbortController()
-process.once('SIGINT', () => stopping.abort())
-process.once('SIGTERM', () => stopping.abort())
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => stopping.abort(new Error(`stopped by ${name}`)))
+}
 
 rmSync(resultsFolder, { recursive: true, force: true })
 mkdirSync(resultsFolder, { recursive: true })
@@ -31,24 +32,27 @@ try {
 
 async function runAll(access: Access): Promise<number> {
   const { signal } = stopping
-  const folder = folderOf('authorization')
-  const results = [...report(folder, await runAuthorization(access.origin, folder, signal))]
-  for (const revision of revisions) {
+  const runs: readonly Run[] = [
+    ['authorization', (folder) => runAuthorization(access.origin, folder, signal)],
+    ...revisions.map((revision): Run => {
+      return [`client ${revision}`, (folder) => runClient(access, revision, folder)]
+    }),
+  ]
+  const all: ScenarioResult[] = []
+  for (const [title, run] of runs) {
+    const folder = join(resultsFolder, title.replace(' ', '-'))
+    mkdirSync(folder)
+    const results = await run(folder)
     signal.throwIfAborted()
-    const folder = folderOf(`client-${revision}`)
-    results.push(...report(folder, await runClient(access, revision, folder)))
+    report(title, results)
+    all.push(...results)
   }
-  signal.throwIfAborted()
-  const failed = results.filter((result) => !hasPassed(result)).length
-  console.log(`\n${results.length - failed} passed, ${failed} failed`)
+  const failed = all.filter((result) => !hasPassed(result)).length
+  console.log(`\n${all.length - failed} passed, ${failed} failed`)
   return failed
 }
 
-function folderOf(run: string): string {
-  const folder = join(resultsFolder, run)
-  mkdirSync(folder)
-  return folder
-}
+type Run = readonly [title: string, run: (folder: string) => Promise<readonly ScenarioResult[]>]
 
 async function runClient(
   access: Access,
@@ -66,9 +70,9 @@ async function runClient(
   return requiredScenarios(revision).map((name) => readDrivenResult(folder, name))
 }
 
-function report(folder: string, results: readonly ScenarioResult[]): readonly ScenarioResult[] {
+function report(title: string, results: readonly ScenarioResult[]): void {
   const passed = results.filter(hasPassed).length
-  console.log(`\n${basename(folder)}: ${passed} of ${results.length} scored scenarios`)
+  console.log(`\n${title}: ${passed} of ${results.length} scored scenarios`)
   for (const result of results) {
     const { name, passedChecks, warnings, failures } = result
     const sign = hasPassed(result) ? '✓' : '✗'
@@ -76,7 +80,6 @@ function report(folder: string, results: readonly ScenarioResult[]): readonly Sc
     console.log(`  ${sign} ${name.padEnd(40)} ${`${passedChecks}`.padStart(2)} checks${aside}`)
     for (const failure of failures) console.log(`      ${failure}`)
   }
-  return results
 }
 
 function hasPassed({ failures }: ScenarioResult): boolean {

@@ -24,7 +24,7 @@ onEveryDatabase('an MCP client gets in with one URL and one consent page', async
     },
   })
 
-  const { content } = (await client.callTool({ name: 'whoami', arguments: {} })) as any
-  assert.ok(JSON.stringify(content).includes(operator.email))
+  const who = await client.callTool({ name: 'whoami', arguments: {} })
+  assert.ok(JSON.stringify(who).includes(operator.email))
   await client.close()
 })

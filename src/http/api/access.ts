@@ -23,7 +23,6 @@ interface Needs {
 /** The rows of `/api/v1/grants`, `/api/v1/api-keys` and `/api/v1/journal`. */
 export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Route[] {
   const api = { surface: 'api', guard: 'api' } as const
-  const session = { surface: 'api', guard: 'session' } as const
   return [
     route({
       ...api,
@@ -42,6 +41,24 @@ export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Rout
         return empty(204)
       },
     }),
+    ...apiKeyRoutes(apiKeys),
+    route({
+      surface: 'api',
+      guard: 'admin',
+      path: '/api/v1/journal',
+      method: 'GET',
+      words: 'What happened in this tenant, in order.',
+      run: async ({ tenant, query }) => {
+        const items = await journal.list({ tenantId: tenant.id, ...journalQuery(query) })
+        return json({ items, nextCursor: items.at(-1)?.seq })
+      },
+    }),
+  ]
+}
+
+function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
+  const session = { surface: 'api', guard: 'session' } as const
+  return [
     route({
       ...session,
       path: '/api/v1/api-keys',
@@ -68,17 +85,6 @@ export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Rout
       run: async ({ principal, params }) => {
         await apiKeys.revoke(principal, params['id'] ?? '')
         return empty(204)
-      },
-    }),
-    route({
-      surface: 'api',
-      guard: 'admin',
-      path: '/api/v1/journal',
-      method: 'GET',
-      words: 'What happened in this tenant, in order.',
-      run: async ({ tenant, query }) => {
-        const items = await journal.list({ tenantId: tenant.id, ...journalQuery(query) })
-        return json({ items, nextCursor: items.at(-1)?.seq })
       },
     }),
   ]

@@ -42,8 +42,11 @@ function readCidr(entry: string): [Address, number] {
   }
 }
 
+// RFC 4291 §2.5.5.1, deprecated: ipaddr.js takes ::8.8.8.8 for the mapped ::ffff:8.8.8.8, the system does not.
+const compatibleForm = /^::\d+\./
+
 function parse(text: string): Address | undefined {
-  return isIP(text) === 0 ? undefined : ipaddr.parse(text)
+  return isIP(text) === 0 || compatibleForm.test(text) ? undefined : ipaddr.parse(text)
 }
 
 function unmapped(address: Address): Address {

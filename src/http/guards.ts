@@ -36,7 +36,7 @@ export function createGuards({ sessions, apiKeys }: Needs) {
   }
 
   return async (route: Route, tenant: Tenant, request: Request): Promise<Admitted> => {
-    if (route.guard === 'open') return {}
+    if (isForTheRoom(route)) return {}
     if (!isRead(route) && !hasBearer(request)) requireSameOrigin(tenant, request)
     if (route.guard === 'visitor') return { session: await sessionOf(tenant, request) }
     if (route.guard === 'session') return { principal: signedIn(await sessionOf(tenant, request)) }
@@ -48,6 +48,11 @@ export function createGuards({ sessions, apiKeys }: Needs) {
     }
     return { principal }
   }
+}
+
+/** Nobody is let in by these: whoever comes is judged by the room behind, or is nobody. */
+function isForTheRoom({ guard }: Route): boolean {
+  return guard === 'open' || guard === 'bearer' || guard === 'client'
 }
 
 function isRead(route: Route): boolean {

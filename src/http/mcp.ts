@@ -11,7 +11,7 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
     route({
       method,
       path: '/mcp',
-      guard: 'open',
+      guard: 'bearer',
       surface: 'oauth',
       bodyBytes,
       words: 'All of the person’s servers as one, and Latchkey’s own tools (MCP, Streamable HTTP).',

@@ -8,8 +8,10 @@ import type { Tenant } from '../people/tenants.ts'
 /**
  * Who may come in. `open`: anybody; nothing of a person is known. `visitor`: anybody, but a signed-in person is
  * recognised. `session`: a signed-in browser. `api`: a signed-in browser or an API key. `admin`: the same, of an admin.
+ * `bearer` and `client`: the room behind verifies the access token or the client's authentication, because it takes the
+ * resource or the client's registration to do so; the handler gets no identity from the door.
  */
-export type Guard = 'open' | 'visitor' | 'session' | 'api' | 'admin'
+export type Guard = 'open' | 'bearer' | 'client' | 'visitor' | 'session' | 'api' | 'admin'
 
 /** Which shape an error takes: RFC 6749 §5.2, RFC 9457, or a page for people. */
 export type Surface = 'oauth' | 'api' | 'page'
@@ -28,6 +30,8 @@ export interface Visit {
 
 interface GuardedBy {
   readonly open: unknown
+  readonly bearer: unknown
+  readonly client: unknown
   readonly visitor: { readonly session: SessionPrincipal | undefined }
   readonly session: { readonly principal: SessionPrincipal }
   readonly api: { readonly principal: SessionPrincipal | KeyPrincipal }

@@ -307,7 +307,11 @@ onEveryDatabase(
     await bench.connections.revoke(ada.session, connection.id)
     open()
     assert.deepEqual(await refreshing, { kind: 'none' })
-    const newest = provider.issued().filter((value) => value.startsWith('access-')).at(-1) ?? ''
+    const newest =
+      provider
+        .issued()
+        .filter((value) => value.startsWith('access-'))
+        .at(-1) ?? ''
     assert.equal(provider.isLive(newest), false)
     assert.deepEqual(await store.db.selectFrom('credentials').selectAll().execute(), [])
   },

@@ -7,11 +7,12 @@ import type { Route, Visit } from '../route.ts'
 
 /** The rows of the endpoints that take a client's own requests. */
 export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
-  const shared = { method: 'POST', guard: 'open', surface: 'oauth', cors: 'public' } as const
+  const shared = { method: 'POST', surface: 'oauth', cors: 'public' } as const
   return [
     route({
       ...shared,
       path: '/oauth/token',
+      guard: 'client',
       words: 'Exchanges a grant for tokens (RFC 6749 §3.2).',
       run: async (visit) => {
         const answer = await issuer.token(visit.tenant, formOf(visit))
@@ -21,6 +22,7 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
     route({
       ...shared,
       path: '/oauth/revoke',
+      guard: 'client',
       words: 'Ends a token (RFC 7009).',
       run: async (visit) => {
         await issuer.revoke(visit.tenant, formOf(visit))
@@ -30,6 +32,7 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
     route({
       ...shared,
       path: '/oauth/register',
+      guard: 'open',
       words: 'Registers a client (RFC 7591).',
       run: async ({ tenant, body, request }) =>
         json(await issuer.register(tenant, parseRegistration(request, body)), 201),

@@ -76,7 +76,7 @@ export async function createPlatform(config: Config, world: World = {}): Promise
 
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   if (config.operator !== undefined) await rooms.setup.fromSettings(tenant, config.operator)
-  const housekeeping = startHousekeeping(ground)
+  const housekeeping = startHousekeeping({ ...ground, refresh: rooms.upstream.refresh })
 
   return {
     fetch: app,
@@ -149,7 +149,7 @@ function createRooms(ground: Ground, config: Config) {
   const gateway = createGateway({ ...ground, verify: issuer.verify, credentials, servers })
 
   const people = { tenants, users, sessions, apiKeys, setup }
-  return { ...people, servers, connections, resources, issuer, gateway }
+  return { ...people, upstream, servers, connections, resources, issuer, gateway }
 }
 
 /** The doors: rows, guards, and the listener that hands streams to the gateway. */

@@ -114,7 +114,7 @@ const texts = [
 ]
 
 for (const text of texts) {
-  test(`a secret inside a text is redacted: ${text.slice(0, 30)}`, (t) => {
+  test(`a secret inside a text is redacted: ${JSON.stringify(text.slice(0, 30))}`, (t) => {
     verifies(t, 'X-31')
     const lines = record((log) => {
       log.info({ text, list: [text] }, text)

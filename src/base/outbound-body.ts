@@ -21,18 +21,18 @@ export async function readLimited(body: Readable, { encoding, bytes }: Limits): 
 function decoded(body: Readable, encoding: string | null): Readable {
   const name = (encoding ?? '').trim().toLowerCase()
   if (name === '' || name === 'identity') return body
-  const decoder = decoders[name]
+  const decoder = decoders.get(name)
   if (decoder === undefined) throw tooOdd(`the answer is encoded as "${name.slice(0, 40)}"`)
   const stream = decoder()
   body.on('error', (error) => stream.destroy(error))
   return body.pipe(stream)
 }
 
-const decoders: Readonly<Record<string, () => NodeJS.ReadWriteStream & Readable>> = {
-  gzip: createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-}
+const decoders = new Map<string, () => NodeJS.ReadWriteStream & Readable>([
+  ['gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+])
 
 async function collect(stream: Readable, bytes: number): Promise<string> {
   const chunks: Uint8Array[] = []

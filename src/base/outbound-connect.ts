@@ -109,9 +109,9 @@ async function addressesOf(
   const literal = literalAddress(hostname)
   if (literal !== undefined) return [literal]
   const done = new AbortController()
-  const limit = delay(timeoutMs, [], { signal: done.signal })
   try {
-    return await Promise.race([resolve(hostname), limit])
+    const search = resolve(hostname)
+    return await Promise.race([search, delay(timeoutMs, [], { signal: done.signal })])
   } catch {
     throw blocked('the name has no address')
   } finally {

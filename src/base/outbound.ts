@@ -154,7 +154,7 @@ async function follow(way: Way, request: OutboundRequest): Promise<OutboundRespo
   let url = way.vet(request.url)
   let hop: OutboundRequest = { ...request, signal: ending }
   for (;;) {
-    const answer = await once(way, { ...hop, url: url.href })
+    const answer = await before(ending, () => once(way, { ...hop, url: url.href }))
     const location = answer.headers.get('location')
     const isRedirect = answer.status >= 300 && answer.status < 400 && location !== null
     if (!isRedirect || hopsLeft === 0) return answer
@@ -166,6 +166,17 @@ async function follow(way: Way, request: OutboundRequest): Promise<OutboundRespo
     hop = isElsewhere ? { ...bodiless, headers: publicHeaders(hop.headers ?? {}) } : bodiless
     url = next
   }
+}
+
+/** undici looks at the signal only once it is connected; the limit holds before that too. */
+function before<T>(ending: AbortSignal, work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    ending.throwIfAborted()
+    const stop = () => reject(ending.reason)
+    const done = () => ending.removeEventListener('abort', stop)
+    ending.addEventListener('abort', stop, { once: true })
+    work().then(resolve, reject).finally(done)
+  })
 }
 
 type Headers = Readonly<Record<string, string | Secret>>

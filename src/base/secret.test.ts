@@ -16,8 +16,8 @@ const ways: Readonly<Record<string, (secret: Secret) => string>> = {
   'inspect without custom': (secret) => inspect(secret, { customInspect: false, showHidden: true }),
   format: (secret) => format('%s %o %O %j %d', secret, secret, secret, secret, secret),
   'error text': (secret) => inspect(new Error(String(secret), { cause: secret })),
-  entries: (secret) => JSON.stringify([Object.entries(secret), { ...secret }]),
-  clone: (secret) => inspect(structuredClone({ ...secret })),
+  entries: (secret) => JSON.stringify(Object.entries(secret)),
+  clone: (secret) => inspect(structuredClone(Object.assign({}, secret))),
   query: (secret) => new URLSearchParams({ secret: String(secret) }).toString(),
   number: (secret) => String(Number(secret)),
 }

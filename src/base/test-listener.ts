@@ -15,6 +15,8 @@ export interface Listener {
   readonly port: number
   /** How many connections were made to it. */
   readonly connections: () => number
+  /** How many HTTP requests it got. */
+  readonly requests: () => number
 }
 
 /** A listener that must stay untouched: it counts connections and answers nothing. */
@@ -38,6 +40,8 @@ export function listenHttps(t: TestContext, handler: RequestListener): Promise<L
 
 async function listening(t: TestContext, server: Server): Promise<Listener> {
   let count = 0
+  let requests = 0
+  server.on('request', () => (requests += 1))
   server.on('connection', (socket) => {
     count += 1
     socket.on('error', () => {})
@@ -46,7 +50,7 @@ async function listening(t: TestContext, server: Server): Promise<Listener> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => new Promise((resolve) => server.close(resolve)))
   const { port } = server.address() as AddressInfo // a TCP listener has one
-  return { port, connections: () => count }
+  return { port, connections: () => count, requests: () => requests }
 }
 
 export interface World {

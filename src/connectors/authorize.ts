@@ -123,18 +123,19 @@ async function prepare(needs: Needs, facts: Preparation) {
   const { upstream } = needs
   const { tenant, server, connection, additional } = facts
   const issuer = server.issuer ?? undefined
-  const isAgain = connection.status === 'reauth_required' || connection.status === 'error'
+  // A connection that was signed in once may be here because its server moved: then what is cached is the old place.
+  const isAgain = connection.status !== 'disconnected' || connection.status_reason !== null
   const discovery = await upstream.discover.discover({
     tenant,
     serverUrl: server.url,
     issuer,
     fresh: isAgain,
   })
-  const held = await upstream.vault.read({ tenant, connectionId: connection.id })
+  const before = await upstream.vault.binding({ tenant, connectionId: connection.id })
   const scopes = chooseScopes(discovery, {
     configured: server.scopes ?? undefined,
     additional,
-    previous: held?.binding.requestedScopes ?? [],
+    previous: before?.requestedScopes ?? [],
   })
   const registration = await becomeClient(needs, { tenant, server, discovery, scopes })
   return { discovery, registration, scopes }

@@ -158,12 +158,10 @@ export async function turning<T>(
   work: Promise<T>,
   stepMs = 1000,
 ): Promise<T> {
-  let isDone = false
-  const done = work.finally(() => (isDone = true))
-  done.catch(() => undefined)
-  while (!isDone) {
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    if (!isDone) await clock.advance(stepMs)
+  const turn = setInterval(() => void clock.advance(stepMs), 5)
+  try {
+    return await work
+  } finally {
+    clearInterval(turn)
   }
-  return done
 }

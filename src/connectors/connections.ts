@@ -127,7 +127,9 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
-      await liveToken(needs, await requireOwn(db, owner, id), principal.tenant, true)
+      const connection = await requireOwn(db, owner, id)
+      requireRefreshable(connection)
+      await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
     },
 
@@ -236,6 +238,13 @@ async function insertConnection(
     })
     return row.id
   })
+}
+
+/** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
+function requireRefreshable(connection: JoinedConnection): void {
+  const { access_token_sealed, refresh_token_sealed } = connection
+  if (access_token_sealed === null || refresh_token_sealed !== null) return
+  throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
 }
 
 async function liveToken(

@@ -8,18 +8,17 @@ import type { ServerRow } from '../store/schema.ts'
 import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
 import { decideAuth } from './decide-auth.ts'
-import type { Discovered } from './decide-auth.ts'
 import { limitOf, pageOf, positionOf } from './page.ts'
 import type { Page, PageRequest } from './page.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
-import type { ServerAuth, ServerInput } from './server-input.ts'
+import type { ServerInput } from './server-input.ts'
 import { actorOf, plainColumns, sealedColumns, toPublicServer, toServer } from './server-rows.ts'
 import type { PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
 
-export type { Discovered, PublicServer, Server, ServerAuth, ServerInput, ServerTest }
+export type { PublicServer, Server, ServerInput, ServerTest }
 
 export interface Servers {
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */

@@ -134,7 +134,7 @@ onEveryDatabase(
     const flipped = state.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))
     const noState = new URLSearchParams(query)
     noState.delete('state')
-    const twice = new URLSearchParams(`${query}&state=${state}`)
+    const twice = new URLSearchParams(`${query.toString()}&state=${state}`)
 
     const mismatch = code('state_mismatch')
     await assert.rejects(bring(bench, ada, { context, query: noState }), mismatch)

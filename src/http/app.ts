@@ -46,7 +46,7 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
     // The guard of this row has just made what its context promises.
     const run = () => row.run({ ...visit, ...admitted, input })
     const { principal } = admitted
-    if (row.surface !== 'api' || principal === undefined) return run()
+    if (row.surface !== 'api' || row.isNeverReplayed || principal === undefined) return run()
     return idempotency.once(visit, { row, principal }, run)
   }
 
@@ -149,10 +149,16 @@ function readInput(row: Route, request: Request, body: string): unknown {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, refuseNul)
   } catch (cause) {
-    throw new Fault('invalid_input', { because: 'the body is not JSON', cause })
+    throw new Fault('invalid_input', { because: 'the body is not JSON, or holds a NUL', cause })
   }
+}
+
+/** Postgres cannot store a NUL in a text, so no input of ours has one. */
+function refuseNul(name: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !value.includes('\0')) return value
+  throw new Error(`${JSON.stringify(name)} holds a NUL`)
 }
 
 function misdirected(): Fault {

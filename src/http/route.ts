@@ -51,6 +51,8 @@ export interface RouteRow<G extends Guard, I> {
   readonly cors?: 'public'
   /** The scope that an API key needs besides `api`. */
   readonly keyScope?: string
+  /** Its answer holds only at this moment, so an Idempotency-Key does not bring an earlier one back. */
+  readonly isNeverReplayed?: true
   /** Largest body, default 64 KiB. */
   readonly bodyBytes?: number
   /** Shape of a JSON body; other fields are refused. */

@@ -7,6 +7,7 @@ import {
   approve,
   askConsent,
   authorizeQuery,
+  beginByHand,
   createRig,
   locationOf,
   obtainCode,
@@ -308,7 +309,7 @@ onEveryDatabase(
     const memories = { resource: 'https://auth.test/memories/mcp' }
     const isAsked = async (changes: Record<string, string>, by = session) => {
       const query = authorizeQuery(client, changes)
-      const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, by)
+      const { step } = await beginByHand(rig, query, by)
       return step.kind === 'consent'
     }
     await approve(rig, session, authorizeQuery(client, { ...memories, scope: 'mcp' }))
@@ -361,7 +362,7 @@ onEveryDatabase(
     const isAskedAgain = async (client: RigClient, redirect_uri: string) => {
       await approve(rig, session, authorizeQuery(client, { redirect_uri }))
       const query = authorizeQuery(client, { redirect_uri })
-      const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, session)
+      const { step } = await beginByHand(rig, query, session)
       return step.kind === 'consent'
     }
     for (const uri of ['http://127.0.0.1:3000/cb', 'http://localhost/cb', 'cursor://app/cb']) {
@@ -382,7 +383,7 @@ onEveryDatabase('prompt=none never shows a page: row 11', async (t, store) => {
   const client = await register(rig)
   const silent = async (by = session, changes = {}) => {
     const query = authorizeQuery(client, { prompt: 'none', ...changes })
-    const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, by)
+    const { step } = await beginByHand(rig, query, by)
     return locationOf(step).searchParams
   }
   assert.equal((await silent()).get('error'), 'consent_required')
@@ -400,7 +401,7 @@ onEveryDatabase(
     await approve(rig, before, authorizeQuery(client))
     await rig.clock.advance(1000)
     const query = authorizeQuery(client, { prompt: 'login' })
-    const { step, browser } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, before)
+    const { step, browser } = await beginByHand(rig, query, before)
     assert.ok(step.kind === 'sign_in')
     const resume = (by: typeof before) =>
       rig.issuer.authorize.resume(rig.tenant, step.requestId, browser, by)
@@ -455,3 +456,54 @@ async function rowsOf(
     .executeTakeFirstOrThrow()
   return row.count
 }
+
+onEveryDatabase(
+  'what another site began is asked about, remembered or not, if anybody could have begun it: P-23',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const session = await rig.signIn()
+    const shared = await register(rig)
+    const own = await register(rig, { token_endpoint_auth_method: 'client_secret_basic' })
+    const begin = (client: RigClient, isByHand: boolean, changes = {}) =>
+      rig.issuer.authorize.begin(rig.tenant, authorizeQuery(client, changes), undefined, session, {
+        isByHand,
+      })
+    for (const client of [shared, own]) {
+      await approve(rig, session, authorizeQuery(client))
+      assert.ok(locationOf((await begin(client, true)).step).searchParams.has('code'))
+    }
+    assert.ok(locationOf((await begin(own, false)).step).searchParams.has('code'))
+    const silent = await begin(shared, false, { prompt: 'none' })
+    assert.equal(locationOf(silent.step).searchParams.get('error'), 'consent_required')
+
+    const { step, browser } = await begin(shared, false)
+    assert.ok(step.kind === 'consent')
+    const again = await rig.issuer.authorize.resume(rig.tenant, step.requestId, browser, session)
+    assert.equal(again.kind, 'consent', 'loading it again')
+  },
+)
+
+onEveryDatabase(
+  'an answer counts only for what the question showed of the client: X-34',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const { tenant, issuer } = rig
+    const session = await rig.signIn()
+    const client = await register(rig)
+    const { step, browser } = await beginByHand(rig, authorizeQuery(client), session)
+    assert.ok(step.kind === 'consent')
+    const { requestId, formToken } = step
+    const digestIs = (metadata_digest: string) =>
+      rig.db.updateTable('clients').set({ metadata_digest }).where('id', '=', client.id).execute()
+    const answer = (decision: string, token: string) =>
+      issuer.authorize.decide(tenant, requestId, browser, session, { decision, formToken: token })
+
+    await digestIs('another')
+    for (const decision of ['approve', 'deny']) {
+      await refused(answer(decision, formToken), 'bad_form')
+    }
+    const anew = await issuer.authorize.resume(tenant, requestId, browser, session)
+    assert.ok(anew.kind === 'consent')
+    assert.ok(locationOf(await answer('approve', anew.formToken)).searchParams.has('code'))
+  },
+)

@@ -54,6 +54,7 @@ export interface AuthorizeHub {
     query: URLSearchParams,
     browser: Secret | undefined,
     session?: SessionPrincipal,
+    arrival?: Arrival,
   ) => Promise<{ readonly step: AuthorizeStep; readonly browser?: Secret }>
   /** Decides anew, after a sign-in or when a page is loaded again; changes nothing unless an answer goes back. */
   readonly resume: (
@@ -70,6 +71,12 @@ export interface AuthorizeHub {
     session: SessionPrincipal | undefined,
     form: ConsentForm,
   ) => Promise<AuthorizeStep>
+}
+
+/** How the browser came to us. */
+export interface Arrival {
+  /** Did the person's own click lead here? Otherwise another site may have sent them, without their seeing it (P-23). */
+  readonly isByHand: boolean
 }
 
 /** The fields of the consent form; all else is taken from the stored request (P-04). */
@@ -95,11 +102,12 @@ interface Needs {
 /** Makes the hub. */
 export function createAuthorizeHub(needs: Needs): AuthorizeHub {
   return {
-    begin: async (tenant, query, browser, session) => {
+    begin: async (tenant, query, browser, session, arrival = { isByHand: false }) => {
       const reading = await readAuthorizationRequest(needs, tenant, query)
       if (reading.kind === 'refused') return { step: returnError(reading.returnTo, reading.fault) }
       const key = browser ?? randomSecret(needs.random)
-      const row = await storeRequest(needs, { tenant, browser: key }, reading.request)
+      const request = withConsentAsked(reading.request, arrival)
+      const row = await storeRequest(needs, { tenant, browser: key }, request)
       const step = await nextStep(needs, { tenant, row }, session)
       return browser === undefined ? { step, browser: key } : { step }
     },
@@ -116,12 +124,24 @@ export function createAuthorizeHub(needs: Needs): AuthorizeHub {
       const row = await openRequest(needs, tenant, requestId)
       if (!isSameBrowser(needs, row, browser)) throw badForm('another browser began this request')
       if (session === undefined) return { kind: 'sign_in', requestId: row.id }
-      if (!isFormToken(needs.keyring, { requestId: row.id, session }, form.formToken)) {
-        throw badForm('the form was made for another request or session')
+      const question = await readQuestion(needs, { tenant, row })
+      if (question.kind === 'refused') return sendError(needs, { tenant, row }, question.code)
+      if (!isFormToken(needs.keyring, { question, session }, form.formToken)) {
+        throw badForm('the form was made for another request, session or state of the client')
       }
-      return takeAnswer(needs, { tenant, row }, session, form)
+      return takeAnswer(needs, { tenant, row }, session, { question, form })
     },
   }
+}
+
+/**
+ * Anybody can begin a request in the name of a public client, and whoever holds its verifier redeems the code; so what
+ * the person did not begin themself is asked about, remembered or not (P-23). The request remembers it, as a `prompt`.
+ */
+function withConsentAsked(request: CheckedRequest, { isByHand }: Arrival): CheckedRequest {
+  const isPublic = request.client.metadata.token_endpoint_auth_method === 'none'
+  if (isByHand || !isPublic || request.prompts.includes('consent')) return request
+  return { ...request, prompts: [...request.prompts, 'consent'] }
 }
 
 interface Pending {
@@ -152,7 +172,7 @@ async function nextStep(
     kind: 'consent',
     requestId: row.id,
     view: consentView(question, session),
-    formToken: createFormToken(needs.keyring, { requestId: row.id, session }),
+    formToken: createFormToken(needs.keyring, { question, session }),
   }
 }
 
@@ -160,12 +180,10 @@ async function takeAnswer(
   needs: Needs,
   pending: Pending,
   session: SessionPrincipal,
-  form: ConsentForm,
+  { question, form }: { readonly question: ConsentQuestion; readonly form: ConsentForm },
 ): Promise<AuthorizeStep> {
   if (form.decision === 'deny') return sendError(needs, pending, 'access_denied', session)
   if (form.decision !== 'approve') throw badForm('the decision is neither approve nor deny')
-  const question = await readQuestion(needs, pending)
-  if (question.kind === 'refused') return sendError(needs, pending, question.code)
   if (!(await isRecentEnough(needs.db, pending.row, session))) {
     return { kind: 'sign_in', requestId: pending.row.id }
   }

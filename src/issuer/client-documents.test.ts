@@ -11,6 +11,7 @@ import { freshnessMs } from './client-documents.ts'
 import {
   approve,
   authorizeQuery,
+  beginByHand,
   createRig,
   obtainTokens,
   redirectUri,
@@ -91,7 +92,7 @@ onEveryDatabase(
     const session = await rig.signIn()
     const query = authorizeQuery({ id: site.url, secret: undefined })
     const isAsked = async () => {
-      const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, session)
+      const { step } = await beginByHand(rig, query, session)
       return step.kind === 'consent'
     }
     await approve(rig, session, query)

@@ -142,23 +142,27 @@ function findConsent(
     .executeTakeFirst()
 }
 
-/** The consent form's token: it binds the form to one request and one session, so no other page can post it. */
+/**
+ * The consent form's token: it binds the form to one request and one session, so no other page can post it (X-13), and
+ * to what the client said about itself, so nobody agrees to what they have not seen (X-34).
+ */
 export function createFormToken(keyring: Keyring, form: BoundForm): string {
   return keyring.sign(formPurpose, formData(form))
 }
 
-/** Was this form made for this request and this session? */
+/** Was this form made for this question and this session? */
 export function isFormToken(keyring: Keyring, form: BoundForm, token: string): boolean {
   return keyring.verify(formPurpose, formData(form), token)
 }
 
 interface BoundForm {
-  readonly requestId: string
+  readonly question: ConsentQuestion
   readonly session: SessionPrincipal
 }
 
 const formPurpose = 'consent_form'
 
-function formData({ requestId, session }: BoundForm): string {
-  return JSON.stringify([session.tenant.id, requestId, session.sessionDigest])
+function formData({ question, session }: BoundForm): string {
+  const { attempt, client } = question
+  return JSON.stringify([session.tenant.id, attempt, session.sessionDigest, client.metadataDigest])
 }

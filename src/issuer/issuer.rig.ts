@@ -23,7 +23,7 @@ import { createTenants } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { createUsers } from '../people/users.ts'
 import type { Database, Store } from '../store/database.ts'
-import type { AuthorizeStep } from './authorize.ts'
+import type { AuthorizeHub, AuthorizeStep } from './authorize.ts'
 import type { FormRequest } from './form-request.ts'
 import { createIssuer } from './issuer.ts'
 import type { Issuer } from './issuer.ts'
@@ -174,6 +174,15 @@ export function form(fields: Changes, authorization?: string): FormRequest {
 function parameters(fields: Changes): URLSearchParams {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined)
   return new URLSearchParams(given as [string, string][]) // the undefined ones are filtered out
+}
+
+/** Begins a request that the person's own click led to, in a new browser. */
+export function beginByHand(
+  { issuer, tenant }: Rig,
+  query: URLSearchParams,
+  session: SessionPrincipal,
+): ReturnType<AuthorizeHub['begin']> {
+  return issuer.authorize.begin(tenant, query, undefined, session, { isByHand: true })
 }
 
 /** Goes as far as the consent page and gives what is needed to answer it. */

@@ -58,21 +58,11 @@ interface Needs {
 }
 
 // One @, no spaces, a dot in the domain or a bare host: enough to catch a slip; only a letter can prove an address.
-const emailShape = /^[^\s@]{1,64}@[^\s@]{1,255}$/
+// No control characters: Postgres refuses a text with a NUL, and then a question would be a failure.
+const emailShape = /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]{1,255}$/u
 
 /** Makes the people of all tenants over one database. */
 export function createUsers({ db, clock, random, passwords, journal }: Needs): Users {
-  const find = async (tenant: Tenant, column: 'id' | 'email', value: string) => {
-    const row = await db
-      .selectFrom('users')
-      .selectAll()
-      .where('tenant_id', '=', tenant.id)
-      .where(column, '=', value)
-      .where('disabled_at', 'is', null)
-      .executeTakeFirst()
-    return row && toUser(row)
-  }
-
   const passwordOf = async (tenant: Tenant, user: User | undefined) => {
     if (user === undefined) return undefined
     const row = await db
@@ -85,7 +75,7 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
   }
 
   const prepare = async ({ tenant, email, password, name, role }: NewUser) => {
-    const address = normalizeEmail(email)
+    const address = requireAddress(email)
     const hash = password && (await passwords.hash(password))
     const row: UserRow = {
       tenant_id: tenant.id,
@@ -106,11 +96,11 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
       const prepared = await prepare(person)
       return db.transaction().execute((tx) => prepared.store(tx))
     },
-    byId: (tenant, id) => find(tenant, 'id', id),
-    byEmail: (tenant, email) => find(tenant, 'email', email.trim().toLowerCase()),
+    byId: (tenant, id) => findUser(db, tenant, { column: 'id', value: id }),
+    byEmail: (tenant, email) => findByEmail(db, tenant, email),
 
     verifyPassword: async (tenant, email, password) => {
-      const user = await find(tenant, 'email', email.trim().toLowerCase())
+      const user = await findByEmail(db, tenant, email)
       const isRight = await passwords.matches(password, await passwordOf(tenant, user))
       return isRight ? user : undefined
     },
@@ -124,6 +114,26 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
       return row.people
     },
   }
+}
+
+async function findUser(
+  db: Database,
+  tenant: Tenant,
+  { column, value }: { readonly column: 'id' | 'email'; readonly value: string },
+): Promise<User | undefined> {
+  const row = await db
+    .selectFrom('users')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where(column, '=', value)
+    .where('disabled_at', 'is', null)
+    .executeTakeFirst()
+  return row && toUser(row)
+}
+
+async function findByEmail(db: Database, tenant: Tenant, email: string): Promise<User | undefined> {
+  const value = addressIn(email)
+  return value === undefined ? undefined : findUser(db, tenant, { column: 'email', value })
 }
 
 async function storeUser(
@@ -159,15 +169,19 @@ async function storePassword(tx: Database, user: UserRow, hash: string): Promise
     .execute()
 }
 
-function normalizeEmail(email: string): string {
+function requireAddress(email: string): string {
+  const address = addressIn(email)
+  if (address !== undefined) return address
+  throw new Fault('invalid_input', {
+    because: 'this is not an e-mail address',
+    detail: { email: 'Enter an e-mail address, such as ada@example.com.' },
+  })
+}
+
+/** The address as it is stored and compared; undefined for what is none. */
+function addressIn(email: string): string | undefined {
   const address = email.trim().toLowerCase()
-  if (!emailShape.test(address)) {
-    throw new Fault('invalid_input', {
-      because: 'this is not an e-mail address',
-      detail: { email: 'Enter an e-mail address, such as ada@example.com.' },
-    })
-  }
-  return address
+  return emailShape.test(address) ? address : undefined
 }
 
 /** The person in a row of `users`. */

@@ -145,7 +145,7 @@ onEveryDatabase(
 )
 
 onEveryDatabase('a server of 2025-03-26 has its places at its own origin', async (t, store) => {
-  verifies(t, 'C4', 'B-compat')
+  verifies(t, 'C4')
   const bench = await createBench(t, store)
   const discover = (serverUrl: string) =>
     bench.upstream.discover.discover({ tenant: bench.tenant, serverUrl })

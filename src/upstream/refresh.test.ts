@@ -230,7 +230,7 @@ onEveryDatabase(
 onEveryDatabase(
   'what a dead process sent is sent once more when its lease is over',
   async (t, store) => {
-    verifies(t, 'A1-5', '2b-6')
+    verifies(t, 'A1-5', '§2b-6')
     const { provider, bench, ada, id, refreshes } = await signedIn(t, store, {
       rotation: 'tolerant',
     })
@@ -307,11 +307,7 @@ onEveryDatabase(
     await bench.connections.revoke(ada.session, connection.id)
     open()
     assert.deepEqual(await refreshing, { kind: 'none' })
-    const newest =
-      provider
-        .issued()
-        .filter((value) => value.startsWith('access-'))
-        .at(-1) ?? ''
+    const newest = provider.issued().findLast((value) => value.startsWith('access-')) ?? ''
     assert.equal(provider.isLive(newest), false)
     assert.deepEqual(await store.db.selectFrom('credentials').selectAll().execute(), [])
   },
@@ -415,3 +411,38 @@ onEveryDatabase(
     assert.equal(provider.registrations().length <= 100, true)
   },
 )
+
+onEveryDatabase(
+  'refreshing ahead makes one attempt each and asks a dead provider ever less',
+  async (t, store) => {
+    verifies(t, 'S1-60', 'S1-63', '§2b-8')
+    const { provider, bench, id, refreshes } = await signedIn(t, store)
+    const { refresh } = bench.upstream
+    assert.equal(await refresh.refreshDue(), 0)
+    await bench.clock.advance(55 * minuteMs)
+    assert.equal(await refresh.refreshDue(), 1)
+    assert.equal(refreshes().length, 1)
+
+    provider.set({ answers: { refresh: { kind: 'status', status: 503 } } })
+    await bench.clock.advance(70 * minuteMs)
+    assert.equal(await refresh.refreshDue(), 1)
+    assert.equal(refreshes().length, 2)
+    await bench.clock.advance(5 * minuteMs - 1)
+    assert.equal(await refresh.refreshDue(), 0, 'ten minutes after its end, half as long is waited')
+    await bench.clock.advance(1)
+    assert.equal(await refresh.refreshDue(), 1)
+    provider.set(healthy)
+    assert.equal((await live(bench, id)).kind, 'live')
+  },
+)
+
+onEveryDatabase('a connection whose key is lost can be ended and made again', async (t, store) => {
+  verifies(t, 'S1-58')
+  const { bench, ada, id, provider } = await signedIn(t, store)
+  const other = await createBench(t, store, { clock: bench.clock, masterKey: randomBytes(32) })
+  await assert.rejects(live(other, id), code('decrypt_failed'))
+  assert.equal((await other.connections.revoke(ada.session, id)).status, 'disconnected')
+  await store.db.deleteFrom('registrations').execute()
+  assert.equal((await signIn(other, ada, id)).kind, 'completed')
+  assert.equal(provider.registrations().length, 2)
+})

@@ -9,7 +9,7 @@ import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
-import type { Holder, HolderChange, HolderEvents, StatusReason } from './holder.ts'
+import type { Holder, HolderChange, HolderEvents, HolderKey, StatusReason } from './holder.ts'
 import type { Register, Registration } from './register.ts'
 import { scopesOf } from './scopes.ts'
 import type { TokenAnswer, TokenEndpoint, TokenSet } from './token-endpoint.ts'
@@ -75,6 +75,8 @@ const waitStepMs = 50
 const waitMaxMs = 5_000
 const urgentWaitMaxMs = 90_000
 const dueLimit = 100
+const dueAtOnce = 8
+const backoffMaxMs = 3_600_000
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: Needs): Refresh {
@@ -90,7 +92,7 @@ export function createRefresh(needs: Needs): Refresh {
     return flight
   }
 
-  const liveToken = async (request: LiveTokenRequest): Promise<LiveToken> => {
+  const alive = async (request: LiveTokenRequest, isWaitedFor: boolean): Promise<LiveToken> => {
     const held = await needs.vault.read(request)
     if (held === undefined) return { kind: 'none' }
     if (held.accessToken === undefined) {
@@ -104,18 +106,24 @@ export function createRefresh(needs: Needs): Refresh {
       const isSpent = request.spentGeneration !== undefined
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
-    const outcome = await joinFlight(held, !isGood || request.force === true)
+    const isUrgent = isWaitedFor && (!isGood || request.force === true)
+    const outcome = await joinFlight(held, isUrgent)
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
     if (outcome.kind === 'unavailable' && mayGoOn) return toLive(held, held.accessToken)
     return answer(outcome)
   }
 
   return {
-    liveToken,
+    liveToken: (request) => alive(request, true),
+
     refreshDue: async ({ limit = dueLimit } = {}) => {
       const due = await needs.vault.due(limit)
-      for (const { tenantId, connectionId } of due) {
-        await refreshQuietly(engine, liveToken, { tenant: { id: tenantId }, connectionId })
+      // Nobody waits here: one attempt each, so that a provider that is down does not hold up the others.
+      const refreshOne = (holder: Holder) =>
+        refreshQuietly(engine, () => alive(holder, false), holder)
+      for (let at = 0; at < due.length; at += dueAtOnce) {
+        const holders = due.slice(at, at + dueAtOnce).map(toHolder)
+        await Promise.all(holders.map(refreshOne))
       }
       return due.length
     },
@@ -161,14 +169,13 @@ function toLive(held: Held, accessToken: Secret): LiveToken {
 
 async function refreshQuietly(
   { log }: Engine,
-  liveToken: Refresh['liveToken'],
-  holder: Holder,
+  work: () => Promise<unknown>,
+  { connectionId }: Holder,
 ): Promise<void> {
   try {
-    await liveToken(holder)
+    await work()
   } catch (error) {
     if (!isFault(error)) throw error
-    const { connectionId } = holder
     log.warn({ connectionId, code: error.code, because: error.because }, 'a refresh failed')
   }
 }
@@ -322,8 +329,11 @@ async function clientLost(
  */
 async function postpone(engine: Engine, held: Held, refused: Refused): Promise<Outcome> {
   const { clock, owner, vault, db } = engine
-  const waitMs = Math.max(backoffMs, (refused.fault.retryAfterS ?? 0) * 1000)
-  const isExpired = (held.expiresAt ?? Infinity) <= clock.now()
+  const overdueMs = clock.now() - (held.expiresAt ?? Infinity)
+  const isExpired = overdueMs >= 0
+  // The longer a provider has been down, the less often it is asked when nobody waits for the answer.
+  const patienceMs = Math.min(Math.max(backoffMs, overdueMs / 2), backoffMaxMs)
+  const waitMs = Math.max(Math.floor(patienceMs), (refused.fault.retryAfterS ?? 0) * 1000)
   const reason = troubleOf(refused)
   const isFinal = isExpired && refused.refusal === 'request'
   await db.transaction().execute(async (tx) => {
@@ -381,5 +391,9 @@ function note(
 }
 
 function holderOf({ key }: Held): Holder {
-  return { tenant: { id: key.tenantId }, connectionId: key.connectionId }
+  return toHolder(key)
+}
+
+function toHolder({ tenantId, connectionId }: HolderKey): Holder {
+  return { tenant: { id: tenantId }, connectionId }
 }

@@ -1,8 +1,8 @@
 // Which scopes to ask for (MCP authorization, "Scope Selection Strategy"), and scope texts for the rooms above.
-import { formatScope, isSubset, parseScope, tidyScope, unionScopes } from '../oauth/scope.ts'
+import { isSubset, parseScope, tidyScope, unionScopes } from '../oauth/scope.ts'
 import type { Discovery } from './discover.ts'
 
-export { formatScope, isSubset, parseScope, unionScopes }
+export { isSubset, parseScope }
 
 /** What else is known about the scopes of a sign-in. */
 export interface ScopeWishes {

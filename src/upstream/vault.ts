@@ -1,6 +1,7 @@
 // The token vault: one row for each connection, tokens sealed to their place, a generation that counts every change, and
 // the lease under which one process at a time refreshes. What to do with tokens is decided by flows.ts and refresh.ts.
 import type { Clock } from '../base/clock.ts'
+import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
@@ -40,7 +41,10 @@ export interface Held {
 }
 
 export interface Vault {
+  /** Throws Fault('decrypt_failed') when the tokens were sealed under a key that is not here. */
   readonly read: (holder: Holder) => Promise<Held | undefined>
+  /** The same without the tokens, which need not be readable. */
+  readonly binding: (holder: Holder) => Promise<Binding | undefined>
   /** Keeps the tokens of a new sign-in, whatever was there before. */
   readonly keep: (tx: Database, holder: Holder, binding: Binding, tokens: TokenSet) => Promise<void>
   /** Takes the lease and writes down what will be sent, in one step; undefined when another one was first. */
@@ -53,7 +57,7 @@ export interface Vault {
   readonly renew: (tx: Database, held: Held, tokens: TokenSet) => Promise<boolean>
   /** Empties dead tokens, if nobody changed the row meanwhile. */
   readonly empty: (tx: Database, held: Held) => Promise<boolean>
-  /** Forgets everything; gives what was there. */
+  /** Forgets everything; gives what was there, as far as it can be read. */
   readonly remove: (tx: Database, holder: Holder) => Promise<Held | undefined>
   /** Whose tokens should be refreshed by now, the most overdue first, of all tenants. */
   readonly due: (limit: number) => Promise<readonly HolderKey[]>
@@ -78,17 +82,23 @@ const lifetimeDefaultMs = 3_600_000
 /** Makes the vault over one database. */
 export function createVault(needs: Needs): Vault {
   const { db, clock } = needs
+  const find = ({ tenant, connectionId }: Holder) =>
+    db
+      .selectFrom('credentials')
+      .selectAll()
+      .where('tenant_id', '=', tenant.id)
+      .where('connection_id', '=', connectionId)
+      .executeTakeFirst()
   return {
     ...createLeases(needs),
 
-    read: async ({ tenant, connectionId }) => {
-      const row = await db
-        .selectFrom('credentials')
-        .selectAll()
-        .where('tenant_id', '=', tenant.id)
-        .where('connection_id', '=', connectionId)
-        .executeTakeFirst()
+    read: async (holder) => {
+      const row = await find(holder)
       return row && toHeld(needs, row)
+    },
+    binding: async (holder) => {
+      const row = await find(holder)
+      return row && readBinding(row)
     },
 
     keep: (tx, holder, binding, tokens) => keep(needs, tx, { holder, binding, tokens }),
@@ -117,7 +127,7 @@ export function createVault(needs: Needs): Vault {
         .where('connection_id', '=', connectionId)
         .returningAll()
         .executeTakeFirst()
-      return row && toHeld(needs, row)
+      return row && toReadable(needs, row)
     },
 
     due: (limit) =>
@@ -242,13 +252,27 @@ function timesOf(
   }
 }
 
+// A row that cannot be opened any more can still be taken away.
+function toReadable(needs: Needs, row: CredentialRow): Held | undefined {
+  try {
+    return toHeld(needs, row)
+  } catch (thrown) {
+    if (isFault(thrown) && thrown.code === 'decrypt_failed') return undefined
+    throw thrown
+  }
+}
+
+function readBinding(row: CredentialRow): Binding {
+  return JSON.parse(row.binding) as Binding // only keep() writes it
+}
+
 function toHeld({ keyring }: Needs, row: CredentialRow): Held {
   const key = { tenantId: row.tenant_id, connectionId: row.connection_id }
   const open = (sealed: string | null, column: SealedColumn) =>
     sealed === null || sealed === '' ? undefined : keyring.open(sealed, placeOf(key, column))
   return {
     key,
-    binding: JSON.parse(row.binding) as Binding, // only keep() writes it
+    binding: readBinding(row),
     generation: row.generation,
     accessToken: open(row.access_token_sealed, 'access_token_sealed'),
     tokenType: row.token_type,

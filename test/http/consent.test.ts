@@ -10,7 +10,14 @@ import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { addPerson, assertAnswer, cookiesOf, fieldOn, openDoors, openDoorsOn } from './doors.ts'
 import type { Ask, Doors, Fields } from './doors.ts'
-import { approve, authorizePath, isActive, obtainTokens, redirectUri, register } from './oauth-client.ts'
+import {
+  approve,
+  authorizePath,
+  isActive,
+  obtainTokens,
+  redirectUri,
+  register,
+} from './oauth-client.ts'
 import type { OAuthClient } from './oauth-client.ts'
 
 const path = '/oauth/consent'
@@ -90,31 +97,54 @@ test('the answer to the question', async (t) => {
   const tampered: readonly (readonly [string, (question: Question) => Ask])[] = [
     ['no form token', (q) => answerTo(doors, browser, q, { form_token: undefined })],
     ['an empty form token', (q) => answerTo(doors, browser, q, { form_token: '' })],
-    ['a form token with a letter changed', (q) => answerTo(doors, browser, q, { form_token: flip(q.form_token) })],
-    ['two decisions', (q) => answerTo(doors, browser, q, { decision: ['deny', 'approve'] })],
+    [
+      'a form token with a letter changed',
+      (q) => answerTo(doors, browser, q, { form_token: flip(q.form_token) }),
+    ],
     ['no decision', (q) => answerTo(doors, browser, q, { decision: undefined })],
     ['another decision', (q) => answerTo(doors, browser, q, { decision: 'Approve' })],
     ['another person in another browser [P-22]', (q) => answerTo(doors, other, q)],
     ['no cookies', (q) => ({ ...answerTo(doors, browser, q), headers: { cookie: '' } })],
-    ['the session without the browser', (q) => withCookies(doors, q, browser, (one) => one.includes('session'))],
-    ['this browser with the session of another person [row 14]', (q) => mixed(doors, q, { browser, session: other })],
-    ['another browser with the session of this person [P-21]', (q) => mixed(doors, q, { browser: other, session: browser })],
-    ['a form that another site posts [P-22] [X-13]', (q) => ({
-      ...answerTo(doors, browser, q),
-      headers: { origin: 'https://evil.test', 'sec-fetch-site': 'cross-site' },
-    })],
-    ['a form that a sibling host posts [X-13]', (q) => ({
-      ...answerTo(doors, browser, q),
-      headers: { origin: 'http://evil.localhost', 'sec-fetch-site': 'same-site' },
-    })],
-    ['another origin without Fetch Metadata [X-13]', (q) => ({
-      ...answerTo(doors, browser, q),
-      headers: { origin: 'https://evil.test' },
-    })],
-    ['the origin null without Fetch Metadata [X-13]', (q) => ({
-      ...answerTo(doors, browser, q),
-      headers: { origin: 'null' },
-    })],
+    [
+      'the session without the browser',
+      (q) => withCookies(doors, q, browser, (one) => one.includes('session')),
+    ],
+    [
+      'this browser with the session of another person [row 14]',
+      (q) => mixed(doors, q, { browser, session: other }),
+    ],
+    [
+      'another browser with the session of this person [P-21]',
+      (q) => mixed(doors, q, { browser: other, session: browser }),
+    ],
+    [
+      'a form that another site posts [P-22] [X-13]',
+      (q) => ({
+        ...answerTo(doors, browser, q),
+        headers: { origin: 'https://evil.test', 'sec-fetch-site': 'cross-site' },
+      }),
+    ],
+    [
+      'a form that a sibling host posts [X-13]',
+      (q) => ({
+        ...answerTo(doors, browser, q),
+        headers: { origin: 'http://evil.localhost', 'sec-fetch-site': 'same-site' },
+      }),
+    ],
+    [
+      'another origin without Fetch Metadata [X-13]',
+      (q) => ({
+        ...answerTo(doors, browser, q),
+        headers: { origin: 'https://evil.test' },
+      }),
+    ],
+    [
+      'the origin null without Fetch Metadata [X-13]',
+      (q) => ({
+        ...answerTo(doors, browser, q),
+        headers: { origin: 'null' },
+      }),
+    ],
   ]
   for (const [name, request] of tampered) {
     await t.test(`${name}: 403, and the question still stands [row 14]`, async (t) => {
@@ -131,7 +161,10 @@ test('the answer to the question', async (t) => {
 
   await t.test('the token of one question does not answer another [row 14] [P-22]', async () => {
     const [one, two] = [await fresh(), await fresh()]
-    assertAnswer(await ask(answerTo(doors, browser, one, { form_token: two.form_token })), forbidden)
+    assertAnswer(
+      await ask(answerTo(doors, browser, one, { form_token: two.form_token })),
+      forbidden,
+    )
   })
 
   await t.test('hidden fields are not heard [P-04]', async (t) => {
@@ -163,7 +196,10 @@ test('the answer to the question', async (t) => {
       const again = await ask(answerTo(doors, browser, question, { decision }))
       assertAnswer(again, { status: 410, has: page, hasNot: ['location'] })
     }
-    assertAnswer(await ask({ path: `${path}?request=${question.request}`, browser }), { status: 410, hasNot: ['location'] })
+    assertAnswer(await ask({ path: `${path}?request=${question.request}`, browser }), {
+      status: 410,
+      hasNot: ['location'],
+    })
   })
 
   await t.test('loading the question twice breaks neither page [P-34]', async () => {
@@ -204,15 +240,33 @@ test('the answer to the question', async (t) => {
     }
   })
 
-  for (const request of ['', 'req_x', 'x', `req_${'x'.repeat(65)}`, "req_' or 1=1", '../x', 'req_\0']) {
-    await t.test(`the request ${JSON.stringify(request.slice(0, 16))} is 410, whoever asks`, async () => {
-      const asked = `${path}?request=${encodeURIComponent(request)}`
-      for (const who of [{ browser }, {}]) {
-        assertAnswer(await ask({ path: asked, ...who }), { status: 410, has: page, hasNot: ['location'] })
-      }
-      const question = { request, form_token: 'x', html: '' }
-      assertAnswer(await ask(answerTo(doors, browser, question)), { status: 410, hasNot: ['location'] })
-    })
+  for (const request of [
+    '',
+    'req_x',
+    'x',
+    `req_${'x'.repeat(65)}`,
+    "req_' or 1=1",
+    '../x',
+    'req_\0',
+  ]) {
+    await t.test(
+      `the request ${JSON.stringify(request.slice(0, 16))} is 410, whoever asks`,
+      async () => {
+        const asked = `${path}?request=${encodeURIComponent(request)}`
+        for (const who of [{ browser }, {}]) {
+          assertAnswer(await ask({ path: asked, ...who }), {
+            status: 410,
+            has: page,
+            hasNot: ['location'],
+          })
+        }
+        const question = { request, form_token: 'x', html: '' }
+        assertAnswer(await ask(answerTo(doors, browser, question)), {
+          status: 410,
+          hasNot: ['location'],
+        })
+      },
+    )
   }
 
   await t.test('a signed-out person is sent to sign in, and the question waits', async () => {
@@ -226,7 +280,10 @@ test('the answer to the question', async (t) => {
   await t.test('the last moment of a question and the first after it', async () => {
     const [inTime, late] = [await fresh(), await fresh()]
     await clock.advance(599_999)
-    assertAnswer(await ask(answerTo(doors, browser, inTime)), { status: 303, has: { location: /code=/ } })
+    assertAnswer(await ask(answerTo(doors, browser, inTime)), {
+      status: 303,
+      has: { location: /code=/ },
+    })
     await clock.advance(1)
     assertAnswer(await ask(answerTo(doors, browser, late)), { status: 400, hasNot: ['location'] })
   })
@@ -240,7 +297,7 @@ test('what the question shows [X-12] [X-39]', async (t) => {
     client_name: '"><img src=x onerror=alert(1)>\u202egnp.exe</bdi><script>',
     redirect_uris: ['https://claude.ai.evil.test/cb'],
     logo_uri: 'https://evil.test/pixel.png',
-    client_uri: 'https://evil.test/?"><script>alert(1)</script>',
+    client_uri: 'https://evil.test/?x=%22%3E%3Cscript%3E',
   })
   const { html } = await open(doors, browser, hostile)
   assert.doesNotMatch(html, /<img|<script|\u202e|pixel\.png/)
@@ -267,6 +324,46 @@ test('the headers of the question let nobody frame it or run a script in it [X-1
   assert.equal(headers.get('access-control-allow-origin'), null)
 })
 
+const asks = /^\/oauth\/consent/
+const byHand = { 'sec-fetch-site': 'none' } as const
+
+test('what was agreed lets a client in again only when a person asks for it [P-23]', async (t) => {
+  const doors = await openDoors(t)
+  const client = await register(doors)
+  const browser = await signIn(doors.origin)
+  await approve(doors, browser, client)
+  const locationOf = async (headers: Ask['headers'] = {}, changes: Fields = {}) =>
+    (await doors.ask({ path: authorizePath(client, changes), browser, headers })).headers.get(
+      'location',
+    ) ?? ''
+  const lent: readonly NonNullable<Ask['headers']>[] = [
+    {},
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { 'sec-fetch-site': 'cross-site', 'sec-fetch-user': '?0' },
+    { 'sec-fetch-user': '?1' },
+  ]
+  for (const headers of lent) {
+    await t.test(`${JSON.stringify(headers)}: asked`, async () => {
+      assert.match(await locationOf(headers), asks)
+      assert.match(
+        await locationOf(headers, { prompt: 'none' }),
+        /[?&]error=(?:consent|interaction)_required&/,
+      )
+    })
+  }
+  for (const headers of [
+    byHand,
+    { 'sec-fetch-site': 'same-origin' },
+    { 'sec-fetch-site': 'cross-site', 'sec-fetch-user': '?1' },
+  ]) {
+    await t.test(`${JSON.stringify(headers)}: a code`, async () => {
+      assert.match(await locationOf(headers), /[?&]code=auth_/)
+      assert.match(await locationOf(headers, { prompt: 'none' }), /[?&]code=auth_/)
+    })
+  }
+})
+
 test('what was agreed is remembered for this person, client and address only [X-34]', async (t) => {
   const doors = await openDoors(t)
   const { ask, store, origin } = doors
@@ -276,8 +373,9 @@ test('what was agreed is remembered for this person, client and address only [X-
   await addPerson(doors, 'eve@example.com')
   const other = await signIn(origin, { ...operator, email: 'eve@example.com' })
   const locationOf = async (who: CookieBrowser, changes: Fields = {}) =>
-    (await ask({ path: authorizePath(client, changes), browser: who })).headers.get('location') ?? ''
-  const asks = /^\/oauth\/consent/
+    (
+      await ask({ path: authorizePath(client, changes), browser: who, headers: byHand })
+    ).headers.get('location') ?? ''
   assert.match(await locationOf(browser), asks)
   const { accessToken } = await obtainTokens(doors, browser, client)
 
@@ -307,7 +405,11 @@ test('what was agreed is remembered for this person, client and address only [X-
     const cookie = cookiesOf(browser)
     const { json } = await ask({ path: '/api/v1/grants', headers: { cookie } })
     for (const { id } of json.items) {
-      const answer = await ask({ path: `/api/v1/grants/${id}`, method: 'DELETE', headers: { cookie, origin } })
+      const answer = await ask({
+        path: `/api/v1/grants/${id}`,
+        method: 'DELETE',
+        headers: { cookie, origin },
+      })
       assertAnswer(answer, { status: 204 })
     }
     assert.equal(await isActive(doors, accessToken), false)
@@ -328,7 +430,9 @@ onEveryDatabase('fifty answers at once: one code', async (t, store) => {
   const question = await open(doors, browser, client)
   const answers = await Promise.all(
     Array.from({ length: 50 }, (_, at) =>
-      doors.ask(answerTo(doors, browser, question, { decision: at % 2 === 0 ? 'approve' : 'deny' })),
+      doors.ask(
+        answerTo(doors, browser, question, { decision: at % 2 === 0 ? 'approve' : 'deny' }),
+      ),
     ),
   )
   const statuses = answers.map(({ status }) => status).sort()
@@ -356,7 +460,9 @@ function mixed(
   { browser, session }: { readonly browser: CookieBrowser; readonly session: CookieBrowser },
 ): Ask {
   const pick = (from: CookieBrowser, name: string) =>
-    cookiesOf(from).split('; ').filter((one) => one.includes(name))
+    cookiesOf(from)
+      .split('; ')
+      .filter((one) => one.includes(name))
   const cookie = [...pick(browser, 'browser'), ...pick(session, 'session')].join('; ')
   const { browser: _, ...request } = answerTo(doors, browser, question)
   return { ...request, headers: { ...request.headers, cookie } }

@@ -2,7 +2,10 @@
 // (threats 5, row 32; RFC 7591 §3.2.2).
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { acceptableRedirectUris, malformedRedirectUris } from '../../src/oauth/redirect-uri.corpus.ts'
+import {
+  acceptableRedirectUris,
+  malformedRedirectUris,
+} from '../../src/oauth/redirect-uri.corpus.ts'
 import { verifies } from '../requirements.ts'
 import { assertAnswer, openDoors, runTable } from './doors.ts'
 import type { Scenario } from './doors.ts'
@@ -21,7 +24,11 @@ const badAddress = { ...refused, error: 'invalid_redirect_uri' }
 test('what is refused at registration', async (t) => {
   const doors = await openDoors(t)
   const { ask, store } = doors
-  const bad = (name: string, json: unknown): Scenario => ({ name, ask: { path, json }, expect: badMetadata })
+  const bad = (name: string, json: unknown): Scenario => ({
+    name,
+    ask: { path, json },
+    expect: badMetadata,
+  })
   const wrong = (name: string, fields: object) => bad(`${name} [row 32]`, { ...good, ...fields })
   const addresses = (name: string, redirect_uris: unknown): Scenario => ({
     name: `${name} [row 32]`,
@@ -35,9 +42,15 @@ test('what is refused at registration', async (t) => {
   })
   const deep = '['.repeat(20_000) + ']'.repeat(20_000)
   const pages = ['logo_uri', 'client_uri', 'policy_uri', 'tos_uri', 'jwks_uri'].flatMap((field) =>
-    ['javascript:alert(1)', 'data:text/html,x', 'http://app.test/x', 'file:///etc/passwd', '//app.test/x', 'https://user@app.test/', 7].map((value) =>
-      wrong(`${field} ${value} [P-08]`, { [field]: value }),
-    ),
+    [
+      'javascript:alert(1)',
+      'data:text/html,x',
+      'http://app.test/x',
+      'file:///etc/passwd',
+      '//app.test/x',
+      'https://user@app.test/',
+      7,
+    ].map((value) => wrong(`${field} ${value} [P-08]`, { [field]: value })),
   )
   await runTable(t, doors, [
     raw('no JSON', 'hello'),
@@ -59,7 +72,10 @@ test('what is refused at registration', async (t) => {
     addresses('an address that is a number', [7]),
     addresses('a list in the list', [[uri]]),
     addresses('one bad among good', [uri, 'javascript:alert(1)']),
-    addresses('eleven addresses', Array.from({ length: 11 }, (_, at) => `${uri}/${at}`)),
+    addresses(
+      'eleven addresses',
+      Array.from({ length: 11 }, (_, at) => `${uri}/${at}`),
+    ),
     wrong('an unknown way of authentication', { token_endpoint_auth_method: 'client_secret_jwt' }),
     wrong('a way of authentication that is no text', { token_endpoint_auth_method: ['none'] }),
     wrong('implicit', { grant_types: ['implicit'], response_types: ['token'] }),
@@ -67,13 +83,21 @@ test('what is refused at registration', async (t) => {
     wrong('grant types that are no list', { grant_types: 'authorization_code' }),
     wrong('no grant types', { grant_types: [] }),
     wrong('a response type that does not fit', { response_types: ['token'] }),
-    wrong('a response type without its grant', { grant_types: ['refresh_token'], response_types: ['code'] }),
+    wrong('a response type without its grant', {
+      grant_types: ['refresh_token'],
+      response_types: ['code'],
+    }),
     wrong('a name that is a number', { client_name: 7 }),
     wrong('a scope that is none', { scope: 'a "b"' }),
     wrong('scopes as a list', { scope: ['mcp'] }),
     wrong('contacts that are no list', { contacts: 'a@app.test' }),
-    wrong('keys and an address of keys', { jwks_uri: 'https://app.test/jwks', jwks: { keys: [{ kty: 'EC' }] } }),
-    wrong('a private key', { jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'a', y: 'b', d: 'c' }] } }),
+    wrong('keys and an address of keys', {
+      jwks_uri: 'https://app.test/jwks',
+      jwks: { keys: [{ kty: 'EC' }] },
+    }),
+    wrong('a private key', {
+      jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'a', y: 'b', d: 'c' }] },
+    }),
     wrong('private_key_jwt without keys', { token_endpoint_auth_method: 'private_key_jwt' }),
     wrong('an unknown application type', { application_type: 'service' }),
     ...pages,
@@ -160,7 +184,12 @@ test('what is accepted at registration', async (t) => {
     assert.equal(answer.status, 201)
     assert.notEqual(answer.json.client_id, boast.client_id)
     assert.notEqual(answer.json.client_secret, boast.client_secret)
-    const { client_id: _id, client_secret: _secret, client_secret_expires_at: _expires, ...others } = boast
+    const {
+      client_id: _id,
+      client_secret: _secret,
+      client_secret_expires_at: _expires,
+      ...others
+    } = boast
     for (const name of Object.keys(others)) assert.equal(name in answer.json, false, name)
     const row = await store.db
       .selectFrom('clients')
@@ -173,7 +202,12 @@ test('what is accepted at registration', async (t) => {
 
   await t.test('prototypes and doubled names change nothing [X-33]', async () => {
     const body = `{"redirect_uris":["https://evil.test/cb"],"__proto__":{"token_endpoint_auth_method":"none","admin":true},"constructor":{"prototype":{"admin":true}},"redirect_uris":["${uri}"]}`
-    const answer = await ask({ path, method: 'POST', body, headers: { 'content-type': 'application/json' } })
+    const answer = await ask({
+      path,
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+    })
     assertAnswer(answer, { status: 201, neverSays: ['evil.test'] })
     assert.deepEqual(answer.json.redirect_uris, [uri])
     assert.equal(answer.json.token_endpoint_auth_method, 'client_secret_basic')
@@ -201,7 +235,8 @@ test('what is accepted at registration', async (t) => {
   await t.test('the redirect URIs of real clients', async (t) => {
     verifies(t, 'S3-18', 'S3-40')
     const statusOf = async (redirect_uri: string, application_type: string) =>
-      (await ask({ path, json: { ...good, redirect_uris: [redirect_uri], application_type } })).status
+      (await ask({ path, json: { ...good, redirect_uris: [redirect_uri], application_type } }))
+        .status
     for (const one of acceptableRedirectUris.everyone) {
       assert.deepEqual([await statusOf(one, 'web'), await statusOf(one, 'native')], [201, 201], one)
     }

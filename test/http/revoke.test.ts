@@ -33,14 +33,31 @@ test('the revocation endpoint', async (t) => {
     refused('two tokens', { token: ['a', 'b'] }, 400, 'invalid_request'),
     refused('a wrong secret', { token: 'x', client_secret: 'x' }, 401, 'invalid_client'),
     refused('no secret', { token: 'x', client_secret: undefined }, 401, 'invalid_client'),
-    refused('no client', { token: 'x', client_id: undefined, client_secret: undefined }, 401, 'invalid_client'),
+    refused(
+      'no client',
+      { token: 'x', client_id: undefined, client_secret: undefined },
+      401,
+      'invalid_client',
+    ),
     {
       name: 'a wrong secret in the header [row 19]',
       ask: { path, form: { token: 'x' }, headers: basic(client.id, 'x') },
-      expect: { status: 401, error: 'invalid_client', has: { ...has, 'www-authenticate': /^Basic realm=/ } },
+      expect: {
+        status: 401,
+        error: 'invalid_client',
+        has: { ...has, 'www-authenticate': /^Basic realm=/ },
+      },
     },
-    { name: 'JSON', ask: { path, json: { token: 'x' } }, expect: { status: 400, error: 'invalid_request', has } },
-    { name: 'GET', ask: { path: `${path}?token=x` }, expect: { status: 405, has: { allow: 'POST' } } },
+    {
+      name: 'JSON',
+      ask: { path, json: { token: 'x' } },
+      expect: { status: 400, error: 'invalid_request', has },
+    },
+    {
+      name: 'GET',
+      ask: { path: `${path}?token=x` },
+      expect: { status: 405, has: { allow: 'POST' } },
+    },
   ])
 
   await t.test('an unknown token is fine, whatever it looks like [row 35]', async (t) => {
@@ -56,7 +73,10 @@ test('the revocation endpoint', async (t) => {
     await t.test(`an access token ends alone, with the hint ${hint} [row 35]`, async (t) => {
       verifies(t, 'S3-47', 'A3-14')
       const { accessToken, refreshToken } = await fresh()
-      assertAnswer(await ask(post({ token: accessToken, token_type_hint: hint })), { status: 200, has })
+      assertAnswer(await ask(post({ token: accessToken, token_type_hint: hint })), {
+        status: 200,
+        has,
+      })
       assert.equal(await isActive(doors, accessToken), false)
       assertAnswer(await ask(post({ token: accessToken })), { status: 200, has })
       assert.equal((await refresh(doors, client, refreshToken)).status, 200)
@@ -64,7 +84,10 @@ test('the revocation endpoint', async (t) => {
 
     await t.test(`a refresh token ends its grant, with the hint ${hint} [row 35]`, async () => {
       const { accessToken, refreshToken } = await fresh()
-      assertAnswer(await ask(post({ token: refreshToken, token_type_hint: hint })), { status: 200, has })
+      assertAnswer(await ask(post({ token: refreshToken, token_type_hint: hint })), {
+        status: 200,
+        has,
+      })
       assert.equal(await isActive(doors, accessToken), false)
       const answer = await refresh(doors, client, refreshToken)
       assertAnswer(answer, { status: 400, error: 'invalid_grant' })

@@ -20,24 +20,32 @@ import {
 } from './oauth-client.ts'
 
 const path = '/oauth/token'
-const refused = { has: { 'content-type': 'application/json', 'cache-control': 'no-store' } } as const
-const challenged = { ...refused, has: { ...refused.has, 'www-authenticate': /^Basic realm="[^"]+"/ } }
+const refused = {
+  has: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+} as const
+const challenged = {
+  ...refused,
+  has: { ...refused.has, 'www-authenticate': /^Basic realm="[^"]+"/ },
+}
 const unchallenged = { ...refused, hasNot: ['www-authenticate'] }
 
 test('the shape of a token request', async (t) => {
   const doors = await openDoors(t)
   const client = await register(doors)
   const form = encode({ grant_type: 'authorization_code', code: 'auth_x', client_id: client.id })
-  const typed = (type: string) => ({ path, method: 'POST', body: form, headers: { 'content-type': type } })
+  const typed = (type: string) => ({
+    path,
+    method: 'POST',
+    body: form,
+    headers: { 'content-type': type },
+  })
   const post = (fields: Fields) => ({ path, form: { client_id: client.id, ...fields } })
   const bad = { status: 400, error: 'invalid_request', ...refused }
-  const methods = ['GET', 'PUT', 'DELETE', 'PATCH'].map(
-    (method): Scenario => ({
-      name: `${method} [row 16]`,
-      ask: { path: `${path}?${form}`, method },
-      expect: { status: 405, has: { ...refused.has, allow: 'POST' }, neverSays: ['auth_x'] },
-    }),
-  )
+  const methods = ['GET', 'PUT', 'DELETE', 'PATCH'].map((method): Scenario => ({
+    name: `${method} [row 16]`,
+    ask: { path: `${path}?${form}`, method },
+    expect: { status: 405, has: { ...refused.has, allow: 'POST' }, neverSays: ['auth_x'] },
+  }))
   const types = [
     'application/json',
     'text/plain',
@@ -46,29 +54,60 @@ test('the shape of a token request', async (t) => {
     'application/x-www-form-urlencoded; charset=utf-16',
     'application/x-www-form-urlencodedx',
     '',
-  ].map(
-    (type): Scenario => ({ name: `the type "${type}" [row 17]`, ask: typed(type), expect: bad }),
-  )
+  ].map((type): Scenario => ({
+    name: `the type "${type}" [row 17]`,
+    ask: typed(type),
+    expect: bad,
+  }))
   await runTable(t, doors, [
     ...methods,
     ...types,
-    { name: 'JSON [row 17]', ask: { path, json: { grant_type: 'authorization_code' } }, expect: bad },
+    {
+      name: 'JSON [row 17]',
+      ask: { path, json: { grant_type: 'authorization_code' } },
+      expect: bad,
+    },
     { name: 'no body', ask: { path, method: 'POST' }, expect: bad },
-    { name: 'parameters in the query only', ask: { ...typed('application/x-www-form-urlencoded'), path: `${path}?${form}`, body: '' }, expect: bad },
+    {
+      name: 'parameters in the query only',
+      ask: { ...typed('application/x-www-form-urlencoded'), path: `${path}?${form}`, body: '' },
+      expect: bad,
+    },
     { name: 'no grant_type [row 18]', ask: post({ code: 'x' }), expect: bad },
     { name: 'an empty grant_type [row 18]', ask: post({ grant_type: '' }), expect: bad },
-    { name: 'two grant types [row 10]', ask: post({ grant_type: ['refresh_token', 'refresh_token'] }), expect: bad },
-    { name: 'two codes', ask: post({ grant_type: 'authorization_code', code: ['a', 'b'] }), expect: bad },
-    { name: 'an unknown parameter twice', ask: post({ grant_type: 'authorization_code', code: 'a', x: ['a', 'b'] }), expect: bad },
-    { name: 'no code', ask: post({ grant_type: 'authorization_code', code_verifier: verifier }), expect: bad },
+    {
+      name: 'two grant types [row 10]',
+      ask: post({ grant_type: ['refresh_token', 'refresh_token'] }),
+      expect: bad,
+    },
+    {
+      name: 'two codes',
+      ask: post({ grant_type: 'authorization_code', code: ['a', 'b'] }),
+      expect: bad,
+    },
+    {
+      name: 'an unknown parameter twice',
+      ask: post({ grant_type: 'authorization_code', code: 'a', x: ['a', 'b'] }),
+      expect: bad,
+    },
+    {
+      name: 'no code',
+      ask: post({ grant_type: 'authorization_code', code_verifier: verifier }),
+      expect: bad,
+    },
     { name: 'no refresh token', ask: post({ grant_type: 'refresh_token' }), expect: bad },
-    ...['password', 'implicit', 'client_credentials', 'AUTHORIZATION_CODE', 'constructor', '__proto__'].map(
-      (grant_type): Scenario => ({
-        name: `the grant type ${grant_type} [row 18]`,
-        ask: post({ grant_type }),
-        expect: { status: 400, error: 'unsupported_grant_type', ...refused },
-      }),
-    ),
+    ...[
+      'password',
+      'implicit',
+      'client_credentials',
+      'AUTHORIZATION_CODE',
+      'constructor',
+      '__proto__',
+    ].map((grant_type): Scenario => ({
+      name: `the grant type ${grant_type} [row 18]`,
+      ask: post({ grant_type }),
+      expect: { status: 400, error: 'unsupported_grant_type', ...refused },
+    })),
     {
       name: 'a body over the limit',
       ask: post({ grant_type: 'authorization_code', code: 'x'.repeat(70_000) }),
@@ -76,7 +115,10 @@ test('the shape of a token request', async (t) => {
     },
   ])
   await t.test('a charset of UTF-8 is fine', async () => {
-    for (const type of ['application/x-www-form-urlencoded;charset=UTF-8', 'Application/X-WWW-Form-Urlencoded']) {
+    for (const type of [
+      'application/x-www-form-urlencoded;charset=UTF-8',
+      'Application/X-WWW-Form-Urlencoded',
+    ]) {
       assertAnswer(await doors.ask(typed(type)), { status: 400, error: 'invalid_grant' })
     }
   })
@@ -92,10 +134,20 @@ test('who the client is', async (t) => {
   const grant = { grant_type: 'refresh_token', refresh_token: 'mcp_rt_x' }
   const secret = inHeader.secret ?? ''
   const bodySecret = inBody.secret ?? ''
-  const raw = (text: string) => ({ authorization: `Basic ${Buffer.from(text, 'latin1').toString('base64')}` })
-  const post = (fields: Fields, headers: Readonly<Record<string, string>> = {}) => ({ path, headers, form: { ...grant, ...fields } })
+  const raw = (text: string) => ({
+    authorization: `Basic ${Buffer.from(text, 'latin1').toString('base64')}`,
+  })
+  const post = (fields: Fields, headers: Readonly<Record<string, string>> = {}) => ({
+    path,
+    headers,
+    form: { ...grant, ...fields },
+  })
   const stranger = { status: 401, error: 'invalid_client' }
-  const header = (name: string, headers: Readonly<Record<string, string>>, fields: Fields = {}): Scenario => ({
+  const header = (
+    name: string,
+    headers: Readonly<Record<string, string>>,
+    fields: Fields = {},
+  ): Scenario => ({
     name,
     ask: post(fields, headers),
     expect: { ...stranger, ...challenged },
@@ -105,7 +157,11 @@ test('who the client is', async (t) => {
     ask: post(fields),
     expect: { ...stranger, ...unchallenged },
   })
-  const twice = (name: string, fields: Fields, headers: Readonly<Record<string, string>> = {}): Scenario => ({
+  const twice = (
+    name: string,
+    fields: Fields,
+    headers: Readonly<Record<string, string>> = {},
+  ): Scenario => ({
     name,
     ask: post(fields, headers),
     expect: { status: 400, error: 'invalid_request', ...refused },
@@ -127,16 +183,25 @@ test('who the client is', async (t) => {
     header('bytes that are not UTF-8 [row 20] [P-53]', raw(`${inHeader.id}:\xff\xfe`)),
     header('another scheme [row 20]', { authorization: `Bearer ${secret}` }),
     header('a megabyte-like field [row 20]', { authorization: `Basic ${'A'.repeat(8000)}` }),
-    header('Basic for a client that posts its secret [row 22] [P-10]', basic(inBody.id, bodySecret)),
+    header(
+      'Basic for a client that posts its secret [row 22] [P-10]',
+      basic(inBody.id, bodySecret),
+    ),
     header('Basic for a public client [row 22]', basic(open.id, 'x')),
-    body('a wrong secret in the body [row 19] [P-41]', { client_id: inBody.id, client_secret: 'x' }),
+    body('a wrong secret in the body [row 19] [P-41]', {
+      client_id: inBody.id,
+      client_secret: 'x',
+    }),
     body('no secret at all [P-41]', { client_id: inBody.id }),
     body('an empty secret [P-41]', { client_id: inBody.id, client_secret: '' }),
     body('an unknown client [row 19]', { client_id: 'mcp_oauth_x', client_secret: bodySecret }),
     body('no client', {}),
     body('a secret without a client', { client_secret: bodySecret }),
     body('a secret of a public client [row 22]', { client_id: open.id, client_secret: 'x' }),
-    body('post for a client of the header [row 22] [P-10]', { client_id: inHeader.id, client_secret: secret }),
+    body('post for a client of the header [row 22] [P-10]', {
+      client_id: inHeader.id,
+      client_secret: secret,
+    }),
     body('no secret for a client of the header [P-41]', { client_id: inHeader.id }),
     body('an assertion [row 29]', {
       client_id: open.id,
@@ -144,8 +209,16 @@ test('who the client is', async (t) => {
       client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
     }),
     twice('header and body secret [row 21]', { client_secret: secret }, basic(inHeader.id, secret)),
-    twice('header and assertion [row 21]', { client_assertion: 'e30.e30.' }, basic(inHeader.id, secret)),
-    twice('body secret and assertion [row 21]', { client_id: inBody.id, client_secret: bodySecret, client_assertion: 'x' }),
+    twice(
+      'header and assertion [row 21]',
+      { client_assertion: 'e30.e30.' },
+      basic(inHeader.id, secret),
+    ),
+    twice('body secret and assertion [row 21]', {
+      client_id: inBody.id,
+      client_secret: bodySecret,
+      client_assertion: 'x',
+    }),
     twice('two ids that differ [row 21]', { client_id: open.id }, basic(inHeader.id, secret)),
     twice('two client ids', { client_id: [open.id, inBody.id] }),
     {
@@ -168,7 +241,11 @@ test('who the client is', async (t) => {
   })
 
   await t.test('a disabled client is one that cannot prove itself [P-41]', async () => {
-    await store.db.updateTable('clients').set({ disabled_at: 1 }).where('id', '=', inBody.id).execute()
+    await store.db
+      .updateTable('clients')
+      .set({ disabled_at: 1 })
+      .where('id', '=', inBody.id)
+      .execute()
     const request = post({ client_id: inBody.id, client_secret: bodySecret })
     assertAnswer(await ask(request), { ...stranger, ...unchallenged })
   })
@@ -208,46 +285,73 @@ test('what a code is worth', async (t) => {
 
   await t.test('an unknown code, a longer one, a shorter one [row 23] [P-06]', async () => {
     const code = await fresh()
-    for (const wrong of ['auth_x', `${code}x`, code.slice(0, -1), code.toUpperCase(), `${code}\0`]) {
+    for (const wrong of [
+      'auth_x',
+      `${code}x`,
+      code.slice(0, -1),
+      code.toUpperCase(),
+      `${code}\0`,
+    ]) {
       assertWorthless(await redeem(doors, client, wrong))
     }
     assert.equal((await redeem(doors, client, code)).status, 200)
   })
 
-  await t.test('a code of another client says the same and ends nothing [row 23] [P-06]', async () => {
-    const code = await fresh()
-    assertWorthless(await redeem(doors, foreign, code))
-    const { json } = await redeem(doors, client, code)
-    assertWorthless(await redeem(doors, foreign, code))
-    assert.equal(await isActive(doors, json.access_token), true)
-  })
+  await t.test(
+    'a code of another client says the same and ends nothing [row 23] [P-06]',
+    async () => {
+      const code = await fresh()
+      assertWorthless(await redeem(doors, foreign, code))
+      const { json } = await redeem(doors, client, code)
+      assertWorthless(await redeem(doors, foreign, code))
+      assert.equal(await isActive(doors, json.access_token), true)
+    },
+  )
 
   await t.test('a resource outside the request spends nothing [P-09] [P-46]', async () => {
     const code = await fresh()
-    for (const resource of ['https://evil.test/mcp', `${doors.origin}/x/mcp`, '/mcp', `${doors.origin}/mcp#f`]) {
+    for (const resource of [
+      'https://evil.test/mcp',
+      `${doors.origin}/x/mcp`,
+      '/mcp',
+      `${doors.origin}/mcp#f`,
+    ]) {
       const answer = await redeem(doors, client, code, { resource })
       assertAnswer(answer, { status: 400, error: 'invalid_target', ...refused })
     }
-    assert.equal((await redeem(doors, client, code, { resource: `${doors.origin}/mcp` })).status, 200)
+    assert.equal(
+      (await redeem(doors, client, code, { resource: `${doors.origin}/mcp` })).status,
+      200,
+    )
   })
 
-  for (const [name, lateByMs] of [['at once', 0], ['after half a minute', 30_000], ['after two hours', 7_200_000]] as const) {
-    await t.test(`replay ${name} is refused and ends what the code gave [row 25] [X-04] [P-06]`, async (t) => {
-      verifies(t, 'S3-22', 'A3-6')
-      const code = await fresh()
-      const first = await redeem(doors, client, code)
-      await clock.advance(lateByMs)
-      assertWorthless(await redeem(doors, client, code))
-      assert.equal(await isActive(doors, first.json.access_token), false)
-      const late = await refresh(doors, client, first.json.refresh_token)
-      assertAnswer(late, { status: 400, error: 'invalid_grant' })
-    })
+  for (const [name, lateByMs] of [
+    ['at once', 0],
+    ['after half a minute', 30_000],
+    ['after two hours', 7_200_000],
+  ] as const) {
+    await t.test(
+      `replay ${name} is refused and ends what the code gave [row 25] [X-04] [P-06]`,
+      async (t) => {
+        verifies(t, 'S3-22', 'A3-6')
+        const code = await fresh()
+        const first = await redeem(doors, client, code)
+        await clock.advance(lateByMs)
+        assertWorthless(await redeem(doors, client, code))
+        assert.equal(await isActive(doors, first.json.access_token), false)
+        const late = await refresh(doors, client, first.json.refresh_token)
+        assertAnswer(late, { status: 400, error: 'invalid_grant' })
+      },
+    )
   }
 
   await t.test('the last moment of a code and the first after it [row 23]', async (t) => {
     verifies(t, 'S3-24')
     const again = await signIn(doors.origin)
-    const [inTime, late] = [await obtainCode(doors, again, client), await obtainCode(doors, again, client)]
+    const [inTime, late] = [
+      await obtainCode(doors, again, client),
+      await obtainCode(doors, again, client),
+    ]
     await clock.advance(59_999)
     assert.equal((await redeem(doors, client, inTime)).status, 200)
     await clock.advance(1)
@@ -283,14 +387,22 @@ test('what a refresh token is worth', async (t) => {
     ['a malformed scope [row 27]', { scope: '"' }, 'invalid_scope'],
     ['another resource [row 27] [P-09]', { resource: 'https://evil.test/mcp' }, 'invalid_target'],
     ['a resource that is none [row 27] [P-09]', { resource: 'x' }, 'invalid_target'],
-    ['two resources [row 27]', { resource: ['https://a.test/mcp', 'https://b.test/mcp'] }, 'invalid_target'],
+    [
+      'two resources [row 27]',
+      { resource: ['https://a.test/mcp', 'https://b.test/mcp'] },
+      'invalid_target',
+    ],
   ]
   for (const [name, changes, error] of unchanged) {
     await t.test(`${name}: ${error}, and nothing is rotated`, async () => {
       const { refreshToken } = await fresh()
       const rows = () => doors.store.db.selectFrom('refresh_tokens').selectAll().execute()
       const before = await rows()
-      assertAnswer(await refresh(doors, client, refreshToken, changes), { status: 400, error, ...refused })
+      assertAnswer(await refresh(doors, client, refreshToken, changes), {
+        status: 400,
+        error,
+        ...refused,
+      })
       assert.deepEqual(await rows(), before)
       assert.equal((await refresh(doors, client, refreshToken)).status, 200)
     })
@@ -298,7 +410,13 @@ test('what a refresh token is worth', async (t) => {
 
   await t.test('an unknown one, one that is cut, an access token, a code [row 26]', async () => {
     const { accessToken, refreshToken } = await fresh()
-    for (const token of ['mcp_rt_x', refreshToken.slice(0, -1), `${refreshToken}x`, accessToken, 'auth_x']) {
+    for (const token of [
+      'mcp_rt_x',
+      refreshToken.slice(0, -1),
+      `${refreshToken}x`,
+      accessToken,
+      'auth_x',
+    ]) {
       assertAnswer(await refresh(doors, client, token), worthless)
     }
     assert.equal((await refresh(doors, client, refreshToken)).status, 200)
@@ -323,21 +441,27 @@ test('what a refresh token is worth', async (t) => {
     }
   })
 
-  await t.test('an answer that was lost comes again within half a minute, and not after [row 26]', async () => {
-    const { refreshToken } = await fresh()
-    const first = await refresh(doors, client, refreshToken)
-    await clock.advance(29_999)
-    const again = await refresh(doors, client, refreshToken)
-    assert.deepEqual(again.json, first.json)
-    await clock.advance(1)
-    assertAnswer(await refresh(doors, client, refreshToken), worthless)
-    assert.equal(await isActive(doors, first.json.access_token), false)
-  })
+  await t.test(
+    'an answer that was lost comes again within half a minute, and not after [row 26]',
+    async () => {
+      const { refreshToken } = await fresh()
+      const first = await refresh(doors, client, refreshToken)
+      await clock.advance(29_999)
+      const again = await refresh(doors, client, refreshToken)
+      assert.deepEqual(again.json, first.json)
+      await clock.advance(1)
+      assertAnswer(await refresh(doors, client, refreshToken), worthless)
+      assert.equal(await isActive(doors, first.json.access_token), false)
+    },
+  )
 
   await t.test('its last moment and the first after it [row 26]', async (t) => {
     verifies(t, 'S3-24', 'A3-10')
     const again = await signIn(doors.origin)
-    const [inTime, late] = [await obtainTokens(doors, again, client), await obtainTokens(doors, again, client)]
+    const [inTime, late] = [
+      await obtainTokens(doors, again, client),
+      await obtainTokens(doors, again, client),
+    ]
     await clock.advance(30 * 24 * 3_600_000 - 1)
     assert.equal((await refresh(doors, client, inTime.refreshToken)).status, 200)
     await clock.advance(1)
@@ -359,18 +483,26 @@ onEveryDatabase('fifty at once redeem a code: one gets tokens [X-05] [P-44]', as
   assert.equal(await isActive(doors, won[0]?.json.access_token), false) // the others were replays
 })
 
-onEveryDatabase('fifty at once use a refresh token: one successor [X-06] [P-45]', async (t, store) => {
-  const doors = await openDoorsOn(t, store)
-  const client = await register(doors)
-  const { refreshToken } = await obtainTokens(doors, await signIn(doors.origin), client)
-  const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(doors, client, refreshToken)))
-  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
-  assert.equal(new Set(answers.map(({ json }) => json.refresh_token)).size, 1)
-  const { refresh_token: successor, access_token: token } = answers[0]?.json
-  assert.equal(await isActive(doors, token), true)
-  const rows = await store.db.selectFrom('refresh_tokens').selectAll().execute()
-  assert.equal(rows.length, 2)
-  assert.equal((await refresh(doors, client, successor)).status, 200)
-  assertAnswer(await refresh(doors, client, refreshToken), { status: 400, error: 'invalid_grant' })
-  assert.equal(await isActive(doors, token), false)
-})
+onEveryDatabase(
+  'fifty at once use a refresh token: one successor [X-06] [P-45]',
+  async (t, store) => {
+    const doors = await openDoorsOn(t, store)
+    const client = await register(doors)
+    const { refreshToken } = await obtainTokens(doors, await signIn(doors.origin), client)
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => refresh(doors, client, refreshToken)),
+    )
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
+    assert.equal(new Set(answers.map(({ json }) => json.refresh_token)).size, 1)
+    const { refresh_token: successor, access_token: token } = answers[0]?.json
+    assert.equal(await isActive(doors, token), true)
+    const rows = await store.db.selectFrom('refresh_tokens').selectAll().execute()
+    assert.equal(rows.length, 2)
+    assert.equal((await refresh(doors, client, successor)).status, 200)
+    assertAnswer(await refresh(doors, client, refreshToken), {
+      status: 400,
+      error: 'invalid_grant',
+    })
+    assert.equal(await isActive(doors, token), false)
+  },
+)

@@ -98,11 +98,21 @@ function journalQuery(query: URLSearchParams) {
       detail: { cursor: 'Use a nextCursor that this call gave you.' },
     })
   }
-  const attempt = query.get('attempt')
-  const subjectId = query.get('subjectId')
+  const attempt = idIn(query, 'attempt')
+  const subjectId = idIn(query, 'subjectId')
   return {
     after,
-    ...(attempt === null ? {} : { attempt }),
-    ...(subjectId === null ? {} : { subjectId }),
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(subjectId === undefined ? {} : { subjectId }),
   }
+}
+
+/** An id to look for: one of ours, or a client's, which may be a URL. */
+function idIn(query: URLSearchParams, name: string): string | undefined {
+  const id = query.get(name)
+  if (id === null || /^[\x21-\x7e]{1,2048}$/.test(id)) return id ?? undefined
+  throw new Fault('invalid_input', {
+    because: `${name} cannot be an id`,
+    detail: { [name]: 'Use an id that an entry gave you.' },
+  })
 }

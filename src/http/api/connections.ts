@@ -102,6 +102,7 @@ function actionRoutes(connections: Connections): readonly Route[] {
       ...api,
       path: path('token'),
       keyScope: 'connections:token',
+      isNeverReplayed: true,
       words: 'A live upstream token, for the back end of an app; journalled.',
       run: async ({ principal, params }) => json(await connections.token(principal, idOf(params))),
     }),

@@ -16,12 +16,13 @@ export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readon
       method: 'GET',
       path: '/oauth/authorize',
       words: 'Begins an authorization (RFC 6749 §4.1.1).',
-      run: async ({ tenant, query, browser, session }) => {
+      run: async ({ tenant, query, browser, session, request }) => {
         const { step, browser: made } = await issuer.authorize.begin(
           tenant,
           query,
           browser,
           session,
+          { isByHand: isByHand(request) },
         )
         const cookies = made === undefined ? [] : [writeCookie(browserCookie, made)]
         // The question has an address of its own, so that loading it again asks it again and begins nothing new.
@@ -62,6 +63,13 @@ export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readon
       },
     }),
   ]
+}
+
+/** Fetch Metadata: a click or a typed address, or a page of ours. A browser that does not say is not believed (P-23). */
+function isByHand({ headers }: Request): boolean {
+  const site = headers.get('sec-fetch-site')
+  const isOurs = site === 'same-origin' || site === 'none'
+  return isOurs || (site !== null && headers.get('sec-fetch-user') === '?1')
 }
 
 async function follow(

@@ -32,7 +32,7 @@ export interface Setting {
 }
 
 /** All settings in the order in which they are shown. */
-export const settings = [
+const settings = [
   {
     name: 'LATCHKEY_PUBLIC_URL',
     fallback: 'http://localhost:8787',
@@ -106,11 +106,14 @@ export const settings = [
   },
 ] as const satisfies readonly Setting[]
 
+/** The variables of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
 type SettingName = (typeof settings)[number]['name']
 type Values = (name: SettingName) => string | undefined
 
 /** Reads all settings: the environment first, then `latchkey.yaml` in the current folder. Throws an Error in plain words. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(environment: Environment): Config {
   const values = valuesOf(environment, readFileSettings(environment['LATCHKEY_CONFIG']))
   const dataFolder = required(values, 'LATCHKEY_DATA')
   return {
@@ -134,16 +137,29 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
 }
 
+export interface DescribedSetting extends Setting {
+  /** As it is now; only `(set)` for a secret. */
+  readonly value: string | undefined
+}
+
+/** Every setting with what it is now, wherever that was set. Throws an Error in plain words for one that cannot be used. */
+export function describeSettings(environment: Environment): readonly DescribedSetting[] {
+  readConfig(environment)
+  const values = valuesOf(environment, readFileSettings(environment['LATCHKEY_CONFIG']))
+  return settings.map((setting: Setting & { readonly name: SettingName }) => {
+    const value = values(setting.name)
+    const isHidden = setting.isSecret === true && value !== undefined
+    return { ...setting, value: isHidden ? '(set)' : value }
+  })
+}
+
 /** Is this origin one that only programs on this machine can reach? http is fine there (RFC 8252 §8.3). */
 export function isLoopbackOrigin(origin: string): boolean {
   const { hostname } = new URL(origin)
   return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'
 }
 
-function valuesOf(
-  environment: Readonly<Record<string, string | undefined>>,
-  file: Readonly<Record<string, unknown>>,
-): Values {
+function valuesOf(environment: Environment, file: Readonly<Record<string, unknown>>): Values {
   const known = new Set<string>(settings.map(({ name }) => name))
   const unknown = Object.keys(file).find((name) => !known.has(name))
   if (unknown !== undefined) throw new Error(`latchkey.yaml has an unknown setting: ${unknown}`)

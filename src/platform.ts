@@ -133,7 +133,12 @@ function createRooms(ground: Ground, config: Config) {
   const setup = createSetup({ ...ground, users })
 
   const upstream = createUpstream(ground, { discoveryCacheMs: config.discoveryCacheMs })
-  const servers = createServers({ ...ground, upstream })
+  const servers = createServers({
+    ...ground,
+    upstream,
+    addressEnded: (tx, tenant, slug) =>
+      issuer.grants.endForResource(tx, tenant, resourceOf(tenant, slug)),
+  })
   const connections = createConnections({ ...ground, upstream, servers })
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
 
@@ -175,6 +180,10 @@ function createResources(servers: Servers): Resources {
       return server && { resource, name: server.name, scopes: [toolsScope] }
     },
   }
+}
+
+function resourceOf({ issuer }: Tenant, slug: string): string {
+  return `${issuer}/${slug}/mcp`
 }
 
 function slugIn({ issuer }: Tenant, resource: string): string | undefined {

@@ -20,12 +20,13 @@ const forbidden = [
   // The same in IPv6.
   ...words(':: ::1 fe80::1 febf::1 fec0::1 fc00::1 fd00:ec2::254 ff02::1 100::1'),
   ...words('2001:db8::1 3fff::1 2001:2::1 2001:10::1 2001:20::1 5f00::1 4000::1'),
-  // IPv4 in IPv6: mapped, compatible, translated, NAT64, 6to4, Teredo.
+  // IPv4 in IPv6: mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP.
   ...words('::ffff:127.0.0.1 ::ffff:7f00:1 ::ffff:169.254.169.254 ::ffff:168.63.129.16'),
   ...words('::127.0.0.1 ::8.8.8.8 ::808:808 ::ffff:0:127.0.0.1 ::ffff:0:8.8.8.8'),
   ...words('64:ff9b::a9fe:a9fe 64:ff9b::7f00:1 64:ff9b::10.0.0.1'),
   ...words('64:ff9b:1::8.8.8.8 64:ff9b:1:a9fe:a9:fe00:808:808'),
   ...words('2002:7f00:1:: 2002:a9fe:a9fe::1 2002:a00:1:1:: 2001:0:7f00:1:: 2001::8.8.8.8'),
+  ...words('2606:4700::5efe:10.0.0.1 2606:4700::200:5efe:7f00:1 2002:808:808::5efe:10.0.0.1'),
   // No addresses at all, or forms that programs read differently.
   ...words('localhost 127.1 0x7f.1 2130706433 0177.0.0.1 0 1.2.3 8.8.8.8:53 [::1] 8.8.8.8/32 ::g'),
   '',
@@ -91,7 +92,15 @@ test('`loopback` is both families and only them', () => {
 })
 
 test('an entry that is no network is refused in plain words', () => {
-  for (const entry of ['10.0.0.1', 'localhost', '', '10.0.0.0/33', '*']) {
+  for (const entry of [
+    '10.0.0.1',
+    'localhost',
+    '',
+    '10.0.0.0/33',
+    '*',
+    '::ffff:10.0.0.0/104',
+    '::10.0.0.0/104',
+  ]) {
     assert.throws(() => createAddressRules([entry]), /is not a network/)
   }
 })

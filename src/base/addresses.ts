@@ -35,11 +35,12 @@ export function literalAddress(hostname: string): string | undefined {
 }
 
 function readCidr(entry: string): [Address, number] {
-  try {
-    return ipaddr.parseCIDR(entry)
-  } catch (cause) {
-    throw new Error(`"${entry}" is not a network such as 10.0.0.0/8, nor "loopback"`, { cause })
+  const network = ipaddr.isValidCIDR(entry) ? ipaddr.parseCIDR(entry) : undefined
+  // Mapped addresses are judged as the IPv4 addresses that they are, so a mapped network would never match.
+  if (network === undefined || unmapped(network[0]) !== network[0]) {
+    throw new Error(`"${entry}" is not a network such as 10.0.0.0/8, nor "loopback"`)
   }
+  return network
 }
 
 // RFC 4291 §2.5.5.1, deprecated: ipaddr.js takes ::8.8.8.8 for the mapped ::ffff:8.8.8.8, the system does not.
@@ -64,6 +65,7 @@ function isPublic(address: Address | undefined): boolean {
     return address.range() === 'unicast' && !alsoPrivate.has(address.toString())
   }
   const ipv6 = address as ipaddr.IPv6 // the other kind was handled above
+  if (isIsatap(ipv6)) return false
   const wrapped = wrappedIpv4(ipv6)
   return wrapped === undefined ? isGlobalUnicast(ipv6) : isPublic(wrapped)
 }
@@ -72,6 +74,12 @@ function isPublic(address: Address | undefined): boolean {
 function isGlobalUnicast(address: ipaddr.IPv6): boolean {
   const [first = 0] = address.parts
   return first >> 13 === 1 && address.range() === 'unicast'
+}
+
+/** RFC 5214 §6.1: an interface identifier 0000:5efe or 0200:5efe tunnels to the IPv4 address after it, under any prefix. */
+function isIsatap({ parts }: ipaddr.IPv6): boolean {
+  const [, , , , high = 0, low] = parts
+  return low === 0x5efe && (high & ~0x0200) === 0
 }
 
 /** The IPv4 address inside a mapped, well-known NAT64 (RFC 6052 §2.1) or 6to4 (RFC 3056) address. */

@@ -190,5 +190,11 @@ test('what is no master key is refused without being told again', () => {
       text,
     )
   }
-  assert.throws(() => createKeyring({ random }, []))
+})
+
+test('a keyring is refused that could seal what it cannot open', () => {
+  const key = (id: string, bytes = 32) => ({ id, key: randomBytes(bytes) })
+  const bad = [[], [key('a'), key('a')], [key('a.b')], [key('')], [key('a', 16)], [key('a', 33)]]
+  for (const keys of bad) assert.throws(() => createKeyring({ random }, keys), /master key/)
+  createKeyring({ random }, [key('a'), key('b')])
 })

@@ -47,6 +47,7 @@ export interface Keyring {
 const keyBytes = 32
 const nonceBytes = 12
 const tagBytes = 16
+const idShape = /^[\w-]{1,64}$/
 const envelopeShape = /^v1\.(?<keyId>[\w-]{1,64})\.(?<envelope>[\w-]+)$/
 
 /** Makes a keyring; the first key is the active one, the others only open and look up. */
@@ -56,6 +57,7 @@ export function createKeyring(
 ): Keyring {
   const [active] = masterKeys
   if (active === undefined) throw new Error('a keyring needs at least one master key')
+  requireUsable(masterKeys)
   const derived = new Map<string, Buffer>()
   const keyFor = (master: MasterKey, purpose: string) => {
     const name = `${master.id}|${purpose}`
@@ -96,6 +98,14 @@ export function createKeyring(
       return new Secret(plain)
     },
   }
+}
+
+/** What is sealed must open again: an envelope finds its key by an id without dots that no other key has. */
+function requireUsable(masterKeys: readonly MasterKey[]): void {
+  const isUsable = masterKeys.every(({ id, key }) => idShape.test(id) && key.length === keyBytes)
+  if (!isUsable) throw new Error('a master key must have an id and 32 bytes')
+  const ids = new Set(masterKeys.map(({ id }) => id))
+  if (ids.size < masterKeys.length) throw new Error('a master key is given twice')
 }
 
 /** Reads master keys: 32 bytes in base64url each, one per line or comma, the active one first. Throws an Error in plain words. */

@@ -47,6 +47,14 @@ const names = [
   'rawHeaders',
   'body',
   'credential',
+  'tokens',
+  'cookies',
+  'secrets',
+  'session',
+  'sessionId',
+  'masterKey',
+  'private_key',
+  'signing-key',
 ]
 
 for (const name of names) {
@@ -111,6 +119,10 @@ const texts = [
   `GET / HTTP/1.1\r\nCookie: session=${canary}; other=${canary}\r\nHost: x`,
   `authorization: Custom ${canary}`,
   `https://hub.example/callback?x=%22mcp_at_${canary}`,
+  `https://app.example/#access_token=${canary}&state=${canary}`,
+  `see (code=${canary}), state=${canary}`,
+  `https://someone:${canary}@host.example/x`,
+  `postgres://latchkey:${canary}@127.0.0.1:5432/latchkey`,
 ]
 
 for (const text of texts) {
@@ -177,6 +189,33 @@ test('an error shows its name, code, text, stack and cause', () => {
   assert.partialDeepStrictEqual(parsed.error.cause, { message: 'refused', code: 'ECONNREFUSED' })
 })
 
+test('a refusal inside shows its reason, and an error of many shows them', (t) => {
+  verifies(t, 'X-31')
+  const fault = new Fault('network_error', { because: `ended with Bearer ${canary}` })
+  const many = new AggregateError([
+    Object.assign(new Error(`lk_${canary}`), { code: 'ECONNREFUSED' }),
+    new Error('second'),
+  ])
+  const [first = '', second = ''] = record((log) => {
+    log.error({ cause: new Error('outside', { cause: fault }) }, 'failed')
+    log.error({ cause: many }, 'failed')
+  })
+  assert.match(first, /"because":"ended with \[redacted\]"/)
+  assert.match(second, /"code":"ECONNREFUSED".*"message":"second"/)
+  assert.doesNotMatch(first + second, /canary/)
+})
+
+test('an object cannot choose how it is written', (t) => {
+  verifies(t, 'X-31')
+  const [line = ''] = record((log) => log.info({ it: { a: 1, toJSON: () => canary } }, 'x'))
+  assert.doesNotMatch(line, /canary/)
+})
+
+test('an address without a password stays readable', () => {
+  const text = 'https://hub.example:8787/a@b and mailto:a@b.example and 12:30 a@b'
+  assert.equal(scrub(text), text)
+})
+
 test('a circle, a deep nest and a long list end', () => {
   const circle: Record<string, unknown> = {}
   circle['self'] = circle
@@ -205,6 +244,8 @@ test('scrubbing a long hostile text takes no long time', (t) => {
     'Bearer ',
     'code=',
     'cookie: ',
+    '://a:',
+    '://',
     '\\',
     'mcp_at_',
     '"token" : ',

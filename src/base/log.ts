@@ -1,7 +1,7 @@
 // Logs: JSON lines that cannot hold a secret. Fields are redacted by name, and every line once more by what tokens look
 // like, at the sink, so that a secret inside an error text is caught too.
 import { pino } from 'pino'
-import { faultCatalogue } from './fault.ts'
+import { faultCatalogue, isFault } from './fault.ts'
 import { Secret } from './secret.ts'
 
 export interface Log {
@@ -35,8 +35,13 @@ const tokenPattern =
 // The value after a secret's name: in a form, a query or JSON text, plain or inside another JSON text.
 const secretParameter =
   '(?:code|state|token|access_token|refresh_token|id_token|client_secret|client_assertion|code_verifier|device_code|user_code|assertion|password|link)'
-const formPattern = new RegExp(`((?:[?&"\\s]|\\\\n)${secretParameter}=)[^&\\s"\\\\]+`, 'gi')
+const formPattern = new RegExp(
+  `((?:(?<![\\w.-])|(?<=\\\\[nrt]))${secretParameter}=)[^&\\s"\\\\]+`,
+  'gi',
+)
 const jsonPattern = new RegExp(`(\\\\+"${secretParameter}\\\\+"\\s*:\\s*\\\\+")[^"\\\\]+`, 'gi')
+// The password in a URL.
+const userInfoPattern = /(:\/\/[^\s/:@"\\]*:)[^\s/@"\\]+(?=@)/g
 // A header line inside a text: everything up to the end of the line is its value.
 const headerPattern = /((?:proxy-)?authorization|(?:set-)?cookie)(:\s*)[^"\\\r\n]+/gi
 
@@ -46,6 +51,7 @@ export function scrub(text: string): string {
     .replace(tokenPattern, redacted)
     .replace(formPattern, `$1${redacted}`)
     .replace(jsonPattern, `$1${redacted}`)
+    .replace(userInfoPattern, `$1${redacted}`)
     .replace(headerPattern, `$1$2${redacted}`)
 }
 
@@ -76,7 +82,7 @@ function wrap(logger: PinoLike): Log {
 const depthMaximum = 6
 const entriesMaximum = 50
 const secretName =
-  /^(?:.*authorization|.*cookie|.*token|.*secret|.*password|passphrase|code|(?:auth|authorization|device|user)_?code|state|.*assertion|.*verifier|.*api[-_]?key|.*private_?key|.*credentials?|location|link|(?:raw)?headers|body)$/i
+  /^(?:.*authorization|.*(?:cookie|token|secret|password|credential)s?|passphrase|code|(?:auth|authorization|device|user)_?code|state|.*assertion|.*verifier|.*(?:api|private|master|signing)[-_]?keys?|session(?:[-_]?id)?|location|link|(?:raw)?headers|body)$/i
 
 function cleanFields(fields: Fields): object {
   return Object.fromEntries(cleanEntries(fields, 0))
@@ -85,6 +91,7 @@ function cleanFields(fields: Fields): object {
 /** A copy without secrets: by name, by type, errors as name, message and stack. */
 function clean(value: unknown, depth: number): unknown {
   if (typeof value === 'bigint') return String(value)
+  if (typeof value === 'function') return undefined // a toJSON among them would write in our stead
   if (value === null || typeof value !== 'object') return value
   if (value instanceof Secret || ArrayBuffer.isView(value) || depth > depthMaximum) return redacted
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
@@ -110,6 +117,8 @@ function cleanError(error: Error, depth: number): unknown {
     ...(isErrorCode(code) ? { code } : {}),
     message: error.message,
     stack: error.stack,
+    ...(isFault(error) ? { because: error.because } : {}),
+    ...(error instanceof AggregateError ? { errors: clean(error.errors, depth + 1) } : {}),
     ...(error.cause === undefined ? {} : { cause: clean(error.cause, depth + 1) }),
   }
 }

@@ -194,6 +194,22 @@ test('a certificate of another name is refused before anything is sent', async (
   assert.equal(requests, 0)
 })
 
+test('a redirect from https to http is not followed, not even into a network of our own', async (t) => {
+  verifies(t, 'X-16')
+  const server = await listenHttps(t, (_incoming, response) =>
+    response.writeHead(302, { location: 'http://inside.example/' }).end(),
+  )
+  const canary = await listenCanary(t)
+  const names = { 'server.example': [publicAddress], 'inside.example': ['10.0.0.1'] }
+  const ports = { [publicAddress]: server.port }
+  const allow = ['10.0.0.0/8']
+  const { outbound, asked } = createWorld(t, { names, ports, allow, port: canary.port })
+  const url = 'https://server.example/'
+  const sent = outbound.fetch({ url, purpose: 'test', limits: { redirects: 2 } })
+  await assert.rejects(sent, refusedWith('insecure_endpoint'))
+  assert.deepEqual([asked.length, canary.connections()], [1, 0])
+})
+
 test('a name that changes its address between two calls is judged again (rebinding)', async (t) => {
   verifies(t, 'X-14')
   const server = await listenHttps(t, (_incoming, response) => {

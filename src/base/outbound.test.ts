@@ -13,7 +13,7 @@ import { silentLog } from './log.ts'
 import { createOutbound } from './outbound.ts'
 import type { OutboundRequest } from './outbound.ts'
 import { Secret } from './secret.ts'
-import { createWorld, listenCanary, listenHttp } from './test-listener.ts'
+import { createWorld, listenCanary, listenHttp, listenHttps } from './test-listener.ts'
 
 // The operator allows these public networks here, so plain http does; the guards are on for every other address.
 const allow = ['93.184.216.0/24', '93.184.217.0/24']
@@ -404,6 +404,31 @@ test('a refused, a broken and an unintelligible connection are network errors wi
       .catch((error: unknown) => error)
     assert.ok(refusedWith('network_error')(thrown))
     assert.doesNotMatch(inspect(thrown, { depth: 9, showHidden: true }), /Odd|canary/)
+  }
+})
+
+test('a certificate that nobody vouches for and a server without TLS are network errors, and get no request', async (t) => {
+  const [untrusted, plain] = [
+    await listenHttps(t, (_incoming, response) => response.end()),
+    await listenHttp(t, (_incoming, response) => response.end()),
+  ]
+  for (const { port, requests } of [untrusted, plain]) {
+    const { outbound } = createWorld(t, { names, port })
+    const headers = { authorization: new Secret('Odd canary') }
+    const sent = outbound.fetch({ url: 'https://server.example/', headers, purpose: 'test' })
+    await assert.rejects(sent, refusedWith('network_error'))
+    assert.equal(requests(), 0)
+  }
+})
+
+test('headers that are named like parts of an object are headers or nothing', async (t) => {
+  const { call } = await createServed(t, answering('{}', { ['__proto__']: 'x', constructor: 'y' }))
+  const { headers } = await call()
+  assert.deepEqual([headers.get('constructor'), headers.get('__proto__')], ['y', 'x'])
+  const none = await createServed(t, answering('{}'))
+  const answer = await none.call()
+  for (const name of ['constructor', '__proto__', 'valueOf']) {
+    assert.equal(answer.headers.get(name), null, name)
   }
 })
 

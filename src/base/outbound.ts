@@ -160,6 +160,9 @@ async function follow(way: Way, request: OutboundRequest): Promise<OutboundRespo
     if (!isRedirect || hopsLeft === 0) return answer
     hopsLeft -= 1
     const next = way.vet(new URL(location, url).href)
+    if (next.protocol !== url.protocol && next.protocol === 'http:') {
+      throw new Fault('insecure_endpoint', { because: 'a redirect leads from https to http' })
+    }
     // Nothing that was meant for one origin is shown to another, and no hop takes a body along.
     const { body: _body, ...bodiless } = hop
     const isElsewhere = next.origin !== url.origin
@@ -203,7 +206,8 @@ async function once(way: Way, request: OutboundRequest): Promise<OutboundRespons
     ...(signal === undefined ? {} : { signal }),
   })
   const get = (name: string) => {
-    const value = answer.headers[name.toLowerCase()]
+    const key = name.toLowerCase()
+    const value = Object.hasOwn(answer.headers, key) ? answer.headers[key] : undefined
     return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value
   }
   const text = await readLimited(answer.body, {

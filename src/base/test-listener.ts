@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { createServer as createTcpServer } from 'node:net'
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { systemClock } from './clock.ts'
 import { createLog } from './log.ts'
@@ -39,18 +39,19 @@ export function listenHttps(t: TestContext, handler: RequestListener): Promise<L
 }
 
 async function listening(t: TestContext, server: Server): Promise<Listener> {
-  let count = 0
+  const sockets = new Set<Socket>()
   let requests = 0
   server.on('request', () => (requests += 1))
   server.on('connection', (socket) => {
-    count += 1
-    socket.on('error', () => {})
-    t.after(() => socket.destroy())
+    sockets.add(socket.on('error', () => {}))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => new Promise((resolve) => server.close(resolve)))
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
   const { port } = server.address() as AddressInfo // a TCP listener has one
-  return { port, connections: () => count, requests: () => requests }
+  return { port, connections: () => sockets.size, requests: () => requests }
 }
 
 export interface World {

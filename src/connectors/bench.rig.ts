@@ -52,7 +52,7 @@ export async function createBench(
   const journal = createJournal({ db, clock, random, keyring })
   const ground = { db, clock, random, keyring, journal, outbound, log: silentLog }
   const upstream = createUpstream(ground)
-  const servers = createServers({ ...ground, upstream })
+  const servers = createServers({ ...ground, upstream, addressEnded: async () => {} })
   const connections = createConnections({ ...ground, upstream, servers })
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
   const tenant = await createTenants(ground).ensureDefault('http://localhost:8787')

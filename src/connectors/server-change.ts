@@ -112,6 +112,7 @@ async function storeChange(
       .where('tenant_id', '=', before.tenant_id)
       .where('id', '=', before.id)
       .execute()
+    if (after.slug !== before.slug) await needs.addressEnded(tx, principal.tenant, before.slug)
     if (isElsewhere) await dropSignIns(needs, tx, after)
     else if (input.clientSecret !== undefined)
       await changeSecret(needs, tx, after, input.clientSecret)

@@ -9,6 +9,7 @@ import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -59,6 +60,8 @@ export interface ServerNeeds {
   readonly outbound: Outbound
   readonly log: Log
   readonly upstream: Upstream
+  /** Told, inside the transaction, that a slug names no server or another one from now on: tokens for it must end. */
+  readonly addressEnded: (tx: Database, tenant: Tenant, slug: string) => Promise<void>
 }
 
 /** The columns that are checked and kept as they are. */

@@ -172,7 +172,7 @@ async function listServers(
 }
 
 async function removeServer(
-  { db, journal, upstream }: ServerNeeds,
+  { db, journal, upstream, addressEnded }: ServerNeeds,
   principal: Principal,
   row: ServerRow,
 ): Promise<void> {
@@ -182,6 +182,7 @@ async function removeServer(
       .where('tenant_id', '=', row.tenant_id)
       .where('id', '=', row.id)
       .execute()
+    await addressEnded(tx, principal.tenant, row.slug)
     await journal.record(tx, {
       tenantId: row.tenant_id,
       type: 'server.deleted',

@@ -1,6 +1,7 @@
 // The few shapes of a good answer: JSON, nothing, a redirect. Everything that may hold state or a credential is no-store.
 
-const noStore = { 'cache-control': 'no-store', pragma: 'no-cache' } as const
+const noSniff = { 'x-content-type-options': 'nosniff' } as const
+const noStore = { 'cache-control': 'no-store', pragma: 'no-cache', ...noSniff } as const
 
 /** A JSON answer that no cache keeps. */
 export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
@@ -13,7 +14,11 @@ export function json(body: unknown, status = 200, headers: Record<string, string
 /** A public document that caches may keep for an hour. */
 export function publicDocument(body: unknown): Response {
   return new Response(JSON.stringify(body), {
-    headers: { 'content-type': 'application/json', 'cache-control': 'public, max-age=3600' },
+    headers: {
+      'content-type': 'application/json',
+      'cache-control': 'public, max-age=3600',
+      ...noSniff,
+    },
   })
 }
 

@@ -56,14 +56,17 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
     const match = matches.find(({ row }) => row.method === methodOf(request))
     const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(url.pathname)
     let tenant: Tenant | undefined
-    try {
+    const respond = async () => {
       tenant = await tenants.byHost(url.host)
       if (tenant === undefined) throw misdirected()
-      if (match === undefined) return withCors(matches, otherwise(request, matches))
-      return withCors(matches, await answer(tenant, request, match))
+      return match === undefined ? otherwise(request, matches) : answer(tenant, request, match)
+    }
+    try {
+      return withHeaders(await respond(), { matches, tenant })
     } catch (thrown) {
-      const rendered = await renderError(log, thrown, { surface, tenant, request })
-      return withCors(matches, withAllow(thrown, matches, rendered))
+      const path = matches[0]?.row.path
+      const rendered = await renderError(log, thrown, { surface, tenant, request, path })
+      return withHeaders(withAllow(thrown, matches, rendered), { matches, tenant })
     }
   }
 }
@@ -73,7 +76,13 @@ function createFinder(routes: readonly Route[]): (path: string) => readonly Matc
   for (const row of routes) router.add('ALL', row.path.replaceAll(/\{(\w+)\}/g, ':$1'), row)
   return (path) => {
     const [found] = router.match('ALL', path)
-    return found.map(([row, params]) => ({ row, params: params as Record<string, string> })) // no stash: the trie router returns plain params
+    const matches = found.map(([row, params]) => ({
+      row,
+      params: params as Record<string, string>, // no stash: the trie router returns plain params
+    }))
+    // A path that is written out is nobody's `{name}`, for no method.
+    const exact = matches.filter(({ params }) => Object.keys(params).length === 0)
+    return exact.length > 0 ? exact : matches
   }
 }
 
@@ -112,11 +121,23 @@ function isPublic(matches: readonly Match[]): boolean {
   return matches.some(({ row }) => row.cors === 'public')
 }
 
-/** Any origin may read public documents and token answers, but never with the person's cookies. */
-function withCors(matches: readonly Match[], response: Response): Response {
-  if (!isPublic(matches)) return response
-  response.headers.set('access-control-allow-origin', '*')
-  response.headers.set('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+interface Answered {
+  readonly matches: readonly Match[]
+  readonly tenant: Tenant | undefined
+}
+
+const yearS = 31_536_000
+
+/** What every answer of a place has in common: who may read it, and that https stays https (RFC 6797). */
+function withHeaders(response: Response, { matches, tenant }: Answered): Response {
+  if (tenant?.issuer.startsWith('https:') === true) {
+    response.headers.set('strict-transport-security', `max-age=${yearS}`)
+  }
+  // Any origin may read public documents and token answers, but never with the person's cookies.
+  if (isPublic(matches)) {
+    response.headers.set('access-control-allow-origin', '*')
+    response.headers.set('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+  }
   return response
 }
 

@@ -11,6 +11,8 @@ interface Refused {
   readonly surface: Surface
   readonly tenant: Tenant | undefined
   readonly request: Request
+  /** The path of the row, without anybody's ids. */
+  readonly path: string | undefined
 }
 
 /** Turns whatever was thrown into an answer, and logs it: a Fault as what it is, anything else as `internal`. */
@@ -19,7 +21,7 @@ export async function renderError(log: Log, thrown: unknown, refused: Refused): 
     ? thrown
     : new Fault('internal', { because: 'something unexpected was thrown', cause: thrown })
   const { status } = faultCatalogue[fault.code]
-  const path = new URL(refused.request.url).pathname
+  const { path } = refused
   const facts = { code: fault.code, because: fault.because, status, path, cause: fault.cause }
   if (status >= 500) log.error(facts, 'a request failed')
   else log.info(facts, 'a request was refused')

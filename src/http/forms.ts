@@ -34,10 +34,6 @@ export function createForms(needs: { readonly keyring: Keyring; readonly random:
     read: (visit, form) => {
       const fields = new URLSearchParams(visit.body)
       const token = fields.get('form_token') ?? ''
-      // Postgres cannot store a NUL in a text, and no browser lets a person type one.
-      if ([...fields.values()].some((value) => value.includes('\0'))) {
-        throw new Fault('invalid_input', { because: `a field of the ${form} form holds a NUL` })
-      }
       const isOurs =
         visit.browser !== undefined &&
         keyring.verify('form', factsOf(visit, form, visit.browser), token)

@@ -3,8 +3,12 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import { openUnder, sealUnder } from '../base/keyring.ts'
+import type { Random } from '../base/random.ts'
+import { Secret } from '../base/secret.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
+import { sweepExpired } from '../store/sweep.ts'
 import type { Route, Visit } from './route.ts'
 
 export interface Idempotency {
@@ -19,6 +23,7 @@ export interface Idempotency {
 interface Needs {
   readonly db: Database
   readonly clock: Clock
+  readonly random: Random
   readonly keyring: Keyring
 }
 
@@ -28,6 +33,13 @@ interface Place {
   readonly key_digest: string
 }
 
+/** One run of a write: a later run, which took this one for dead, has the same place and another beginning. */
+interface Turn extends Place {
+  readonly created_at: number
+  readonly request_digest: string
+}
+
+const sealPurpose = 'idempotent_answer'
 const keptMs = 24 * 3_600_000
 /** After this long without an answer the first request is taken for dead. */
 const abandonedMs = 120_000
@@ -49,8 +61,10 @@ export function createIdempotency(needs: Needs): Idempotency {
         'idempotent_request',
         JSON.stringify([row.method, new URL(visit.request.url).pathname, visit.body]),
       )
-      if (!(await begin(needs, place, requestDigest))) return replay(needs, place, requestDigest)
-      return finish(needs, place, run)
+      const turn = { ...place, request_digest: requestDigest, created_at: needs.clock.now() }
+      const secret = new Secret(key)
+      if (!(await begin(needs.db, turn))) return replay(needs, { place, secret, requestDigest })
+      return finish(needs, { turn, secret }, run)
     },
   }
 }
@@ -68,22 +82,16 @@ function placeOf(
 }
 
 /** One conditional insert: of fifty at once one begins, the others find the row. */
-async function begin({ db, clock }: Needs, place: Place, requestDigest: string): Promise<boolean> {
-  const now = clock.now()
+async function begin(db: Database, turn: Turn): Promise<boolean> {
+  const { created_at: now, request_digest } = turn
   const begun = await db
     .insertInto('idempotency_keys')
-    .values({
-      ...place,
-      request_digest: requestDigest,
-      response_sealed: null,
-      created_at: now,
-      expires_at: now + keptMs,
-    })
+    .values({ ...turn, response_sealed: null, expires_at: now + keptMs })
     .onConflict((conflict) =>
       conflict
         .columns(['tenant_id', 'principal', 'key_digest'])
         .doUpdateSet({
-          request_digest: requestDigest,
+          request_digest,
           response_sealed: null,
           created_at: now,
           expires_at: now + keptMs,
@@ -105,9 +113,9 @@ async function begin({ db, clock }: Needs, place: Place, requestDigest: string):
 
 async function replay(
   { db, keyring }: Needs,
-  place: Place,
-  requestDigest: string,
+  asked: { readonly place: Place; readonly secret: Secret; readonly requestDigest: string },
 ): Promise<Response> {
+  const { place, secret, requestDigest } = asked
   const row = await rowAt(db, place).executeTakeFirst()
   if (row !== undefined && row.request_digest !== requestDigest) {
     throw new Fault('idempotency_mismatch', { because: 'the key belongs to another request' })
@@ -118,8 +126,10 @@ async function replay(
       retryAfterS: 1,
     })
   }
-  const kept = keyring.open(row.response_sealed, sealPlace(place)).reveal()
-  const { status, headers, body } = JSON.parse(kept) as Kept // only finish() writes it
+  const sealed = keyring.open(row.response_sealed, sealPlace(place)).reveal()
+  const kept = openUnder(secret, sealed, sealPurpose)
+  if (kept === undefined) throw new Error('an idempotent answer does not open')
+  const { status, headers, body } = JSON.parse(kept.reveal()) as Kept // only finish() writes it
   return new Response(body === '' ? null : body, { status, headers: [...headers] })
 }
 
@@ -129,33 +139,42 @@ interface Kept {
   readonly body: string
 }
 
+/**
+ * Runs the write and keeps its answer. An answer may hold a new secret, so it is sealed under the Idempotency-Key too,
+ * which is stored as a digest only: the database and the master key together do not open it.
+ */
 async function finish(
-  { db, keyring }: Needs,
-  place: Place,
+  { db, keyring, random }: Needs,
+  { turn, secret }: { readonly turn: Turn; readonly secret: Secret },
+  run: () => Promise<Response>,
+): Promise<Response> {
+  const response = await runOrForget(db, turn, run)
+  const kept: Kept = {
+    status: response.status,
+    headers: [...response.headers],
+    body: await response.clone().text(),
+  }
+  const sealed = sealUnder(secret, JSON.stringify(kept), sealPurpose, random)
+  await db
+    .updateTable('idempotency_keys')
+    .set({ response_sealed: keyring.seal(sealed, sealPlace(turn)) })
+    .where((is) => is.and({ ...turn }))
+    .execute()
+  return response
+}
+
+/** A write that was refused did not happen: the same key may try again. One whose answer was not kept did happen. */
+async function runOrForget(
+  db: Database,
+  turn: Turn,
   run: () => Promise<Response>,
 ): Promise<Response> {
   try {
-    const response = await run()
-    const kept: Kept = {
-      status: response.status,
-      headers: [...response.headers],
-      body: await response.clone().text(),
-    }
-    await db
-      .updateTable('idempotency_keys')
-      .set({ response_sealed: keyring.seal(JSON.stringify(kept), sealPlace(place)) })
-      .where('tenant_id', '=', place.tenant_id)
-      .where('principal', '=', place.principal)
-      .where('key_digest', '=', place.key_digest)
-      .execute()
-    return response
+    return await run()
   } catch (thrown) {
-    // A write that was refused did not happen: the same key may try again.
     await db
       .deleteFrom('idempotency_keys')
-      .where('tenant_id', '=', place.tenant_id)
-      .where('principal', '=', place.principal)
-      .where('key_digest', '=', place.key_digest)
+      .where((is) => is.and({ ...turn }))
       .execute()
     throw thrown
   }
@@ -177,4 +196,10 @@ function sealPlace(place: Place) {
     row: `${place.principal}|${place.key_digest}`,
     column: 'response_sealed',
   }
+}
+
+/** Deletes the answers that are too old to be asked for again, of all tenants; says how many went. */
+export function sweepIdempotencyKeys(db: Database, now: number): Promise<number> {
+  const key = ['principal', 'key_digest'] as const
+  return sweepExpired(db, { table: 'idempotency_keys', key }, now)
 }

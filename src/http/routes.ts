@@ -13,6 +13,7 @@ import type { Setup } from '../people/setup.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { accessRoutes } from './api/access.ts'
+import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { serverRoutes } from './api/servers.ts'
 import { createForms } from './forms.ts'
@@ -56,6 +57,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...serverRoutes(needs),
     ...connectionRoutes(needs),
     ...accessRoutes(needs),
+    ...clientRoutes(needs),
     ...signInRoutes(withForms),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),

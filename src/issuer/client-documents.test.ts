@@ -205,6 +205,31 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'twenty slow documents of one host do not keep another host out: X-35',
+  async (t, store) => {
+    const isFull = Promise.withResolvers<void>()
+    const isFree = Promise.withResolvers<readonly string[]>()
+    let waiting = 0
+    const { rig, site } = await start(t, store, {
+      resolve: (hostname) => {
+        if (hostname !== 'slow.test') return Promise.resolve(['127.0.0.1'])
+        waiting += 1
+        if (waiting === 20) isFull.resolve()
+        return isFree.promise
+      },
+    })
+    const slow = Array.from({ length: 20 }, (_, index) => `https://slow.test/${index}`)
+    const ends = slow.map((url) => refused(begin(rig, url), 'invalid_client'))
+    await isFull.promise
+    await refused(begin(rig, 'https://slow.test/one-more'), 'too_many_requests')
+    await begin(rig, site.url)
+    isFree.resolve([])
+    await Promise.all(ends)
+    await refused(begin(rig, 'https://slow.test/one-more'), 'invalid_client')
+  },
+)
+
 onEveryDatabase('a registered client id is never taken for a document', async (t, store) => {
   const { rig, site } = await start(t, store)
   const client = await register(rig)

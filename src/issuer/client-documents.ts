@@ -33,6 +33,8 @@ const freshMs = { least: 5 * minuteMs, unsaid: 60 * minuteMs, most: 24 * 60 * mi
 const refusalMs = minuteMs
 const refusalsMax = 1000
 const underwayMax = 100
+/** Fewer for one host, so that a slow one neither keeps all others waiting nor is flooded through us. */
+const underwayPerHostMax = 20
 
 /** Makes the reader of client documents; `allowLoopback` is for development only (CIMD draft §3). */
 export function createClientDocuments(
@@ -41,7 +43,7 @@ export function createClientDocuments(
 ): ClientDocuments {
   const { db, clock } = needs
   const refusals = createRefusals(clock)
-  const underway = new Map<string, Promise<Client>>()
+  const underway = new Map<string, Flight>()
 
   const findKnown = async (tenant: Tenant, url: string): Promise<Client | undefined> => {
     const known = await findClient(db, tenant, url)
@@ -53,8 +55,10 @@ export function createClientDocuments(
   const fetchOnce = (tenant: Tenant, url: string): Promise<Client> => {
     const key = `${tenant.id} ${url}`
     const running = underway.get(key)
-    if (running !== undefined) return running
-    if (underway.size >= underwayMax) throw busy()
+    if (running !== undefined) return running.client
+    const { hostname } = new URL(url)
+    const ofHost = [...underway.values()].filter((flight) => flight.hostname === hostname)
+    if (underway.size >= underwayMax || ofHost.length >= underwayPerHostMax) throw busy()
     // Somebody else's fetch may have ended between our look and now, so the flight begins with another look.
     const fetching = findKnown(tenant, url)
       .then((known) => known ?? fetchClient(needs, tenant, url))
@@ -63,7 +67,7 @@ export function createClientDocuments(
         throw error
       })
       .finally(() => underway.delete(key))
-    underway.set(key, fetching)
+    underway.set(key, { hostname, client: fetching })
     return fetching
   }
 
@@ -80,6 +84,12 @@ export function createClientDocuments(
       return fetchOnce(tenant, url)
     },
   }
+}
+
+/** A document that is being fetched. */
+interface Flight {
+  readonly hostname: string
+  readonly client: Promise<Client>
 }
 
 /** The journal writes client ids down and takes nothing that looks like a secret. */

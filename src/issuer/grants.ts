@@ -15,6 +15,8 @@ export interface Grants {
   readonly list: (principal: Owner) => Promise<readonly GrantSummary[]>
   /** Ends a grant at once. Throws Fault('not_found') for one that is not the caller's or has ended. */
   readonly revoke: (principal: Owner, id: string) => Promise<void>
+  /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
+  readonly endForResource: (tx: Database, tenant: Tenant, resource: string) => Promise<void>
 }
 
 export type Owner = SessionPrincipal | KeyPrincipal
@@ -50,6 +52,7 @@ export function createGrants(needs: Needs): Grants {
   return {
     list: ({ tenant, user }) => listGrants(needs.db, tenant, user.id),
     revoke: (principal, id) => revokeOwn(needs, principal, id),
+    endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
   }
 }
 
@@ -57,20 +60,21 @@ export function createGrants(needs: Needs): Grants {
 export async function storeGrant(
   { tx, clock, random, journal }: Pick<Needs, 'clock' | 'journal'> & StoreNeeds,
   tenant: Tenant,
-  facts: Omit<Grant, 'id' | 'userId'> & {
-    readonly userId: string
+  facts: Omit<Grant, 'id'> & {
+    /** Its id, when it had to be known before. */
+    readonly id?: string
     readonly clientId: string
-    readonly attempt: string
+    readonly attempt?: string
   },
 ): Promise<string> {
-  const id = randomId(random, 'grt_')
+  const { id = newGrantId(random), userId } = facts
   const now = clock.now()
   await tx
     .insertInto('grants')
     .values({
       tenant_id: tenant.id,
       id,
-      user_id: facts.userId,
+      user_id: userId ?? null,
       client_id: facts.clientId,
       resource: facts.resource,
       scope: formatScope(facts.scopes),
@@ -90,13 +94,19 @@ export async function storeGrant(
   await journal.record(tx, {
     tenantId: tenant.id,
     type: 'grant.created',
-    actor: { kind: 'user', id: facts.userId },
-    userId: facts.userId,
+    actor:
+      userId === undefined ? { kind: 'client', id: facts.clientId } : { kind: 'user', id: userId },
+    ...(userId === undefined ? {} : { userId }),
     subject: { kind: 'grant', id },
-    attempt: facts.attempt,
+    ...(facts.attempt === undefined ? {} : { attempt: facts.attempt }),
     data: { clientId: facts.clientId, resource: facts.resource, scopes: facts.scopes },
   })
   return id
+}
+
+/** The id of a grant that is yet to be stored. */
+export function newGrantId(random: Random): string {
+  return randomId(random, 'grt_')
 }
 
 interface StoreNeeds {
@@ -105,7 +115,12 @@ interface StoreNeeds {
 }
 
 /** Why a grant ended; kept with it and in the journal. */
-export type EndReason = 'user' | 'client' | 'code_replayed' | 'refresh_token_reused'
+export type EndReason =
+  | 'user'
+  | 'client'
+  | 'code_replayed'
+  | 'refresh_token_reused'
+  | 'resource_ended'
 
 /** Ends a grant inside the caller's transaction; false when it had ended before. */
 export async function endGrant(
@@ -132,6 +147,27 @@ export async function endGrant(
     data: { clientId: ended.client_id, reason },
   })
   return true
+}
+
+async function endAll(
+  needs: Needs & { readonly tx: Database },
+  tenant: Tenant,
+  resource: string,
+): Promise<void> {
+  const rows = await needs.tx
+    .selectFrom('grants')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('resource', '=', resource)
+    .where('revoked_at', 'is', null)
+    .execute()
+  const facts = { reason: 'resource_ended', actor: { kind: 'system' } } as const
+  for (const { id } of rows) await endGrant(needs, tenant, { ...facts, grantId: id })
+  await needs.tx
+    .deleteFrom('consents')
+    .where('tenant_id', '=', tenant.id)
+    .where('resource', '=', resource)
+    .execute()
 }
 
 /** Ends a grant whose spent code or refresh token came back (RFC 6749 §4.1.2, RFC 9700 §4.14.2). */

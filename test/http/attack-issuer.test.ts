@@ -4,15 +4,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createKeyring } from '../../src/base/keyring.ts'
 import { createManualClock } from '../../src/base/clock.ts'
+import type { Clock } from '../../src/base/clock.ts'
 import { Fault } from '../../src/base/fault.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import type { Connections } from '../../src/connectors/connections.ts'
 import { connectionRoutes } from '../../src/http/api/connections.ts'
+import { json } from '../../src/http/answers.ts'
 import { createApp } from '../../src/http/app.ts'
 import { createIdempotency } from '../../src/http/idempotency.ts'
+import { route } from '../../src/http/route.ts'
+import type { Route } from '../../src/http/route.ts'
 import { verifiedPrincipal } from '../../src/people/principal.ts'
 import type { KeyPrincipal } from '../../src/people/principal.ts'
+import type { Store } from '../../src/store/database.ts'
 import { restAs, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { assertAnswer, fieldOn, openDoors, openDoorsOn } from './doors.ts'
@@ -65,8 +70,13 @@ onEveryDatabase('a NUL is refused in words, never a failure', async (t, store) =
     const form = { form_token: fieldOn(text, 'form_token'), email, password: 'y' }
     return doors.ask({ path: '/sign-in', browser, headers, form })
   }
-  assertAnswer(await signInAs('a\0@example.com'), { status: 422, hasNot: ['set-cookie'] })
-  assertAnswer(await signInAs('a\u0001@example.com'), { status: 401, hasNot: ['set-cookie'] })
+  for (const email of ['a\0@example.com', 'a\u0001@example.com']) {
+    assertAnswer(await signInAs(email), { status: 401, hasNot: ['set-cookie'] })
+  }
+  const path = '/console/connections'
+  const page = await doors.ask({ path, browser })
+  const form = { form_token: fieldOn(page.text, 'form_token'), server: 'srv_\0' }
+  assertAnswer(await doors.ask({ path, browser, headers, form }), { status: 422 })
 })
 
 test('another site cannot fetch a code for a client that a person let in before [P-23]', async (t) => {
@@ -94,36 +104,67 @@ test('another site cannot fetch a code for a client that a person let in before 
 })
 
 onEveryDatabase('a live token is never replayed by an Idempotency-Key', async (_t, store) => {
-  const tenant = { id: 'ten_1', slug: 'one', issuer: 'http://localhost:1', name: 'One' }
-  const user = { id: 'usr_1', tenantId: tenant.id, emailVerified: false, role: 'user' as const }
-  const scopes = ['connections:token']
-  const facts = { kind: 'key' as const, tenant, user, keyId: 'key_1', scopes }
   let isRevoked = false
   const token: Connections['token'] = async () => {
     if (isRevoked) throw new Fault('authorization_required', { because: 'it was revoked' })
     return { accessToken: 'theirs', tokenType: 'Bearer', scopes: [] }
   }
-  const keyring = createKeyring({ random: systemRandom }, [{ id: 'k', key: Buffer.alloc(32, 1) }])
-  const app = createApp({
-    tenants: {
-      byHost: async () => tenant,
-      byId: async () => tenant,
-      ensureDefault: async () => tenant,
-    },
-    admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
-    idempotency: createIdempotency({ db: store.db, clock: createManualClock(1), keyring }),
-    routes: connectionRoutes({ connections: { token } as unknown as Connections }), // the one call that is made
-    log: silentLog,
-  })
-  const ask = () =>
-    app(
-      new Request('http://localhost:1/api/v1/connections/con_1/token', {
-        method: 'POST',
-        headers: { 'idempotency-key': 'one' },
-      }),
-    )
-  assert.equal((await ask()).status, 200)
+  const routes = connectionRoutes({ connections: { token } as unknown as Connections }) // the one call that is made
+  const post = postingApp(store, createManualClock(1), routes)
+  assert.equal((await post('/api/v1/connections/con_1/token')).status, 200)
   isRevoked = true
-  assert.notEqual((await ask()).status, 200)
+  assert.notEqual((await post('/api/v1/connections/con_1/token')).status, 200)
   assert.deepEqual(await store.db.selectFrom('idempotency_keys').selectAll().execute(), [])
 })
+
+for (const end of ['answer', 'refusal'] as const) {
+  onEveryDatabase(
+    `a write that was taken for dead does not undo its successor by a late ${end}`,
+    async (_t, store) => {
+      const clock = createManualClock(1)
+      const late = Promise.withResolvers<Response>()
+      const answers = [late.promise, Promise.resolve(json({ run: 2 }))]
+      const isRunning = Promise.withResolvers<void>()
+      let runs = 0
+      const write = route({
+        method: 'POST',
+        path: '/api/v1/writes',
+        guard: 'api',
+        surface: 'api',
+        words: 'A write.',
+        run: () => {
+          isRunning.resolve()
+          return answers[runs++] ?? assert.fail('it ran a third time')
+        },
+      })
+      const post = postingApp(store, clock, [write])
+      const first = post('/api/v1/writes')
+      await isRunning.promise
+      await clock.advance(120_000)
+      assert.deepEqual(await (await post('/api/v1/writes')).json(), { run: 2 })
+      if (end === 'answer') late.resolve(json({ run: 1 }))
+      else late.reject(new Fault('conflict', { because: 'it was too late' }))
+      await first
+      assert.deepEqual(await (await post('/api/v1/writes')).json(), { run: 2 })
+    },
+  )
+}
+
+/** These rows alone, for one API key that always sends the same Idempotency-Key. */
+function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
+  const tenant = { id: 'ten_1', slug: 'one', issuer: 'http://localhost:1', name: 'One' }
+  const user = { id: 'usr_1', tenantId: tenant.id, emailVerified: false, role: 'user' as const }
+  const scopes = ['api', 'connections:token']
+  const facts = { kind: 'key' as const, tenant, user, keyId: 'key_1', scopes }
+  const keyring = createKeyring({ random: systemRandom }, [{ id: 'k', key: Buffer.alloc(32, 1) }])
+  const find = async () => tenant
+  const app = createApp({
+    tenants: { byHost: find, byId: find, ensureDefault: find },
+    admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
+    idempotency: createIdempotency({ db, clock, keyring, random: systemRandom }),
+    routes,
+    log: silentLog,
+  })
+  const headers = { 'idempotency-key': 'one' }
+  return (path: string) => app(new Request(tenant.issuer + path, { method: 'POST', headers }))
+}

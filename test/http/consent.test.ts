@@ -435,7 +435,7 @@ onEveryDatabase('fifty answers at once: one code', async (t, store) => {
       ),
     ),
   )
-  const statuses = answers.map(({ status }) => status).sort()
+  const statuses = answers.map(({ status }) => status).sort((a, b) => a - b)
   assert.deepEqual(statuses, [303, ...Array.from({ length: 49 }, () => 410)])
 })
 

@@ -196,6 +196,8 @@ async function ask(origin: string, request: Ask): Promise<Answer> {
     method: request.method ?? (body === undefined ? 'GET' : 'POST'),
     headers: {
       ...(form === undefined && json === undefined ? {} : { 'content-type': type }),
+      // Node frames the body of some methods only when it is told its length.
+      ...(body === undefined ? {} : { 'content-length': `${Buffer.byteLength(body)}` }),
       ...(browser === undefined ? {} : { cookie: cookiesOf(browser) }),
       ...request.headers,
     },

@@ -494,7 +494,7 @@ onEveryDatabase(
     )
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
     assert.equal(new Set(answers.map(({ json }) => json.refresh_token)).size, 1)
-    const { refresh_token: successor, access_token: token } = answers[0]?.json
+    const { refresh_token: successor, access_token: token } = answers[0]?.json ?? {}
     assert.equal(await isActive(doors, token), true)
     const rows = await store.db.selectFrom('refresh_tokens').selectAll().execute()
     assert.equal(rows.length, 2)

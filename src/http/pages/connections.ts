@@ -1,6 +1,6 @@
 // Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
 import { html } from 'hono/html'
-import { faultCatalogue, isFault } from '../../base/fault.ts'
+import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import type { Connections, PublicConnection } from '../../connectors/connections.ts'
 import type { PublicServer, Servers } from '../../connectors/servers.ts'
 import { isAdmin } from '../../people/principal.ts'
@@ -55,7 +55,7 @@ export function connectionPages(needs: Needs): readonly Route[] {
       surface: 'page',
       words: 'Makes a connection to a server and leads to its sign-in.',
       run: async (visit) => {
-        const serverId = needs.forms.read(visit, 'connections').get('server') ?? ''
+        const serverId = readFields(needs.forms, visit).get('server') ?? ''
         const connection = await needs.connections.create(visit.principal, { serverId })
         return redirect(`/connect/${connection.id}`, 303)
       },
@@ -76,7 +76,7 @@ export function connectionPages(needs: Needs): readonly Route[] {
 }
 
 async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
-  const fields = needs.forms.read(visit, 'connections')
+  const fields = readFields(needs.forms, visit)
   const url = fields.get('url') ?? ''
   const name = (fields.get('name') ?? '').trim()
   try {
@@ -88,6 +88,13 @@ async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
     const problem = hints === '' ? faultCatalogue[thrown.code].words : hints
     return connectionsPage(needs, visit, { url, name, problem })
   }
+}
+
+/** The fields of a form of this page; Postgres cannot store a NUL in a text, and no browser lets a person type one. */
+function readFields(forms: Forms, visit: Visit): URLSearchParams {
+  const fields = forms.read(visit, 'connections')
+  if (![...fields.values()].some((value) => value.includes('\0'))) return fields
+  throw new Fault('invalid_input', { because: 'a field of the form holds a NUL' })
 }
 
 interface FailedForm {

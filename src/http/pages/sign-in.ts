@@ -4,6 +4,7 @@ import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
 import type { Journal } from '../../journal/entries.ts'
 import { minimumPasswordLength } from '../../people/passwords.ts'
+import type { SessionPrincipal } from '../../people/principal.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import type { Setup } from '../../people/setup.ts'
 import type { User, Users } from '../../people/users.ts'
@@ -24,6 +25,8 @@ interface Needs {
   readonly forms: Forms
   readonly journal: Journal
 }
+
+type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
 
 const home = '/console/connections'
 
@@ -84,7 +87,7 @@ function setupRoutes(needs: Needs): readonly Route[] {
   ]
 }
 
-async function signIn(needs: Needs, visit: Visit): Promise<Response> {
+async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   const fields = needs.forms.read(visit, 'sign-in')
   const email = fields.get('email') ?? ''
   const next = fields.get('next') ?? home
@@ -100,7 +103,7 @@ async function signIn(needs: Needs, visit: Visit): Promise<Response> {
   return signInPage(needs, visit, { next, email, problem })
 }
 
-async function completeSetup(needs: Needs, visit: Visit): Promise<Response> {
+async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {
   const fields = needs.forms.read(visit, 'setup')
   const link = fields.get('link') ?? ''
   const email = fields.get('email') ?? ''
@@ -118,10 +121,12 @@ async function completeSetup(needs: Needs, visit: Visit): Promise<Response> {
 
 async function signedIn(
   { sessions }: Needs,
-  { tenant }: Visit,
+  { tenant, session }: Visitor,
   user: User,
   next: string,
 ): Promise<Response> {
+  // One browser has one session: the one before must not live on where nobody can see or end it.
+  if (session !== undefined) await sessions.end(session)
   const { cookie } = await sessions.begin(tenant, user)
   return redirect(next, 303, [writeCookie(sessionCookie, cookie)])
 }

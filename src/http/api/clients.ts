@@ -1,0 +1,116 @@
+// REST for the programs that use our authorization server: an administrator makes, changes, switches off and removes them,
+// and rotates their secrets. A secret is in the answer that made it and nowhere else.
+import { z } from 'zod'
+import { Fault } from '../../base/fault.ts'
+import type { ClientWithSecret, Clients } from '../../issuer/client-administration.ts'
+import { overlapMaxMs } from '../../issuer/client-administration.ts'
+import type { Issuer } from '../../issuer/issuer.ts'
+import { empty, json } from '../answers.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+import { pageOf } from './servers.ts'
+
+const redirectUris = z.array(z.string().max(2048)).min(1).max(10)
+const scopes = z.array(z.string().min(1).max(100)).max(100)
+const name = z.string().trim().min(1).max(64)
+
+const newClient = z.strictObject({
+  name,
+  redirectUris,
+  scopes: scopes.exactOptional(),
+  authMethod: z.enum(['none', 'client_secret_basic', 'client_secret_post']).exactOptional(),
+})
+
+const changedClient = z.strictObject({
+  name: name.exactOptional(),
+  redirectUris: redirectUris.exactOptional(),
+  scopes: scopes.exactOptional(),
+  disabled: z.boolean().exactOptional(),
+})
+
+const rotation = z.strictObject({
+  /** How long the secret before the new one still works. */
+  overlapS: z
+    .int()
+    .min(0)
+    .max(overlapMaxMs / 1000)
+    .exactOptional(),
+})
+
+/** The rows of `/api/v1/clients`. */
+export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+  const { clients } = issuer
+  const api = { surface: 'api', guard: 'admin' } as const
+  const shared = { ...api, path: '/api/v1/clients' } as const
+  const one = { ...api, path: '/api/v1/clients/{id}' } as const
+  return [
+    route({
+      ...shared,
+      method: 'POST',
+      input: newClient,
+      words: 'Makes a client; its secret is shown once.',
+      run: async ({ principal, input }) =>
+        json(withSecret(await clients.create(principal, input)), 201),
+    }),
+    route({
+      ...shared,
+      method: 'GET',
+      words: 'The clients of this tenant, and how much each is used.',
+      run: async ({ principal, query }) => json(await clients.list(principal, pageOf(query))),
+    }),
+    route({
+      ...one,
+      method: 'GET',
+      words: 'One client.',
+      run: async ({ principal, params }) => json(await clients.get(principal, idOf(params))),
+    }),
+    route({
+      ...one,
+      method: 'PATCH',
+      input: changedClient,
+      words: 'Changes a client, or switches it off or on; holds from the next request on.',
+      run: async ({ principal, params, input }) =>
+        json(await clients.update(principal, idOf(params), input)),
+    }),
+    route({
+      ...one,
+      method: 'DELETE',
+      words: 'Removes a client with every grant and token that it has.',
+      run: async ({ principal, params }) => {
+        await clients.remove(principal, idOf(params))
+        return empty(204)
+      },
+    }),
+    rotateRoute(clients),
+  ]
+}
+
+function rotateRoute(clients: Clients): Route {
+  return route({
+    surface: 'api',
+    guard: 'admin',
+    path: '/api/v1/clients/{id}/rotate-secret',
+    method: 'POST',
+    input: rotation,
+    words: 'Gives a client a new secret, shown once; the one before works for a while longer.',
+    run: async ({ principal, params, input: { overlapS } }) => {
+      const overlap = overlapS === undefined ? {} : { overlapMs: overlapS * 1000 }
+      const rotated = await clients.rotateSecret(principal, idOf(params), overlap)
+      const { previousSecretExpiresAt } = rotated
+      return json({ ...withSecret(rotated), previousSecretExpiresAt })
+    },
+  })
+}
+
+function withSecret({ client, secret }: ClientWithSecret) {
+  return { ...client, ...(secret === undefined ? {} : { clientSecret: secret.reveal() }) }
+}
+
+/** The id in the path; one that is the URL of a document comes escaped. */
+function idOf(params: Readonly<Record<string, string>>): string {
+  try {
+    return decodeURIComponent(params['id'] ?? '')
+  } catch (cause) {
+    throw new Fault('not_found', { because: 'the id is not escaped as it should be', cause })
+  }
+}

@@ -1,20 +1,34 @@
 #!/usr/bin/env node
 // Starts the command line on a Node that can run it: the host's if it is new enough, else the bundled one.
 'use strict'
-const { spawnSync } = require('node:child_process')
+const { spawn } = require('node:child_process')
 const { join } = require('node:path')
+const { pathToFileURL } = require('node:url')
 
+const oldestMajor = 24
 const entry = join(__dirname, '..', 'src', 'cli', 'entry.ts')
-const hostMajor = Number(process.versions.node.split('.')[0])
 
-if (hostMajor >= 24) {
-  import(require('node:url').pathToFileURL(entry).href)
+if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
+  import(pathToFileURL(entry).href)
 } else {
-  const run = spawnSync(bundledNode(), [entry, ...process.argv.slice(2)], { stdio: 'inherit' })
-  process.exit(run.status === null ? 1 : run.status)
+  runBundled()
 }
 
-function bundledNode() {
+/** The child is the program: it gets our signals, and its end is ours. */
+function runBundled() {
   const name = process.platform === 'win32' ? 'node.cmd' : 'node'
-  return join(__dirname, '..', 'node_modules', '.bin', name)
+  const node = join(__dirname, '..', 'node_modules', '.bin', name)
+  const child = spawn(node, [entry, ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => child.kill(signal))
+  }
+  child.on('error', () => {
+    console.error('Run "npm ci --ignore-scripts" in this folder first: the Node it brings is not there.')
+    process.exit(1)
+  })
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code === null ? 1 : code)
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeAllListeners(name)
+    process.kill(process.pid, signal)
+  })
 }

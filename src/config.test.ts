@@ -19,11 +19,7 @@ test('without any setting it runs on loopback with an embedded database', () => 
 
 const refused: readonly (readonly [string, string, RegExp])[] = [
   ['LATCHKEY_PUBLIC_URL', 'http://mcp.example.com', /must be https/],
-  [
-    'LATCHKEY_PUBLIC_URL',
-    'https://mcp.example.com/path',
-    /without a path: https:\/\/mcp\.example\.com/,
-  ],
+  ['LATCHKEY_PUBLIC_URL', 'https://mcp.example.com/path', /written as https:\/\/mcp\.example\.com/],
   ['LATCHKEY_PUBLIC_URL', 'mcp.example.com', /must be an origin/],
   ['LATCHKEY_PUBLIC_URL', 'ftp://mcp.example.com', /must be an origin/],
   ['LATCHKEY_LISTEN', '8787', /host:port/],
@@ -35,6 +31,8 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ['LATCHKEY_CODE_LIFETIME_S', 'a minute', /whole seconds/],
   ['LATCHKEY_DISCOVERY_CACHE_S', '299', /300 to/],
   ['LATCHKEY_OPERATOR_EMAIL', 'ada@example.com', /go together/],
+  ['LATCHKEY_LISTEN', '0.0.0.0:80', /LATCHKEY_PUBLIC_URL must be set/],
+  ['LATCHKEY_PUBLC_URL', 'https://mcp.example.com', /no setting LATCHKEY_PUBLC_URL/],
 ]
 
 for (const [name, value, words] of refused) {
@@ -49,7 +47,6 @@ const accepted: readonly (readonly [string, string])[] = [
   ['LATCHKEY_PUBLIC_URL', 'http://127.0.0.1:9000'],
   ['LATCHKEY_PUBLIC_URL', 'http://[::1]:9000'],
   ['LATCHKEY_LISTEN', '[::1]:8787'],
-  ['LATCHKEY_LISTEN', '0.0.0.0:80'],
   ['LATCHKEY_CODE_LIFETIME_S', '600'],
   ['LATCHKEY_DISCOVERY_CACHE_S', '300'],
 ]
@@ -64,6 +61,22 @@ test('a file gives what the environment does not', (t) => {
   const file = settingsFile(t, 'LATCHKEY_LOG: debug\nLATCHKEY_CODE_LIFETIME_S: 30\n')
   assert.equal(readConfig({ LATCHKEY_CONFIG: file }).codeLifetimeMs, 30_000)
   assert.equal(readConfig({ LATCHKEY_CONFIG: file, LATCHKEY_LOG: 'warn' }).logLevel, 'warn')
+})
+
+test('without a public URL the links lead to the port that is listened on', () => {
+  assert.equal(readConfig({ LATCHKEY_LISTEN: '127.0.0.1:9000' }).publicUrl, 'http://localhost:9000')
+  const open = { LATCHKEY_LISTEN: '0.0.0.0:80', LATCHKEY_PUBLIC_URL: 'https://mcp.example.com' }
+  assert.deepEqual(readConfig(open).listen, { host: '0.0.0.0', port: 80 })
+})
+
+test('a list in the file is a list; anything deeper is refused by name', (t) => {
+  const list = settingsFile(t, 'LATCHKEY_ALLOW_PRIVATE_NETWORKS: [loopback, 10.0.0.0/8]\n')
+  const { allowPrivateNetworks } = readConfig({ LATCHKEY_CONFIG: list })
+  assert.deepEqual(allowPrivateNetworks, ['loopback', '10.0.0.0/8'])
+  const deep = settingsFile(t, 'LATCHKEY_LOG: { level: debug }\n')
+  assert.throws(() => readConfig({ LATCHKEY_CONFIG: deep }), /LATCHKEY_LOG must be/)
+  const broken = settingsFile(t, 'LATCHKEY_LOG: "debug\n')
+  assert.throws(() => readConfig({ LATCHKEY_CONFIG: broken }), /is not YAML/)
 })
 
 test('a misspelt setting in the file is refused by name', (t) => {

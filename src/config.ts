@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
+import { createAddressRules } from './base/addresses.ts'
 import { Secret } from './base/secret.ts'
 
 /** All settings, checked. Times are milliseconds. */
@@ -35,8 +36,9 @@ export interface Setting {
 const settings = [
   {
     name: 'LATCHKEY_PUBLIC_URL',
-    fallback: 'http://localhost:8787',
-    words: 'the origin under which people and programs reach this; https unless it is loopback',
+    fallback: undefined,
+    words:
+      'the origin under which people and programs reach this; https unless it is loopback; if not set, localhost with the port of LATCHKEY_LISTEN',
   },
   {
     name: 'LATCHKEY_LISTEN',
@@ -116,15 +118,16 @@ type Values = (name: SettingName) => string | undefined
 export function readConfig(environment: Environment): Config {
   const values = valuesOf(environment, readFileSettings(environment['LATCHKEY_CONFIG']))
   const dataFolder = required(values, 'LATCHKEY_DATA')
+  const listen = readListen(required(values, 'LATCHKEY_LISTEN'))
   return {
-    publicUrl: readPublicUrl(required(values, 'LATCHKEY_PUBLIC_URL')),
-    listen: readListen(required(values, 'LATCHKEY_LISTEN')),
+    publicUrl: readPublicUrl(values('LATCHKEY_PUBLIC_URL') ?? localUrl(listen)),
+    listen,
     dataFolder,
     databaseUrl: readDatabaseUrl(values('LATCHKEY_DATABASE_URL')),
     key: secret(values('LATCHKEY_KEY')),
     keyFile: values('LATCHKEY_KEY_FILE') ?? join(dataFolder, 'master.key'),
     operator: readOperator(values),
-    allowPrivateNetworks: readList(values('LATCHKEY_ALLOW_PRIVATE_NETWORKS')),
+    allowPrivateNetworks: readNetworks(values('LATCHKEY_ALLOW_PRIVATE_NETWORKS')),
     logLevel: readLogLevel(required(values, 'LATCHKEY_LOG')),
     accessTokenLifetimeMs: readSeconds(values, 'LATCHKEY_ACCESS_TOKEN_LIFETIME_S', [60, 2_592_000]),
     refreshTokenLifetimeMs: readSeconds(
@@ -144,10 +147,10 @@ export interface DescribedSetting extends Setting {
 
 /** Every setting with what it is now, wherever that was set. Throws an Error in plain words for one that cannot be used. */
 export function describeSettings(environment: Environment): readonly DescribedSetting[] {
-  readConfig(environment)
+  const { publicUrl } = readConfig(environment)
   const values = valuesOf(environment, readFileSettings(environment['LATCHKEY_CONFIG']))
   return settings.map((setting: Setting & { readonly name: SettingName }) => {
-    const value = values(setting.name)
+    const value = setting.name === 'LATCHKEY_PUBLIC_URL' ? publicUrl : values(setting.name)
     const isHidden = setting.isSecret === true && value !== undefined
     return { ...setting, value: isHidden ? '(set)' : value }
   })
@@ -159,36 +162,79 @@ export function isLoopbackOrigin(origin: string): boolean {
   return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'
 }
 
-function valuesOf(environment: Environment, file: Readonly<Record<string, unknown>>): Values {
-  const known = new Set<string>(settings.map(({ name }) => name))
-  const unknown = Object.keys(file).find((name) => !known.has(name))
-  if (unknown !== undefined) throw new Error(`latchkey.yaml has an unknown setting: ${unknown}`)
+function valuesOf(environment: Environment, file: FileSettings): Values {
+  refuseUnknown(environment, file)
   return (name) => {
-    const given = environment[name] ?? file[name]
-    if (typeof given === 'number' || typeof given === 'boolean') return String(given)
-    if (typeof given === 'string' && given !== '') return given
+    const given = environment[name] ?? file.values[name]
+    if (given !== undefined && given !== '') return given
     return settings.find((setting) => setting.name === name)?.fallback
   }
 }
 
-function readFileSettings(named: string | undefined): Readonly<Record<string, unknown>> {
+/** A setting that nobody reads is a misspelt one, and what it was meant to do would silently not happen. */
+function refuseUnknown(environment: Environment, { path, values }: FileSettings): void {
+  const known = new Set<string>(['LATCHKEY_CONFIG', ...settings.map(({ name }) => name)])
+  const inFile = Object.keys(values).find((name) => !known.has(name))
+  if (inFile !== undefined) throw new Error(`${path} has an unknown setting: ${inFile}`)
+  const ofTests = /^LATCHKEY_TEST_/
+  const inEnvironment = Object.keys(environment).find(
+    (name) => name.startsWith('LATCHKEY_') && !known.has(name) && !ofTests.test(name),
+  )
+  if (inEnvironment !== undefined) throw new Error(`there is no setting ${inEnvironment}`)
+}
+
+interface FileSettings {
+  readonly path: string
+  readonly values: Readonly<Record<string, string>>
+}
+
+function readFileSettings(named: string | undefined): FileSettings {
   const path = named ?? 'latchkey.yaml'
   if (!existsSync(path)) {
-    if (named === undefined) return {}
+    if (named === undefined) return { path, values: {} }
     throw new Error(`LATCHKEY_CONFIG names a file that is not there: ${named}`)
   }
-  const parsed: unknown = parseYaml(readFileSync(path, 'utf8'))
-  if (parsed === null) return {}
-  if (typeof parsed !== 'object' || Array.isArray(parsed)) {
-    throw new Error(`${path} must hold settings as "NAME: value" lines`)
+  const entries = Object.entries(readYaml(path))
+  return {
+    path,
+    values: Object.fromEntries(entries.map(([name, value]) => [name, textOf(path, name, value)])),
   }
-  return { ...parsed }
+}
+
+function readYaml(path: string): object {
+  let parsed: unknown
+  try {
+    parsed = parseYaml(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new Error(`${path} is not YAML: ${cause instanceof Error ? cause.message : ''}`, {
+      cause,
+    })
+  }
+  if (parsed === null) return {}
+  if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed
+  throw new Error(`${path} must hold settings as "NAME: value" lines`)
+}
+
+/** A value as the environment would have it: a list is joined with commas. */
+function textOf(path: string, name: string, value: unknown): string {
+  if (value === null) return ''
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (Array.isArray(value)) return value.map((item) => textOf(path, name, item)).join(',')
+  throw new Error(`${path}: ${name} must be a text, a number or a list`)
 }
 
 function required(values: Values, name: SettingName): string {
   const value = values(name)
   if (value === undefined) throw new Error(`${name} must be set`)
   return value
+}
+
+/** Where a browser on this machine reaches the listener. Throws an Error when it listens for others too. */
+function localUrl({ host, port }: Config['listen']): string {
+  const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.')
+  if (isLocal) return `http://localhost:${port}`
+  throw new Error(`LATCHKEY_PUBLIC_URL must be set when LATCHKEY_LISTEN is ${host}:${port}`)
 }
 
 function readPublicUrl(text: string): string {
@@ -199,7 +245,7 @@ function readPublicUrl(text: string): string {
     )
   }
   if (url.origin !== text.replace(/\/$/, '')) {
-    throw new Error(`LATCHKEY_PUBLIC_URL must be an origin without a path: ${url.origin}`)
+    throw new Error(`LATCHKEY_PUBLIC_URL must be written as ${url.origin}`)
   }
   if (url.protocol === 'http:' && !isLoopbackOrigin(url.origin)) {
     throw new Error(
@@ -236,11 +282,18 @@ function readOperator(values: Values): Config['operator'] {
   return { email, password }
 }
 
-function readList(text: string | undefined): readonly string[] {
-  return (text ?? '')
+function readNetworks(text: string | undefined): readonly string[] {
+  const networks = (text ?? '')
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
+  try {
+    createAddressRules(networks)
+  } catch (cause) {
+    const words = cause instanceof Error ? cause.message : 'it cannot be read'
+    throw new Error(`LATCHKEY_ALLOW_PRIVATE_NETWORKS: ${words}`, { cause })
+  }
+  return networks
 }
 
 function readLogLevel(text: string): string {

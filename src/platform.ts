@@ -1,8 +1,9 @@
 // The one place where parts meet: every part is made here, with its needs visible. Reads like a plan.
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join, resolve as resolvePath } from 'node:path'
 import type { Clock } from './base/clock.ts'
 import { systemClock } from './base/clock.ts'
+import { isFault } from './base/fault.ts'
 import { createKeyring } from './base/keyring.ts'
 import type { Log } from './base/log.ts'
 import { silentLog } from './base/log.ts'
@@ -17,26 +18,29 @@ import { createCredentials } from './connectors/credential.ts'
 import type { Servers } from './connectors/servers.ts'
 import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
-import { startHousekeeping } from './housekeeping.ts'
+import { createSweep, startHousekeeping } from './housekeeping.ts'
+import type { SweepCounts } from './housekeeping.ts'
 import { createApp } from './http/app.ts'
 import { createGuards } from './http/guards.ts'
 import { createIdempotency } from './http/idempotency.ts'
-import type { ListenPlace } from './http/listening.ts'
 import { listen, stopListening } from './http/listening.ts'
 import { createListener } from './http/node.ts'
 import { createRoutes } from './http/routes.ts'
 import { createIssuer } from './issuer/issuer.ts'
+import type { Issuer } from './issuer/issuer.ts'
 import type { Resources } from './issuer/resources.ts'
 import { toolsScope } from './issuer/scopes.ts'
 import { createJournal } from './journal/entries.ts'
-import { readMasterKeys } from './key-file.ts'
+import { openMasterKeys } from './key-file.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createSessions } from './people/sessions.ts'
+import type { Setup } from './people/setup.ts'
 import { createSetup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createTenants } from './people/tenants.ts'
 import { createUsers } from './people/users.ts'
+import type { Users } from './people/users.ts'
 import type { Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
@@ -51,67 +55,159 @@ export interface World {
   readonly connect?: Connector
   /** A store that is open already, instead of the one that the settings name. It stays open. */
   readonly store?: Store
+  /** Opens the port of the settings; without it only `fetch` serves. */
+  readonly opensPort?: boolean
 }
 
 export interface Platform {
   /** Every door but `/{slug}/mcp`, which needs the streams of a listener. */
   readonly fetch: (request: Request) => Promise<Response>
-  /** Opens the port of the settings; port 0 takes a free one, which the answer names. */
-  readonly listen: () => Promise<ListenPlace>
   /** The one-time link that makes the first operator, while nobody exists. */
   readonly setupLink: () => Promise<string | undefined>
   readonly tenant: Tenant
+  /** Where the default tenant was before this start, if the setting has moved it. */
+  readonly movedFrom: string | undefined
   readonly store: Store
   readonly close: () => Promise<void>
 }
 
-/** Makes a platform over the database and key that the settings name; migrates first. */
-export async function createPlatform(config: Config, world: World = {}): Promise<Platform> {
-  const store = world.store ?? (await openConfiguredStore(config))
-  await migrate(store)
+/** Makes a platform over the database and key that the settings name; migrates first. Leaves nothing open when it fails. */
+export function createPlatform(config: Config, world: World = {}): Promise<Platform> {
+  return opening((ending) => assemble(config, world, ending))
+}
 
-  const ground = createGround(config, world, store)
-  const rooms = createRooms(ground, config)
+interface Ending {
+  /** What is to be closed, in the order in which it was opened. */
+  readonly closers: (() => Promise<void>)[]
+  readonly close: () => Promise<void>
+}
+
+async function opening<T>(work: (ending: Ending) => Promise<T>): Promise<T> {
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    return await work({ closers, close })
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+}
+
+async function assemble(
+  config: Config,
+  world: World,
+  { closers, close }: Ending,
+): Promise<Platform> {
+  const { store, ground, rooms, sweep } = await build(config, world, closers)
   const { app, listener } = createDoors({ ...ground, ...rooms })
+  // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
+  if (world.opensPort === true) {
+    await listen(listener, config.listen)
+    closers.push(() => stopListening(listener))
+  }
 
+  const before = await rooms.tenants.default()
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
-  if (config.operator !== undefined) await rooms.setup.fromSettings(tenant, config.operator)
-  const housekeeping = startHousekeeping({ ...ground, refresh: rooms.upstream.refresh })
+  await makeOperator(rooms.setup, tenant, config)
+  const housekeeping = startHousekeeping({ ...ground, refresh: rooms.upstream.refresh, sweep })
+  closers.push(housekeeping.stop)
 
   return {
     fetch: app,
     tenant,
+    movedFrom: before?.issuer === tenant.issuer ? undefined : before?.issuer,
     store,
-    listen: () => listen(listener, config.listen),
     setupLink: async () => {
       const link = await rooms.setup.link(tenant)
       return link && `${config.publicUrl}/setup?link=${link.reveal()}`
     },
-    close: async () => {
-      await stopListening(listener)
-      await rooms.gateway.close()
-      await housekeeping.stop()
-      await ground.outbound.close()
-      if (world.store === undefined) await store.close()
-    },
+    close,
   }
 }
 
-/** Opens the database that the settings name, making the data folder if need be. */
-export function openConfiguredStore(config: Config): Promise<Store> {
-  if (config.databaseUrl !== undefined) {
-    return openStore({ kind: 'postgres', url: config.databaseUrl.reveal() })
-  }
-  mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 })
-  return openStore({ kind: 'sqlite', file: join(config.dataFolder, 'latchkey.db') })
+/** The rooms without doors and timers, for work at the command line; a server may run beside it. */
+export interface Workshop {
+  readonly tenant: Tenant
+  readonly issuer: Issuer
+  readonly servers: Servers
+  readonly users: Users
+  /** Deletes what has expired and says how much of what. */
+  readonly sweep: () => Promise<SweepCounts>
+  readonly close: () => Promise<void>
 }
 
-type Ground = ReturnType<typeof createGround>
+/** Opens the rooms over the database and key of the settings; the tenant stays where the server has put it. */
+export function openWorkshop(config: Config, world: World = {}): Promise<Workshop> {
+  requireHome(config)
+  return opening(async ({ closers, close }) => {
+    const { rooms, sweep } = await build(config, world, closers)
+    const { issuer, servers, users, tenants } = rooms
+    const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
+    return { tenant, issuer, servers, users, sweep, close }
+  })
+}
+
+/** A command in the wrong folder must not make a second, empty Latchkey there. */
+function requireHome({ databaseUrl, dataFolder }: Config): void {
+  if (databaseUrl !== undefined || existsSync(join(dataFolder, databaseFile))) return
+  throw new Error(
+    `There is no Latchkey in ${resolvePath(dataFolder)}. Set LATCHKEY_DATA to its folder, or run "latchkey start" first.`,
+  )
+}
+
+/** Everything that a running server and a command have in common. */
+async function build(config: Config, world: World, closers: Ending['closers']) {
+  const store = world.store ?? (await openConfiguredStore(config))
+  if (world.store === undefined) closers.push(store.close)
+  await migrate(store)
+  const ground = await createGround(config, world, store)
+  closers.push(ground.outbound.close)
+  const rooms = createRooms(ground, config)
+  closers.push(rooms.gateway.close)
+  return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
+}
+
+const databaseFile = 'latchkey.db'
+
+/** Opens the database that the settings name, making the data folder if need be. Throws an Error in plain words. */
+export async function openConfiguredStore(config: Config): Promise<Store> {
+  const { databaseUrl, dataFolder } = config
+  try {
+    if (databaseUrl !== undefined) {
+      return await openStore({ kind: 'postgres', url: databaseUrl.reveal() })
+    }
+    mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
+    return await openStore({ kind: 'sqlite', file: join(dataFolder, 'latchkey.db') })
+  } catch (cause) {
+    const setting =
+      databaseUrl === undefined ? `LATCHKEY_DATA (${dataFolder})` : 'LATCHKEY_DATABASE_URL'
+    const words = cause instanceof Error ? cause.message : 'it does not open'
+    throw new Error(`${setting}: ${words}`, { cause })
+  }
+}
+
+/** Makes the operator of the settings. Throws an Error that names the setting which cannot be used. */
+async function makeOperator(setup: Setup, tenant: Tenant, { operator }: Config): Promise<void> {
+  if (operator === undefined) return
+  try {
+    await setup.fromSettings(tenant, operator)
+  } catch (cause) {
+    if (!isFault(cause) || cause.detail === undefined) throw cause
+    const words = Object.entries(cause.detail).map(
+      ([field, hint]) => `LATCHKEY_OPERATOR_${field.toUpperCase()}: ${hint}`,
+    )
+    throw new Error(words.join(' '), { cause })
+  }
+}
+
+type Ground = Awaited<ReturnType<typeof createGround>>
 
 /** What every room stands on. */
-function createGround(config: Config, world: World, { db }: Store) {
+async function createGround(config: Config, world: World, { db }: Store) {
   const { clock = systemClock, random = systemRandom, log = silentLog, resolve, connect } = world
-  const keyring = createKeyring({ random }, readMasterKeys(config, random))
+  const keyring = createKeyring({ random }, await openMasterKeys({ db, clock, random }, config))
   const network = {
     ...(resolve === undefined ? {} : { resolve }),
     ...(connect === undefined ? {} : { connect }),

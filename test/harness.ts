@@ -64,8 +64,13 @@ export async function startTestPlatform(
     ...settings,
   })
   const log = createLog('debug', recorder.writeLog)
-  const platform = await createPlatform(config, { random: markedRandom, store, log, ...world })
-  await platform.listen()
+  const platform = await createPlatform(config, {
+    random: markedRandom,
+    store,
+    log,
+    opensPort: true,
+    ...world,
+  })
   t.after(async () => {
     await recorder.finish()
     await platform.close()

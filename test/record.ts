@@ -67,12 +67,19 @@ function recordAnswer(request: IncomingMessage, response: ServerResponse): void 
     keep(given[0])
     return end(...given)
   }) as typeof end // likewise
+  // The app's listener gives its headers to writeHead, which getHeaders() does not see.
+  let written: Record<string, unknown> = {}
+  const writeHead = response.writeHead.bind(response)
+  response.writeHead = ((...given: Parameters<typeof writeHead>) => {
+    written = Object.assign({}, ...given.filter((part) => typeof part === 'object'))
+    return writeHead(...given)
+  }) as typeof writeHead // likewise
   response.on('close', () => {
     const answer: RecordedAnswer = {
       method: request.method ?? '',
       path: (request.url ?? '').split('?')[0] ?? '',
       status: response.statusCode,
-      headers: response.getHeaders(),
+      headers: { ...response.getHeaders(), ...written },
       body: Buffer.concat(chunks).toString('utf8'),
     }
     write('answers', JSON.stringify(answer))

@@ -12,8 +12,7 @@ export async function start(
 ): Promise<void> {
   const config = readConfig(environment)
   const log = createLog(config.logLevel, (line) => process.stderr.write(line))
-  const platform = await createPlatform(config, { log })
-  await platform.listen()
+  const platform = await createPlatform(config, { log, opensPort: true })
   console.log(await greeting(config, platform))
   stopOnSignal(platform)
 }
@@ -28,6 +27,11 @@ async function greeting(config: Config, platform: Platform): Promise<string> {
   if (config.allowPrivateNetworks.length > 0) {
     lines.push(
       `Outbound calls may reach private networks: ${config.allowPrivateNetworks.join(', ')}.`,
+    )
+  }
+  if (platform.movedFrom !== undefined) {
+    lines.push(
+      `The address has changed from ${platform.movedFrom}: clients and connections made under it must sign in again.`,
     )
   }
   lines.push(
@@ -47,6 +51,7 @@ function stopOnSignal(platform: Platform): void {
   const stop = () => {
     if (isStopping) return
     isStopping = true
+    console.log('Stopping …')
     void platform.close().finally(() => process.exit(0))
   }
   process.on('SIGINT', stop)

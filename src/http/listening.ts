@@ -8,17 +8,28 @@ export interface ListenPlace {
 
 const drainMs = 2000
 
-/** Opens the port; port 0 takes a free one, which the answer names. Rejects when it is taken. */
-export function listen(listener: Server, { host, port }: ListenPlace): Promise<ListenPlace> {
+/** Opens the port. Throws an Error in plain words when it cannot be had. */
+export function listen(listener: Server, { host, port }: ListenPlace): Promise<void> {
   return new Promise((resolve, reject) => {
-    listener.once('error', reject)
+    listener.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(new Error(wordsFor(cause, { host, port }), { cause }))
+    })
     listener.listen(port, host, () => {
-      listener.off('error', reject)
-      const address = listener.address()
-      const isTcp = typeof address === 'object' && address !== null
-      resolve({ host, port: isTcp ? address.port : port })
+      listener.removeAllListeners('error')
+      resolve()
     })
   })
+}
+
+function wordsFor({ code, message }: NodeJS.ErrnoException, { host, port }: ListenPlace): string {
+  const other = 'Choose another with LATCHKEY_LISTEN and LATCHKEY_PUBLIC_URL.'
+  if (code === 'EADDRINUSE') {
+    return `Port ${port} on ${host} is taken, perhaps by another Latchkey. ${other}`
+  }
+  if (code === 'EACCES')
+    return `Port ${port} on ${host} needs rights that this user has not. ${other}`
+  if (code === 'EADDRNOTAVAIL') return `This machine has no address ${host}. ${other}`
+  return `Port ${port} on ${host} cannot be opened: ${message}. ${other}`
 }
 
 /** Lets what runs finish for a moment, then closes what is left, such as open streams. */

@@ -16,6 +16,8 @@ export interface Tenant {
 export interface Tenants {
   /** The tenant of `LATCHKEY_PUBLIC_URL`: made at first start, moved when the setting moves. */
   readonly ensureDefault: (issuer: string) => Promise<Tenant>
+  /** The default tenant as it is stored, before any setting moves it. */
+  readonly default: () => Promise<Tenant | undefined>
   /** The tenant whose origin has this `host[:port]`; undefined for a host that is nobody's. */
   readonly byHost: (host: string) => Promise<Tenant | undefined>
   readonly byId: (id: string) => Promise<Tenant | undefined>
@@ -58,6 +60,11 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
       const stored = await find('slug', defaultSlug)
       if (stored === undefined) throw new Error('the default tenant was not stored')
       return toTenant(stored)
+    },
+
+    default: async () => {
+      const row = await find('slug', defaultSlug)
+      return row && toTenant(row)
     },
 
     byHost: async (host) => {

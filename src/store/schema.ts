@@ -4,6 +4,7 @@
 // holds a secret. Every tenant's table begins its key with `tenant_id`.
 
 export interface Schema {
+  master_keys: MasterKeyRow
   tenants: TenantRow
   users: UserRow
   identities: IdentityRow
@@ -29,6 +30,16 @@ export interface Schema {
   journal_chain: JournalChainRow
   journal_heads: JournalHeadRow
   idempotency_keys: IdempotencyKeyRow
+  webhooks: WebhookRow
+  webhook_deliveries: WebhookDeliveryRow
+  signing_keys: SigningKeyRow
+  client_assertions: ClientAssertionRow
+}
+
+/** A master key that this database was used with; only its id, which is a digest. */
+export interface MasterKeyRow {
+  key_id: string
+  first_used_at: number
 }
 
 /** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */
@@ -122,6 +133,10 @@ export interface ClientRow {
   disabled_at: number | null
   /** For `document`: until when the fetched copy may be used without asking again. */
   fresh_until: number | null
+  /** For a public `registered` client: by which an identical registration is found again; null once it must not be. */
+  registration_digest: string | null
+  /** For `registered`: when it was last asked for; the age of a never-used one counts from here. */
+  registered_at: number | null
 }
 
 /** Up to two alive per client while rotating. */
@@ -192,9 +207,11 @@ export interface CodeRow {
   created_at: number
   expires_at: number
   claimed_at: number | null
+  /** The client's `nonce`, given back in the ID token; null when it sent none. */
+  nonce: string | null
 }
 
-/** An opaque `mcp_at_…`; valid while unexpired, not revoked, and its grant not revoked. */
+/** A `mcp_at_…` or an `at+jwt`, by the digest of the whole; valid while unexpired, not revoked, and its grant not revoked. */
 export interface AccessTokenRow {
   tenant_id: string
   token_digest: string
@@ -375,4 +392,79 @@ export interface IdempotencyKeyRow {
   response_sealed: string | null
   created_at: number
   expires_at: number
+}
+
+/** A key that signs our JWTs: not yet active, active, or retired and published until what it signed is over. */
+export interface SigningKeyRow {
+  tenant_id: string
+  generation: number
+  /** Its RFC 7638 thumbprint. */
+  kid: string
+  public_jwk: string
+  private_jwk_sealed: string
+  created_at: number
+  activated_at: number | null
+  retired_at: number | null
+  published_until: number | null
+}
+
+/** A client assertion that was used; its id is a hash of the client's id and the `jti`. */
+export interface ClientAssertionRow {
+  tenant_id: string
+  assertion_id: string
+  client_id: string
+  expires_at: number
+}
+
+/** Somebody who is told what happens: where, what of it, and how far they have been told. */
+export interface WebhookRow {
+  tenant_id: string
+  id: string
+  url: string
+  description: string
+  /** JSON list of event types, `area.*` or `*`. */
+  event_types: string
+  secret_sealed: string
+  /** The secret before this one, which signs too until it expires. */
+  previous_secret_sealed: string | null
+  previous_secret_expires_at: number | null
+  /** Up to this seq of the journal's chain there are deliveries. */
+  cursor_seq: number
+  /** Attempts that failed since one got through. */
+  failures: number
+  failing_since: number | null
+  paused_until: number | null
+  disabled_at: number | null
+  /** `switched_off`, or `gone` when the receiver said so. */
+  disabled_reason: string | null
+  /** Who sends now, and until when they may. */
+  lease_owner: string | null
+  lease_until: number | null
+  created_at: number
+  updated_at: number
+}
+
+/** One event on its way to one webhook; its id is the `webhook-id` of every attempt. */
+export interface WebhookDeliveryRow {
+  tenant_id: string
+  id: string
+  webhook_id: string
+  /** The journal entry; of a test its own id. */
+  entry_id: string
+  seq: number
+  event_type: string
+  /** Deliveries with the same key go one after the other. */
+  order_key: string
+  body: string
+  /** `pending`, `delivered` or `failed`. */
+  status: string
+  attempt_count: number
+  /** JSON list of the latest attempts. */
+  attempts: string
+  /** Attempts that failed since it was made or asked for again. */
+  failures: number
+  next_attempt_at: number
+  give_up_at: number
+  created_at: number
+  finished_at: number | null
 }

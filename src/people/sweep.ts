@@ -1,0 +1,17 @@
+// What this room throws away: sessions and set-up links that have expired.
+import type { Database } from '../store/database.ts'
+import { sweepExpired } from '../store/sweep.ts'
+
+/** How many rows went, by what they were. */
+export interface PeopleSweep {
+  readonly sessions: number
+  readonly setupLinks: number
+}
+
+/** Deletes what is over at this time, of all tenants. */
+export async function sweepPeople(db: Database, now: number): Promise<PeopleSweep> {
+  return {
+    sessions: await sweepExpired(db, { table: 'sessions', key: ['session_digest'] }, now),
+    setupLinks: await sweepExpired(db, { table: 'setup_links', key: ['link_digest'] }, now),
+  }
+}

@@ -122,7 +122,7 @@ test('a callback that does not fit [row 46]', async (t) => {
       assertAnswer(await open(misfit(begun)), refused)
       assert.equal(tokenCalls(), before)
       assert.equal((await flowOf(begun)).status, 'pending')
-      assertAnswer(await open(begun.callback), { status: 200 })
+      assertAnswer(await open(begun.callback), { status: 302 })
     })
   }
 
@@ -152,7 +152,7 @@ test('a callback that does not fit [row 46]', async (t) => {
         assertAnswer(await open(begun.callback, await who()), refused)
         assert.equal(tokenCalls(), before)
         assert.equal((await flowOf(begun)).status, 'pending')
-        assertAnswer(await open(begun.callback), { status: 200 })
+        assertAnswer(await open(begun.callback), { status: 302 })
       },
     )
   }
@@ -181,7 +181,7 @@ test('a callback that does not fit [row 46]', async (t) => {
     verifies(t, 'A1-11', 'A2-5')
     const good = await begin()
     const denied = await begin()
-    assertAnswer(await open(good.callback), { status: 200 })
+    assertAnswer(await open(good.callback), { status: 302 })
     assertAnswer(
       await open(changed(denied.callback, { code: undefined, error: 'access_denied' })),
       { status: 400 },
@@ -209,7 +209,7 @@ test('the last moment of a flow and the first after it [row 46] [X-08]', async (
   const { clock, begin, open, tokenCalls, flowOf } = await start(t)
   const [inTime, late] = [await begin(), await begin()]
   await clock.advance(299_999)
-  assertAnswer(await open(inTime.callback), { status: 200 })
+  assertAnswer(await open(inTime.callback), { status: 302 })
   await clock.advance(1)
   const before = tokenCalls()
   assertAnswer(await open(late.callback), refused)
@@ -256,7 +256,7 @@ test('a provider that promised no issuer may leave it out, but not give another 
   const faults = { promisesIssuer: false, callbackIssuer: 'missing' } as const
   const { begin, open, tokenCalls } = await startOn(t, doors, faults)
   const [one, two] = [await begin(), await begin()]
-  assertAnswer(await open(one.callback), { status: 200 })
+  assertAnswer(await open(one.callback), { status: 302 })
   const before = tokenCalls()
   assertAnswer(await open(changed(two.callback, { iss: 'https://evil.test' })), refused)
   assert.equal(tokenCalls(), before)
@@ -412,7 +412,7 @@ onEveryDatabase('fifty callbacks at once: one code is sent', async (t, store) =>
   const begun = await begin()
   const answers = await Promise.all(Array.from({ length: 50 }, () => open(begun.callback)))
   const statuses = answers.map(({ status }) => status).sort((a, b) => a - b)
-  assert.deepEqual(statuses, [200, ...Array.from({ length: 49 }, () => 400)])
+  assert.deepEqual(statuses, [302, ...Array.from({ length: 49 }, () => 400)])
   assert.equal(tokenCalls(), 1)
   assert.equal((await flowOf(begun)).status, 'completed')
 })

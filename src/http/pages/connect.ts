@@ -9,14 +9,19 @@ import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
+import type { Tenant } from '../../people/tenants.ts'
 import { page } from './layout.ts'
+import type { Html } from './layout.ts'
 
 interface Needs {
   readonly connections: Connections
   readonly forms: Forms
 }
 
+type FailedFlow = Extract<FinishedFlow, { kind: 'failed' }>
 type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
+
+const home = '/console/connections'
 
 /** The rows of `/connect/…`. */
 export function connectRoutes(needs: Needs): readonly Route[] {
@@ -28,6 +33,13 @@ export function connectRoutes(needs: Needs): readonly Route[] {
       path: '/connect/callback/{context}',
       words: 'Where a sign-in elsewhere comes back to (RFC 6749 §4.1.2).',
       run: (visit) => finish(needs, visit),
+    }),
+    route({
+      ...shared,
+      method: 'GET',
+      path: '/connect/finished/{flow}',
+      words: 'What a sign-in elsewhere came to; loading it again changes nothing.',
+      run: (visit) => showFinished(needs, visit),
     }),
     route({
       ...shared,
@@ -70,7 +82,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
           <button class="primary">Continue to sign in</button>
-          <a class="button" href="/console/connections">Not now</a>
+          <a class="button" href="${home}">Not now</a>
         </form>
       </section>
     `,
@@ -88,7 +100,7 @@ async function startConnecting({ connections, forms }: Needs, visit: Visitor): P
     browser,
     ...(flowId === '' ? {} : { flowId }),
   })
-  if ('alreadyAuthorized' in begun) return redirect('/console/connections', 303)
+  if ('alreadyAuthorized' in begun) return redirect(home, 303)
   return redirect(begun.authorizeUrl, 303)
 }
 
@@ -97,29 +109,65 @@ async function finish({ connections }: Needs, visit: Visitor): Promise<Response>
   const context = params['context'] ?? ''
   const finished = await connections.finish({ tenant, context, query, browser, session })
   if (finished.returnTo !== undefined) return redirect(finished.returnTo, 302)
-  return callbackPage(visit, finished)
+  // Away from the address that holds the code: loading that again could only say that it was used.
+  if (finished.kind === 'completed') return redirect(`/connect/finished/${finished.flowId}`, 302)
+  return failedPage(visit, finished)
 }
 
-function callbackPage({ tenant }: Visit, finished: FinishedFlow): Promise<Response> {
-  const isConnected = finished.kind === 'completed'
+async function showFinished({ connections }: Needs, visit: Visitor): Promise<Response> {
+  const { session, params, tenant } = visit
+  if (session === undefined) return toSignIn(visit)
+  const flowId = params['flow'] ?? ''
+  const { status, connectionId } = await connections.flow(session, flowId)
+  if (status !== 'completed') return redirect(home, 302)
+  const { serverName } = await connections.get(session, connectionId)
   return page({
-    title: isConnected ? 'Connected' : 'Not connected',
-    status: isConnected ? 200 : 400,
+    title: 'Connected',
+    signedInAs: session.user.email,
+    script: 'callback.js',
+    body: html`
+      <section class="card narrow" ${toldToOpener({ flowId, connectionId, tenant, success: true })}>
+        <h1>Connected</h1>
+        <p><bdi>${serverName}</bdi> is signed in. You can close this window.</p>
+        <p><a href="${home}">Go to your connections</a></p>
+      </section>
+    `,
+  })
+}
+
+function failedPage({ tenant, session }: Visitor, failed: FailedFlow): Promise<Response> {
+  const { flowId, connectionId, words } = failed
+  return page({
+    title: 'Not connected',
+    status: 400,
+    signedInAs: session?.user.email,
     script: 'callback.js',
     body: html`
       <section
         class="card narrow"
-        data-flow="${finished.flowId}"
-        data-connection="${finished.connectionId}"
-        data-success="${String(isConnected)}"
-        data-origin="${tenant.issuer}"
+        ${toldToOpener({ flowId, connectionId, tenant, success: false })}
       >
-        <h1>${isConnected ? 'Connected' : 'Not connected'}</h1>
-        <p>${isConnected ? 'You can close this window.' : finished.words}</p>
-        <p><a href="/console/connections">Go to your connections</a></p>
+        <h1>Not connected</h1>
+        <p>${words}</p>
+        <p class="buttons">
+          <a class="button primary" href="/connect/${connectionId}">Try again</a>
+          <a class="button" href="${home}">Your connections</a>
+        </p>
       </section>
     `,
   })
+}
+
+/** What callback.js reads: the message goes to this origin only. */
+function toldToOpener(told: {
+  readonly flowId: string
+  readonly connectionId: string
+  readonly tenant: Tenant
+  readonly success: boolean
+}): Html {
+  const { flowId, connectionId, tenant, success } = told
+  return html`data-flow="${flowId}" data-connection="${connectionId}"
+  data-success="${String(success)}" data-origin="${tenant.issuer}"`
 }
 
 function toSignIn({ request }: Visit): Response {

@@ -80,7 +80,11 @@ async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
   const url = fields.get('url') ?? ''
   const name = (fields.get('name') ?? '').trim()
   try {
-    await needs.servers.create(visit.principal, { url, ...(name === '' ? {} : { name }) })
+    await needs.servers.create(visit.principal, {
+      url,
+      ...(name === '' ? {} : { name }),
+      ...fixedHeader(fields),
+    })
     return redirect(path, 303)
   } catch (thrown) {
     if (!isFault(thrown) || faultCatalogue[thrown.code].status >= 500) throw thrown
@@ -95,6 +99,12 @@ function readFields(forms: Forms, visit: Visit): URLSearchParams {
   const fields = forms.read(visit, 'connections')
   if (![...fields.values()].some((value) => value.includes('\0'))) return fields
   throw new Fault('invalid_input', { because: 'a field of the form holds a NUL' })
+}
+
+function fixedHeader(fields: URLSearchParams) {
+  const header = (fields.get('header') ?? '').trim()
+  if (header === '') return {}
+  return { auth: 'headers', headers: { [header]: fields.get('value') ?? '' } } as const
 }
 
 interface FailedForm {
@@ -160,8 +170,7 @@ function serverRow({ server, connections, token, address }: Row): Html {
     <div class="row">
       <div>
         <strong><bdi>${server.name}</bdi></strong>
-        ${server.auth === 'oauth' ? '' : html`<span class="pill good">Ready</span>`}
-        ${connections.map((connection) => statusPill(connection))}
+        ${serverPill(server)} ${connections.map((connection) => statusPill(connection))}
         <div class="quiet">Use it at <code>${address}</code></div>
       </div>
       <div>
@@ -182,6 +191,14 @@ function serverRow({ server, connections, token, address }: Row): Html {
   `
 }
 
+function serverPill({ auth, headerNames }: PublicServer): Html {
+  if (auth === 'oauth') return html``
+  const lacksKey = auth === 'headers' && headerNames.length === 0
+  return lacksKey
+    ? html`<span class="pill attention">Needs a key</span>`
+    : html`<span class="pill good">Ready</span>`
+}
+
 function statusPill({ authorized, label }: PublicConnection): Html {
   const name = label === '' || label === 'default' ? '' : ` (${label})`
   return authorized
@@ -196,9 +213,29 @@ function addForm(token: string, failed: FailedForm | undefined): Html {
       ${failed === undefined ? '' : html`<p class="warning" role="alert">${failed.problem}</p>`}
       <form method="post" action="/console/servers">
         <input type="hidden" name="form_token" value="${token}" />
-        <label>URL <input name="url" type="url" value="${failed?.url ?? ''}" required /></label>
-        <label>Name <input name="name" maxlength="80" value="${failed?.name ?? ''}" /></label>
-        <button class="primary">Find out how to sign in, and add</button>
+        <label>
+          URL
+          <input
+            name="url"
+            type="url"
+            value="${failed?.url ?? ''}"
+            placeholder="https://mcp.example.com/mcp"
+            required
+          />
+        </label>
+        <label>
+          Name <span class="quiet">Optional.</span>
+          <input name="name" maxlength="80" value="${failed?.name ?? ''}" />
+        </label>
+        <details>
+          <summary>It wants a fixed key, not a sign-in</summary>
+          <label>Header <input name="header" maxlength="100" placeholder="Authorization" /></label>
+          <label>
+            Value <input name="value" type="password" maxlength="4096" autocomplete="off" />
+            <span class="quiet">Kept encrypted, and never shown again.</span>
+          </label>
+        </details>
+        <button class="primary">Add server</button>
       </form>
     </section>
   `

@@ -40,7 +40,11 @@ export function signInRoutes(needs: Needs): readonly Route[] {
       path: '/sign-in',
       words: 'The sign-in page.',
       // Also for who is signed in: a client may ask for a fresh sign-in (prompt=login).
-      run: (visit) => signInPage(needs, visit, { next: visit.query.get('next') ?? home }),
+      run: async (visit) => {
+        const isNew = (await needs.users.count(visit.tenant)) === 0
+        if (isNew) return notSetUpPage()
+        return signInPage(needs, visit, { next: visit.query.get('next') ?? home })
+      },
     }),
     route({
       ...shared,
@@ -74,7 +78,9 @@ function setupRoutes(needs: Needs): readonly Route[] {
       words: 'The page that makes the first operator, behind a one-time link.',
       run: async (visit) => {
         const link = visit.query.get('link') ?? ''
-        if (!(await needs.setup.isOpen(visit.tenant, new Secret(link)))) throw notOpen()
+        if (!(await needs.setup.isOpen(visit.tenant, new Secret(link)))) {
+          throw notOpen((await needs.users.count(visit.tenant)) > 0)
+        }
         return setupPage(needs, visit, { link })
       },
     }),
@@ -134,6 +140,19 @@ async function signedIn(
 /** Only a path of ours may follow a sign-in: no scheme, no host, no `//`, no backslash. */
 function safeNext(next: string | null): string {
   return next !== null && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(next) ? next : home
+}
+
+function notSetUpPage(): Promise<Response> {
+  return page({
+    title: 'Not set up yet',
+    body: html`
+      <section class="card narrow">
+        <h1>Not set up yet</h1>
+        <p>Nobody has an account here. Open the link that Latchkey printed when it started.</p>
+        <p class="quiet">Lost it? Start Latchkey again: it prints a new one.</p>
+      </section>
+    `,
+  })
 }
 
 interface SignInForm {
@@ -218,6 +237,10 @@ async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promi
   return withCookies(drawn, cookies)
 }
 
-function notOpen(): Fault {
-  return new Fault('gone', { because: 'the set-up link was used, replaced or has expired' })
+function notOpen(isSetUp: boolean): Fault {
+  const link = isSetUp
+    ? 'Latchkey is set up already: sign in with the account that was made.'
+    : 'Start Latchkey again: it prints a new link.'
+  const because = 'the set-up link was used, replaced or has expired'
+  return new Fault('gone', { because, detail: { link } })
 }

@@ -14,6 +14,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Protection } from '../protect/index.ts'
 import { protectMcpServer } from '../protect/index.ts'
 import type { Database } from '../store/database.ts'
+import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
@@ -211,5 +212,9 @@ function noSuchServer(): Fault {
 }
 
 function unexpected(cause: unknown): Fault {
+  if (isStoreUnavailable(cause)) {
+    const because = 'the database cannot be asked now'
+    return new Fault('temporarily_unavailable', { because, cause, retryAfterS: 5 })
+  }
   return new Fault('internal', { because: 'something unexpected was thrown', cause })
 }

@@ -96,7 +96,7 @@ function createRelay({ response, headersOf }: Parts, resolve: (outcome: Outcome)
         settle({ kind: 'held', status: statusCode, headers })
         return controller.abort(discarded)
       }
-      response.writeHead(statusCode, headersOf(headers))
+      response.writeHead(statusCode, framed(statusCode, headersOf(headers)))
       status = statusCode
       response.on('drain', readOn)
       if (isEventStream(headers)) response.flushHeaders()
@@ -113,6 +113,13 @@ function createRelay({ response, headersOf }: Parts, resolve: (outcome: Outcome)
     onResponseError: (_controller, error) => failed(error),
   }
   return { handler, failed, clientClosed }
+}
+
+/** RFC 9110 §8.6: a 204 has no length; one that nevertheless came would make the next answer look like its body. */
+function framed(status: number, headers: Record<string, string>): Record<string, string> {
+  if (status !== 204) return headers
+  const { 'content-length': _none, ...others } = headers
+  return others
 }
 
 const mediaTypes = new Set(['application/json', 'text/event-stream'])

@@ -166,9 +166,10 @@ function heldAnswer(
   credential: Credential,
   { status, headers }: Extract<Outcome, { kind: 'held' }>,
 ): Answer {
-  const reason = missingPermission(status, headers)
-  if (reason !== undefined && credential.kind === 'bearer') {
-    const connectUrl = `${principal.tenant.issuer}/connect/${credential.connectionId}`
+  const missing = missingPermission(status, headers)
+  if (missing !== undefined && credential.kind === 'bearer') {
+    const { reason, query } = missing
+    const connectUrl = `${principal.tenant.issuer}/connect/${credential.connectionId}${query}`
     return connectAnswer(call, { serverName: server.name, connectUrl, reason })
   }
   if (status === 429) return slowDown(call, headers['retry-after'])
@@ -182,11 +183,24 @@ function heldAnswer(
 }
 
 /** RFC 6750 §3.1: what the server says that our token for the person lacks. */
-function missingPermission(status: number, headers: IncomingHttpHeaders) {
-  if (status === 401) return 'authorization_required'
+function missingPermission(status: number, headers: IncomingHttpHeaders): Missing | undefined {
+  if (status === 401) return { reason: 'authorization_required', query: '' }
   if (status !== 403) return undefined
   const challenge = bearerChallenge(headers['www-authenticate'] ?? null)
-  return challenge?.error === 'insufficient_scope' ? 'scope_insufficient' : undefined
+  if (challenge?.error !== 'insufficient_scope') return undefined
+  const { scope = '' } = challenge
+  // The page asks for what is missing on top of what was asked for before (MCP authorization, "Step-Up").
+  const isAskable = scope !== '' && scope.length <= scopeCharsMax
+  const query = isAskable ? `?${new URLSearchParams({ scope }).toString()}` : ''
+  return { reason: 'scope_insufficient', query }
+}
+
+const scopeCharsMax = 1000
+
+interface Missing {
+  readonly reason: 'authorization_required' | 'scope_insufficient'
+  /** What the link to our page says besides. */
+  readonly query: string
 }
 
 function answered(answer: Answer): Ending {

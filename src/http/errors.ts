@@ -3,6 +3,7 @@
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Tenant } from '../people/tenants.ts'
+import { isStoreUnavailable } from '../store/unavailable.ts'
 import { json } from './answers.ts'
 import { errorPage } from './pages/error.ts'
 import type { Surface } from './route.ts'
@@ -17,9 +18,7 @@ interface Refused {
 
 /** Turns whatever was thrown into an answer, and logs it: a Fault as what it is, anything else as `internal`. */
 export async function renderError(log: Log, thrown: unknown, refused: Refused): Promise<Response> {
-  const fault = isFault(thrown)
-    ? thrown
-    : new Fault('internal', { because: 'something unexpected was thrown', cause: thrown })
+  const fault = asFault(thrown)
   const { status } = faultCatalogue[fault.code]
   const { path } = refused
   const facts = { code: fault.code, because: fault.because, status, path, cause: fault.cause }
@@ -29,6 +28,16 @@ export async function renderError(log: Log, thrown: unknown, refused: Refused): 
   const response = await renderers[refused.surface](fault, refused)
   if (fault.retryAfterS !== undefined) response.headers.set('retry-after', `${fault.retryAfterS}`)
   return response
+}
+
+/** A database that is away is nobody's mistake: the same request may succeed in a moment. */
+function asFault(thrown: unknown): Fault {
+  if (isFault(thrown)) return thrown
+  if (!isStoreUnavailable(thrown)) {
+    return new Fault('internal', { because: 'something unexpected was thrown', cause: thrown })
+  }
+  const because = 'the database cannot be asked now'
+  return new Fault('temporarily_unavailable', { because, cause: thrown, retryAfterS: 5 })
 }
 
 const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | Promise<Response>> =

@@ -159,7 +159,7 @@ function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
   const keyring = createKeyring({ random: systemRandom }, [{ id: 'k', key: Buffer.alloc(32, 1) }])
   const find = async () => tenant
   const app = createApp({
-    tenants: { byHost: find, byId: find, ensureDefault: find },
+    tenants: { byHost: find, byId: find, ensureDefault: find, default: find },
     admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
     idempotency: createIdempotency({ db, clock, keyring, random: systemRandom }),
     routes,

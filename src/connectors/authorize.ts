@@ -22,6 +22,8 @@ export interface AuthorizeOptions {
   readonly returnTo?: string | undefined
   /** Separated by spaces; asked for on top of what was asked for before (step-up). */
   readonly additionalScopes?: string | undefined
+  /** Signs in even where that is not needed: the person asks for it, because the server does. */
+  readonly again?: boolean | undefined
   /** The browser that will bring the callback. */
   readonly browser?: Secret | undefined
   /** A flow that was begun without a browser, to be carried on by this one. */
@@ -57,7 +59,8 @@ export async function authorizeConnection(
   }
   if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
   const additional = parseScope(options.additionalScopes)
-  if (isAuthorized(needs, connection, additional)) return { alreadyAuthorized: true }
+  const isNeeded = options.again === true || !isAuthorized(needs, connection, additional)
+  if (!isNeeded) return { alreadyAuthorized: true }
 
   const { tenant } = principal
   const server = await readServer(needs, connection)
@@ -88,7 +91,8 @@ async function carryOn(
   { flowId, browser }: { readonly flowId: string; readonly browser: Secret },
 ): Promise<Authorization> {
   const user = { id: connection.user_id }
-  const bound = await upstream.flows.bindBrowser({ tenant, flowId, user, browser })
+  const connectionId = connection.id
+  const bound = await upstream.flows.bindBrowser({ tenant, flowId, connectionId, user, browser })
   return { flowId, ...bound }
 }
 

@@ -111,6 +111,8 @@ async function hasMoved(
   try {
     const { url: serverUrl, issuer } = server
     const found = await upstream.discover.discover({ tenant, serverUrl, issuer, fresh: true })
+    // Only the server's own document says that it moved; that it is missing today says nothing.
+    if (found.protectedResource === undefined) return false
     return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
@@ -128,7 +130,7 @@ async function dropTokens(
   const reason = 'authorization_server_changed'
   const { connectionId } = held.key
   await db.transaction().execute(async (tx) => {
-    await upstream.vault.remove(tx, { tenant, connectionId })
+    if (!(await upstream.vault.drop(tx, held))) return // Somebody signed in again while we looked.
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,

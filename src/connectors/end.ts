@@ -1,7 +1,7 @@
 // Ends a connection: what is ours is forgotten first and at once, then the provider is asked to forget too (RFC 7009).
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { Entry, Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -43,19 +43,35 @@ function forget(
 ): Promise<Held | undefined> {
   const { tenant_id: tenantId, id, user_id: userId } = connection
   return db.transaction().execute(async (tx) => {
+    await upstream.flows.end(tx, { tenantId, connectionIds: [id] })
     const held = await upstream.vault.remove(tx, { tenant: { id: tenantId }, connectionId: id })
     if (end.kind === 'remove') await deleteRow(tx, connection)
     else await markRevoked(tx, connection, clock.now())
-    await journal.record(tx, {
+    const entry = {
       tenantId,
       type: end.kind === 'remove' ? 'connection.deleted' : 'connection.revoked',
       actor: actorOf(principal),
       userId,
       subject: { kind: 'connection', id },
-      data: end.kind === 'revoke' && end.reason !== undefined ? { reason: end.reason } : {},
-    })
+    } as const
+    await note(journal, tx, entry, end.kind === 'revoke' ? end.reason : undefined)
     return held
   })
+}
+
+/** A reason that the journal refuses (a secret was pasted into it) must not stop the end of the connection. */
+async function note(
+  journal: Journal,
+  tx: Database,
+  entry: Entry,
+  reason: string | undefined,
+): Promise<void> {
+  if (reason === undefined) return journal.record(tx, entry)
+  try {
+    await journal.record(tx, { ...entry, data: { reason } })
+  } catch {
+    await journal.record(tx, { ...entry, data: { reason: '(withheld: it holds a secret)' } })
+  }
 }
 
 async function deleteRow(tx: Database, { tenant_id, id }: JoinedConnection): Promise<void> {

@@ -1,6 +1,7 @@
 // How one person reaches one server right now: with nothing, with the server's fixed headers, or with a live token of the
 // person's own connection. Shared by the gateway's credentials and by the test of a server.
 import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -56,6 +57,8 @@ export async function reach(
     connectionId: connection.id,
     ...(spent === undefined ? {} : { spentGeneration: spent.generation }),
   })
+  const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
+  if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
     const { accessToken, generation } = token
     return { kind: 'bearer', token: accessToken, connectionId: connection.id, generation }
@@ -84,15 +87,19 @@ export async function findConnection(
 
 async function readHeaders(
   { db, keyring }: ReachNeeds,
-  { tenantId, id }: Server,
+  { tenantId, id, url }: Server,
 ): Promise<Readonly<Record<string, Secret>>> {
   const row = await db
     .selectFrom('servers')
     .select('headers_sealed')
     .where('tenant_id', '=', tenantId)
     .where('id', '=', id)
+    .where('url', '=', url) // The headers of a new address are not for the old one.
     .executeTakeFirst()
-  if (row === undefined || row.headers_sealed === null) return {}
+  if (row === undefined) {
+    throw new Fault('not_found', { because: 'the server was changed or removed meanwhile' })
+  }
+  if (row.headers_sealed === null) return {}
   const text = keyring.open(row.headers_sealed, serverPlace(tenantId, id, 'headers_sealed'))
   const headers = JSON.parse(text.reveal()) as Record<string, string> // only servers.ts seals it
   return Object.fromEntries(

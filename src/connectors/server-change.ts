@@ -53,16 +53,18 @@ function wantedInput(
     sealed === null ? undefined : keyring.open(sealed, serverPlace(tenantId, id, column)).reveal()
   const headers = open(row.headers_sealed, 'headers_sealed')
   const isSameUrl = input.url === row.url
-  // A secret of the old address is not sent to a new one by itself: it has to be entered again.
+  const isSameIssuer = (input.issuer ?? row.issuer) === row.issuer
+  // A secret of the old address or issuer is not sent to a new one by itself: it has to be entered again.
   const kept = isSameUrl
     ? {
         headers:
           headers === undefined ? undefined : (JSON.parse(headers) as Record<string, string>), // sealedColumns() wrote it
         issuer: row.issuer ?? undefined,
-        clientId: row.client_id ?? undefined,
+        clientId: isSameIssuer ? (row.client_id ?? undefined) : undefined,
       }
     : {}
-  const isSameClient = isSameUrl && (input.clientId ?? row.client_id) === row.client_id
+  const isSameClient =
+    isSameUrl && isSameIssuer && (input.clientId ?? row.client_id) === row.client_id
   const clientSecret = isSameClient
     ? open(row.client_secret_sealed, 'client_secret_sealed')
     : undefined
@@ -106,12 +108,16 @@ async function storeChange(
   const { before, after, isElsewhere, input } = change
   await needs.db.transaction().execute(async (tx) => {
     await requireFreeSlug(tx, after)
-    await tx
+    const stored = await tx
       .updateTable('servers')
       .set(after)
       .where('tenant_id', '=', before.tenant_id)
       .where('id', '=', before.id)
-      .execute()
+      .where('url', '=', before.url)
+      .where('updated_at', '=', before.updated_at)
+      .returning('id')
+      .executeTakeFirst()
+    if (stored === undefined) throw overtaken()
     if (after.slug !== before.slug) await needs.addressEnded(tx, principal.tenant, before.slug)
     if (isElsewhere) await dropSignIns(needs, tx, after)
     else if (input.clientSecret !== undefined)
@@ -141,11 +147,19 @@ async function requireFreeSlug(tx: Database, { tenant_id, id, slug }: ServerRow)
   })
 }
 
+function overtaken(): Fault {
+  return new Fault('conflict', {
+    because: 'the server was changed or removed meanwhile',
+    detail: { server: 'Somebody else changed this server meanwhile. Look at it again.' },
+  })
+}
+
 async function dropSignIns(
   { upstream, clock }: ServerNeeds,
   tx: Database,
   { tenant_id, id }: ServerRow,
 ): Promise<void> {
+  await endSignIns({ upstream }, tx, { tenant_id, id })
   await tx
     .deleteFrom('credentials')
     .where('tenant_id', '=', tenant_id)
@@ -169,6 +183,28 @@ async function dropSignIns(
     .where('server_id', '=', id)
     .execute()
   await upstream.register.forgetServer(tx, tenant_id, id)
+}
+
+async function endSignIns(
+  { upstream }: Pick<ServerNeeds, 'upstream'>,
+  tx: Database,
+  { tenant_id: tenantId, id }: Pick<ServerRow, 'tenant_id' | 'id'>,
+): Promise<void> {
+  const pending = await tx
+    .selectFrom('flows')
+    .innerJoin('connections', (join) =>
+      join
+        .onRef('connections.tenant_id', '=', 'flows.tenant_id')
+        .onRef('connections.id', '=', 'flows.connection_id'),
+    )
+    .select('flows.connection_id')
+    .distinct()
+    .where('connections.tenant_id', '=', tenantId)
+    .where('connections.server_id', '=', id)
+    .where('flows.status', '=', 'pending')
+    .execute()
+  const connectionIds = pending.map((row) => row.connection_id)
+  await upstream.flows.end(tx, { tenantId, connectionIds })
 }
 
 async function changeSecret(

@@ -1,10 +1,16 @@
 // How a connection stands: the status that is stored, what is added to it at the moment of looking, and the words for every
 // reason. Kept in step with the tokens by the transaction that changes them.
 import type { Clock } from '../base/clock.ts'
-import { faultCatalogue } from '../base/fault.ts'
+import { Fault, faultCatalogue } from '../base/fault.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow, CredentialRow } from '../store/schema.ts'
-import type { HolderChange, HolderEvents, StatusReason } from '../upstream/holder.ts'
+import type {
+  HolderChange,
+  HolderEvents,
+  HolderKey,
+  SignedInFor,
+  StatusReason,
+} from '../upstream/holder.ts'
 
 export type ConnectionStatus =
   | 'disconnected'
@@ -39,18 +45,49 @@ export function wordsOf(reason: string): string | undefined {
     : undefined
 }
 
-/** Writes what became of tokens into the connection they belong to. */
+/**
+ * Writes what became of tokens into the connection they belong to. Throws Fault('flow_expired') for a sign-in at a server
+ * that is another one by now.
+ */
 export function createStatusWriter({ clock }: { readonly clock: Clock }): HolderEvents['changed'] {
-  return async (tx, { tenantId, connectionId }, change) => {
+  return async (tx, holder, change) => {
+    const { tenantId, connectionId } = holder
     await tx
       .updateTable('connections')
       .set({ ...columnsOf(change), updated_at: clock.now() })
       .where('tenant_id', '=', tenantId)
       .where('id', '=', connectionId)
       .execute()
-    if (change.kind === 'flow_failed')
-      await noteReason(tx, { tenantId, connectionId }, change.error)
+    if (change.kind === 'connected') await requireSameServer(tx, holder, change.by)
+    if (change.kind === 'flow_failed') await noteReason(tx, holder, change.error)
   }
+}
+
+/** A statement after the one that waited for the connection's row: it sees a change of the server that came first. */
+async function requireSameServer(
+  tx: Database,
+  { tenantId, connectionId }: HolderKey,
+  { serverUrl, issuer, clientId }: SignedInFor,
+): Promise<void> {
+  const server = await tx
+    .selectFrom('servers')
+    .innerJoin('connections', (join) =>
+      join
+        .onRef('connections.tenant_id', '=', 'servers.tenant_id')
+        .onRef('connections.server_id', '=', 'servers.id'),
+    )
+    .select(['url', 'auth', 'issuer', 'client_id'])
+    .where('connections.tenant_id', '=', tenantId)
+    .where('connections.id', '=', connectionId)
+    .executeTakeFirst()
+  const isSame =
+    server !== undefined &&
+    server.url === serverUrl &&
+    server.auth === 'oauth' &&
+    (server.issuer ?? issuer) === issuer &&
+    (server.client_id ?? clientId) === clientId
+  if (isSame) return
+  throw new Fault('flow_expired', { because: 'the server was changed after the sign-in began' })
 }
 
 type StatusColumns = Partial<Pick<ConnectionRow, 'status' | 'status_reason' | 'last_error'>>
@@ -68,7 +105,7 @@ function columnsOf(change: HolderChange): StatusColumns {
 // A second sign-in that fails does not end a connection that works.
 async function noteReason(
   tx: Database,
-  { tenantId, connectionId }: { readonly tenantId: string; readonly connectionId: string },
+  { tenantId, connectionId }: HolderKey,
   reason: string,
 ): Promise<void> {
   await tx

@@ -1,6 +1,8 @@
 // The gateway between a real client and a real server on loopback: who gets in, what crosses, and what never does.
 import assert from 'node:assert/strict'
 import type { RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer as createNetServer } from 'node:net'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import { Secret } from '../base/secret.ts'
@@ -282,7 +284,27 @@ test('a 403 that asks for more scope becomes the connect link, without the serve
 
   assert.equal(response.status, 200)
   assert.equal(response.headers.get('www-authenticate'), null)
-  assert.equal(await reasonOf(response), 'scope_insufficient')
+  const { error } = (await response.json()) as { error: { data: unknown } } // a JSON-RPC error
+  assert.deepEqual(error.data, {
+    reason: 'scope_insufficient',
+    connectUrl: `${connectUrl}?scope=files%3Awrite`,
+  })
+})
+
+test('an answer without content has no length, whatever the server says (RFC 9110 §8.6)', async (t) => {
+  const lines = ['HTTP/1.1 204 No Content', 'content-type: application/json', 'content-length: 2']
+  const upstream = createNetServer((socket) => {
+    socket.once('data', () => socket.end(`${lines.join('\r\n')}\r\n\r\n{}`))
+  })
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+  t.after(() => upstream.close())
+  const { port } = upstream.address() as AddressInfo // it listens on TCP
+  const rig = await startRig(t, { upstreamUrl: `http://127.0.0.1:${port}/mcp` })
+
+  const response = await rig.send('DELETE')
+
+  assert.equal(response.status, 204)
+  assert.equal(response.headers.get('content-length'), null)
 })
 
 test('a 429 stays a 429 with its Retry-After', async (t) => {

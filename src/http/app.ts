@@ -58,7 +58,7 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
     let tenant: Tenant | undefined
     const respond = async () => {
       tenant = await tenants.byHost(url.host)
-      if (tenant === undefined) throw misdirected()
+      if (tenant === undefined) throw await misdirected(tenants, url)
       return match === undefined ? otherwise(request, matches) : answer(tenant, request, match)
     }
     try {
@@ -182,8 +182,19 @@ function refuseNul(name: string, value: unknown): unknown {
   throw new Error(`${JSON.stringify(name)} holds a NUL`)
 }
 
-function misdirected(): Fault {
-  return new Fault('misdirected_request', { because: 'this host is nobody’s here' })
+/** Who types 127.0.0.1 where localhost is served is told so; to anybody else no name is given away. */
+async function misdirected(tenants: Tenants, asked: URL): Promise<Fault> {
+  const served = await tenants.default()
+  const isNear = isLoopbackName(asked.hostname)
+  const isHint = isNear && served !== undefined && isLoopbackName(new URL(served.issuer).hostname)
+  return new Fault('misdirected_request', {
+    because: 'this host is nobody’s here',
+    ...(isHint ? { detail: { host: `Use ${served.issuer} instead.` } } : {}),
+  })
+}
+
+function isLoopbackName(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
 }
 
 function surfaceOf(path: string): Surface {

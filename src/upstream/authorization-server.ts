@@ -10,6 +10,7 @@ import type { Trace } from './trace.ts'
 interface Needs {
   readonly outbound: Outbound
   readonly trace: Trace
+  readonly signal: AbortSignal
 }
 
 /**

@@ -68,18 +68,40 @@ interface Needs {
 }
 
 const cacheDefaultMs = 24 * 60 * 60 * 1000
+// For all requests of one look together: a server must not hold us, or send us to others, for longer.
+const lookTimeMs = 30_000
+const issuersTriedMax = 5
 
 /** Makes discovery over one database. */
 export function createDiscover(
   needs: Needs,
-  { cacheMs = cacheDefaultMs }: { readonly cacheMs?: number } = {},
+  {
+    cacheMs = cacheDefaultMs,
+    timeMs = lookTimeMs,
+  }: { readonly cacheMs?: number; readonly timeMs?: number } = {},
 ): Discover {
-  const inspect = async (request: DiscoverRequest): Promise<Inspection> => {
-    const known = request.fresh === true ? undefined : await readCached(needs, request)
-    if (known !== undefined) return { kind: 'oauth', discovery: known }
-    const found = await asDiscovery(() => look(needs, request))
+  const looks = new Map<string, Promise<Inspection>>()
+
+  const lookAnew = async (request: DiscoverRequest): Promise<Inspection> => {
+    const found = await asDiscovery(() => look(needs, request, AbortSignal.timeout(timeMs)))
     if (found.kind === 'oauth') await writeCached(needs, request, found.discovery, cacheMs)
     return found
+  }
+
+  /** Whoever wants to look while somebody does, looks along: fifty refused calls are one look. */
+  const joinLook = (request: DiscoverRequest): Promise<Inspection> => {
+    const { tenant, serverUrl, issuer } = request
+    const name = JSON.stringify([tenant.id, serverUrl, issuer])
+    const running = looks.get(name)
+    if (running) return running
+    const started = lookAnew(request).finally(() => looks.delete(name))
+    looks.set(name, started)
+    return started
+  }
+
+  const inspect = async (request: DiscoverRequest): Promise<Inspection> => {
+    const known = request.fresh === true ? undefined : await readCached(needs, request)
+    return known === undefined ? joinLook(request) : { kind: 'oauth', discovery: known }
   }
 
   return {
@@ -103,10 +125,14 @@ export function createDiscover(
   }
 }
 
-async function look(needs: Needs, request: DiscoverRequest): Promise<Inspection> {
+async function look(
+  needs: Needs,
+  request: DiscoverRequest,
+  signal: AbortSignal,
+): Promise<Inspection> {
   const { serverUrl } = request
   const trace = createTrace(needs.clock)
-  const tools = { ...needs, trace }
+  const tools = { ...needs, trace, signal }
   needs.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
   const challenge = welcome.kind === 'challenged' ? welcome.challenge : undefined
@@ -132,6 +158,7 @@ async function look(needs: Needs, request: DiscoverRequest): Promise<Inspection>
 
 interface Tools extends Needs {
   readonly trace: Trace
+  readonly signal: AbortSignal
 }
 
 interface FoundServer {
@@ -152,7 +179,7 @@ function issuersOf(
 /** RFC 9728 §7.6: which of several to take is ours to choose; we take the first that is in order. */
 async function firstUsable(tools: Tools, issuers: readonly string[]): Promise<FoundServer> {
   let firstRefusal: unknown
-  for (const issuer of issuers) {
+  for (const issuer of issuers.slice(0, issuersTriedMax)) {
     try {
       const metadata = await findAuthorizationServer(tools, issuer)
       if (metadata !== undefined) return { metadata, isGuessed: false }

@@ -43,7 +43,7 @@ export interface OutcomeNeeds {
   readonly events: HolderEvents
 }
 
-/** Keeps the tokens and closes the flow. */
+/** Keeps the tokens and closes the flow; undefined, and nothing kept, when the flow was ended meanwhile. */
 export async function completeFlow(
   needs: OutcomeNeeds,
   facts: {
@@ -52,19 +52,21 @@ export async function completeFlow(
     readonly trace: Trace
     readonly tokens: TokenSet
   },
-): Promise<CompletedFlow> {
+): Promise<CompletedFlow | undefined> {
   const { row, plan, trace } = facts
   // RFC 6749 §5.1: a scope that is not named is the one that was asked for.
   const scope = facts.tokens.scope ?? plan.scopes.join(' ')
   const tokens: TokenSet = scope === '' ? facts.tokens : { ...facts.tokens, scope }
   const holder = { tenant: { id: row.tenant_id }, connectionId: row.connection_id }
-  await needs.db.transaction().execute(async (tx) => {
+  const isKept = await needs.db.transaction().execute(async (tx) => {
+    // First the flow: whoever ends it takes the tokens away after it, and so finds what was kept here.
+    if (!(await close(needs, tx, row, { status: 'completed', trace }))) return false
     await needs.vault.keep(tx, holder, bindingOfPlan(plan), tokens)
-    await close(needs, tx, row, { status: 'completed', trace })
-    await needs.events.changed(tx, keyOf(row), { kind: 'connected' })
+    await needs.events.changed(tx, keyOf(row), { kind: 'connected', by: plan })
     await note(needs, tx, row, 'connection.connected', { issuer: row.issuer })
+    return true
   })
-  return { kind: 'completed', ...factsOf(row), userId: row.user_id }
+  return isKept ? { kind: 'completed', ...factsOf(row), userId: row.user_id } : undefined
 }
 
 /** Notes why it failed and closes the flow. */
@@ -76,13 +78,32 @@ export async function failFlow(
 ): Promise<FailedFlow> {
   const { words, retryable } = messageOf(error)
   await needs.db.transaction().execute(async (tx) => {
-    await close(needs, tx, row, { status: 'failed', trace, error, retryable: retryable ? 1 : 0 })
+    const end = { status: 'failed', trace, error, retryable: retryable ? 1 : 0 } as const
+    if (!(await close(needs, tx, row, end))) return
     await needs.events.changed(tx, keyOf(row), { kind: 'flow_failed', error, words })
     await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, error })
   })
   return { kind: 'failed', ...factsOf(row), error, words, retryable }
 }
 
+/** Ends what is under way for these connections, so that no late answer brings tokens back. */
+export async function endFlows(
+  tx: Database,
+  now: number,
+  holders: { readonly tenantId: string; readonly connectionIds: readonly string[] },
+): Promise<void> {
+  if (holders.connectionIds.length === 0) return
+  const error: FaultCode = 'flow_expired'
+  await tx
+    .updateTable('flows')
+    .set({ status: 'failed', error, retryable: 1, claimed_at: now, completed_at: now })
+    .where('tenant_id', '=', holders.tenantId)
+    .where('connection_id', 'in', holders.connectionIds)
+    .where('status', '=', 'pending')
+    .execute()
+}
+
+/** Closes a flow that is still open; false when it was ended, or is gone with its connection. */
 async function close(
   { clock }: OutcomeNeeds,
   tx: Database,
@@ -93,14 +114,17 @@ async function close(
     readonly error?: string
     readonly retryable?: number
   },
-): Promise<void> {
+): Promise<boolean> {
   const { trace, ...facts } = end
-  await tx
+  const closed = await tx
     .updateTable('flows')
     .set({ ...facts, trace: JSON.stringify(trace.steps()), completed_at: clock.now() })
     .where('tenant_id', '=', row.tenant_id)
     .where('id', '=', row.id)
-    .execute()
+    .where('status', '=', 'pending')
+    .returning('id')
+    .executeTakeFirst()
+  return closed !== undefined
 }
 
 function note(

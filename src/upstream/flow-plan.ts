@@ -34,6 +34,7 @@ export function planOf(facts: BeginFlow): FlowPlan {
   const { discovery, registration, server, scopes } = facts
   const { metadata } = discovery
   return {
+    serverUrl: discovery.serverUrl,
     issuer: discovery.issuer,
     serverId: server.id,
     userId: facts.user.id,
@@ -59,8 +60,9 @@ export function readPlan(row: Pick<FlowRow, 'plan'>): FlowPlan {
 /** What of it stays with the tokens. */
 export function bindingOfPlan(plan: FlowPlan): Binding {
   const { issuer, serverId, userId, tokenEndpoint, revocationEndpoint, clientId } = plan
-  const { redirectUri, resource, requestedScopes } = plan
+  const { serverUrl, redirectUri, resource, requestedScopes } = plan
   return {
+    serverUrl,
     issuer,
     serverId,
     userId,

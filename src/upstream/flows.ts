@@ -1,6 +1,6 @@
 // One sign-in elsewhere, from the signed state to the stored tokens: begun for one user and one connection, carried by
 // one browser, finished once. The callback may touch nothing before signature, user, browser and context have held.
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
@@ -9,8 +9,9 @@ import { readParameters, requireNoRepeats } from '../oauth/parameters.ts'
 import { challengeOf, createVerifier } from '../oauth/pkce.ts'
 import { formatScope } from '../oauth/scope.ts'
 import { claimOnce } from '../store/claim.ts'
+import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
-import { completeFlow, failFlow } from './flow-outcome.ts'
+import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
 import { planOf, readPlan } from './flow-plan.ts'
@@ -18,7 +19,8 @@ import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Register, Registration } from './register.ts'
 import { bindingOf, readState, writeState } from './state.ts'
-import type { TokenEndpoint } from './token-endpoint.ts'
+import { giveBack } from './token-endpoint.ts'
+import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
 import { createTrace } from './trace.ts'
 import type { Trace, TraceStep } from './trace.ts'
 
@@ -59,10 +61,11 @@ export interface Callback {
 
 export interface Flows {
   readonly begin: (facts: BeginFlow) => Promise<BegunFlow>
-  /** Binds a flow of this user to this browser; gives the way to the provider. Throws Fault('not_found' | 'flow_expired' | 'state_mismatch'). */
+  /** Binds a flow of this user and connection to this browser; gives the way to the provider. Throws Fault('not_found' | 'flow_expired' | 'state_mismatch'). */
   readonly bindBrowser: (facts: {
     readonly tenant: TenantFacts
     readonly flowId: string
+    readonly connectionId: string
     readonly user: { readonly id: string }
     readonly browser: Secret
   }) => Promise<BoundFlow>
@@ -79,6 +82,11 @@ export interface Flows {
     tenant: Pick<TenantFacts, 'id'>,
     connectionIds: readonly string[],
   ) => Promise<ReadonlySet<string>>
+  /** Ends what is under way for these connections, inside the transaction that takes their tokens, and before it does. */
+  readonly end: (
+    tx: Database,
+    holders: { readonly tenantId: string; readonly connectionIds: readonly string[] },
+  ) => Promise<void>
 }
 
 interface FlowNeeds extends OutcomeNeeds {
@@ -118,6 +126,8 @@ export function createFlows(
         .execute()
       return new Set(rows.map((row) => row.connection_id))
     },
+
+    end: (tx, holders) => endFlows(tx, needs.clock.now(), holders),
   }
 }
 
@@ -203,7 +213,7 @@ function scopeParameters({ scopes }: FlowPlan): Readonly<Record<string, string>>
 
 async function bindBrowser(
   needs: FlowNeeds,
-  { tenant, flowId, user, browser }: Parameters<Flows['bindBrowser']>[0],
+  { tenant, flowId, connectionId, user, browser }: Parameters<Flows['bindBrowser']>[0],
 ): Promise<BoundFlow> {
   const { db, keyring, clock } = needs
   await db
@@ -211,13 +221,14 @@ async function bindBrowser(
     .set({ browser_digest: keyring.digest('browser', browser) })
     .where('tenant_id', '=', tenant.id)
     .where('id', '=', flowId)
+    .where('connection_id', '=', connectionId)
     .where('user_id', '=', user.id)
     .where('browser_digest', 'is', null)
     .where('claimed_at', 'is', null)
     .where('expires_at', '>', clock.now())
     .execute()
   const row = await findFlow(needs, tenant, flowId)
-  if (row === undefined || row.user_id !== user.id) {
+  if (row === undefined || row.user_id !== user.id || row.connection_id !== connectionId) {
     throw new Fault('not_found', { because: 'no such flow of this person' })
   }
   if (row.expires_at <= clock.now() || row.claimed_at !== null) {
@@ -307,7 +318,7 @@ async function redeem(
   const url = plan.tokenEndpoint
   if (answer.kind === 'tokens') {
     trace.note({ step: 'token', url, status: answer.status, outcome: 'tokens' })
-    return completeFlow(needs, { row, plan, trace, tokens: answer.tokens })
+    return keepTokens(needs, { row, plan, trace, registration, tokens: answer.tokens })
   }
   trace.note({ step: 'token', url, outcome: answer.fault.code })
   if (answer.refusal === 'client') {
@@ -319,6 +330,29 @@ async function redeem(
     trace,
     answer.refusal === 'grant' ? 'authorization_timeout' : answer.fault.code,
   )
+}
+
+/** Keeps what was brought, or gives it back: the connection may have been ended, or its server changed, meanwhile. */
+async function keepTokens(
+  needs: FlowNeeds,
+  facts: {
+    readonly row: FlowRow
+    readonly plan: FlowPlan
+    readonly trace: Trace
+    readonly registration: Registration
+    readonly tokens: TokenSet
+  },
+): Promise<FlowOutcome> {
+  const { row, plan, trace, registration, tokens } = facts
+  try {
+    const completed = await completeFlow(needs, facts)
+    if (completed !== undefined) return completed
+    throw new Fault('flow_expired', { because: 'the connection was ended meanwhile' })
+  } catch (thrown) {
+    await giveBack(needs.tokenEndpoint, { ...plan, registration }, tokens)
+    if (!isFault(thrown)) throw thrown
+    return failFlow(needs, row, trace, thrown.code)
+  }
 }
 
 function findFlow(

@@ -28,13 +28,21 @@ export type StatusReason =
 
 /** What became of a holder. */
 export type HolderChange =
-  | { readonly kind: 'connected' }
+  /** `by` says what was signed in for; a listener that finds that it is no more so throws. */
+  | { readonly kind: 'connected'; readonly by: SignedInFor }
   | { readonly kind: 'refreshed' }
   /** A person has to sign in again. */
   | { readonly kind: 'lost'; readonly reason: StatusReason }
   /** It does not work now; no person can help, and it may pass. */
   | { readonly kind: 'troubled'; readonly reason: StatusReason }
   | { readonly kind: 'flow_failed'; readonly error: string; readonly words: string }
+
+/** What a sign-in was for. */
+export interface SignedInFor {
+  readonly serverUrl: string
+  readonly issuer: string
+  readonly clientId: string
+}
 
 /** Told about every change, inside the transaction that makes it. */
 export interface HolderEvents {

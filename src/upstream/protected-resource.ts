@@ -15,6 +15,8 @@ import type { Trace } from './trace.ts'
 interface Needs {
   readonly outbound: Outbound
   readonly trace: Trace
+  /** Ends the whole search. */
+  readonly signal: AbortSignal
 }
 
 /** How a server met a caller without a token. */
@@ -72,7 +74,7 @@ export async function findProtectedResource(
   return undefined
 }
 
-/** The JSON document at an address, or undefined when there is none. Throws Fault('discovery_blocked'). */
+/** The JSON document at an address, or undefined when there is none. Throws a Fault when that cannot be said now. */
 export async function readDocument(needs: Needs, step: string, url: string): Promise<unknown> {
   const response = await tracedFetch(needs, step, {
     url,
@@ -80,6 +82,9 @@ export async function readDocument(needs: Needs, step: string, url: string): Pro
     purpose: 'discovery',
     limits: { redirects: documentRedirects },
   })
+  if (isTrouble(response)) {
+    throw new Fault('provider_unreachable', { because: `${step} is answered ${response.status}` })
+  }
   return isSuccess(response) ? parsed(response) : undefined
 }
 
@@ -103,6 +108,12 @@ const vagueCodes: ReadonlySet<string> = new Set([
   'timeout',
   'upstream_timeout',
 ])
+
+// A document is not missing because its server is in trouble. A 502 counts as missing, as in the MCP SDK: some proxies say
+// it of every path that they don't know.
+function isTrouble({ status }: OutboundResponse): boolean {
+  return status === 429 || (status >= 500 && status !== 502)
+}
 
 function isSuccess({ status }: OutboundResponse): boolean {
   return status >= 200 && status < 300

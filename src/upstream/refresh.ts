@@ -10,8 +10,11 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { Holder, HolderChange, HolderEvents, HolderKey, StatusReason } from './holder.ts'
+import { createPauses } from './pauses.ts'
+import type { Pauses } from './pauses.ts'
 import type { Register, Registration } from './register.ts'
 import { scopesOf } from './scopes.ts'
+import { giveBack } from './token-endpoint.ts'
 import type { TokenAnswer, TokenEndpoint, TokenSet } from './token-endpoint.ts'
 import type { Held, Vault } from './vault.ts'
 
@@ -33,6 +36,8 @@ export type LiveToken =
       readonly expiresAt?: number
       readonly scopes: readonly string[]
       readonly generation: number
+      /** The only address that the token may be sent to. */
+      readonly serverUrl: string
     }
   | { readonly kind: 'reauthorization_required'; readonly reason: StatusReason }
   | { readonly kind: 'none' }
@@ -80,11 +85,12 @@ const backoffMaxMs = 3_600_000
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: Needs): Refresh {
-  const engine: Engine = { ...needs, owner: randomId(needs.random, 'run_') }
+  const owner = randomId(needs.random, 'run_')
+  const engine: Engine = { ...needs, owner, pauses: createPauses(needs.clock) }
   const flights = new Map<string, Promise<Outcome>>()
 
   const joinFlight = (held: Held, isUrgent: boolean): Promise<Outcome> => {
-    const name = JSON.stringify([held.key.tenantId, held.key.connectionId, held.generation])
+    const name = nameOf(held)
     const running = flights.get(name)
     if (running) return running
     const flight = refreshGeneration(engine, held, isUrgent).finally(() => flights.delete(name))
@@ -107,7 +113,8 @@ export function createRefresh(needs: Needs): Refresh {
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
     const isUrgent = isWaitedFor && (!isGood || request.force === true)
-    const outcome = await joinFlight(held, isUrgent)
+    const paused = engine.pauses.find(nameOf(held))
+    const outcome = paused ? unavailable(paused) : await joinFlight(held, isUrgent)
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
     if (outcome.kind === 'unavailable' && mayGoOn) return toLive(held, held.accessToken)
     return answer(outcome)
@@ -130,7 +137,12 @@ export function createRefresh(needs: Needs): Refresh {
   }
 }
 
+function nameOf({ key, generation }: Held): string {
+  return JSON.stringify([key.tenantId, key.connectionId, generation])
+}
+
 interface Engine extends Needs {
+  readonly pauses: Pauses
   /** Names this process in a lease. */
   readonly owner: string
 }
@@ -145,6 +157,10 @@ function isDue(held: Held, request: LiveTokenRequest, now: number): boolean {
 
 function isUsable(held: Held, request: LiveTokenRequest, now: number): boolean {
   return request.spentGeneration !== held.generation && (held.expiresAt ?? Infinity) > now
+}
+
+function unavailable(fault: Fault): Outcome {
+  return { kind: 'unavailable', fault }
 }
 
 function answer(outcome: Outcome): LiveToken {
@@ -164,19 +180,28 @@ function toLive(held: Held, accessToken: Secret): LiveToken {
     ...(held.expiresAt === undefined ? {} : { expiresAt: held.expiresAt }),
     scopes: scopesOf(held.scope),
     generation: held.generation,
+    serverUrl: held.binding.serverUrl,
   }
 }
 
+/** One connection that cannot be refreshed holds up no other one. */
 async function refreshQuietly(
-  { log }: Engine,
+  { log, vault, clock }: Engine,
   work: () => Promise<unknown>,
-  { connectionId }: Holder,
+  holder: Holder,
 ): Promise<void> {
+  const { connectionId } = holder
   try {
     await work()
-  } catch (error) {
-    if (!isFault(error)) throw error
-    log.warn({ connectionId, code: error.code, because: error.because }, 'a refresh failed')
+  } catch (cause) {
+    if (isFault(cause)) {
+      log.warn({ connectionId, code: cause.code, because: cause.because }, 'a refresh failed')
+    } else {
+      log.error({ connectionId, cause }, 'a refresh failed in an unforeseen way')
+    }
+    // What cannot be read would otherwise stay the most overdue of all, round after round.
+    const isUnreadable = isFault(cause) && cause.code === 'decrypt_failed'
+    if (isUnreadable) await vault.defer(holder, clock.now() + backoffMaxMs)
   }
 }
 
@@ -274,30 +299,41 @@ async function settle(
   registration: Registration,
   tokens: TokenSet,
 ): Promise<Outcome> {
-  const isStored = await engine.db.transaction().execute(async (tx) => {
+  const isStored = await storeInTheEnd(engine, held, tokens)
+  const now = await engine.vault.read(holderOf(held))
+  if (now !== undefined) return { kind: 'renewed', held: now }
+  if (!isStored) {
+    // The connection was revoked meanwhile.
+    await giveBack(engine.tokenEndpoint, { ...held.binding, registration }, tokens)
+  }
+  return { kind: 'gone' }
+}
+
+// 2b-5: about a minute, which a database that is started anew needs.
+const storeDelaysMs = [100, 400, 1_500, 4_000, 9_000, 15_000, 30_000]
+
+/** What a provider gave it gives once: a database that is away for a moment must not cost the connection. */
+async function storeInTheEnd(engine: Engine, held: Held, tokens: TokenSet): Promise<boolean> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await store(engine, held, tokens)
+    } catch (cause) {
+      const delayMs = storeDelaysMs[attempt]
+      const { connectionId } = held.key
+      engine.log.error({ connectionId, attempt, cause }, 'refreshed tokens could not be stored')
+      if (delayMs === undefined) throw cause
+      await engine.clock.sleep(delayMs)
+    }
+  }
+}
+
+function store(engine: Engine, held: Held, tokens: TokenSet): Promise<boolean> {
+  return engine.db.transaction().execute(async (tx) => {
     if (!(await engine.vault.renew(tx, held, tokens))) return false
     await tell(engine, tx, held, { kind: 'refreshed' })
     await note(engine, tx, held, 'connection.refreshed', {})
     return true
   })
-  const now = await engine.vault.read(holderOf(held))
-  if (now !== undefined) return { kind: 'renewed', held: now }
-  if (!isStored) await giveBack(engine, held, registration, tokens)
-  return { kind: 'gone' }
-}
-
-/** Tokens that arrived for a connection that was revoked meanwhile must not live on at the provider. */
-async function giveBack(
-  { tokenEndpoint }: Engine,
-  { binding }: Held,
-  registration: Registration,
-  tokens: TokenSet,
-): Promise<void> {
-  const { revocationEndpoint } = binding
-  if (revocationEndpoint === undefined) return
-  const token = tokens.refreshToken ?? tokens.accessToken
-  const hint = tokens.refreshToken === undefined ? 'access_token' : 'refresh_token'
-  await tokenEndpoint.revokeToken({ revocationEndpoint, registration }, { token, hint })
 }
 
 /** RFC 6749 §5.2 invalid_grant: final, but for a generation that was replaced while we asked. */
@@ -342,7 +378,11 @@ async function postpone(engine: Engine, held: Held, refused: Refused): Promise<O
     const data = { reason, requiresReauthorization: isFinal }
     await note(engine, tx, held, 'connection.refresh_failed', data)
   })
-  return isFinal ? { kind: 'lost', reason } : { kind: 'unavailable', fault: refused.fault }
+  if (isFinal) return { kind: 'lost', reason }
+  // Until then nobody's wish makes us ask: a limit that is run against only grows.
+  const askedMs = (refused.fault.retryAfterS ?? 0) * 1000
+  if (askedMs > 0) engine.pauses.begin(nameOf(held), refused.fault, clock.now() + askedMs)
+  return unavailable(refused.fault)
 }
 
 function troubleOf({ refusal }: Refused): StatusReason {

@@ -37,14 +37,14 @@ export function createTrace(clock: Clock, earlier: readonly TraceStep[] = []): T
   }
 }
 
-/** Asks the world and notes how it went. */
+/** Asks the world, until the signal ends it, and notes how it went. */
 export async function tracedFetch(
-  { outbound, trace }: { readonly outbound: Outbound; readonly trace: Trace },
+  { outbound, trace, signal }: TracedNeeds,
   step: string,
   request: OutboundRequest,
 ): Promise<OutboundResponse> {
   try {
-    const response = await outbound.fetch(request)
+    const response = await outbound.fetch({ ...request, signal })
     const { status } = response
     trace.note({ step, url: request.url, status, outcome: 'answered' })
     return response
@@ -52,6 +52,12 @@ export async function tracedFetch(
     trace.note({ step, url: request.url, outcome: isFault(error) ? error.code : 'failed' })
     throw error
   }
+}
+
+interface TracedNeeds {
+  readonly outbound: Outbound
+  readonly trace: Trace
+  readonly signal: AbortSignal
 }
 
 function hostOf(url: string): string {

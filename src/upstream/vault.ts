@@ -1,16 +1,20 @@
 // The token vault: one row for each connection, tokens sealed to their place, a generation that counts every change, and
 // the lease under which one process at a time refreshes. What to do with tokens is decided by flows.ts and refresh.ts.
+import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
-import type { CredentialRow } from '../store/schema.ts'
+import type { CredentialRow, Schema } from '../store/schema.ts'
 import type { Holder, HolderKey } from './holder.ts'
 import type { TokenSet } from './token-endpoint.ts'
 
 /** Where the tokens came from and may go back to; no secret in it. */
 export interface Binding {
+  /** The MCP server's address that was signed in for; the tokens go to no other. */
+  readonly serverUrl: string
   readonly issuer: string
   readonly serverId: string
   readonly userId: string
@@ -59,8 +63,12 @@ export interface Vault {
   readonly empty: (tx: Database, held: Held) => Promise<boolean>
   /** Forgets everything; gives what was there, as far as it can be read. */
   readonly remove: (tx: Database, holder: Holder) => Promise<Held | undefined>
-  /** Whose tokens should be refreshed by now, the most overdue first, of all tenants. */
+  /** Forgets these tokens, if nobody changed the row meanwhile. */
+  readonly drop: (tx: Database, held: Held) => Promise<boolean>
+  /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants. */
   readonly due: (limit: number) => Promise<readonly HolderKey[]>
+  /** Lets tokens that are due wait: they cannot be refreshed as they are. */
+  readonly defer: (holder: Holder, until: number) => Promise<void>
 }
 
 export interface Lease {
@@ -71,6 +79,7 @@ export interface Lease {
 interface Needs {
   readonly db: Database
   readonly clock: Clock
+  readonly random: Random
   readonly keyring: Keyring
 }
 
@@ -130,14 +139,42 @@ export function createVault(needs: Needs): Vault {
       return row && toReadable(needs, row)
     },
 
+    drop: async (tx, { key, generation }) => {
+      const dropped = await tx
+        .deleteFrom('credentials')
+        .where('tenant_id', '=', key.tenantId)
+        .where('connection_id', '=', key.connectionId)
+        .where('generation', '=', generation)
+        .returning('generation')
+        .executeTakeFirst()
+      return dropped !== undefined
+    },
+
+    ...createSchedule(needs),
+  }
+}
+
+function createSchedule({ db, clock }: Needs): Pick<Vault, 'due' | 'defer'> {
+  return {
     due: (limit) =>
       db
         .selectFrom('credentials')
         .select(['tenant_id as tenantId', 'connection_id as connectionId'])
         .where('next_refresh_at', '<=', clock.now())
+        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', clock.now())]))
         .orderBy('next_refresh_at')
         .limit(limit)
         .execute(),
+
+    defer: async ({ tenant, connectionId }, until) => {
+      await db
+        .updateTable('credentials')
+        .set({ next_refresh_at: until })
+        .where('tenant_id', '=', tenant.id)
+        .where('connection_id', '=', connectionId)
+        .where('next_refresh_at', '<=', clock.now())
+        .execute()
+    },
   }
 }
 
@@ -145,12 +182,15 @@ function createLeases({ db, clock }: Needs): Pick<Vault, 'lease' | 'extend' | 'r
   return {
     lease: async (held, { owner, ms }) => {
       const now = clock.now()
+      const until = now + ms
       const taking = change(db, held, {
         lease_owner: owner,
-        lease_until: now + ms,
+        lease_until: until,
         intent_generation: held.generation,
         intent_at: now,
-      }).where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
+      })
+        .set((row) => ({ next_refresh_at: atLatest(row, until) }))
+        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
       return (await taking.executeTakeFirst()) !== undefined
     },
 
@@ -164,6 +204,16 @@ function createLeases({ db, clock }: Needs): Pick<Vault, 'lease' | 'extend' | 'r
       return (await release.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
     },
   }
+}
+
+/** What was sent and has no outcome when the lease is over is due then, also where a refresh was not due otherwise. */
+function atLatest(row: ExpressionBuilder<Schema, 'credentials'>, until: number) {
+  return row
+    .case()
+    .when('next_refresh_at', '<=', until)
+    .then(row.ref('next_refresh_at'))
+    .else(until)
+    .end()
 }
 
 /** A change that only fits the generation it was made for; it gives a row when it did. */
@@ -202,15 +252,24 @@ async function keep(
     last_refresh_at: null,
     refresh_count: 0,
   }
+  const generation = firstGeneration(needs)
   await tx
     .insertInto('credentials')
-    .values({ tenant_id: key.tenantId, connection_id: key.connectionId, generation: 1, ...facts })
+    .values({ tenant_id: key.tenantId, connection_id: key.connectionId, generation, ...facts })
     .onConflict((conflict) =>
       conflict
         .columns(['tenant_id', 'connection_id'])
         .doUpdateSet((row) => ({ ...facts, generation: row('credentials.generation', '+', 1) })),
     )
     .execute()
+}
+
+/**
+ * Where the generations of a new row begin: by chance, so that an answer that is still on its way for a row that was
+ * taken away never fits the one that came after it.
+ */
+function firstGeneration({ random }: Needs): number {
+  return Buffer.from(random.bytes(6)).readUIntBE(0, 6)
 }
 
 /** RFC 6749 §6: a server that sends no new refresh token lets the old one go on, and so with the scope. */

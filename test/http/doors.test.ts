@@ -33,6 +33,7 @@ const withoutName = [
   'GET /connect/callback/{context}',
   'GET /connect/client-metadata.json',
   'GET /connect/client-metadata/{context}',
+  'GET /connect/finished/{flow}',
   'GET /connect/{connection}',
   'GET /console',
   'GET /console/connections',

@@ -63,6 +63,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
   if (session === undefined) return toSignIn(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
   const { token, cookies } = forms.issue(visit, 'connect')
+  const scope = visit.query.get('scope') ?? ''
   const drawn = await page({
     title: `Connect ${connection.serverName}`,
     signedInAs: session.user.email,
@@ -77,10 +78,17 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
         <dl class="facts">
           <dt>Server</dt>
           <dd><code>${connection.serverUrl}</code></dd>
+          ${
+            scope === ''
+              ? ''
+              : html`<dt>Permission it asks for</dt>
+                  <dd><code>${scope}</code></dd>`
+          }
         </dl>
         <form method="post" action="/connect/${connection.id}" class="buttons">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
+          <input type="hidden" name="scope" value="${scope}" />
           <button class="primary">Continue to sign in</button>
           <a class="button" href="${home}">Not now</a>
         </form>
@@ -93,11 +101,14 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
 async function startConnecting({ connections, forms }: Needs, visit: Visitor): Promise<Response> {
   const { session, browser, params } = visit
   if (session === undefined) return toSignIn(visit)
-  const flowId = forms.read(visit, 'connect').get('flow') ?? ''
+  const fields = forms.read(visit, 'connect')
+  const flowId = fields.get('flow') ?? ''
   if (browser === undefined) throw new Fault('bad_form', { because: 'the browser has no cookie' })
   const id = params['connection'] ?? ''
   const begun = await connections.authorize(session, id, {
     browser,
+    again: true,
+    additionalScopes: fields.get('scope') ?? '',
     ...(flowId === '' ? {} : { flowId }),
   })
   if ('alreadyAuthorized' in begun) return redirect(home, 303)

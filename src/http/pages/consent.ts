@@ -19,6 +19,7 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
           <bdi>${view.clientName}</bdi> asks to use
           <strong><bdi>${view.serverName}</bdi></strong> as <strong>${view.userEmail}</strong>.
         </p>
+        ${badge(view)}
         <dl class="facts">
           <dt>Answers go to</dt>
           <dd><code>${view.redirectHost}</code></dd>
@@ -43,17 +44,30 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
   })
 }
 
-/** One warning, the one that matters most: too many are read by nobody. */
-function warning(view: ConsentStep['view']): Html {
-  if (view.isLoopbackOnly) {
+/** One warning, the one that matters most: too many are read by nobody. A program that we are sure of has none. */
+function warning({ standing, isLoopbackOnly, redirectHost }: ConsentStep['view']): Html {
+  if (standing.kind === 'pretender') {
+    return html`<p class="warning">
+      This program calls itself <bdi>${standing.name}</bdi>, but its answers do not go where
+      ${standing.name}’s do. Deny this, unless you know <code>${redirectHost}</code> and started
+      this yourself.
+    </p>`
+  }
+  if (isLoopbackOnly) {
     return html`<p class="warning">
       This program runs on this computer, and any program here can use its name. Approve only if you
       have just started this yourself.
     </p>`
   }
-  if (view.isVerified) return html``
+  if (standing.kind !== 'unknown') return html``
   return html`<p class="warning">
     We have not verified who makes this program. Approve only if you started this yourself and know
-    <code>${view.redirectHost}</code>.
+    <code>${redirectHost}</code>.
   </p>`
+}
+
+/** Said only of a program whose own document and address we know; a name proves nothing. */
+function badge({ standing }: ConsentStep['view']): Html {
+  if (standing.kind !== 'verified') return html``
+  return html`<p><span class="pill good">Verified</span> ${standing.name} by ${standing.maker}</p>`
 }

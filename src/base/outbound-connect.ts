@@ -84,9 +84,10 @@ export function portOf({
 
 const addressesMaximum = 4
 
-async function pin(
-  { rules, ports, resolve, timeoutMs }: Needs,
-  { hostname, port, protocol }: buildConnector.Options,
+/** Resolves and judges a place without connecting. Throws Fault('discovery_blocked' | 'insecure_endpoint'). */
+export async function pin(
+  { rules, ports, resolve, timeoutMs }: Omit<Needs, 'connect'>,
+  { hostname, port, protocol }: Pick<buildConnector.Options, 'hostname' | 'port' | 'protocol'>,
 ): Promise<Target> {
   const found = await addressesOf(hostname, { resolve, timeoutMs })
   if (found.length === 0 || !found.every((address) => rules.mayReach(address))) {

@@ -456,3 +456,21 @@ test('every call leaves one line with its purpose, and no path or query', async 
     assert.doesNotMatch(line, /canary/)
   }
 })
+
+test('an address for a browser is judged by what its name resolves to [X-14]', async (t) => {
+  const addresses: Readonly<Record<string, readonly string[]>> = {
+    'own.test': ['10.1.2.3'],
+    'evil.test': ['93.184.216.34'],
+    'mixed.test': ['10.1.2.3', '93.184.216.34'],
+  }
+  const resolve = async (name: string) => addresses[name] ?? []
+  const needs = { log: silentLog, clock: systemClock, resolve }
+  const outbound = createOutbound(needs, { allow: ['10.0.0.0/8'] })
+  t.after(() => outbound.close())
+  const insecure = (thrown: unknown) => isFault(thrown) && thrown.code === 'insecure_endpoint'
+
+  assert.equal((await outbound.vetResolved('http://own.test/authorize')).host, 'own.test')
+  assert.equal((await outbound.vetResolved('https://evil.test/authorize')).host, 'evil.test')
+  await assert.rejects(outbound.vetResolved('http://evil.test/authorize'), insecure)
+  await assert.rejects(outbound.vetResolved('http://mixed.test/authorize'), insecure)
+})

@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts'
 import { Fault, isFault } from './fault.ts'
 import type { Log } from './log.ts'
 import { readLimited } from './outbound-body.ts'
-import { createPinnedConnect, portOf } from './outbound-connect.ts'
+import { createPinnedConnect, pin, portOf } from './outbound-connect.ts'
 import type { Connector, Resolve } from './outbound-connect.ts'
 import { parseJson } from './outbound-json.ts'
 import type { Secret } from './secret.ts'
@@ -22,6 +22,11 @@ export interface Outbound {
   readonly dispatcher: Dispatcher
   /** The parsed URL. Throws Fault('insecure_endpoint') or Fault('discovery_blocked') for one that may not be reached. */
   readonly vet: (url: string) => URL
+  /**
+   * The same with the name resolved, for an address that we hand on to a browser and never reach ourselves: plain http
+   * only leads to the operator's own networks.
+   */
+  readonly vetResolved: (url: string) => Promise<URL>
   readonly close: () => Promise<void>
 }
 
@@ -79,9 +84,15 @@ export function createOutbound(needs: Needs, settings: Settings): Outbound {
   const { log, clock, resolve = resolveAll, connect } = needs
   const rules = createAddressRules(settings.allow)
   const ports = [443, ...(settings.ports ?? [])]
-  const vet = (url: string) => vetUrl(url, { rules, ports })
+  const judged = { rules, ports, resolve, timeoutMs: connectTimeoutMs }
+  const vet = (url: string) => vetUrl(url, judged)
+  const vetResolved = async (text: string) => {
+    const url = vet(text)
+    if (url.protocol === 'http:') await pin(judged, url)
+    return url
+  }
   const agent = new Agent({
-    connect: createPinnedConnect({ rules, ports, resolve, connect, timeoutMs: connectTimeoutMs }),
+    connect: createPinnedConnect({ ...judged, connect }),
     headersTimeout: headersTimeoutMs,
     bodyTimeout: 0,
     maxHeaderSize: headerBytesMaximum,
@@ -110,7 +121,7 @@ export function createOutbound(needs: Needs, settings: Settings): Outbound {
       throw fault
     }
   }
-  return { fetch, dispatcher, vet, close: () => agent.destroy() }
+  return { fetch, dispatcher, vet, vetResolved, close: () => agent.destroy() }
 }
 
 async function resolveAll(hostname: string): Promise<readonly string[]> {

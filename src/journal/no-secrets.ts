@@ -1,8 +1,9 @@
 // The last line before a journal entry is written: nothing that looks like one of our secrets, or a JWT, gets in.
 
-// The prefixes of every secret that we issue, followed by what could be its value.
+// The prefixes of every secret that we issue, followed by what could be its value. `auth_` begins ordinary names too, so
+// there only a whole code counts.
 const ourSecret =
-  /(?<![A-Za-z0-9_-])(?:mcp_at_|mcp_rt_|auth_|mcp_dc_|mcp_cs_|lk_)[A-Za-z0-9_-]{16,}/
+  /(?<![A-Za-z0-9_-])(?:(?:mcp_at_|mcp_rt_|mcp_dc_|mcp_cs_|lk_)[A-Za-z0-9_-]{16,}|auth_[A-Za-z0-9_-]{43}|whsec_[A-Za-z0-9+/]{16,})/
 // RFC 7519 §3: header and claims are base64url of JSON objects, so both begin with `eyJ`.
 const jwt = /eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}/
 
@@ -15,8 +16,13 @@ export function refuseSecrets(fields: Readonly<Record<string, unknown>>): void {
   }
 }
 
+/** Does this text hold what looks like a secret? */
+export function holdsSecret(text: string): boolean {
+  return ourSecret.test(text) || jwt.test(text)
+}
+
 function looksSecret(value: unknown): boolean {
-  return typeof value === 'string' && (ourSecret.test(value) || jwt.test(value))
+  return typeof value === 'string' && holdsSecret(value)
 }
 
 // A name can be the secret as well.

@@ -27,7 +27,7 @@ export async function findAuthorizationServer(
     if (document === undefined) continue
     const metadata = readAuthorizationServerMetadata(document, issuer)
     requireS256(metadata)
-    requireReachable(needs.outbound, metadata)
+    await requireReachable(needs.outbound, metadata)
     return metadata
   }
   return undefined
@@ -45,13 +45,15 @@ export function guessedMetadata(origin: string): AuthorizationServerMetadata {
   }
 }
 
-// OAuth 2.1 §1.5: every endpoint is https, but for the networks that the operator allowed.
-function requireReachable(outbound: Outbound, metadata: AuthorizationServerMetadata): void {
-  const endpoints = [
-    metadata.authorization_endpoint,
-    metadata.token_endpoint,
-    metadata.registration_endpoint,
-    metadata.revocation_endpoint,
-  ]
-  for (const url of endpoints) if (url !== undefined) outbound.vet(url)
+// OAuth 2.1 §1.5: every endpoint is https, but for the networks that the operator allowed. Where the person signs in is
+// reached by their browser and never by us, so its name is judged here or nowhere.
+async function requireReachable(
+  outbound: Outbound,
+  metadata: AuthorizationServerMetadata,
+): Promise<void> {
+  const { token_endpoint, registration_endpoint, revocation_endpoint } = metadata
+  for (const url of [token_endpoint, registration_endpoint, revocation_endpoint]) {
+    if (url !== undefined) outbound.vet(url)
+  }
+  await outbound.vetResolved(metadata.authorization_endpoint)
 }

@@ -1,13 +1,33 @@
 // What runs on a timer. The only file that starts timers; each job is a function of a room that can also be called by hand.
+import type { Clock } from './base/clock.ts'
 import type { Log } from './base/log.ts'
+import { sweepIdempotencyKeys } from './http/idempotency.ts'
+import type { Issuer } from './issuer/issuer.ts'
+import type { IssuerSweep } from './issuer/sweep.ts'
 import type { Journal } from './journal/entries.ts'
+import type { Webhooks } from './journal/webhooks.ts'
+import { sweepWebhooks } from './journal/webhook-sweep.ts'
+import type { WebhookSweep } from './journal/webhook-sweep.ts'
+import { sweepPeople } from './people/sweep.ts'
+import type { PeopleSweep } from './people/sweep.ts'
+import type { Database } from './store/database.ts'
 import type { Refresh } from './upstream/refresh.ts'
+import { sweepUpstream } from './upstream/sweep.ts'
+import type { UpstreamSweep } from './upstream/sweep.ts'
 
 interface Needs {
   readonly journal: Journal
   readonly refresh: Refresh
+  readonly webhooks: Pick<Webhooks, 'begin'>
+  readonly sweep: () => Promise<SweepCounts>
   readonly log: Log
 }
+
+/** How many expired rows went, by what they were. */
+export type SweepCounts = IssuerSweep &
+  PeopleSweep &
+  UpstreamSweep &
+  WebhookSweep & { readonly idempotencyKeys: number }
 
 export interface Housekeeping {
   /** Stops the timers and waits for the jobs that run. */
@@ -21,17 +41,46 @@ interface Job {
 }
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
-export function startHousekeeping({ journal, refresh, log }: Needs): Housekeeping {
+export function startHousekeeping({ journal, refresh, webhooks, sweep, log }: Needs): Housekeeping {
   const jobs = [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
+    { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
     // The first round takes up what a process left behind when it died in the middle of a refresh.
     { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
+    { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, await sweep()) },
   ].map((job) => startJob(job, log))
   return {
     stop: async () => {
       await Promise.all(jobs.map((stop) => stop()))
     },
   }
+}
+
+/** Makes the sweep of every room's expired rows; a sweep in another process at the same time does no harm. */
+export function createSweep({
+  db,
+  clock,
+  issuer,
+}: {
+  readonly db: Database
+  readonly clock: Clock
+  readonly issuer: Issuer
+}): () => Promise<SweepCounts> {
+  return async () => {
+    const now = clock.now()
+    return {
+      ...(await issuer.sweep(now)),
+      ...(await sweepPeople(db, now)),
+      ...(await sweepUpstream(db, now)),
+      ...(await sweepWebhooks(db, now)),
+      idempotencyKeys: await sweepIdempotencyKeys(db, now),
+    }
+  }
+}
+
+function tellSwept(log: Log, counts: SweepCounts): void {
+  const swept = Object.entries(counts).filter(([, count]) => count > 0)
+  if (swept.length > 0) log.info(Object.fromEntries(swept), 'what had expired was deleted')
 }
 
 /** Runs a job now and then again and again; the result stops it. */

@@ -31,6 +31,7 @@ import type { Issuer } from './issuer/issuer.ts'
 import type { Resources } from './issuer/resources.ts'
 import { toolsScope } from './issuer/scopes.ts'
 import { createJournal } from './journal/entries.ts'
+import { createWebhooks } from './journal/webhooks.ts'
 import { openMasterKeys } from './key-file.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createPasswords } from './people/passwords.ts'
@@ -39,6 +40,8 @@ import type { Setup } from './people/setup.ts'
 import { createSetup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createTenants } from './people/tenants.ts'
+import { createUserAdministration } from './people/user-administration.ts'
+import type { UserAdministration } from './people/user-administration.ts'
 import { createUsers } from './people/users.ts'
 import type { Users } from './people/users.ts'
 import type { Store } from './store/database.ts'
@@ -111,7 +114,8 @@ async function assemble(
   const before = await rooms.tenants.default()
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
-  const housekeeping = startHousekeeping({ ...ground, refresh: rooms.upstream.refresh, sweep })
+  const { webhooks, upstream } = rooms
+  const housekeeping = startHousekeeping({ ...ground, webhooks, refresh: upstream.refresh, sweep })
   closers.push(housekeeping.stop)
 
   return {
@@ -133,6 +137,7 @@ export interface Workshop {
   readonly issuer: Issuer
   readonly servers: Servers
   readonly users: Users
+  readonly people: UserAdministration
   /** Deletes what has expired and says how much of what. */
   readonly sweep: () => Promise<SweepCounts>
   readonly close: () => Promise<void>
@@ -140,12 +145,12 @@ export interface Workshop {
 
 /** Opens the rooms over the database and key of the settings; the tenant stays where the server has put it. */
 export function openWorkshop(config: Config, world: World = {}): Promise<Workshop> {
-  requireHome(config)
+  if (world.store === undefined) requireHome(config)
   return opening(async ({ closers, close }) => {
     const { rooms, sweep } = await build(config, world, closers)
-    const { issuer, servers, users, tenants } = rooms
+    const { issuer, servers, users, administration: people, tenants } = rooms
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
-    return { tenant, issuer, servers, users, sweep, close }
+    return { tenant, issuer, servers, users, people, sweep, close }
   })
 }
 
@@ -165,7 +170,7 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   const ground = await createGround(config, world, store)
   closers.push(ground.outbound.close)
   const rooms = createRooms(ground, config)
-  closers.push(rooms.gateway.close)
+  closers.push(rooms.gateway.close, rooms.webhooks.close)
   return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
 }
 
@@ -222,8 +227,11 @@ async function createGround(config: Config, world: World, { db }: Store) {
 
 /** The rooms, each with what it needs of the ones before it. */
 function createRooms(ground: Ground, config: Config) {
+  const webhooks = createWebhooks(ground)
   const tenants = createTenants(ground)
-  const users = createUsers({ ...ground, passwords: createPasswords(ground) })
+  const passwords = createPasswords(ground)
+  const users = createUsers({ ...ground, passwords })
+  const administration = createUserAdministration({ ...ground, passwords, users })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
   const setup = createSetup({ ...ground, users })
@@ -249,8 +257,8 @@ function createRooms(ground: Ground, config: Config) {
   })
   const gateway = createGateway({ ...ground, verify: issuer.verify, credentials, servers })
 
-  const people = { tenants, users, sessions, apiKeys, setup }
-  return { ...people, upstream, servers, connections, resources, issuer, gateway }
+  const people = { tenants, users, administration, sessions, apiKeys, setup }
+  return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }
 
 /** The doors: rows, guards, and the listener that hands streams to the gateway. */

@@ -48,14 +48,29 @@ export interface TestPlatformOptions extends Pick<World, 'resolve' | 'connect'> 
 export async function startTestPlatform(
   t: TestContext,
   store: Store,
-  { settings = {}, ...world }: TestPlatformOptions = {},
+  options: TestPlatformOptions = {},
 ): Promise<TestPlatform> {
-  const port = await freePort()
+  for (let triesLeft = 5; ; triesLeft -= 1) {
+    try {
+      return await startOn(await freePort(), t, store, options)
+    } catch (error) {
+      // Another test file may have taken the port since it was found free.
+      const isTaken = error instanceof Error && /is taken/.test(error.message)
+      if (!isTaken || triesLeft === 0) throw error
+    }
+  }
+}
+
+async function startOn(
+  port: number,
+  t: TestContext,
+  store: Store,
+  { settings = {}, ...world }: TestPlatformOptions,
+): Promise<TestPlatform> {
   const origin = `http://localhost:${port}`
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-platform-'))
   const recorder = startRecorder(port, store)
   const config = readConfig({
-    LATCHKEY_PUBLIC_URL: origin,
     LATCHKEY_LISTEN: `127.0.0.1:${port}`,
     LATCHKEY_DATA: folder,
     LATCHKEY_OPERATOR_EMAIL: operator.email,
@@ -63,11 +78,10 @@ export async function startTestPlatform(
     LATCHKEY_ALLOW_PRIVATE_NETWORKS: 'loopback',
     ...settings,
   })
-  const log = createLog('debug', recorder.writeLog)
   const platform = await createPlatform(config, {
     random: markedRandom,
     store,
-    log,
+    log: createLog('debug', recorder.writeLog),
     opensPort: true,
     ...world,
   })

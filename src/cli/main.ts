@@ -1,9 +1,13 @@
 // The command line: reads words, calls parts, prints. The only place besides http/app that catches.
 import { Command } from 'commander'
 import { isFault } from '../base/fault.ts'
+import { addCleanup } from './cleanup.ts'
+import { addClients } from './clients.ts'
+import { addServers } from './servers.ts'
 import { start } from './start.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
+import { addUsers } from './users.ts'
 
 const program = new Command('latchkey')
   .description('Sign-in for MCP, in both directions.')
@@ -26,6 +30,11 @@ program
   .option('--dry-run', 'say what would be done, and change nothing')
   .option('--json', 'as JSON')
   .action((options: { dryRun?: boolean; json?: boolean }) => migrateCommand(process.env, options))
+
+addClients(program)
+addServers(program)
+addUsers(program)
+addCleanup(program)
 
 try {
   await program.parseAsync()

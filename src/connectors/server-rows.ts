@@ -122,6 +122,7 @@ export function serverPlace(
 export function actorOf(principal: Principal) {
   if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
+  if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const
 }
 

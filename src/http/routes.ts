@@ -1,4 +1,5 @@
 // All rows in one list: what the router serves and what the tests walk.
+import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Connections } from '../connectors/connections.ts'
@@ -7,6 +8,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { Issuer } from '../issuer/issuer.ts'
 import type { Resources } from '../issuer/resources.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
@@ -15,12 +17,15 @@ import type { Database } from '../store/database.ts'
 import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
+import { eventRoutes } from './api/events.ts'
 import { serverRoutes } from './api/servers.ts'
+import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
 import { tokenRoutes } from './oauth/token.ts'
+import { userInfoRoutes } from './oauth/userinfo.ts'
 import { operationRoutes } from './operations.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { connectRoutes } from './pages/connect.ts'
@@ -31,9 +36,11 @@ import type { Route } from './route.ts'
 /** Everything that handlers may use. */
 export interface RouteNeeds {
   readonly db: Database
+  readonly clock: Clock
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly webhooks: Webhooks
   readonly users: Users
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
@@ -53,10 +60,13 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...discoveryRoutes(needs),
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
+    ...userInfoRoutes(needs),
     ...mcpRoutes(needs),
     ...serverRoutes(needs),
     ...connectionRoutes(needs),
     ...accessRoutes(needs),
+    ...webhookRoutes(needs),
+    ...eventRoutes(needs),
     ...clientRoutes(needs),
     ...signInRoutes(withForms),
     ...connectionPages(withForms),

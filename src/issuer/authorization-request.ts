@@ -4,21 +4,24 @@ import { Fault, isFault } from '../base/fault.ts'
 import { readParameters } from '../oauth/parameters.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isChallenge } from '../oauth/pkce.ts'
-import { isSubset, parseScope } from '../oauth/scope.ts'
+import { isSubset, parseScope, unionScopes } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Client } from './clients.ts'
 import { requireParameter, separateResources } from './form-request.ts'
+import { howToReconnect } from './known-clients.ts'
 import { requestedResource } from './resources.ts'
 import type { Resource, Resources } from './resources.ts'
 import { proveReturnAddress } from './return-address.ts'
 import type { ReturnAddress } from './return-address.ts'
-import { chooseScopes, knownScopes } from './scopes.ts'
+import { allowedScopes, chooseScopes, identityScopes, knownScopes } from './scopes.ts'
 
 /** A request whose every part has been checked. */
 export interface CheckedRequest {
   readonly client: Client
   readonly returnTo: ReturnAddress
   readonly codeChallenge: string
+  /** Given back in the ID token (OIDC Core §3.1.2.1). */
+  readonly nonce: string | undefined
   readonly prompts: readonly Prompt[]
   readonly scopes: readonly string[]
   readonly resource: Resource
@@ -47,7 +50,7 @@ export async function readAuthorizationRequest(
 ): Promise<RequestReading> {
   const parameters = readParameters(query)
   for (const name of ['client_id', 'redirect_uri']) requireOnce(parameters, name)
-  const client = await clientFor(tenant, requireParameter(parameters, 'client_id'))
+  const client = await requireClient(clientFor, tenant, parameters)
   const redirectUri = parameters.get('redirect_uri')
   const returnTo = proveReturnAddress(tenant, client, { redirectUri, state: readState(parameters) })
   try {
@@ -57,6 +60,26 @@ export async function readAuthorizationRequest(
     // From here on the client may be told, and only it: a refusal becomes a value that knows where to go.
     if (isFault(error)) return { kind: 'refused', returnTo, fault: error }
     throw error
+  }
+}
+
+/** A person whose program is not known any more is told how to connect anew in that one (peers: dead client ids). */
+async function requireClient(
+  clientFor: Needs['clientFor'],
+  tenant: Tenant,
+  parameters: Parameters,
+): Promise<Client> {
+  const clientId = requireParameter(parameters, 'client_id')
+  const redirectUri = parameters.get('redirect_uri')
+  try {
+    return await clientFor(tenant, clientId)
+  } catch (error) {
+    if (!isFault(error) || error.code !== 'invalid_client') throw error
+    throw new Fault('invalid_client', {
+      because: error.because,
+      cause: error,
+      detail: { client: howToReconnect({ clientId, redirectUri }) },
+    })
   }
 }
 
@@ -87,6 +110,7 @@ async function readRest(
   const resource = await requestedResource(resources, tenant, named)
   return {
     codeChallenge: requireParameter(parameters, 'code_challenge'),
+    nonce: readNonce(parameters),
     prompts,
     scopes: chooseScopes(asked, scopesFor(client, resource)),
     resource,
@@ -110,6 +134,14 @@ function readState(parameters: Parameters): string | undefined {
 function requireUsableState(parameters: Parameters): void {
   if (parameters.get('state') === readState(parameters)) return
   throw new Fault('invalid_request', { because: 'state is too long or has control characters' })
+}
+
+const nonceCharsMax = 512
+
+function readNonce(parameters: Parameters): string | undefined {
+  const nonce = parameters.get('nonce')
+  if (nonce === undefined || (nonce.length <= nonceCharsMax && !/\p{Cc}/u.test(nonce))) return nonce
+  throw new Fault('invalid_request', { because: 'nonce is too long or has control characters' })
 }
 
 // RFC 9101 §5 and OIDC Core §3.1.2.6 have an error of their own for each.
@@ -157,9 +189,9 @@ function readScopes(parameters: Parameters): readonly string[] {
   throw new Fault('invalid_scope', { because: 'a scope is unknown' })
 }
 
-/** What this client may have of this resource: all of it, unless it registered for less (RFC 7591 §2). */
-function scopesFor({ metadata }: Client, { scopes }: Resource): readonly string[] {
+/** What this client may have of this resource and, beside it, of the person. */
+function scopesFor({ metadata }: Client, { scopes }: Resource) {
   const registered = parseScope(metadata.scope)
-  if (registered.length === 0) return scopes
-  return scopes.filter((scope) => registered.includes(scope))
+  const all = unionScopes(scopes, Object.values(identityScopes))
+  return { usual: allowedScopes(scopes, registered), available: allowedScopes(all, registered) }
 }

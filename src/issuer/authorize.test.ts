@@ -42,7 +42,7 @@ onEveryDatabase(
       redirectHost: 'app.test',
       redirectUri,
       isLoopbackOnly: false,
-      isVerified: false,
+      standing: { kind: 'unknown' },
       serverName: 'All of it',
       resource: 'https://auth.test/mcp',
       scopes: [{ name: 'mcp', words: "Use this server's tools for you", icon: '🔧' }],

@@ -247,7 +247,7 @@ async function storeRequest(
     scope: formatScope(request.scopes),
     resource: request.resource.resource,
     code_challenge: request.codeChallenge,
-    nonce: null,
+    nonce: request.nonce ?? null,
     prompt: request.prompts.length === 0 ? null : request.prompts.join(' '),
     created_at: now,
     expires_at: now + policy.authorizationRequestLifetimeMs,

@@ -8,6 +8,8 @@ import { Secret } from '../base/secret.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { assertionType, claimedClient } from './client-assertion.ts'
+import type { ClientAssertions } from './client-assertion.ts'
 import { findClient } from './clients.ts'
 import type { Client } from './clients.ts'
 import type { ClientAuthMethod } from './metadata.ts'
@@ -16,6 +18,7 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
+  readonly assertions: ClientAssertions
 }
 
 interface Attempt {
@@ -38,13 +41,21 @@ export async function authenticateClient(
     throw refused(`the client is not registered for ${presented.method}`)
   }
   if (!isProven) throw refused('the client secret is wrong')
+  if (presented.method === 'private_key_jwt') {
+    await needs.assertions.spend(tenant, client, presented.assertion)
+  }
   return client
 }
 
 type Presented =
   | { readonly method: 'none'; readonly clientId: string }
   | {
-      readonly method: Exclude<ClientAuthMethod, 'none'>
+      readonly method: 'private_key_jwt'
+      readonly clientId: string
+      readonly assertion: Secret
+    }
+  | {
+      readonly method: Exclude<ClientAuthMethod, 'none' | 'private_key_jwt'>
       readonly clientId: string
       readonly secret: Secret
     }
@@ -58,11 +69,26 @@ function readPresented({ authorization, parameters }: Attempt): Presented {
     throw new Fault('invalid_request', { because: 'the client proves itself in two ways at once' })
   }
   if (authorization !== undefined) return readBasic(authorization, parameters)
-  if (hasAssertion) throw refused('client assertions are not supported')
+  if (hasAssertion) return readAssertion(parameters)
   const clientId = parameters.get('client_id')
   if (clientId === undefined) throw refused('no client is named')
   if (secret === undefined) return { method: 'none', clientId }
   return { method: 'client_secret_post', clientId, secret: new Secret(secret) }
+}
+
+/** RFC 7521 §4.2: the assertion names its client; a `client_id` beside it must be the same. */
+function readAssertion(parameters: Parameters): Presented {
+  const text = parameters.get('client_assertion')
+  if (text === undefined) throw refused('there is no assertion')
+  if (parameters.get('client_assertion_type') !== assertionType) {
+    throw refused('the type of assertion is not supported')
+  }
+  const assertion = new Secret(text)
+  const clientId = claimedClient(assertion)
+  if ((parameters.get('client_id') ?? clientId) !== clientId) {
+    throw refused('the assertion names another client')
+  }
+  return { method: 'private_key_jwt', clientId, assertion }
 }
 
 // Decoders skip what they don't know, so the alphabet is checked first (RFC 7617 §2, RFC 4648 §3.3).
@@ -106,7 +132,7 @@ async function secretIsRight(
   tenant: Tenant,
   presented: Presented,
 ): Promise<boolean> {
-  if (presented.method === 'none') return true
+  if (!('secret' in presented)) return true
   const digests = keyring.digests('client_secret', presented.secret)
   if (/[^\x20-\x7E]/.test(presented.clientId)) return false
   const rows = await db

@@ -51,7 +51,7 @@ onEveryDatabase(
     assert.equal(answer['client_name'], 'Eve', 'X-12')
     assert.equal('client_secret' in answer, false)
     assert.equal('client_secret_expires_at' in answer, false)
-    const onlyUnknown = await ask(rig, { scope: 'openid offline_access' })
+    const onlyUnknown = await ask(rig, { scope: 'offline_access phone' })
     assert.equal('scope' in onlyUnknown, false)
   },
 )
@@ -76,7 +76,8 @@ onEveryDatabase(
     for (const bad of [
       { logo_uri: 'javascript:alert(1)' },
       { client_uri: 'data:text/html,x' },
-      { token_endpoint_auth_method: 'private_key_jwt', jwks_uri: 'https://app.test/jwks' },
+      { token_endpoint_auth_method: 'private_key_jwt' },
+      { token_endpoint_auth_method: 'private_key_jwt', jwks_uri: 'http://app.test/jwks' },
       { token_endpoint_auth_method: 'nonsense' },
       { grant_types: ['password'] },
       { grant_types: ['client_credentials'], response_types: [] },
@@ -100,18 +101,18 @@ onEveryDatabase(
     const rig = await createRig(t, store)
     const person = await rig.signIn()
     const input = { name: 'Claude', redirectUris: ['https://claude.ai/api/mcp/auth_callback'] }
-    await refused(rig.issuer.createClient(person, input), 'forbidden')
+    await refused(rig.issuer.clients.create(person, input), 'forbidden')
 
-    const { client, secret } = await rig.issuer.createClient({ tenant: rig.tenant }, input)
+    const { client, secret } = await rig.issuer.clients.create({ tenant: rig.tenant }, input)
     assert.equal(client.kind, 'manual')
-    assert.equal(client.metadata.token_endpoint_auth_method, 'client_secret_basic')
+    assert.equal(client.authMethod, 'client_secret_basic')
     assert.match(secret?.reveal() ?? '', /^mcp_cs_/)
-    const open = await rig.issuer.createClient(
+    const open = await rig.issuer.clients.create(
       { tenant: rig.tenant },
       { ...input, authMethod: 'none', scopes: ['mcp'] },
     )
     assert.equal(open.secret, undefined)
-    assert.equal(open.client.metadata.scope, 'mcp')
+    assert.deepEqual(open.client.scopes, ['mcp'])
   },
 )
 
@@ -122,7 +123,12 @@ onEveryDatabase('the metadata document says what is true of this tenant', async 
   assert.equal(document['issuer'], tenant.issuer)
   assert.deepEqual(document['code_challenge_methods_supported'], ['S256'], 'P-10')
   assert.deepEqual(document['response_types_supported'], ['code'])
-  assert.deepEqual(document['grant_types_supported'], ['authorization_code', 'refresh_token'])
+  assert.deepEqual(document['grant_types_supported'], [
+    'authorization_code',
+    'refresh_token',
+    'client_credentials',
+  ])
+  assert.deepEqual(document['scopes_supported'], ['mcp', 'openid', 'profile', 'email'])
   assert.equal(document['authorization_response_iss_parameter_supported'], true)
   assert.equal(document['client_id_metadata_document_supported'], true)
   for (const [name, value] of Object.entries(document)) {

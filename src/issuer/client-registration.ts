@@ -6,15 +6,18 @@ import type { Keyring } from '../base/keyring.ts'
 import { randomId, randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { Actor, Journal } from '../journal/entries.ts'
 import { readClientMetadata } from '../oauth/client-metadata.ts'
 import { formatScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
+import type { ClientRow } from '../store/schema.ts'
+import { findRegistration, makeRoom, registrationDigest } from './client-hygiene.ts'
 import { clientRow, ourMetadata, toClient } from './clients.ts'
-import type { Client } from './clients.ts'
-import type { ClientAuthMethod } from './metadata.ts'
+import type { Client, OurClientMetadata } from './clients.ts'
+import type { ClientAuthMethod, GrantTypeName } from './metadata.ts'
+import { requireKnownScopes } from './scopes.ts'
 
 /** What an administrator says about a new client. */
 export interface NewClient {
@@ -24,7 +27,18 @@ export interface NewClient {
   readonly authMethod?: ClientAuthMethod
   /** The scopes it may ask for; all of a resource's when not said. */
   readonly scopes?: readonly string[]
+  /** What people need, unless said otherwise: authorization code and refresh token. */
+  readonly grantTypes?: readonly GrantTypeName[]
+  /** The resource that it serves and whose tokens it may introspect. */
+  readonly resource?: string
+  /** For `private_key_jwt`: its public keys, or where they are (RFC 7591 §2). */
+  readonly jwks?: unknown
+  readonly jwksUri?: string
+  /** Who answers for it; whoever makes it unless said otherwise. */
+  readonly ownerId?: string
 }
+
+const forPeople = ['authorization_code', 'refresh_token'] as const
 
 /** A client that has just been made; the secret is shown here once. */
 export interface MadeClient {
@@ -33,10 +47,11 @@ export interface MadeClient {
   readonly secret: Secret | undefined
 }
 
-/** Who makes a client by hand: a person, or the operator at the command line. */
+/** Who manages clients: a person or their API key, or the operator at the command line. */
 export interface ClientMaker {
   readonly tenant: Tenant
   readonly user?: User | undefined
+  readonly keyId?: string
 }
 
 interface Needs {
@@ -47,17 +62,17 @@ interface Needs {
   readonly journal: Journal
 }
 
-/** Registers a client that describes itself and answers as RFC 7591 §3.2.1 says; Faults are those of §3.2.2. */
+/**
+ * Registers a client that describes itself and answers as RFC 7591 §3.2.1 says; Faults are those of §3.2.2. A public
+ * client that has registered in the same words before, and is alive, is found again.
+ */
 export async function registerClient(
   needs: Needs,
   tenant: Tenant,
   json: unknown,
 ): Promise<Record<string, unknown>> {
-  const { client, issuedAt, secret } = await storeClient(needs, {
-    by: { tenant },
-    kind: 'registered',
-    description: json,
-  })
+  const metadata = ourMetadata(readClientMetadata(json))
+  const { client, issuedAt, secret } = await storeRegistration(needs, tenant, metadata)
   return {
     client_id: client.id,
     client_id_issued_at: Math.floor(issuedAt / 1000),
@@ -73,55 +88,128 @@ export async function registerClient(
 export async function createClient(
   needs: Needs,
   by: ClientMaker,
-  { name, redirectUris, authMethod, scopes }: NewClient,
+  { name, redirectUris, authMethod, scopes = [], grantTypes = forPeople, ...rest }: NewClient,
 ): Promise<MadeClient> {
-  if (by.user?.role === 'user') {
-    throw new Fault('forbidden', { because: 'only an administrator makes clients' })
+  const { resource, ownerId, jwks, jwksUri } = rest
+  requireAdministrator(by)
+  const description = readClientMetadata({
+    client_name: name,
+    redirect_uris: redirectUris,
+    token_endpoint_auth_method: authMethod ?? 'client_secret_basic',
+    grant_types: grantTypes,
+    jwks,
+    jwks_uri: jwksUri,
+    ...(scopes.length === 0 ? {} : { scope: formatScope(requireKnownScopes(scopes)) }),
+  })
+  const metadata = {
+    ...ourMetadata(description, 'manual'),
+    ...(resource === undefined ? {} : { resource }),
   }
-  return storeClient(needs, {
+  const row = newRow(needs, { by, kind: 'manual', metadata, ownerId })
+  const secret = newSecret(needs, metadata)
+  await needs.db.transaction().execute((tx) => insertClient(needs, { tx, by, row, secret }))
+  return { client: toClient(row), issuedAt: row.created_at, secret }
+}
+
+/** Throws Fault('forbidden') for a person who is not an administrator. */
+export function requireAdministrator({ user }: ClientMaker): void {
+  if (user?.role !== 'user') return
+  throw new Fault('forbidden', { because: 'only an administrator manages clients' })
+}
+
+async function storeRegistration(
+  needs: Needs,
+  tenant: Tenant,
+  metadata: OurClientMetadata,
+): Promise<MadeClient> {
+  const by = { tenant }
+  const digest = registrationDigest(metadata)
+  const row = {
+    ...newRow(needs, { by, kind: 'registered', metadata }),
+    registration_digest: digest,
+    registered_at: needs.clock.now(),
+  }
+  const secret = newSecret(needs, metadata)
+  const stored = await needs.db.transaction().execute(async (tx) => {
+    const known = await findRegistration({ ...needs, tx }, tenant, digest)
+    if (known !== undefined) return known
+    await makeRoom(tx, tenant)
+    if (await insertClient(needs, { tx, by, row, secret })) return row
+    // Another one with the same words came in between our look and our insert.
+    return findRegistration({ ...needs, tx }, tenant, digest)
+  })
+  if (stored === undefined) {
+    throw new Fault('temporarily_unavailable', { because: 'the same registration came and went' })
+  }
+  return { client: toClient(stored), issuedAt: stored.created_at, secret }
+}
+
+function newRow(
+  { clock, random }: Needs,
+  {
     by,
-    kind: 'manual',
-    description: {
-      client_name: name,
-      redirect_uris: redirectUris,
-      token_endpoint_auth_method: authMethod ?? 'client_secret_basic',
-      grant_types: ['authorization_code', 'refresh_token'],
-      ...(scopes === undefined ? {} : { scope: formatScope(scopes) }),
-    },
-  })
-}
-
-async function storeClient(
-  { db, clock, random, keyring, journal }: Needs,
-  facts: { readonly by: ClientMaker; readonly kind: Client['kind']; readonly description: unknown },
-): Promise<MadeClient> {
-  const { by, kind } = facts
-  const metadata = ourMetadata(readClientMetadata(facts.description))
-  const now = clock.now()
+    kind,
+    metadata,
+    ownerId,
+  }: {
+    readonly by: ClientMaker
+    readonly kind: Client['kind']
+    readonly metadata: OurClientMetadata
+    readonly ownerId?: string | undefined
+  },
+): ClientRow {
   const id = randomId(random, 'mcp_oauth_')
-  const row = clientRow({ tenant: by.tenant, id, kind, metadata, now, createdBy: by.user?.id })
-  const isPublic = metadata.token_endpoint_auth_method === 'none'
-  const secret = isPublic ? undefined : randomSecret(random, 'mcp_cs_')
-  await db.transaction().execute(async (tx) => {
-    await tx.insertInto('clients').values(row).execute()
-    if (secret !== undefined) await storeSecret(tx, { tenant: by.tenant, id, now }, digest(secret))
-    await journal.record(tx, {
-      tenantId: by.tenant.id,
-      type: 'client.registered',
-      actor: actorOf(by, kind),
-      subject: { kind: 'client', id },
-      // Only facts of ours: the journal refuses what looks like a secret, and a name may look like anything.
-      data: { kind, authMethod: metadata.token_endpoint_auth_method },
-    })
-  })
-  return { client: toClient(row), issuedAt: now, secret }
-
-  function digest(value: Secret): string {
-    return keyring.digest('client_secret', value)
-  }
+  const { tenant, user } = by
+  const createdBy = ownerId ?? user?.id
+  return clientRow({ tenant, id, kind, metadata, now: clock.now(), createdBy })
 }
 
-async function storeSecret(
+function newSecret({ random }: Needs, metadata: OurClientMetadata): Secret | undefined {
+  // The others prove themselves with a key of their own (RFC 7523), or not at all.
+  const hasSecret = metadata.token_endpoint_auth_method.startsWith('client_secret')
+  return hasSecret ? randomSecret(random, 'mcp_cs_') : undefined
+}
+
+/** Stores the client inside the transaction; false when an identical registration is there already. */
+async function insertClient(
+  { keyring, journal }: Needs,
+  {
+    tx,
+    by,
+    row,
+    secret,
+  }: {
+    readonly tx: Database
+    readonly by: ClientMaker
+    readonly row: ClientRow
+    readonly secret: Secret | undefined
+  },
+): Promise<boolean> {
+  const { id, kind, created_at: now, token_endpoint_auth_method: authMethod } = row
+  const inserted = await tx
+    .insertInto('clients')
+    .values(row)
+    .onConflict((conflict) => conflict.columns(['tenant_id', 'registration_digest']).doNothing())
+    .returning('id')
+    .executeTakeFirst()
+  if (inserted === undefined) return false
+  if (secret !== undefined) {
+    const digest = keyring.digest('client_secret', secret)
+    await storeSecret(tx, { tenant: by.tenant, id, now }, digest)
+  }
+  await journal.record(tx, {
+    tenantId: by.tenant.id,
+    type: 'client.registered',
+    actor: actorOf(by, kind),
+    subject: { kind: 'client', id },
+    // Only facts of ours: the journal refuses what looks like a secret, and a name may look like anything.
+    data: { kind, authMethod },
+  })
+  return true
+}
+
+/** Stores a secret's digest inside the caller's transaction; it works until it is replaced. */
+export async function storeSecret(
   tx: Database,
   { tenant, id, now }: { readonly tenant: Tenant; readonly id: string; readonly now: number },
   digest: string,
@@ -138,7 +226,9 @@ async function storeSecret(
     .execute()
 }
 
-function actorOf({ user }: ClientMaker, kind: Client['kind']) {
-  if (user !== undefined) return { kind: 'user', id: user.id } as const
-  return { kind: kind === 'manual' ? 'operator' : 'anonymous' } as const
+/** Who did it, for the journal. */
+export function actorOf({ user, keyId }: ClientMaker, kind: string): Actor {
+  if (keyId !== undefined) return { kind: 'key', id: keyId }
+  if (user !== undefined) return { kind: 'user', id: user.id }
+  return { kind: kind === 'manual' ? 'operator' : 'anonymous' }
 }

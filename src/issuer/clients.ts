@@ -29,6 +29,8 @@ export interface Client {
 export interface OurClientMetadata extends ClientMetadata {
   readonly grant_types: readonly GrantTypeName[]
   readonly token_endpoint_auth_method: ClientAuthMethod
+  /** The resource that this client serves, said by an administrator; it may introspect that resource's tokens. */
+  readonly resource?: string
 }
 
 // RFC 6749 appendix A.1: visible characters; a database also must never see a NUL.
@@ -40,23 +42,41 @@ export async function findClient(
   tenant: Tenant,
   id: string,
 ): Promise<Client | undefined> {
+  const row = await findClientRow(db, tenant, id)
+  return row && toClient(row)
+}
+
+/** The row of the client with this id. */
+export async function findClientRow(
+  db: Database,
+  tenant: Tenant,
+  id: string,
+): Promise<ClientRow | undefined> {
   if (!clientIdShape.test(id)) return undefined
-  const row = await db
+  return db
     .selectFrom('clients')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('id', '=', id)
     .executeTakeFirst()
-  return row && toClient(row)
 }
 
 /** Cuts metadata down to what we support (RFC 7591 §3.2.1: a server may replace values, and says so in its answer). */
-export function ourMetadata(metadata: ClientMetadata): OurClientMetadata {
+export function ourMetadata(
+  metadata: ClientMetadata,
+  kind: Client['kind'] = 'registered',
+): OurClientMetadata {
   const { scope, ...rest } = metadata
   const method = authMethods.find((known) => known === metadata.token_endpoint_auth_method)
-  const grantTypes = grantTypeNames.filter((name) => metadata.grant_types.includes(name))
   if (method === undefined) throw refused('its way to prove itself is not supported')
-  if (!grantTypes.includes('authorization_code')) throw refused('it does not use codes')
+  // RFC 6749 §4.4: only a client that can prove itself acts for itself; and not one that let itself in.
+  const mayActAlone = kind === 'manual' && method !== 'none'
+  const grantTypes = grantTypeNames.filter(
+    (name) => metadata.grant_types.includes(name) && (mayActAlone || name !== 'client_credentials'),
+  )
+  if (grantTypes.every((name) => name === 'refresh_token')) {
+    throw refused('none of its grant types is for such a client')
+  }
   const scopes = knownScopes(parseScope(scope))
   return {
     ...rest,
@@ -90,6 +110,8 @@ export function clientRow(facts: {
     used_at: null,
     disabled_at: null,
     fresh_until: freshUntil ?? null,
+    registration_digest: null,
+    registered_at: null,
   }
 }
 
@@ -104,11 +126,6 @@ export function toClient(row: ClientRow): Client {
     isDisabled: row.disabled_at !== null,
     freshUntil: row.fresh_until ?? 0,
   }
-}
-
-/** May this client be trusted to be what it says, because an administrator made it? */
-export function isVerified(client: Client): boolean {
-  return client.kind === 'manual'
 }
 
 const unnamed = 'MCP Client (Auto-registered)'

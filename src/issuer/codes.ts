@@ -33,6 +33,7 @@ export async function storeCode(
       created_at: now,
       expires_at: now + needs.policy.codeLifetimeMs,
       claimed_at: null,
+      nonce: request.nonce,
     })
     .execute()
 }

@@ -9,8 +9,8 @@ import type { SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConsentRow } from '../store/schema.ts'
-import { isVerified } from './clients.ts'
 import type { Client } from './clients.ts'
+import { pretendsToBe, verifiedAs } from './known-clients.ts'
 import type { Resource } from './resources.ts'
 import { showScopes } from './scopes.ts'
 import type { ShownScope } from './scopes.ts'
@@ -25,14 +25,23 @@ export interface ConsentView {
   readonly redirectUri: string
   /** True when any program on the person's machine could pretend to be this client. */
   readonly isLoopbackOnly: boolean
-  /** True when an administrator made the client. */
-  readonly isVerified: boolean
+  readonly standing: Standing
   readonly serverName: string
   readonly resource: string
   readonly scopes: readonly ShownScope[]
   /** The account that is signed in. */
   readonly userEmail: string
 }
+
+/** How far a client can be believed to be what it says. */
+export type Standing =
+  /** It is what it says: its makers' document, answered at their address. */
+  | { readonly kind: 'verified'; readonly name: string; readonly maker: string }
+  /** An administrator made it by hand. */
+  | { readonly kind: 'made_here' }
+  /** It bears the name of a program that is answered elsewhere. */
+  | { readonly kind: 'pretender'; readonly name: string }
+  | { readonly kind: 'unknown' }
 
 /** What is asked of one person. */
 export interface ConsentQuestion {
@@ -57,12 +66,20 @@ export function consentView(
     redirectHost: redirectHost(redirectUri),
     redirectUri,
     isLoopbackOnly: redirect_uris.every(isLoopbackRedirect),
-    isVerified: isVerified(client),
+    standing: standingOf(client, redirectUri),
     serverName: resource.name,
     resource: resource.resource,
     scopes: showScopes(scopes),
     userEmail: user.email ?? user.name ?? user.id,
   }
+}
+
+function standingOf(client: Client, redirectUri: string): Standing {
+  if (client.kind === 'manual') return { kind: 'made_here' }
+  const known = verifiedAs(client, redirectUri)
+  if (known !== undefined) return { kind: 'verified', name: known.name, maker: known.maker }
+  const imitated = pretendsToBe(client.name, redirectUri)
+  return imitated === undefined ? { kind: 'unknown' } : { kind: 'pretender', name: imitated.name }
 }
 
 /** Must this client ask every time? Any program on the machine can present a public id and a local address (RFC 8252 §8.6). */

@@ -24,11 +24,12 @@ import type { Tenant } from '../people/tenants.ts'
 import { createUsers } from '../people/users.ts'
 import type { Database, Store } from '../store/database.ts'
 import type { AuthorizeHub, AuthorizeStep } from './authorize.ts'
+import type { NewClient } from './client-registration.ts'
 import type { FormRequest } from './form-request.ts'
 import { createIssuer } from './issuer.ts'
 import type { Issuer } from './issuer.ts'
 import type { Policy } from './policy.ts'
-import type { Resources } from './resources.ts'
+import type { Resource, Resources } from './resources.ts'
 
 export interface Rig {
   readonly db: Database
@@ -116,9 +117,10 @@ export async function createTwins(
 const resources: Resources = {
   defaultFor: ({ issuer }) => `${issuer}/mcp`,
   find: async ({ issuer }, resource) => {
-    const known = [
+    const known: readonly Resource[] = [
       { resource: `${issuer}/mcp`, name: 'All of it', scopes: ['mcp'] },
       { resource: `${issuer}/notes/mcp`, name: 'Notes', scopes: ['mcp'] },
+      { resource: `${issuer}/signed/mcp`, name: 'Signed', scopes: ['mcp'], tokenFormat: 'jwt' },
       { resource: `${issuer}/memories/mcp`, name: 'Memories', scopes: ['mcp', ...otherScopes] },
     ]
     return known.find((one) => sameResource(one.resource, resource))
@@ -145,6 +147,34 @@ export async function register(
   const { client_id: id, client_secret: secret } = answer
   assert.ok(typeof id === 'string' && (secret === undefined || typeof secret === 'string'))
   return { id, secret }
+}
+
+/** Makes a client by an administrator's hand: a program that acts for itself unless said otherwise. */
+export async function createMachine(
+  { issuer, tenant }: Rig,
+  changes: Partial<NewClient> = {},
+): Promise<RigClient> {
+  const { client, secret } = await issuer.clients.create(
+    { tenant },
+    {
+      name: 'Machine',
+      redirectUris: [],
+      authMethod: 'client_secret_post',
+      grantTypes: ['client_credentials'],
+      ...changes,
+    },
+  )
+  return { id: client.id, secret: secret?.reveal() }
+}
+
+/** The form by which a program asks for a token of its own. */
+export function machineForm(client: RigClient, changes: Changes = {}): FormRequest {
+  return form({
+    grant_type: 'client_credentials',
+    client_id: client.id,
+    client_secret: client.secret,
+    ...changes,
+  })
 }
 
 type Changes = Readonly<Record<string, string | undefined>>

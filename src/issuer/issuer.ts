@@ -11,22 +11,33 @@ import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { createAuthorizeHub } from './authorize.ts'
 import type { AuthorizeHub } from './authorize.ts'
+import { createClientAssertions } from './client-assertion.ts'
 import { createClientDocuments } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
-import { createClient, registerClient } from './client-registration.ts'
-import type { ClientMaker, MadeClient, NewClient } from './client-registration.ts'
+import { createClientKeys } from './client-keys.ts'
+import { createClients } from './client-administration.ts'
+import type { Clients } from './client-administration.ts'
+import { registerClient } from './client-registration.ts'
 import { findClient } from './clients.ts'
 import type { Client } from './clients.ts'
 import type { FormRequest } from './form-request.ts'
 import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
+import { createIntrospection } from './introspection.ts'
+import type { Introspect } from './introspection.ts'
 import { issuerMetadata } from './metadata.ts'
 import { defaultPolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
 import type { Resources } from './resources.ts'
 import { revokeToken } from './revocation.ts'
+import { sweepIssuer } from './sweep.ts'
+import type { IssuerSweep } from './sweep.ts'
+import { createSigningKeys } from './signing-keys.ts'
+import type { SigningKeys } from './signing-keys.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
+import { createUserInfo } from './userinfo.ts'
+import type { UserInfo } from './userinfo.ts'
 import { createVerify } from './verify.ts'
 import type { Verify } from './verify.ts'
 
@@ -35,13 +46,21 @@ export interface Issuer {
   readonly metadata: (tenant: Tenant) => Record<string, unknown>
   /** Dynamic client registration (RFC 7591 §3). */
   readonly register: (tenant: Tenant, json: unknown) => Promise<Record<string, unknown>>
-  readonly createClient: (by: ClientMaker, client: NewClient) => Promise<MadeClient>
+  /** Clients by an administrator's hand. */
+  readonly clients: Clients
   readonly authorize: AuthorizeHub
   readonly token: TokenEndpoint
   /** Token revocation (RFC 7009 §2). */
   readonly revoke: (tenant: Tenant, request: FormRequest) => Promise<void>
+  /** Token introspection (RFC 7662 §2). */
+  readonly introspect: Introspect
+  /** Who a person is (OIDC Core §5.3). */
+  readonly userInfo: UserInfo
   readonly verify: Verify
+  readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate'>
   readonly grants: Grants
+  /** Deletes what has expired, of all tenants. */
+  readonly sweep: (now: number) => Promise<IssuerSweep>
 }
 
 export interface IssuerNeeds {
@@ -64,20 +83,29 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
   const documents = createClientDocuments(parts, {
     allowLoopback: parts.allowLoopbackDocuments ?? false,
   })
+  const policy = { ...defaultPolicy, ...parts.policy }
+  const keys = createClientKeys({ ...parts, documents })
   const needs = {
     ...parts,
-    policy: { ...defaultPolicy, ...parts.policy },
+    policy,
+    signingKeys: createSigningKeys({ ...parts, policy }),
+    assertions: createClientAssertions({ ...parts, keys }),
     clientFor: createClientFor(parts.db, documents),
   }
+  const verify = createVerify(needs)
   return {
     metadata: issuerMetadata,
     register: (tenant, json) => registerClient(needs, tenant, json),
-    createClient: (by, client) => createClient(needs, by, client),
+    clients: createClients(needs),
     authorize: createAuthorizeHub(needs),
     token: createTokenEndpoint(needs),
     revoke: (tenant, request) => revokeToken(needs, tenant, request),
-    verify: createVerify(needs),
+    introspect: createIntrospection(needs),
+    userInfo: createUserInfo({ ...needs, verify }),
+    verify,
+    signingKeys: needs.signingKeys,
     grants: createGrants(needs),
+    sweep: (now) => sweepIssuer(needs.db, now),
   }
 }
 
@@ -90,7 +118,10 @@ function createClientFor(db: Database, documents: ClientDocuments) {
       throw new Fault('invalid_client', { because: 'there is no such client' })
     }
     if (client.isDisabled) {
-      throw new Fault('unauthorized_client', { because: 'the client is disabled' })
+      throw new Fault('unauthorized_client', {
+        because: 'the client is disabled',
+        detail: { client: 'An administrator of this server has switched this program off.' },
+      })
     }
     return client
   }

@@ -1,36 +1,65 @@
 // What our authorization server says about itself (RFC 8414). The same document serves OIDC discovery, which some MCP
 // clients try first.
 import type { Tenant } from '../people/tenants.ts'
-import { toolsScope } from './scopes.ts'
+import { identityScopes, toolsScope } from './scopes.ts'
 
-/** The grant types that we have (RFC 6749 §4.1 and §6). */
-export const grantTypeNames = ['authorization_code', 'refresh_token'] as const
+/** The grant types that we have (RFC 6749 §4.1, §4.4 and §6). */
+export const grantTypeNames = ['authorization_code', 'refresh_token', 'client_credentials'] as const
 export type GrantTypeName = (typeof grantTypeNames)[number]
 
 /** How a client may prove itself to us (RFC 8414 §2). */
-export const authMethods = ['none', 'client_secret_basic', 'client_secret_post'] as const
+export const authMethods = [
+  'none',
+  'client_secret_basic',
+  'client_secret_post',
+  'private_key_jwt',
+] as const
 export type ClientAuthMethod = (typeof authMethods)[number]
+
+/**
+ * The signatures that a client's assertion may have (RFC 8725 §3.1): none of them can be made with a public key.
+ * `EdDSA` is the older name of `Ed25519` (RFC 9864 §4.1.2).
+ */
+export const assertionAlgorithms = ['ES256', 'PS256', 'RS256', 'Ed25519', 'EdDSA'] as const
 
 /** The metadata document of one tenant (RFC 8414 §2, OIDC Discovery §3, RFC 9207 §3, CIMD draft §5). */
 export function issuerMetadata({ issuer }: Tenant): Record<string, unknown> {
+  const confidential = authMethods.filter((method) => method !== 'none')
   return {
     issuer,
     authorization_endpoint: `${issuer}/oauth/authorize`,
     token_endpoint: `${issuer}/oauth/token`,
     registration_endpoint: `${issuer}/oauth/register`,
     revocation_endpoint: `${issuer}/oauth/revoke`,
+    introspection_endpoint: `${issuer}/oauth/introspect`,
+    userinfo_endpoint: `${issuer}/oauth/userinfo`,
     jwks_uri: `${issuer}/oauth/jwks`,
-    scopes_supported: [toolsScope],
+    scopes_supported: [toolsScope, ...Object.values(identityScopes)],
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: grantTypeNames,
     token_endpoint_auth_methods_supported: authMethods,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: authMethods,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    introspection_endpoint_auth_methods_supported: confidential,
+    introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     code_challenge_methods_supported: ['S256'],
     prompt_values_supported: ['none', 'login', 'consent'],
     authorization_response_iss_parameter_supported: true,
     client_id_metadata_document_supported: true,
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
+    claims_supported: [
+      'iss',
+      'sub',
+      'aud',
+      'exp',
+      'iat',
+      'nonce',
+      'name',
+      'email',
+      'email_verified',
+    ],
   }
 }

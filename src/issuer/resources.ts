@@ -17,6 +17,8 @@ export interface Resource {
   readonly name: string
   /** The scopes it understands. */
   readonly scopes: readonly string[]
+  /** How its access tokens look; `opaque` unless said otherwise (RFC 9068 for `jwt`). */
+  readonly tokenFormat?: 'opaque' | 'jwt'
 }
 
 /** The one resource that a request names, or undefined when it names none. Throws Fault('invalid_target') (RFC 8707 §2). */

@@ -45,7 +45,7 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, 'S3-47')
     const rig = await createRig(t, store)
-    const [client, other] = [await register(rig), await register(rig)]
+    const [client, other] = [await register(rig), await register(rig, { client_name: 'Other' })]
     const { access, refresh } = await obtainTokens(rig, await rig.signIn(), client)
     await revoke(rig, other, { token: 'mcp_at_unknown' })
     await revoke(rig, other, { token: 'x' })

@@ -7,6 +7,7 @@ import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
 import type { Client } from './clients.ts'
 import { readForm, requireParameter } from './form-request.ts'
@@ -19,6 +20,7 @@ interface Needs {
   readonly clock: Clock
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly assertions: ClientAssertions
 }
 
 /** Ends the token of an authenticated client; an unknown one is fine (RFC 7009 §2.2), a foreign one is refused (§2.1). */

@@ -75,7 +75,7 @@ onEveryDatabase(
     verifies(t, 'S3-22', 'S3-23', 'S3-45')
     const rig = await createRig(t, store)
     const session = await rig.signIn()
-    const [client, other] = [await register(rig), await register(rig)]
+    const [client, other] = [await register(rig), await register(rig, { client_name: 'Other' })]
     const code = await obtainCode(rig, session, client)
     const redeem = (changes: Record<string, string | undefined>) =>
       tokens(rig, codeForm(client, code, changes))
@@ -105,7 +105,7 @@ onEveryDatabase(
     verifies(t, 'S3-22', 'S3-24')
     const rig = await createRig(t, store)
     const session = await rig.signIn()
-    const [client, other] = [await register(rig), await register(rig)]
+    const [client, other] = [await register(rig), await register(rig, { client_name: 'Other' })]
 
     for (const laterMs of [0, 30 * secondMs, 2 * hourMs]) {
       const code = await obtainCode(rig, session, client)
@@ -172,7 +172,7 @@ onEveryDatabase(
     await refused(post({ body: `${good.body}&code=${code}` }), 'invalid_request')
     await refused(post({ body: `${good.body}&client_id=${client.id}` }), 'invalid_request')
     await refused(tokens(rig, codeForm(client, code, { grant_type: undefined })), 'invalid_request')
-    for (const grant_type of ['password', 'implicit', 'client_credentials', 'toString']) {
+    for (const grant_type of ['password', 'implicit', 'toString']) {
       const request = codeForm(client, code, { grant_type })
       await refused(tokens(rig, request), 'unsupported_grant_type')
     }

@@ -8,13 +8,15 @@ import type { Journal } from '../journal/entries.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isSubset, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Users } from '../people/users.ts'
+import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
+import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
 import type { Client } from './clients.ts'
 import { readForm, requireParameter } from './form-request.ts'
 import type { FormRequest } from './form-request.ts'
 import { createAuthorizationCode } from './grant-types/authorization-code.ts'
+import { createClientCredentials } from './grant-types/client-credentials.ts'
 import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts'
 import { createRefreshToken } from './grant-types/refresh-token.ts'
 import { endMisusedGrant } from './grants.ts'
@@ -23,9 +25,10 @@ import { grantTypeNames } from './metadata.ts'
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import { namedResource } from './resources.ts'
-import type { Resources } from './resources.ts'
+import type { Resource, Resources } from './resources.ts'
+import type { SigningKeys } from './signing-keys.ts'
 import { mintTokens, storeTokens, tokenAnswer } from './tokens.ts'
-import type { TokenAnswer } from './tokens.ts'
+import type { MintedTokens, TokenAnswer } from './tokens.ts'
 
 /** Answers one request. Throws a Fault of RFC 6749 §5.2 otherwise. */
 export type TokenEndpoint = (
@@ -42,6 +45,8 @@ interface Needs {
   readonly users: Pick<Users, 'byId'>
   readonly resources: Resources
   readonly policy: Policy
+  readonly signingKeys: SigningKeys
+  readonly assertions: ClientAssertions
 }
 
 /** Makes the token endpoint with all its grant types. */
@@ -49,6 +54,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
   const grantTypes: Readonly<Record<GrantTypeName, GrantType>> = {
     authorization_code: createAuthorizationCode(needs),
     refresh_token: createRefreshToken(needs),
+    client_credentials: createClientCredentials(needs),
   }
 
   return async (tenant, request) => {
@@ -57,11 +63,20 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const { authorization } = request
     const client = await authenticateClient(needs, tenant, { authorization, parameters })
     requireGrantType(client, name)
-    const presented = await grantTypes[name].find({ tenant, client, parameters })
-    await requirePerson(needs.users, tenant, presented.grant)
-    const scopes = narrowScopes(presented.grant, parameters)
-    await requireSameResource(needs.resources, { tenant, grant: presented.grant }, resources)
-    const body = await issue(needs, { tenant, client, name }, presented, scopes)
+    const presented = await grantTypes[name].find({ tenant, client, parameters, resources })
+    const { grant, signIn } = presented
+    const user = await requirePerson(needs.users, tenant, grant)
+    const scopes = narrowScopes(grant, parameters)
+    const resource = await requireSameResource(needs.resources, { tenant, grant }, resources)
+    const minted = await mintTokens(needs, {
+      tenant,
+      client,
+      grant,
+      scopes,
+      format: resource?.tokenFormat ?? 'opaque',
+      signIn: signIn && user && { ...signIn, user },
+    })
+    const body = await issue(needs, { tenant, client, name }, presented, minted)
     return { status: 200, body }
   }
 }
@@ -78,13 +93,15 @@ function requireGrantType(client: Client, name: GrantTypeName): void {
   throw new Fault('unauthorized_client', { because: `the client is not registered for ${name}` })
 }
 
-/** The person may be gone or disabled since they agreed (P-109). */
+/** The person, if the grant has one; they may be gone or disabled since they agreed (P-109). */
 async function requirePerson(
   users: Needs['users'],
   tenant: Tenant,
   { userId }: Grant,
-): Promise<void> {
-  if (userId === undefined || (await users.byId(tenant, userId)) !== undefined) return
+): Promise<User | undefined> {
+  if (userId === undefined) return undefined
+  const user = await users.byId(tenant, userId)
+  if (user !== undefined) return user
   throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
 }
 
@@ -96,14 +113,15 @@ function narrowScopes(grant: Grant, parameters: Parameters): readonly string[] {
   throw new Fault('invalid_scope', { because: 'a scope is asked for that was not granted' })
 }
 
-/** A token request may name the resource again but no other one (RFC 8707 §2.2). */
+/** The resource of the grant, if it is still there; a request may name it again but no other (RFC 8707 §2.2). */
 async function requireSameResource(
   resources: Resources,
   { tenant, grant }: { readonly tenant: Tenant; readonly grant: Grant },
   values: readonly string[],
-): Promise<void> {
+): Promise<Resource | undefined> {
   const named = await namedResource(resources, tenant, values)
-  if (named === undefined || named.resource === grant.resource) return
+  if (named === undefined) return resources.find(tenant, grant.resource)
+  if (named.resource === grant.resource) return named
   throw new Fault('invalid_target', { because: 'the grant is for another resource' })
 }
 
@@ -117,9 +135,9 @@ async function issue(
   needs: Needs,
   requester: Requester,
   presented: Presented,
-  scopes: readonly string[],
+  minted: MintedTokens,
 ): Promise<TokenAnswer> {
-  const minted = mintTokens(needs.random, requester.client, scopes)
+  const { scopes } = minted
   const answer = tokenAnswer(minted, needs.policy)
   const { tenant, client } = requester
   const { grant, generation } = presented
@@ -140,6 +158,7 @@ async function issue(
 const entryTypes = {
   authorization_code: 'token.issued',
   refresh_token: 'token.refreshed',
+  client_credentials: 'token.issued',
 } as const
 
 async function recordAnswer(

@@ -1,16 +1,18 @@
-// Making access and refresh tokens: opaque, random, stored as keyed digests (S3-43). What they are worth is looked up
-// each time, in verify.ts.
+// Making access and refresh tokens: random or, where a resource asks for it, signed; always stored as keyed digests
+// (S3-43). What they are worth is looked up each time, in verify.ts.
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { randomSecret } from '../base/random.ts'
-import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import { formatScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
+import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
-import type { Client } from './clients.ts'
 import type { Grant } from './grants.ts'
 import type { Policy } from './policy.ts'
+import { identityScopes } from './scopes.ts'
+import { signAccessToken, signIdToken } from './signed-tokens.ts'
+import type { SigningNeeds, TokenFacts } from './signed-tokens.ts'
 
 /** A successful answer of the token endpoint (RFC 6749 §5.1). */
 export type TokenAnswer = {
@@ -19,6 +21,7 @@ export type TokenAnswer = {
   readonly expires_in: number
   readonly refresh_token?: string
   readonly scope: string
+  readonly id_token?: string
 }
 
 /** Tokens that exist but are not stored yet. */
@@ -26,26 +29,37 @@ export interface MintedTokens {
   readonly accessToken: Secret
   /** Absent for a client that did not register for the refresh token grant. */
   readonly refreshToken: Secret | undefined
+  /** Present when somebody just signed in and the client may know who (OIDC Core §3.1.3.3). */
+  readonly idToken: Secret | undefined
   readonly scopes: readonly string[]
 }
 
+/** What tokens are asked for. */
+export interface TokenOrder extends TokenFacts {
+  readonly format: 'opaque' | 'jwt'
+  readonly signIn: { readonly user: User; readonly nonce: string | undefined } | undefined
+}
+
 /** Makes the tokens of one answer. */
-export function mintTokens(
-  random: Random,
-  { metadata }: Client,
-  scopes: readonly string[],
-): MintedTokens {
-  const mayRefresh = metadata.grant_types.includes('refresh_token')
+export async function mintTokens(needs: SigningNeeds, order: TokenOrder): Promise<MintedTokens> {
+  const { client, grant, scopes, format, signIn } = order
+  const { random } = needs
+  // RFC 6749 §4.4.3: a client that acts for itself can just ask again.
+  const mayRefresh =
+    grant.userId !== undefined && client.metadata.grant_types.includes('refresh_token')
+  const showsPerson = signIn !== undefined && scopes.includes(identityScopes.openid)
   return {
-    accessToken: randomSecret(random, 'mcp_at_'),
+    accessToken:
+      format === 'jwt' ? await signAccessToken(needs, order) : randomSecret(random, 'mcp_at_'),
     refreshToken: mayRefresh ? randomSecret(random, 'mcp_rt_') : undefined,
+    idToken: showsPerson ? await signIdToken(needs, order, signIn) : undefined,
     scopes,
   }
 }
 
 /** Writes the answer that carries the tokens (RFC 6749 §5.1). */
 export function tokenAnswer(
-  { accessToken, refreshToken, scopes }: MintedTokens,
+  { accessToken, refreshToken, idToken, scopes }: MintedTokens,
   policy: Policy,
 ): TokenAnswer {
   return {
@@ -54,6 +68,7 @@ export function tokenAnswer(
     expires_in: Math.floor(policy.accessTokenLifetimeMs / 1000),
     ...(refreshToken === undefined ? {} : { refresh_token: refreshToken.reveal() }),
     scope: formatScope(scopes),
+    ...(idToken === undefined ? {} : { id_token: idToken.reveal() }),
   }
 }
 

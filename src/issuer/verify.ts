@@ -29,13 +29,11 @@ interface Needs {
 
 /** Makes the verification of access tokens. */
 export function createVerify(needs: Needs): Verify {
-  const { clock } = needs
   const noteUse = createUseNotes(needs)
 
   return async (tenant, token, resource) => {
-    const row = await findToken(needs, tenant, token)
-    if (row === undefined || !isAlive(row, clock.now())) return undefined
-    if (!sameResource(row.resource, resource)) return undefined
+    const row = await findLiveToken(needs, tenant, token)
+    if (row === undefined || !sameResource(row.resource, resource)) return undefined
     await noteUse(tenant, row)
     return verifiedPrincipal<TokenPrincipal>({
       kind: 'token',
@@ -49,9 +47,22 @@ export function createVerify(needs: Needs): Verify {
   }
 }
 
-type FoundToken = NonNullable<Awaited<ReturnType<typeof findToken>>>
+/** An access token as its row says, with what it hangs on. */
+export type LiveToken = NonNullable<Awaited<ReturnType<typeof findToken>>>
 
-function findToken({ db, keyring }: Needs, tenant: Tenant, token: Secret) {
+/** An access token that is good at this moment, whatever it is for; undefined for every other text. */
+export async function findLiveToken(
+  { db, clock, keyring }: Pick<Needs, 'db' | 'clock' | 'keyring'>,
+  tenant: Tenant,
+  token: Secret,
+): Promise<LiveToken | undefined> {
+  const row = await findToken({ db, keyring }, tenant, token)
+  return row !== undefined && isAlive(row, clock.now()) ? row : undefined
+}
+
+// Found by the digest of the whole text, a signed token as well as a random one: who has it has it as we made it, so no
+// claim of it is ever believed.
+function findToken({ db, keyring }: Pick<Needs, 'db' | 'keyring'>, tenant: Tenant, token: Secret) {
   return db
     .selectFrom('access_tokens')
     .innerJoin('grants', (join) =>
@@ -71,7 +82,7 @@ function findToken({ db, keyring }: Needs, tenant: Tenant, token: Secret) {
     )
     .select(['access_tokens.grant_id', 'access_tokens.client_id', 'access_tokens.user_id'])
     .select(['access_tokens.scope', 'access_tokens.resource'])
-    .select(['access_tokens.expires_at', 'access_tokens.revoked_at'])
+    .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
     .select(['grants.last_used_at', 'grants.revoked_at as grant_revoked_at'])
     .select('clients.disabled_at as client_disabled_at')
     .select(['users.email', 'users.email_verified', 'users.name', 'users.role'])
@@ -81,14 +92,14 @@ function findToken({ db, keyring }: Needs, tenant: Tenant, token: Secret) {
     .executeTakeFirst()
 }
 
-function isAlive(row: FoundToken, now: number): boolean {
+function isAlive(row: LiveToken, now: number): boolean {
   const ends = [row.revoked_at, row.grant_revoked_at, row.client_disabled_at, row.user_disabled_at]
   const isSomebody = row.user_id === null || row.role !== null
   return isSomebody && row.expires_at > now && ends.every((end) => end === null)
 }
 
 /** The person, unless the client acts for itself. */
-function readUser({ id: tenantId }: Tenant, row: FoundToken): User | undefined {
+function readUser({ id: tenantId }: Tenant, row: LiveToken): User | undefined {
   if (row.user_id === null || row.role === null) return undefined
   return toUser({
     tenant_id: tenantId,
@@ -105,10 +116,10 @@ function readUser({ id: tenantId }: Tenant, row: FoundToken): User | undefined {
 const useNotedEveryMs = 60_000
 
 /** Notes that a grant is used, at most once a minute, and never lets that stand in the way of the call. */
-function createUseNotes({ db, clock, log }: Needs) {
+export function createUseNotes({ db, clock, log }: Pick<Needs, 'db' | 'clock' | 'log'>) {
   const underway = new Set<string>()
 
-  return async (tenant: Tenant, row: FoundToken): Promise<void> => {
+  return async (tenant: Tenant, row: LiveToken): Promise<void> => {
     const now = clock.now()
     if ((row.last_used_at ?? 0) > now - useNotedEveryMs || underway.has(row.grant_id)) return
     underway.add(row.grant_id)

@@ -17,6 +17,8 @@ export interface Chain {
   readonly seal: (tenantId: string) => Promise<number>
   readonly verify: (tenantId: string) => Promise<Verdict>
   readonly heads: () => Promise<readonly JournalHeadRow[]>
+  /** The last seq of one tenant, 0 before the first. */
+  readonly head: (tenantId: string) => Promise<number>
   /** The tenants that have entries. */
   readonly tenantIds: () => Promise<readonly string[]>
 }
@@ -46,6 +48,7 @@ export function createChain(needs: Needs): Chain {
     },
     verify: (tenantId) => verify(needs, tenantId),
     heads: () => db.selectFrom('journal_heads').selectAll().execute(),
+    head: async (tenantId) => (await findHead(db, tenantId)).seq,
     tenantIds: () => findTenantIds(db),
   }
 }

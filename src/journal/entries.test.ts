@@ -264,7 +264,7 @@ onEveryDatabase('what looks like a secret is refused and not repeated', async (t
   const journal = make(db)
   const prefixes = ['mcp_at_', 'mcp_rt_', 'auth_', 'mcp_dc_', 'mcp_cs_', 'lk_']
   const jwt = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl'
-  for (const secret of [...prefixes.map((prefix) => `${prefix}${'x'.repeat(16)}`), jwt]) {
+  for (const secret of [...prefixes.map((prefix) => `${prefix}${'x'.repeat(43)}`), jwt]) {
     const refused: readonly Entry[] = [
       entry({ data: { note: `Bearer ${secret}` } }),
       entry({ data: { list: ['fine', secret] } }),

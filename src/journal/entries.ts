@@ -18,7 +18,15 @@ export type EntryType =
   | 'user.signed_in'
   | 'user.sign_in_failed'
   | 'user.signed_out'
+  | 'user.role_changed'
+  | 'user.password_reset'
   | 'client.registered'
+  | 'client.registered_again'
+  | 'client.updated'
+  | 'client.disabled'
+  | 'client.enabled'
+  | 'client.secret_rotated'
+  | 'client.deleted'
   | 'client.document_fetched'
   | 'authorization.started'
   | 'authorization.failed'
@@ -31,6 +39,7 @@ export type EntryType =
   | 'token.replayed'
   | 'token.reuse_detected'
   | 'token.revoked'
+  | 'signing_key.rotated'
   | 'server.created'
   | 'server.updated'
   | 'server.deleted'
@@ -53,6 +62,14 @@ export type EntryType =
   | 'call.refused'
   | 'api_key.created'
   | 'api_key.revoked'
+  | 'webhook.created'
+  | 'webhook.updated'
+  | 'webhook.deleted'
+  | 'webhook.enabled'
+  | 'webhook.disabled'
+  | 'webhook.secret_rotated'
+  | 'webhook.tested'
+  | 'webhook.redelivery_requested'
 
 /** Who did it. */
 export interface Actor {
@@ -107,6 +124,8 @@ export interface Journal {
   readonly seal: () => Promise<number>
   /** Reads a tenant's entries, the newest included. */
   readonly list: (query: JournalQuery) => Promise<readonly SealedEntry[]>
+  /** The seq of the newest entry of a tenant; what comes after it is yet to happen. */
+  readonly head: (tenantId: string) => Promise<number>
   /** Has anybody changed a sealed entry? */
   readonly verify: (tenantId: string) => Promise<Verdict>
   /** Calls the listener with every entry sealed from now on; call what it returns to stop. */
@@ -134,6 +153,11 @@ export function createJournal(needs: Needs): Journal {
     read: (tenantId, after) => readSealed(db, { tenantId, after }),
   })
 
+  const sealTenant = async (tenantId: string) => {
+    await live.mark()
+    if ((await chain.seal(tenantId)) > 0) await live.deliver()
+  }
+
   return {
     record: async (tx, entry) => {
       await tx.insertInto('journal_entries').values(toRow(entry)).execute()
@@ -145,9 +169,12 @@ export function createJournal(needs: Needs): Journal {
       return sealed
     },
     list: async (query) => {
-      await live.mark()
-      if ((await chain.seal(query.tenantId)) > 0) await live.deliver()
+      await sealTenant(query.tenantId)
       return readSealed(db, query)
+    },
+    head: async (tenantId) => {
+      await sealTenant(tenantId)
+      return chain.head(tenantId)
     },
     verify: chain.verify,
     subscribe: live.subscribe,

@@ -58,13 +58,14 @@ export interface ClientMetadata extends Picked<typeof descriptiveFields> {
 /** Reads a registration request with the defaults of RFC 7591 §2; it is refused as a whole or accepted (§3.2.2). */
 export function readClientMetadata(json: unknown): ClientMetadata {
   const document = asObject(json) ?? refuse('the metadata is not a JSON object')
-  const redirectUris = readRedirectUris(document)
+  const grants = readGrantTypes(document)
+  const redirectUris = readRedirectUris(document, grants)
   const applicationType = readApplicationType(document, redirectUris)
   redirectUris.forEach((uri, index) => requireRedirectUri({ uri, index, applicationType }))
   const metadata: ClientMetadata = {
     ...pick(document, descriptiveFields, (name) => refuse(`${name} is malformed`)),
     redirect_uris: redirectUris,
-    ...readGrantTypes(document),
+    ...grants,
     token_endpoint_auth_method:
       readField(document, 'token_endpoint_auth_method', z.enum(knownAuthMethods)) ??
       'client_secret_basic',
@@ -139,12 +140,18 @@ const descriptiveFields = {
   software_version: opaqueText,
 }
 
-function readRedirectUris(document: JsonObject): readonly string[] {
-  const list = z.array(z.string()).min(1).max(redirectUrisMax).readonly()
-  const read = list.safeParse(field(document, 'redirect_uris'))
+// RFC 7591 §2: only who is answered by a redirect has to say where to.
+function readRedirectUris(
+  document: JsonObject,
+  { response_types: responseTypes }: Pick<ClientMetadata, 'response_types'>,
+): readonly string[] {
+  const fewest = responseTypes.length === 0 ? 0 : 1
+  const list = z.array(z.string()).min(fewest).max(redirectUrisMax).readonly()
+  const given = field(document, 'redirect_uris') ?? (fewest === 0 ? [] : undefined)
+  const read = list.safeParse(given)
   if (read.success) return read.data
   throw new Fault('invalid_redirect_uri', {
-    because: `redirect_uris is not a list of 1 to ${redirectUrisMax} strings`,
+    because: `redirect_uris is not a list of ${fewest} to ${redirectUrisMax} strings`,
   })
 }
 
@@ -156,7 +163,7 @@ function readApplicationType(
   const said = readField(document, 'application_type', z.enum(['web', 'native']))
   if (said) return said
   const isLocal = (uri: string) => isLoopbackRedirect(uri) || isPrivateUseRedirect(uri)
-  return redirectUris.every(isLocal) ? 'native' : 'web'
+  return redirectUris.length > 0 && redirectUris.every(isLocal) ? 'native' : 'web'
 }
 
 function requireRedirectUri(needs: {

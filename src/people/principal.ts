@@ -5,8 +5,11 @@ import type { User } from './users.ts'
 
 declare const verified: unique symbol
 
-/** One request has one principal: a person in a browser, an API key, or a client with an access token. */
-export type Principal = SessionPrincipal | KeyPrincipal | TokenPrincipal
+/**
+ * One request has one principal: a person in a browser, an API key, or a client with an access token. A command has the
+ * operator at the machine.
+ */
+export type Principal = SessionPrincipal | KeyPrincipal | TokenPrincipal | OperatorPrincipal
 
 export interface SessionPrincipal extends Caller {
   readonly kind: 'session'
@@ -33,6 +36,12 @@ export interface TokenPrincipal extends Caller {
   readonly resource: string
 }
 
+export interface OperatorPrincipal extends Caller {
+  readonly kind: 'operator'
+  /** The person for whom something is tried out. */
+  readonly user: User | undefined
+}
+
 interface Caller {
   readonly [verified]: true
   readonly tenant: Tenant
@@ -45,7 +54,13 @@ export function verifiedPrincipal<P extends Principal>(facts: Facts<P>): P {
   return facts as P // the brand exists for the compiler only
 }
 
+/** Who runs a command here has the key and the database in hand, which is more than any sign-in could prove. */
+export function operatorAtTheMachine(tenant: Tenant, user?: User): OperatorPrincipal {
+  return verifiedPrincipal<OperatorPrincipal>({ kind: 'operator', tenant, user })
+}
+
 /** May this caller manage the tenant's servers, clients and people? */
 export function isAdmin(principal: Principal): boolean {
+  if (principal.kind === 'operator') return true
   return principal.user !== undefined && principal.user.role !== 'user'
 }

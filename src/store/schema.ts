@@ -467,4 +467,6 @@ export interface WebhookDeliveryRow {
   give_up_at: number
   created_at: number
   finished_at: number | null
+  /** When a finished one is forgotten. */
+  expires_at: number | null
 }

@@ -12,7 +12,10 @@ import { verifies } from '../requirements.ts'
 const handingOut: readonly RegExp[] = [
   /^POST \/oauth\/token 200$/,
   /^POST \/oauth\/register 201$/,
-  /^POST \/api\/v1\/api-keys 201$/,
+  /^POST \/api\/v1\/(api-keys|clients|webhooks) 201$/,
+  /^POST \/api\/v1\/(clients|webhooks)\/[^/]+\/rotate-secret 20[01]$/,
+  /^POST \/api\/v1\/webhooks 201$/,
+  /^POST \/api\/v1\/webhooks\/[^/]+\/rotate-secret 200$/,
   /^POST \/api\/v1\/connections\/[^/]+\/token 200$/,
   // The one-time link itself, in the form of the page that it opened.
   /^(GET|POST) \/setup (200|422)$/,

@@ -1,6 +1,7 @@
 // Owns a browser without scripts and without a screen: it follows redirects, keeps cookies, reads
 // forms and sends them with the headers a real navigation carries. It draws and runs nothing.
 import { request as httpRequest } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 
 import { createCookieJar, type Cookie, type CookieJar } from './cookie-jar.ts'
 import { readPage, type Form, type FormButton, type FormField, type Link } from './html-forms.ts'
@@ -239,17 +240,28 @@ export function fetchOverHttp(url: string, init: NavigationRequest): Promise<Res
     const { method, headers } = init
     const request = httpRequest(url, { method, headers, agent: false }, (answer) => {
       const chunks: Buffer[] = []
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-      answer.on('error', reject)
-      answer.on('end', () => {
+      const finish = () => {
         const status = answer.statusCode ?? 0
         const body = [204, 205, 304].includes(status) ? null : Buffer.concat(chunks)
         resolve(new Response(body, { status, headers: pairsOf(answer.rawHeaders) }))
+      }
+      answer.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        if (!isEndless(answer)) return
+        finish()
+        request.destroy()
       })
+      answer.on('error', reject)
+      answer.on('end', finish)
     })
     request.on('error', reject)
     request.end(init.body)
   })
+}
+
+/** An event stream goes on until somebody leaves: its beginning has to do. */
+function isEndless({ headers }: IncomingMessage): boolean {
+  return headers['content-type']?.startsWith('text/event-stream') === true
 }
 
 function pairsOf(rawHeaders: readonly string[]): [string, string][] {

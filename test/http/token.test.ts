@@ -96,18 +96,13 @@ test('the shape of a token request', async (t) => {
       expect: bad,
     },
     { name: 'no refresh token', ask: post({ grant_type: 'refresh_token' }), expect: bad },
-    ...[
-      'password',
-      'implicit',
-      'client_credentials',
-      'AUTHORIZATION_CODE',
-      'constructor',
-      '__proto__',
-    ].map((grant_type): Scenario => ({
-      name: `the grant type ${grant_type} [row 18]`,
-      ask: post({ grant_type }),
-      expect: { status: 400, error: 'unsupported_grant_type', ...refused },
-    })),
+    ...['password', 'implicit', 'AUTHORIZATION_CODE', 'constructor', '__proto__'].map(
+      (grant_type): Scenario => ({
+        name: `the grant type ${grant_type} [row 18]`,
+        ask: post({ grant_type }),
+        expect: { status: 400, error: 'unsupported_grant_type', ...refused },
+      }),
+    ),
     {
       name: 'a body over the limit',
       ask: post({ grant_type: 'authorization_code', code: 'x'.repeat(70_000) }),
@@ -256,7 +251,7 @@ test('what a code is worth', async (t) => {
   const doors = await openDoors(t, { clock })
   const browser = await signIn(doors.origin)
   const client = await register(doors)
-  const foreign = await register(doors)
+  const foreign = await register(doors, { client_name: 'Another app' })
   const fresh = () => obtainCode(doors, browser, client)
   const words = new Set<string>()
   const assertWorthless = (answer: Answer) => {
@@ -368,7 +363,7 @@ test('what a refresh token is worth', async (t) => {
   const doors = await openDoors(t, { clock })
   const browser = await signIn(doors.origin)
   const client = await register(doors)
-  const foreign = await register(doors)
+  const foreign = await register(doors, { client_name: 'Another app' })
   const fresh = () => obtainTokens(doors, browser, client)
   const worthless = { status: 400, error: 'invalid_grant', ...refused }
 

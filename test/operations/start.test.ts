@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import pg from 'pg'
+import { Client } from 'pg'
 import { freePort, operator } from '../harness.ts'
 import { startPostgres } from '../postgres-server.ts'
 
@@ -79,7 +79,7 @@ const databases = {
     const server = await startPostgres()
     if (server.kind === 'none' || server.kind === 'pglite') return undefined
     const schema = `start_${randomBytes(8).toString('hex')}`
-    const client = new pg.Client({ connectionString: server.url })
+    const client = new Client({ connectionString: server.url })
     await client.connect()
     await client.query(`create schema ${schema}`)
     t.after(async () => {

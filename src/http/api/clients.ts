@@ -5,12 +5,13 @@ import { Fault } from '../../base/fault.ts'
 import type { ClientWithSecret, Clients } from '../../issuer/client-administration.ts'
 import { overlapMaxMs } from '../../issuer/client-administration.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import { grantTypeNames } from '../../issuer/metadata.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 import { pageOf } from './servers.ts'
 
-const redirectUris = z.array(z.string().max(2048)).min(1).max(10)
+const redirectUris = z.array(z.string().max(2048)).max(10)
 const scopes = z.array(z.string().min(1).max(100)).max(100)
 const name = z.string().trim().min(1).max(64)
 
@@ -19,6 +20,8 @@ const newClient = z.strictObject({
   redirectUris,
   scopes: scopes.exactOptional(),
   authMethod: z.enum(['none', 'client_secret_basic', 'client_secret_post']).exactOptional(),
+  grantTypes: z.array(z.enum(grantTypeNames)).min(1).max(grantTypeNames.length).exactOptional(),
+  resource: z.url().max(2048).exactOptional(),
 })
 
 const changedClient = z.strictObject({

@@ -35,7 +35,7 @@ export function discoveryRoutes(needs: Needs): readonly Route[] {
       ...shared,
       path: '/oauth/jwks',
       words: 'The public keys that sign our tokens (RFC 7517).',
-      run: async () => publicDocument({ keys: [] }),
+      run: async ({ tenant }) => publicDocument(await issuer.signingKeys.published(tenant)),
     }),
     ...protectedResourceRoutes(needs, shared),
     ...clientDocumentRoutes(needs, shared),

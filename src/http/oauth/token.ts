@@ -1,4 +1,4 @@
-// The doors that programs use: token, revocation, registration. The thinking is in issuer/.
+// The doors that programs use: token, revocation, introspection, registration. The thinking is in issuer/.
 import { Fault } from '../../base/fault.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { empty, json } from '../answers.ts'
@@ -28,6 +28,13 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
         await issuer.revoke(visit.tenant, formOf(visit))
         return empty(200)
       },
+    }),
+    route({
+      ...shared,
+      path: '/oauth/introspect',
+      guard: 'client',
+      words: 'Says what a token is worth (RFC 7662).',
+      run: async (visit) => json(await issuer.introspect(visit.tenant, formOf(visit))),
     }),
     route({
       ...shared,

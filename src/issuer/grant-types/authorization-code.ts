@@ -51,6 +51,7 @@ export function createAuthorizationCode(needs: Needs): GrantType {
           resource: found.resource,
         },
         generation: 1,
+        signIn: { nonce: found.nonce ?? undefined },
         spend: async (tx) => {
           const isSpent = await spendCode({ tx, clock }, tenant, found.code_digest)
           if (isSpent) return { kind: 'spent' }

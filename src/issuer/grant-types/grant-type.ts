@@ -17,6 +17,8 @@ export interface GrantRequest {
   readonly tenant: Tenant
   readonly client: Client
   readonly parameters: Parameters
+  /** The values of `resource` (RFC 8707 §2). */
+  readonly resources: readonly string[]
 }
 
 /** What a client presented, found and checked but not yet spent. */
@@ -24,6 +26,8 @@ export interface Presented {
   readonly grant: Grant
   /** The generation of the refresh token that answers it. */
   readonly generation: number
+  /** For a sign-in that just happened: what its ID token gives back (OIDC Core §3.1.3.3). */
+  readonly signIn?: { readonly nonce: string | undefined }
   /** Spends it inside the transaction that stores the answer's tokens. */
   readonly spend: (tx: Database, answer: TokenAnswer) => Promise<Spending>
 }

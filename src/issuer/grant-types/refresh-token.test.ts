@@ -157,7 +157,7 @@ onEveryDatabase(
 onEveryDatabase('a foreign or unknown refresh token changes nothing: row 26', async (t, store) => {
   verifies(t, 'S3-23')
   const { rig, client, first } = await start(t, store)
-  const other = await register(rig)
+  const other = await register(rig, { client_name: 'Other' })
   await refused(tokens(rig, refreshForm(other, first.refresh)), 'invalid_grant')
   await refused(tokens(rig, refreshForm(client, `${first.refresh}x`)), 'invalid_grant')
   const second = await tokens(rig, refreshForm(client, first.refresh))

@@ -1,0 +1,42 @@
+// `latchkey cleanup`: deletes what has expired and prints how much of what (seed 003's oauth:cleanup). The running server
+// does the same by itself, so this is for those who want it at a time of their own.
+import type { Command } from 'commander'
+import { table } from './terminal.ts'
+import { atTheBench } from './workshop.ts'
+import type { Bench } from './workshop.ts'
+
+/** Adds the command. */
+export function addCleanup(program: Command): void {
+  program
+    .command('cleanup')
+    .description('delete expired codes, tokens, sessions and the like, and print how many')
+    .option('--json', 'as JSON')
+    .action((options: { json?: boolean }) => atTheBench((bench) => cleanUp(bench, options)))
+}
+
+const words = {
+  codes: 'authorization codes',
+  accessTokens: 'access tokens',
+  refreshTokens: 'refresh tokens',
+  authorizationRequests: 'authorization requests',
+  clients: 'clients that registered themselves and were never used',
+  clientSecrets: 'client secrets that were replaced',
+  clientAssertions: 'client assertions that were seen',
+  sessions: 'sessions',
+  setupLinks: 'set-up links',
+  flows: 'sign-ins elsewhere',
+  discoveries: 'findings of discovery',
+  idempotencyKeys: 'idempotency keys',
+} as const
+
+/** Sweeps once and prints the counts. */
+export async function cleanUp(
+  { workshop, terminal }: Bench,
+  { json = false }: { readonly json?: boolean },
+): Promise<void> {
+  const counts = await workshop.sweep()
+  if (json) return terminal.print(JSON.stringify(counts))
+  const names = Object.keys(words) as (keyof typeof words)[] // its own keys
+  terminal.print('Deleted:')
+  terminal.print(table(names.map((name) => [`${counts[name]}`.padStart(6), words[name]])))
+}

@@ -1,0 +1,167 @@
+// `latchkey servers …`: adds, lists, removes and tries out the MCP servers behind the gateway. Works on the database
+// itself, so a running server sees it at once.
+import type { Command } from 'commander'
+import { operatorAtTheMachine } from '../people/principal.ts'
+import type { Workshop } from '../platform.ts'
+import { table } from './terminal.ts'
+import { findPerson } from './users.ts'
+import { atTheBench } from './workshop.ts'
+import type { Bench } from './workshop.ts'
+
+interface JsonOption {
+  readonly json?: boolean
+}
+
+/** Adds the commands. */
+export function addServers(program: Command): void {
+  const servers = program.command('servers').description('the MCP servers behind the gateway')
+  addAdd(servers)
+  servers
+    .command('list')
+    .description('list them')
+    .option('--json', 'as JSON')
+    .action((options: JsonOption) => atTheBench((bench) => list(bench, options)))
+  servers
+    .command('remove <server>')
+    .description('remove one, named by slug or id, with its connections')
+    .option('--json', 'as JSON')
+    .action((name: string, options: JsonOption) =>
+      atTheBench((bench) => remove(bench, name, options)),
+    )
+  servers
+    .command('test <server>')
+    .description('list the tools of one, or say why that does not work')
+    .option('--user <who>', 'for whom: e-mail or id; the first operator unless said')
+    .option('--json', 'as JSON')
+    .action((name: string, options: JsonOption & { user?: string }) =>
+      atTheBench((bench) => tryOut(bench, name, options)),
+    )
+}
+
+function addAdd(servers: Command): void {
+  const list = (value: string, before: readonly string[] = []) => [...before, value]
+  servers
+    .command('add <url>')
+    .description('add one; finds out how to sign in there')
+    .option('--name <name>', 'what people see')
+    .option('--slug <slug>', 'its path here: /<slug>/mcp')
+    .option('--auth <how>', 'none, headers or oauth; found out unless said')
+    .option('--header <line>', 'a fixed header, "Name: value"; may come several times', list)
+    .option('--issuer <url>', 'its authorization server, if it does not say so itself')
+    .option('--client-id <id>', 'our client id there, if it has to be made by hand')
+    .option('--scopes <scopes>', 'the scopes to ask for there')
+    .option('--json', 'as JSON')
+    .action((url: string, options: AddOptions) => atTheBench((bench) => add(bench, url, options)))
+}
+
+interface AddOptions extends JsonOption {
+  readonly name?: string
+  readonly slug?: string
+  readonly auth?: string
+  readonly header?: readonly string[]
+  readonly issuer?: string
+  readonly clientId?: string
+  readonly scopes?: string
+}
+
+const auths = ['none', 'headers', 'oauth'] as const
+
+async function add(
+  { workshop, terminal }: Bench,
+  url: string,
+  { json, auth: how, header, ...rest }: AddOptions,
+): Promise<void> {
+  const auth = auths.find((known) => known === how)
+  if (how !== undefined && auth === undefined) {
+    throw new Error(`--auth is one of ${auths.join(', ')}.`)
+  }
+  const { tenant, servers } = workshop
+  const made = await servers.create(operatorAtTheMachine(tenant), {
+    url,
+    ...rest,
+    ...(auth === undefined ? {} : { auth }),
+    ...(header === undefined ? {} : { headers: readHeaders(header) }),
+  })
+  if (json === true) return terminal.print(JSON.stringify(made))
+  const { name, slug, discovered } = made
+  const from = discovered?.issuer === undefined ? '' : ` at ${discovered.issuer}`
+  terminal.print(`${name} is at ${tenant.issuer}/${slug}/mcp. Sign-in: ${made.auth}${from}.`)
+}
+
+function readHeaders(lines: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^([^:\s]+):\s*(.+)$/.exec(line) ?? []
+      if (name === undefined || value === undefined) {
+        throw new Error('--header is a name, a colon and a value: "Authorization: Bearer …".')
+      }
+      return [name, value]
+    }),
+  )
+}
+
+const pageSize = 200
+const listedMax = 10_000
+
+async function allServers({ servers, tenant }: Workshop) {
+  const by = operatorAtTheMachine(tenant)
+  const page = await servers.list(by, { limit: pageSize })
+  const items = [...page.items]
+  let cursor = page.nextCursor
+  while (cursor !== undefined && items.length < listedMax) {
+    const next = await servers.list(by, { limit: pageSize, cursor })
+    items.push(...next.items)
+    cursor = next.nextCursor
+  }
+  return items
+}
+
+async function list({ workshop, terminal }: Bench, { json }: JsonOption): Promise<void> {
+  const items = await allServers(workshop)
+  if (json === true) return terminal.print(JSON.stringify({ items }))
+  if (items.length === 0) return terminal.print('There are no servers yet.')
+  const head = ['ID', 'NAME', 'PATH', 'SIGN-IN', 'URL']
+  const rows = items.map(({ id, name, slug, auth, url }) => [id, name, `/${slug}/mcp`, auth, url])
+  terminal.print(table([head, ...rows]))
+}
+
+async function remove(
+  { workshop, terminal }: Bench,
+  nameGiven: string,
+  { json }: JsonOption,
+): Promise<void> {
+  const { id, name } = await findServer(workshop, nameGiven)
+  await workshop.servers.remove(operatorAtTheMachine(workshop.tenant), id)
+  terminal.print(json === true ? JSON.stringify({ id }) : `${name} is removed.`)
+}
+
+async function tryOut(
+  { workshop, terminal }: Bench,
+  nameGiven: string,
+  { json, user }: JsonOption & { readonly user?: string },
+): Promise<void> {
+  const { id, name } = await findServer(workshop, nameGiven)
+  const person = await personFor(workshop, user)
+  const by = operatorAtTheMachine(workshop.tenant, person)
+  const outcome = await workshop.servers.test(by, id)
+  if (!outcome.ok) process.exitCode = 1
+  if (json === true) return terminal.print(JSON.stringify(outcome))
+  const who = person.email ?? person.id
+  if (!outcome.ok) return terminal.print(`${name} does not work for ${who}: ${outcome.words}`)
+  const tools = outcome.tools.map((tool) => `  ${tool.name}`)
+  terminal.print([`${name} has ${outcome.toolCount} tools for ${who}:`, ...tools].join('\n'))
+}
+
+async function personFor(workshop: Workshop, user: string | undefined) {
+  if (user !== undefined) return findPerson(workshop, user)
+  const people = await workshop.people.list(workshop.tenant)
+  const operator = people.find(({ role, disabled }) => role === 'operator' && !disabled)
+  if (operator !== undefined) return operator
+  throw new Error('Say --user: a server is tried out for a person, and nobody has an account yet.')
+}
+
+async function findServer({ servers, tenant }: Workshop, name: string) {
+  const found = (await servers.bySlug(tenant, name)) ?? (await servers.byId(tenant, name))
+  if (found !== undefined) return found
+  throw new Error(`There is no server ${name}. "latchkey servers list" shows all.`)
+}

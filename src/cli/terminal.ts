@@ -1,0 +1,49 @@
+// The place where a command speaks to a person: prints, and asks when somebody is there to answer.
+import { createInterface } from 'node:readline/promises'
+
+export interface Terminal {
+  /** Is a person there to answer? */
+  readonly isInteractive: boolean
+  readonly print: (text: string) => void
+  /** The answer without spaces around it; undefined when the person gives up (Ctrl-C, Ctrl-D). */
+  readonly ask: (question: string) => Promise<string | undefined>
+}
+
+/** The terminal that this process runs in. */
+export const terminal: Terminal = {
+  isInteractive: process.stdin.isTTY && process.stdout.isTTY,
+  print: (text) => console.log(text),
+  ask: async (question) => {
+    const lines = createInterface({ input: process.stdin, output: process.stdout })
+    const givenUp = new Promise<undefined>((resolve) => {
+      lines.once('SIGINT', () => resolve(undefined))
+      lines.once('close', () => resolve(undefined))
+    })
+    try {
+      const answer = await Promise.race([lines.question(`${question}: `), givenUp])
+      if (answer === undefined) console.log()
+      return answer?.trim()
+    } finally {
+      lines.close()
+    }
+  },
+}
+
+/** Lines of a table, the columns as wide as their widest cell; the last one is not filled up. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const [head = []] = rows
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** A moment as people write it; a dash for one that has not come. */
+export function day(ms: number | undefined): string {
+  return ms === undefined ? '-' : new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
+}

@@ -1,0 +1,265 @@
+// The keys that sign our JWTs (ES256, RFC 7518 §3.4). Each tenant has a row of generations: the next key is published
+// before it signs, so that nobody meets a signature of a key they have not heard of; a retired one stays published as
+// long as something that it signed is alive.
+import { createECDH, createHash, createPrivateKey, sign } from 'node:crypto'
+import type { KeyObject, webcrypto } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import type { Keyring } from '../base/keyring.ts'
+import type { Random } from '../base/random.ts'
+import { Secret } from '../base/secret.ts'
+import type { Actor, Journal } from '../journal/entries.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import type { SigningKeyRow } from '../store/schema.ts'
+import type { Policy } from './policy.ts'
+
+export interface SigningKeys {
+  /** The public keys of a tenant (RFC 7517 §5). */
+  readonly published: (tenant: Tenant) => Promise<{ readonly keys: readonly PublicKey[] }>
+  /** A JWT under the active key (RFC 7515 §7.1). */
+  readonly sign: (tenant: Tenant, jwt: UnsignedJwt) => Promise<Secret>
+  /** Lets the next key sign, retires the active one and publishes another; too early while caches may not know the next. */
+  readonly rotate: (tenant: Tenant, actor?: Actor) => Promise<Rotation>
+}
+
+export interface UnsignedJwt {
+  /** What kind of JWT it is, so that none is taken for another (RFC 8725 §3.11). */
+  readonly typ: 'JWT' | 'at+jwt'
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+export type Rotation =
+  | { readonly kind: 'rotated'; readonly kid: string }
+  | { readonly kind: 'too_early'; readonly notBefore: number }
+
+/** A public key as it is published (RFC 7517 §4, RFC 7518 §6.2.1). */
+export interface PublicKey {
+  readonly kty: 'EC'
+  readonly crv: 'P-256'
+  readonly x: string
+  readonly y: string
+  readonly kid: string
+  readonly alg: 'ES256'
+  readonly use: 'sig'
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly policy: Pick<Policy, 'accessTokenLifetimeMs'>
+}
+
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+/** How long a key is published before it signs: as long as caches may keep the document that lacks it. */
+export const publishedAheadMs = hourMs
+/** A request that read the active key just before it was retired may still sign with it. */
+const lateSigningMs = 5 * minuteMs
+/** A token may have been made under a longer setting than the one that holds when its key retires. */
+const tokenLifetimeLeastMs = 24 * hourMs
+
+/** Makes the signing keys of all tenants over one database; the first two of a tenant are made when they are first needed. */
+export function createSigningKeys(needs: Needs): SigningKeys {
+  const { db, clock } = needs
+  const privateKeyOf = createPrivateKeys(needs)
+
+  return {
+    published: async (tenant) => {
+      const rows = await findOrMakeKeys(needs, tenant)
+      const now = clock.now()
+      const alive = rows.filter(({ published_until: until }) => until === null || until > now)
+      return { keys: alive.map(toPublicKey) }
+    },
+    sign: async (tenant, jwt) => {
+      const active = (await findActive(db, tenant)) ?? activeOf(await findOrMakeKeys(needs, tenant))
+      return signWith(privateKeyOf(tenant, active), { kid: active.kid, ...jwt })
+    },
+    rotate: (tenant, actor = { kind: 'system' }) => rotate(needs, tenant, actor),
+  }
+}
+
+/** How long a retired key stays published: until the last token that it signed is over. */
+export function publishedAfterMs({ accessTokenLifetimeMs }: Needs['policy']): number {
+  return Math.max(accessTokenLifetimeMs, tokenLifetimeLeastMs) + lateSigningMs
+}
+
+async function findOrMakeKeys(needs: Needs, tenant: Tenant): Promise<readonly SigningKeyRow[]> {
+  const known = await findKeys(needs.db, tenant)
+  if (known.length > 0) return known
+  const active = makeKey(needs, tenant, { generation: 1, activatedAt: needs.clock.now() })
+  const next = makeKey(needs, tenant, { generation: 2 })
+  // One statement makes both or, if another process was faster, neither.
+  await needs.db
+    .insertInto('signing_keys')
+    .values([active, next])
+    .onConflict((conflict) => conflict.columns(['tenant_id', 'generation']).doNothing())
+    .execute()
+  return findKeys(needs.db, tenant)
+}
+
+function findKeys(db: Database, tenant: Tenant): Promise<readonly SigningKeyRow[]> {
+  return db
+    .selectFrom('signing_keys')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .orderBy('generation')
+    .execute()
+}
+
+function findActive(db: Database, tenant: Tenant): Promise<SigningKeyRow | undefined> {
+  return db
+    .selectFrom('signing_keys')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('activated_at', 'is not', null)
+    .where('retired_at', 'is', null)
+    .executeTakeFirst()
+}
+
+function activeOf(rows: readonly SigningKeyRow[]): SigningKeyRow {
+  const active = rows.find((row) => row.activated_at !== null && row.retired_at === null)
+  if (active === undefined) throw new Error('a tenant with signing keys has no active one')
+  return active
+}
+
+async function rotate(needs: Needs, tenant: Tenant, actor: Actor): Promise<Rotation> {
+  const { db, clock, policy, journal } = needs
+  const rows = await findOrMakeKeys(needs, tenant)
+  const next = rows.find((row) => row.activated_at === null)
+  if (next === undefined) throw new Error('a tenant with signing keys has no next one')
+  const now = clock.now()
+  const notBefore = next.created_at + publishedAheadMs
+  if (now < notBefore) return { kind: 'too_early', notBefore }
+  const fresh = makeKey(needs, tenant, { generation: next.generation + 1 })
+  return db.transaction().execute(async (tx) => {
+    if (!(await activate(tx, next, now))) {
+      return { kind: 'too_early', notBefore: now + publishedAheadMs }
+    }
+    await retireOthers(tx, next, { now, publishedUntil: now + publishedAfterMs(policy) })
+    await tx.insertInto('signing_keys').values(fresh).execute()
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'signing_key.rotated',
+      actor,
+      // Not by its kid: a hash can look like anything, also like a secret.
+      subject: { kind: 'signing_key', id: `${next.generation}` },
+    })
+    return { kind: 'rotated', kid: next.kid }
+  })
+}
+
+/** Of many who rotate at once, one finds the next key still waiting. */
+async function activate(tx: Database, next: SigningKeyRow, now: number): Promise<boolean> {
+  const activated = await tx
+    .updateTable('signing_keys')
+    .set({ activated_at: now })
+    .where('tenant_id', '=', next.tenant_id)
+    .where('generation', '=', next.generation)
+    .where('activated_at', 'is', null)
+    .returning('kid')
+    .executeTakeFirst()
+  return activated !== undefined
+}
+
+async function retireOthers(
+  tx: Database,
+  { tenant_id, generation }: SigningKeyRow,
+  { now, publishedUntil }: { readonly now: number; readonly publishedUntil: number },
+): Promise<void> {
+  await tx
+    .updateTable('signing_keys')
+    .set({ retired_at: now, published_until: publishedUntil })
+    .where('tenant_id', '=', tenant_id)
+    .where('generation', '<', generation)
+    .where('retired_at', 'is', null)
+    .execute()
+  await tx
+    .deleteFrom('signing_keys')
+    .where('tenant_id', '=', tenant_id)
+    .where('published_until', '<=', now)
+    .execute()
+}
+
+const coordinateBytes = 32
+
+function makeKey(
+  { clock, random, keyring }: Needs,
+  tenant: Tenant,
+  { generation, activatedAt }: { readonly generation: number; readonly activatedAt?: number },
+): SigningKeyRow {
+  const pair = createECDH('prime256v1')
+  // One in four billion is beyond the order of the curve, and throws.
+  const privateBytes = random.secretBytes(coordinateBytes)
+  pair.setPrivateKey(privateBytes)
+  const [x, y] = coordinatesOf(pair.getPublicKey())
+  const point = { crv: 'P-256', kty: 'EC', x, y } as const
+  // RFC 7638 §3: the required members in this very order.
+  const kid = createHash('sha256').update(JSON.stringify(point)).digest('base64url')
+  const privateJwk = { ...point, d: Buffer.from(privateBytes).toString('base64url') }
+  const publicKey: PublicKey = { ...point, kid, alg: 'ES256', use: 'sig' }
+  return {
+    tenant_id: tenant.id,
+    generation,
+    kid,
+    public_jwk: JSON.stringify(publicKey),
+    private_jwk_sealed: keyring.seal(JSON.stringify(privateJwk), placeOf(tenant, kid)),
+    created_at: clock.now(),
+    activated_at: activatedAt ?? null,
+    retired_at: null,
+    published_until: null,
+  }
+}
+
+/** An uncompressed point is one byte, then x, then y (SEC 1 §2.3.3). */
+function coordinatesOf(point: Buffer): readonly [string, string] {
+  const x = point.subarray(1, 1 + coordinateBytes)
+  const y = point.subarray(1 + coordinateBytes)
+  return [x.toString('base64url'), y.toString('base64url')]
+}
+
+function placeOf(tenant: Tenant, kid: string) {
+  return {
+    tenant: tenant.id,
+    table: 'signing_keys',
+    row: kid,
+    column: 'private_jwk_sealed',
+  } as const
+}
+
+function toPublicKey({ public_jwk }: SigningKeyRow): PublicKey {
+  return JSON.parse(public_jwk) as PublicKey // only makeKey() writes it
+}
+
+const privateKeysMax = 100
+
+/** Unseals private keys and keeps the few that are in use. */
+function createPrivateKeys({ keyring }: Needs) {
+  const kept = new Map<string, KeyObject>()
+  return (tenant: Tenant, { kid, private_jwk_sealed: sealed }: SigningKeyRow): KeyObject => {
+    const known = kept.get(`${tenant.id} ${kid}`)
+    if (known !== undefined) return known
+    const jwk = JSON.parse(
+      keyring.open(sealed, placeOf(tenant, kid)).reveal(),
+    ) as webcrypto.JsonWebKey // only makeKey() seals it
+    const key = createPrivateKey({ key: jwk, format: 'jwk' })
+    const [oldest] = kept.keys()
+    if (kept.size >= privateKeysMax && oldest !== undefined) kept.delete(oldest)
+    kept.set(`${tenant.id} ${kid}`, key)
+    return key
+  }
+}
+
+function signWith(
+  key: KeyObject,
+  { kid, typ, claims }: UnsignedJwt & { readonly kid: string },
+): Secret {
+  const signed = [{ alg: 'ES256', kid, typ }, claims]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.')
+  // RFC 7518 §3.4: r and s side by side, not DER.
+  const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' })
+  return new Secret(`${signed}.${signature.toString('base64url')}`)
+}

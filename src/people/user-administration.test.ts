@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { createManualClock } from '../base/clock.ts'
+import { isFault } from '../base/fault.ts'
+import { createKeyring } from '../base/keyring.ts'
+import { systemRandom } from '../base/random.ts'
+import { createJournal } from '../journal/entries.ts'
+import type { Store } from '../store/database.ts'
+import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { createPasswords } from './passwords.ts'
+import { createTenants } from './tenants.ts'
+import { createUserAdministration } from './user-administration.ts'
+import { createUsers } from './users.ts'
+
+onEveryDatabase('of all operators who step down at once, one stays', async (_t, { db }) => {
+  const { administration, tenant } = await start(db)
+  const ids: string[] = []
+  for (let count = 0; count < 10; count += 1) {
+    const email = `o${count}@example.com`
+    const { user } = await administration.create(tenant, { email, role: 'operator' })
+    ids.push(user.id)
+  }
+  const outcomes = await Promise.allSettled(
+    ids.map((id) => administration.setRole(tenant, id, 'user')),
+  )
+  const refusals = outcomes.filter((outcome) => outcome.status === 'rejected')
+  assert.equal(refusals.length, 1)
+  assert.ok(refusals.every(({ reason }) => isFault(reason) && reason.code === 'conflict'))
+  const people = await administration.list(tenant)
+  assert.equal(people.filter(({ role }) => role === 'operator').length, 1)
+})
+
+onEveryDatabase('a new password replaces the one before', async (_t, { db }) => {
+  const { administration, users, tenant } = await start(db)
+  const email = 'ada@example.com'
+  const made = await administration.create(tenant, { email, role: 'admin' })
+  assert.equal((await users.verifyPassword(tenant, email, made.password))?.id, made.user.id)
+  const reset = await administration.resetPassword(tenant, made.user.id)
+  assert.equal(await users.verifyPassword(tenant, email, made.password), undefined)
+  assert.equal((await users.verifyPassword(tenant, email, reset.password))?.id, made.user.id)
+  for (const work of [
+    () => administration.resetPassword(tenant, 'usr_nobody'),
+    () => administration.setRole(tenant, 'usr_nobody', 'user'),
+  ]) {
+    await assert.rejects(work, (error) => isFault(error) && error.code === 'not_found')
+  }
+})
+
+async function start(db: Store['db']) {
+  const random = systemRandom
+  const clock = createManualClock()
+  const keyring = createKeyring({ random }, [{ id: 'test', key: random.bytes(32) }])
+  const ground = { db, clock, random, journal: createJournal({ db, clock, random, keyring }) }
+  const passwords = createPasswords(ground)
+  const users = createUsers({ ...ground, passwords })
+  const administration = createUserAdministration({ ...ground, passwords, users })
+  const tenant = await createTenants(ground).ensureDefault('https://auth.test')
+  return { administration, users, tenant }
+}

@@ -1,0 +1,69 @@
+// `latchkey servers …` beside a running server.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { openShell } from './command.ts'
+
+test('the command line adds, tries out and removes servers that a running server serves', async (t) => {
+  const upstream = await startOpenMcpServer()
+  t.after(upstream.stop)
+  const shell = await openShell(t)
+  await shell.start()
+  const added = await shell.run(
+    'servers',
+    'add',
+    upstream.url,
+    '--name',
+    'Notes',
+    '--slug',
+    'notes',
+  )
+  assert.equal(added.code, 0, added.error)
+  assert.match(added.out, /^Notes is at http:\/\/localhost:\d+\/notes\/mcp\. Sign-in: none\.$/m)
+  const metadata = `${shell.origin}/.well-known/oauth-protected-resource/notes/mcp`
+  assert.equal((await fetch(metadata)).status, 200)
+
+  const tested = await shell.json('servers', 'test', 'notes')
+  assert.equal(tested.ok, true)
+  assert.match((await shell.run('servers', 'test', 'notes')).out, /^Notes has \d+ tools for ada@/)
+  const { items } = await shell.json('servers', 'list')
+  assert.equal(items.length, 1)
+  assert.match((await shell.run('servers', 'list')).out, /Notes +\/notes\/mcp +none/)
+
+  await upstream.stop()
+  const broken = await shell.run('servers', 'test', items[0].id)
+  assert.equal(broken.code, 1)
+  assert.match(broken.out, /^Notes does not work for ada@/)
+  assert.match((await shell.run('servers', 'remove', 'notes')).out, /^Notes is removed\./)
+  assert.equal((await fetch(metadata)).status, 404)
+})
+
+test('a header of a server is never printed', async (t) => {
+  const shell = await openShell(t)
+  await shell.run('migrate')
+  const header = 'x-api-key: verySecretValue'
+  const words = ['http://127.0.0.1:9/mcp', '--auth', 'headers', '--header', header]
+  const added = await shell.run('servers', 'add', ...words, '--json')
+  const shown = [
+    added,
+    await shell.run('servers', 'list'),
+    await shell.run('servers', 'list', '--json'),
+  ]
+  for (const { out, error } of shown) assert.doesNotMatch(out + error, /verySecretValue/)
+})
+
+test('what cannot be done with servers is said in words', async (t) => {
+  const shell = await openShell(t)
+  await shell.run('migrate')
+  for (const [words, says] of [
+    [['add', 'nonsense'], /cannot be used|address/],
+    [['add', 'https://a.test/mcp', '--auth', 'magic'], /--auth is one of none, headers, oauth/],
+    [['add', 'https://a.test/mcp', '--header', 'nonsense'], /--header is a name, a colon/],
+    [['remove', 'nobody'], /There is no server nobody/],
+    [['test', 'nobody'], /There is no server nobody/],
+  ] as const) {
+    const { code, out, error } = await shell.run('servers', ...words)
+    assert.deepEqual([code, out], [1, ''], words.join(' '))
+    assert.match(error, says)
+  }
+})

@@ -13,8 +13,8 @@ import {
   listenHttp,
   listenHttps,
   testCertificate,
-} from './test-listener.ts'
-import type { WorldSettings } from './test-listener.ts'
+} from './listener.rig.ts'
+import type { WorldSettings } from './listener.rig.ts'
 
 // Only this process trusts it: with --test each file has one of its own.
 setDefaultCACertificates([testCertificate])

@@ -13,7 +13,7 @@ import { silentLog } from './log.ts'
 import { createOutbound } from './outbound.ts'
 import type { OutboundRequest } from './outbound.ts'
 import { Secret } from './secret.ts'
-import { createWorld, listenCanary, listenHttp, listenHttps } from './test-listener.ts'
+import { createWorld, listenCanary, listenHttp, listenHttps } from './listener.rig.ts'
 
 // The operator allows these public networks here, so plain http does; the guards are on for every other address.
 const allow = ['93.184.216.0/24', '93.184.217.0/24']

@@ -15,7 +15,7 @@ import {
   startRig,
   tenant,
   toolsList,
-} from './test-rig.ts'
+} from './gateway.rig.ts'
 
 const notConnected: Credential = {
   kind: 'authorization_required',

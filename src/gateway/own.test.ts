@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
-import { aliceToken, bobToken, startRig, tenant } from './test-rig.ts'
+import { aliceToken, bobToken, startRig, tenant } from './gateway.rig.ts'
 
 const call = { jsonrpc: '2.0', id: 3, method: 'tools/call' }
 const whoAmI = {

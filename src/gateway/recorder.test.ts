@@ -7,7 +7,7 @@ import type { Entry } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { CallRecord } from './recorder.ts'
 import { createRecorder } from './recorder.ts'
-import { makePrincipal } from './test-rig.ts'
+import { makePrincipal } from './gateway.rig.ts'
 
 test('calls of 50 ms are written together, after the answer', async () => {
   const { recorder, clock, transactions } = start()

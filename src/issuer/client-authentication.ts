@@ -37,7 +37,7 @@ export async function authenticateClient(
   const isProven = await secretIsRight(needs, tenant, presented)
   if (client === undefined) throw refused('there is no such client')
   if (client.isDisabled) throw refused('the client is disabled')
-  if (client.metadata.token_endpoint_auth_method !== presented.method) {
+  if (!mayPresent(client, presented.method)) {
     throw refused(`the client is not registered for ${presented.method}`)
   }
   if (!isProven) throw refused('the client secret is wrong')
@@ -45,6 +45,18 @@ export async function authenticateClient(
     await needs.assertions.spend(tenant, client, presented.assertion)
   }
   return client
+}
+
+const secretMethods: readonly string[] = ['client_secret_basic', 'client_secret_post']
+
+/**
+ * A client proves itself in the way that it registered. Where a person pasted a secret into a program, nobody registered
+ * a way: the program sends it as it does, in the header or in the body (RFC 6749 §2.3.1).
+ */
+function mayPresent({ kind, metadata }: Client, method: string): boolean {
+  const registered = metadata.token_endpoint_auth_method
+  if (registered === method) return true
+  return kind === 'manual' && secretMethods.includes(registered) && secretMethods.includes(method)
 }
 
 type Presented =

@@ -4,10 +4,12 @@ import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import {
   codeForm,
+  createMachine,
   createRig,
   createTwins,
   form,
   isGood,
+  machineForm,
   obtainCode,
   obtainTokens,
   redirectUri,
@@ -308,3 +310,22 @@ onEveryDatabase('a client secret is good until its end, and two may be alive', a
 function basicHeader(id: string, secret: string): string {
   return `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64')}`
 }
+
+onEveryDatabase(
+  'a client made by hand may send its secret either way, one that registered only as it said',
+  async (t, store) => {
+    verifies(t, 'S3-19')
+    const rig = await createRig(t, store)
+    const pasted = await createMachine(rig, { authMethod: 'client_secret_basic' })
+    assert.ok((await tokens(rig, machineForm(pasted))).access)
+    const basic = Buffer.from(`${pasted.id}:${pasted.secret}`).toString('base64')
+    const inHeader = form({ grant_type: 'client_credentials' }, `Basic ${basic}`)
+    assert.ok((await tokens(rig, inHeader)).access)
+    await refused(tokens(rig, machineForm({ ...pasted, secret: 'wrong' })), 'invalid_client')
+    await refused(tokens(rig, machineForm({ id: pasted.id, secret: undefined })), 'invalid_client')
+
+    const registered = await register(rig, { token_endpoint_auth_method: 'client_secret_basic' })
+    const code = await obtainCode(rig, await rig.signIn(), registered)
+    await refused(tokens(rig, codeForm(registered, code)), 'invalid_client')
+  },
+)

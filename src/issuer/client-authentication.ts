@@ -47,7 +47,7 @@ export async function authenticateClient(
   return client
 }
 
-const secretMethods: readonly string[] = ['client_secret_basic', 'client_secret_post']
+const secretMethods: ReadonlySet<string> = new Set(['client_secret_basic', 'client_secret_post'])
 
 /**
  * A client proves itself in the way that it registered. Where a person pasted a secret into a program, nobody registered
@@ -56,7 +56,7 @@ const secretMethods: readonly string[] = ['client_secret_basic', 'client_secret_
 function mayPresent({ kind, metadata }: Client, method: string): boolean {
   const registered = metadata.token_endpoint_auth_method
   if (registered === method) return true
-  return kind === 'manual' && secretMethods.includes(registered) && secretMethods.includes(method)
+  return kind === 'manual' && secretMethods.has(registered) && secretMethods.has(method)
 }
 
 type Presented =

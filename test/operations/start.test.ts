@@ -56,7 +56,8 @@ async function untilReady(t: TestContext, started: Run, origin: string): Promise
   for (let attempt = 0; attempt < 200; attempt += 1) {
     if (started.child.exitCode !== null) assert.fail(started.output())
     const answer = await fetch(`${origin}/readyz`).catch(() => undefined)
-    if (answer?.ok === true) return
+    // The port opens before the start has said so; only then is it through.
+    if (answer?.ok === true && started.output().includes('Latchkey is ready')) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   assert.fail(`not ready: ${started.output()}`)

@@ -4,7 +4,6 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
-import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
@@ -15,16 +14,9 @@ import { findConnection, reach } from './reach.ts'
 import type { Caller, Reach } from './reach.ts'
 import type { Server, Servers } from './servers.ts'
 
+/** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, Secret>> }
-  | {
-      readonly kind: 'bearer'
-      readonly token: Secret
-      readonly connectionId: string
-      /** Which token it is; given back when the server refuses it. */
-      readonly generation: number
-    }
+  | Exclude<Reach, { readonly kind: 'sign_in' }>
   | {
       readonly kind: 'authorization_required'
       /** Our page that starts the sign-in, for the signed-in owner only. */

@@ -18,7 +18,7 @@ export type Reach =
       readonly kind: 'bearer'
       readonly token: Secret
       readonly connectionId: string
-      /** Which token it is: names it when the server refuses it. */
+      /** Which token it is; given back when the server refuses it. */
       readonly generation: number
     }
   | {

@@ -16,6 +16,7 @@ import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
+import type { Html } from './layout.ts'
 
 interface Needs {
   readonly db: Database
@@ -142,6 +143,17 @@ function safeNext(next: string | null): string {
   return next !== null && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(next) ? next : home
 }
 
+function emailField(email: string): Html {
+  return html`<label>
+    E-mail
+    <input name="email" type="email" value="${email}" autocomplete="username" required />
+  </label>`
+}
+
+function problemNote(problem: string | undefined): Html {
+  return problem === undefined ? html`` : html`<p class="warning" role="alert">${problem}</p>`
+}
+
 function notSetUpPage(): Promise<Response> {
   return page({
     title: 'Not set up yet',
@@ -174,14 +186,11 @@ async function signInPage({ forms }: Needs, visit: Visit, form: SignInForm): Pro
         <p class="quiet">
           to <bdi>${visit.tenant.name}</bdi> at <code>${visit.tenant.issuer}</code>
         </p>
-        ${problem === undefined ? '' : html`<p class="warning" role="alert">${problem}</p>`}
+        ${problemNote(problem)}
         <form method="post" action="/sign-in">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="next" value="${safeNext(next)}" />
-          <label>
-            E-mail
-            <input name="email" type="email" value="${email}" autocomplete="username" required />
-          </label>
+          ${emailField(email)}
           <label>
             Password
             <input name="password" type="password" autocomplete="current-password" required />
@@ -210,14 +219,11 @@ async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promi
       <section class="card narrow">
         <h1>Set up Latchkey</h1>
         <p>You are the first. This makes your account, the operator of this installation.</p>
-        ${problem === undefined ? '' : html`<p class="warning" role="alert">${problem}</p>`}
+        ${problemNote(problem)}
         <form method="post" action="/setup">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="link" value="${link}" />
-          <label>
-            E-mail
-            <input name="email" type="email" value="${email}" autocomplete="username" required />
-          </label>
+          ${emailField(email)}
           <label>
             Password
             <input

@@ -163,10 +163,8 @@ onEveryDatabase('an entry that becomes visible late is sealed all the same', asy
   assert.equal(await journal.seal(), 1)
 
   await make(db, veryLate).record(db, entry({ attempt: 'very late' }))
-  await clock.advance(599_999)
-  assert.equal(await journal.seal(), 0)
-  await clock.advance(1)
   assert.equal(await journal.seal(), 1)
+  assert.equal(await journal.seal(), 0)
 })
 
 onEveryDatabase('the chain finds what was changed', async (t, { db }) => {

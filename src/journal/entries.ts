@@ -183,7 +183,7 @@ export function createJournal(needs: Needs): Journal {
 
 async function sealEveryTenant(chain: Chain): Promise<number> {
   let sealed = 0
-  for (const tenantId of await chain.tenantIds()) sealed += await chain.seal(tenantId)
+  for (const tenantId of await chain.pendingTenantIds()) sealed += await chain.seal(tenantId)
   return sealed
 }
 
@@ -211,6 +211,7 @@ function createToRow({ clock, random }: Needs) {
       subject_id: subject?.id ?? null,
       attempt: attempt ?? null,
       data: toText(data),
+      is_pending: 1,
     }
   }
 }

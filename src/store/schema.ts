@@ -351,7 +351,7 @@ export interface CredentialRow {
   intent_at: number | null
 }
 
-/** One line of the journal; only ever inserted. */
+/** One line of the journal; only ever inserted, and marked once when it is in the chain. */
 export interface JournalEntryRow {
   tenant_id: string
   id: string
@@ -366,6 +366,8 @@ export interface JournalEntryRow {
   subject_id: string | null
   attempt: string | null
   data: string
+  /** 1 until it is in the chain. */
+  is_pending: number
 }
 
 /** The chain over the entries: seq is the reading order and the cursor, hash covers the one before. */

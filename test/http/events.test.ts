@@ -135,7 +135,7 @@ test('a long past comes page by page, in order', async (t) => {
     const id = `evt_sample${String(count).padStart(4, '0')}`
     await db
       .insertInto('journal_entries')
-      .values({ ...sample, id })
+      .values({ ...sample, id, is_pending: 1 })
       .execute()
   }
   const stream = await listen(t, doors.origin, cookieOf(ada), '?cursor=0')

@@ -28,13 +28,20 @@ export const pgliteUrl = 'pglite:'
 const startLimitMs = 30_000
 const startsMax = 3
 
+export interface PostgresOptions {
+  /** Whether what it commits survives the machine; tests need not wait for that. */
+  readonly isDurable?: boolean
+}
+
 /** Gives the tests a Postgres; whoever calls this stops it. */
-export async function startPostgres(): Promise<PostgresServer | NoPostgres> {
+export async function startPostgres(
+  options: PostgresOptions = {},
+): Promise<PostgresServer | NoPostgres> {
   const given = process.env['LATCHKEY_TEST_DATABASE_URL']
   if (given !== undefined && given !== '') {
     return { kind: given === pgliteUrl ? 'pglite' : 'given', url: given, stop: async () => {} }
   }
-  const host = await startOnHost()
+  const host = await startOnHost(options)
   if (host.kind !== 'none') return host
   return (await hasPglite()) ? { kind: 'pglite', url: pgliteUrl, stop: async () => {} } : host
 }
@@ -48,7 +55,9 @@ async function hasPglite(): Promise<boolean> {
   }
 }
 
-async function startOnHost(): Promise<PostgresServer | NoPostgres> {
+async function startOnHost({
+  isDurable = false,
+}: PostgresOptions): Promise<PostgresServer | NoPostgres> {
   const binaries = findBinaries()
   if (binaries === undefined) return { kind: 'none', because: 'the host has no postgres binaries' }
   const user = findUser()
@@ -57,7 +66,7 @@ async function startOnHost(): Promise<PostgresServer | NoPostgres> {
   // Tried again, because a server that is ending still writes.
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
-  const host: Host = { binaries, folder, remove, options: { cwd: folder, ...user } }
+  const host: Host = { binaries, folder, remove, options: { cwd: folder, ...user }, isDurable }
   try {
     await initialize(host)
     return await startServer(host)
@@ -72,6 +81,7 @@ interface Host {
   readonly folder: string
   readonly remove: () => void
   readonly options: SpawnOptions
+  readonly isDurable: boolean
 }
 
 // Debian keeps the binaries out of PATH, one folder per version.
@@ -140,14 +150,13 @@ async function startServer(host: Host): Promise<PostgresServer> {
 }
 
 async function startOn(
-  { binaries, folder, remove, options }: Host,
+  { binaries, folder, remove, options, isDurable }: Host,
   port: number,
 ): Promise<ChildProcess> {
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
-    fsync: 'off',
-    full_page_writes: 'off',
+    ...(isDurable ? {} : { fsync: 'off', full_page_writes: 'off' }),
     max_connections: '300',
     autovacuum: 'off',
   }

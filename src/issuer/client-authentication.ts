@@ -8,6 +8,7 @@ import { Secret } from '../base/secret.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import { assertionType, claimedClient } from './client-assertion.ts'
 import type { ClientAssertions } from './client-assertion.ts'
 import { findClient } from './clients.ts'
@@ -147,16 +148,20 @@ async function secretIsRight(
   if (!('secret' in presented)) return true
   const digests = keyring.digests('client_secret', presented.secret)
   if (/[^\x20-\x7E]/.test(presented.clientId)) return false
-  const rows = await db
-    .selectFrom('client_secrets')
-    .select(['secret_digest', 'expires_at'])
-    .where('tenant_id', '=', tenant.id)
-    .where('client_id', '=', presented.clientId)
-    .execute()
+  const rows = await findSecrets(db, { tenantId: tenant.id, clientId: presented.clientId })
   const now = clock.now()
   const alive = rows.filter((row) => row.expires_at === null || row.expires_at > now)
   return alive.some((row) => digests.some((digest) => constantTimeEqual(digest, row.secret_digest)))
 }
+
+const findSecrets = hotQuery(
+  (db, { tenantId, clientId }: { readonly tenantId: string; readonly clientId: string }) =>
+    db
+      .selectFrom('client_secrets')
+      .select(['secret_digest', 'expires_at'])
+      .where('tenant_id', '=', tenantId)
+      .where('client_id', '=', clientId),
+)
 
 function refused(because: string, cause?: unknown): Fault {
   return new Fault('invalid_client', cause === undefined ? { because } : { because, cause })

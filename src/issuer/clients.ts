@@ -6,6 +6,7 @@ import type { ClientMetadata } from '../oauth/client-metadata.ts'
 import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { ClientRow } from '../store/schema.ts'
 import { authMethods, grantTypeNames } from './metadata.ts'
 import type { ClientAuthMethod, GrantTypeName } from './metadata.ts'
@@ -53,13 +54,15 @@ export async function findClientRow(
   id: string,
 ): Promise<ClientRow | undefined> {
   if (!clientIdShape.test(id)) return undefined
-  return db
-    .selectFrom('clients')
-    .selectAll()
-    .where('tenant_id', '=', tenant.id)
-    .where('id', '=', id)
-    .executeTakeFirst()
+  const [row] = await findById(db, { tenantId: tenant.id, id })
+  return row
 }
+
+// Asked for every token.
+const findById = hotQuery(
+  (db, { tenantId, id }: { readonly tenantId: string; readonly id: string }) =>
+    db.selectFrom('clients').selectAll().where('tenant_id', '=', tenantId).where('id', '=', id),
+)
 
 /** Cuts metadata down to what we support (RFC 7591 §3.2.1: a server may replace values, and says so in its answer). */
 export function ourMetadata(

@@ -12,6 +12,7 @@ import type { Tenant } from '../people/tenants.ts'
 import { toUser } from '../people/users.ts'
 import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 
 /** The caller behind an access token of this tenant for this resource (RFC 8707 §2); undefined for any other token. */
 export type Verify = (
@@ -48,7 +49,7 @@ export function createVerify(needs: Needs): Verify {
 }
 
 /** An access token as its row says, with what it hangs on. */
-export type LiveToken = NonNullable<Awaited<ReturnType<typeof findToken>>>
+export type LiveToken = Awaited<ReturnType<typeof findToken>>[number]
 
 /** An access token that is good at this moment, whatever it is for; undefined for every other text. */
 export async function findLiveToken(
@@ -56,14 +57,15 @@ export async function findLiveToken(
   tenant: Tenant,
   token: Secret,
 ): Promise<LiveToken | undefined> {
-  const row = await findToken({ db, keyring }, tenant, token)
+  const digests = keyring.digests('access_token', token)
+  const [row] = await findToken(db, { tenantId: tenant.id, digests })
   return row !== undefined && isAlive(row, clock.now()) ? row : undefined
 }
 
 // Found by the digest of the whole text, a signed token as well as a random one: who has it has it as we made it, so no
 // claim of it is ever believed.
-function findToken({ db, keyring }: Pick<Needs, 'db' | 'keyring'>, tenant: Tenant, token: Secret) {
-  return db
+const findToken = hotQuery((db, { tenantId, digests }: TokenPlace) =>
+  db
     .selectFrom('access_tokens')
     .innerJoin('grants', (join) =>
       join
@@ -87,10 +89,11 @@ function findToken({ db, keyring }: Pick<Needs, 'db' | 'keyring'>, tenant: Tenan
     .select('clients.disabled_at as client_disabled_at')
     .select(['users.email', 'users.email_verified', 'users.name', 'users.role'])
     .select(['users.disabled_at as user_disabled_at', 'users.created_at as user_created_at'])
-    .where('access_tokens.tenant_id', '=', tenant.id)
-    .where('access_tokens.token_digest', 'in', keyring.digests('access_token', token))
-    .executeTakeFirst()
-}
+    .where('access_tokens.tenant_id', '=', tenantId)
+    .where('access_tokens.token_digest', 'in', digests),
+)
+
+type TokenPlace = { readonly tenantId: string; readonly digests: readonly string[] }
 
 function isAlive(row: LiveToken, now: number): boolean {
   const ends = [row.revoked_at, row.grant_revoked_at, row.client_disabled_at, row.user_disabled_at]

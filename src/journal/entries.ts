@@ -5,6 +5,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { JournalEntryRow } from '../store/schema.ts'
 import { createChain } from './chain.ts'
 import type { Chain, Verdict } from './chain.ts'
@@ -160,7 +161,7 @@ export function createJournal(needs: Needs): Journal {
 
   return {
     record: async (tx, entry) => {
-      await tx.insertInto('journal_entries').values(toRow(entry)).execute()
+      await insertEntry(tx, toRow(entry))
     },
     seal: async () => {
       await live.mark()
@@ -180,6 +181,11 @@ export function createJournal(needs: Needs): Journal {
     subscribe: live.subscribe,
   }
 }
+
+// Part of everything that happens.
+const insertEntry = hotQuery((db, row: Pick<JournalEntryRow, keyof JournalEntryRow>) =>
+  db.insertInto('journal_entries').values(row),
+)
 
 async function sealEveryTenant(chain: Chain): Promise<number> {
   let sealed = 0

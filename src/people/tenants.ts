@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { TenantRow } from '../store/schema.ts'
 
 /** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */
@@ -68,8 +69,8 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
     },
 
     byHost: async (host) => {
-      const row =
-        (await find('issuer', `https://${host}`)) ?? (await find('issuer', `http://${host}`))
+      const rows = await findByOrigin(db, { secure: `https://${host}`, plain: `http://${host}` })
+      const row = rows.find(({ issuer }) => issuer.startsWith('https:')) ?? rows[0]
       return row && toTenant(row)
     },
 
@@ -79,6 +80,12 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
     },
   }
 }
+
+// Asked for every request.
+const findByOrigin = hotQuery(
+  (db, { secure, plain }: { readonly secure: string; readonly plain: string }) =>
+    db.selectFrom('tenants').selectAll().where('issuer', 'in', [secure, plain]),
+)
 
 function toTenant({ id, slug, issuer, name }: TenantRow): Tenant {
   return { id, slug, issuer, name }

@@ -7,6 +7,7 @@ import type { Journal } from '../../journal/entries.ts'
 import { formatScope, parseScope } from '../../oauth/scope.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
+import { hotQuery } from '../../store/hot-query.ts'
 import type { Client } from '../clients.ts'
 import { newGrantId, storeGrant } from '../grants.ts'
 import { requestedResource } from '../resources.ts'
@@ -73,17 +74,32 @@ async function findOwnGrant(
     readonly scopes: readonly string[]
   },
 ): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('grants')
-    .select('id')
-    .where('tenant_id', '=', tenant.id)
-    .where('client_id', '=', own.clientId)
-    .where('user_id', 'is', null)
-    .where('resource', '=', own.resource)
-    .where('scope', '=', formatScope(own.scopes))
-    .where('revoked_at', 'is', null)
-    .orderBy('created_at')
-    .limit(1)
-    .executeTakeFirst()
+  const [row] = await findGrant(db, {
+    tenantId: tenant.id,
+    clientId: own.clientId,
+    resource: own.resource,
+    scope: formatScope(own.scopes),
+  })
   return row?.id
 }
+
+type OwnGrant = {
+  readonly tenantId: string
+  readonly clientId: string
+  readonly resource: string
+  readonly scope: string
+}
+
+const findGrant = hotQuery((db, { tenantId, clientId, resource, scope }: OwnGrant) =>
+  db
+    .selectFrom('grants')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('client_id', '=', clientId)
+    .where('user_id', 'is', null)
+    .where('resource', '=', resource)
+    .where('scope', '=', scope)
+    .where('revoked_at', 'is', null)
+    .orderBy('created_at')
+    .limit(1),
+)

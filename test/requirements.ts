@@ -68,9 +68,13 @@ const otherwise: readonly (readonly [Part, List, string])[] = [
   [5, 'A4', '13'],
 ]
 
+/** The clauses of the MCP specification for an authorization server: A1 … A16. */
+const serverClauses = Array.from({ length: 16 }, (_, index) => [`A${index + 1}`, 2] as const)
+
 /** Every id with the part that owes it. */
 export const requirements: ReadonlyMap<string, Part> = new Map([
   ...everyId(),
+  ...serverClauses,
   ...otherwise.flatMap(([part, list, numbers]) =>
     readNumbers(numbers).map((number) => [`${list}-${number}`, part] as const),
   ),

@@ -26,6 +26,8 @@ import type { Grants } from './grants.ts'
 import { createIntrospection } from './introspection.ts'
 import type { Introspect } from './introspection.ts'
 import { issuerMetadata } from './metadata.ts'
+import { createPushRequest } from './pushed-requests.ts'
+import type { PushRequest } from './pushed-requests.ts'
 import { defaultPolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
 import type { Resources } from './resources.ts'
@@ -49,6 +51,8 @@ export interface Issuer {
   /** Clients by an administrator's hand. */
   readonly clients: Clients
   readonly authorize: AuthorizeHub
+  /** Takes a request ahead of the browser (RFC 9126 §2). */
+  readonly push: PushRequest
   readonly token: TokenEndpoint
   /** Token revocation (RFC 7009 §2). */
   readonly revoke: (tenant: Tenant, request: FormRequest) => Promise<void>
@@ -98,6 +102,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     register: (tenant, json) => registerClient(needs, tenant, json),
     clients: createClients(needs),
     authorize: createAuthorizeHub(needs),
+    push: createPushRequest({ ...needs, documents }),
     token: createTokenEndpoint(needs),
     revoke: (tenant, request) => revokeToken(needs, tenant, request),
     introspect: createIntrospection(needs),

@@ -1,9 +1,12 @@
-// The doors that programs use: token, revocation, introspection, registration. The thinking is in issuer/.
+// The doors that programs use: pushed requests, token, revocation, introspection, registration. The thinking is in issuer/.
 import { Fault } from '../../base/fault.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
+
+/** A pushed request is kept, by clients that need no proof; it may be as large as the headers of one that is not. */
+const pushedBytes = 16_384
 
 /** The rows of the endpoints that take a client's own requests. */
 export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
@@ -18,6 +21,14 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
         const answer = await issuer.token(visit.tenant, formOf(visit))
         return json(answer.body, answer.status)
       },
+    }),
+    route({
+      ...shared,
+      path: '/oauth/par',
+      guard: 'client',
+      bodyBytes: pushedBytes,
+      words: 'Takes an authorization request ahead of the browser (RFC 9126).',
+      run: async (visit) => json(await issuer.push(visit.tenant, formOf(visit)), 201),
     }),
     route({
       ...shared,

@@ -30,6 +30,8 @@ import { createPushRequest } from './pushed-requests.ts'
 import type { PushRequest } from './pushed-requests.ts'
 import { defaultPolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
+import { createRegistrations } from './registration-management.ts'
+import type { Registrations } from './registration-management.ts'
 import type { Resources } from './resources.ts'
 import { revokeToken } from './revocation.ts'
 import { sweepIssuer } from './sweep.ts'
@@ -48,6 +50,8 @@ export interface Issuer {
   readonly metadata: (tenant: Tenant) => Record<string, unknown>
   /** Dynamic client registration (RFC 7591 §3). */
   readonly register: (tenant: Tenant, json: unknown) => Promise<Record<string, unknown>>
+  /** A client's own hand on its registration (RFC 7592). */
+  readonly registrations: Registrations
   /** Clients by an administrator's hand. */
   readonly clients: Clients
   readonly authorize: AuthorizeHub
@@ -100,6 +104,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
   return {
     metadata: issuerMetadata,
     register: (tenant, json) => registerClient(needs, tenant, json),
+    registrations: createRegistrations(needs),
     clients: createClients(needs),
     authorize: createAuthorizeHub(needs),
     push: createPushRequest({ ...needs, documents }),

@@ -73,7 +73,7 @@ for (const name of names) {
 }
 
 const tokens = [
-  ...['mcp_at_', 'mcp_rt_', 'auth_', 'mcp_dc_', 'mcp_cs_', 'lk_'].map((prefix) =>
+  ...['mcp_at_', 'mcp_rt_', 'auth_', 'mcp_dc_', 'mcp_cs_', 'mcp_reg_', 'lk_'].map((prefix) =>
     randomSecret(systemRandom, prefix).reveal(),
   ),
   `Bearer ${canary}`,

@@ -31,7 +31,7 @@ const redacted = '[redacted]'
 // What tokens look like: ours by prefix, an Authorization value, a JWT. In a line a break is written `\n`, so a letter
 // may stand before one.
 const tokenPattern =
-  /mcp_(?:at|rt|dc|cs)_[\w-]{8,}|(?:\b|(?<=\\[nrt]))(?:lk_[\w-]{8,}|whsec_[A-Za-z0-9+/]{8,}|auth_[\w-]{20,}|(?:Bearer|Basic|DPoP)\s+[\w\-.~+/=]{8,}|eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*)/gi
+  /mcp_(?:at|rt|dc|cs|reg)_[\w-]{8,}|(?:\b|(?<=\\[nrt]))(?:lk_[\w-]{8,}|whsec_[A-Za-z0-9+/]{8,}|auth_[\w-]{20,}|(?:Bearer|Basic|DPoP)\s+[\w\-.~+/=]{8,}|eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*)/gi
 // The value after a secret's name: in a form, a query or JSON text, plain or inside another JSON text.
 const secretParameter =
   '(?:code|state|token|access_token|refresh_token|id_token|client_secret|client_assertion|code_verifier|device_code|user_code|assertion|password|link)'

@@ -19,6 +19,7 @@ const words = {
   accessTokens: 'access tokens',
   refreshTokens: 'refresh tokens',
   authorizationRequests: 'authorization requests',
+  pushedRequests: 'requests that were pushed ahead of the browser',
   clients: 'clients that registered themselves and were never used',
   clientSecrets: 'client secrets that were replaced',
   clientAssertions: 'client assertions that were seen',

@@ -44,10 +44,8 @@ const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | 
   {
     oauth: (fault, { tenant, request }) => {
       const { status, words, oauth } = faultCatalogue[fault.code]
-      const headers: Record<string, string> =
-        status === 401 && request.headers.has('authorization')
-          ? { 'www-authenticate': `Basic realm="${tenant?.issuer ?? 'Latchkey'}"` } // RFC 6749 §5.2
-          : {}
+      const challenge = oauthChallenge(fault, { tenant, request })
+      const headers = challenge === undefined ? {} : { 'www-authenticate': challenge }
       return json(
         { error: oauth ?? fault.code, error_description: asDescription(words) },
         status,
@@ -78,6 +76,18 @@ const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | 
       return errorPage({ status: shown, words, detail: fault.detail })
     },
   }
+
+/** How to come instead: with a token (RFC 6750 §3), or as the client that tried to prove itself so (RFC 6749 §5.2). */
+function oauthChallenge(
+  { code }: Fault,
+  { tenant, request }: Pick<Refused, 'tenant' | 'request'>,
+): string | undefined {
+  const hasTried = request.headers.has('authorization')
+  // RFC 6750 §3.1: who sent no token is told no error about it.
+  if (code === 'invalid_token') return hasTried ? 'Bearer error="invalid_token"' : 'Bearer'
+  const isProofAsked = faultCatalogue[code].status === 401 && hasTried
+  return isProofAsked ? `Basic realm="${tenant?.issuer ?? 'Latchkey'}"` : undefined
+}
 
 /** RFC 6749 §5.2: error_description has only printable ASCII without `"` and `\`. */
 function asDescription(words: string): string {

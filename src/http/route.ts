@@ -42,7 +42,7 @@ export type Context<G extends Guard, I> = Visit & GuardedBy[G] & { readonly inpu
 
 /** One row. `open` rows that touch the caller's identity do not compile: their context has none. */
 export interface RouteRow<G extends Guard, I> {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Path with `{name}` segments. */
   readonly path: string
   readonly guard: G

@@ -24,6 +24,7 @@ import { createForms } from './forms.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
+import { registrationRoutes } from './oauth/registration.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
 import { operationRoutes } from './operations.ts'
@@ -60,6 +61,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...discoveryRoutes(needs),
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
+    ...registrationRoutes(needs),
     ...userInfoRoutes(needs),
     ...mcpRoutes(needs),
     ...serverRoutes(needs),

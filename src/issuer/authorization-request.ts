@@ -36,6 +36,13 @@ export type RequestReading =
 export const knownPrompts = ['none', 'login', 'consent', 'select_account'] as const
 export type Prompt = (typeof knownPrompts)[number]
 
+/** A request as it came. */
+export interface GivenRequest {
+  readonly query: URLSearchParams
+  /** Did the client push it to us itself, or does it come from a browser (RFC 9126)? */
+  readonly isPushed: boolean
+}
+
 interface Needs {
   readonly resources: Resources
   /** The client with this id, its document fetched if it has one. Throws a Fault when there is none. */
@@ -46,7 +53,7 @@ interface Needs {
 export async function readAuthorizationRequest(
   { resources, clientFor }: Needs,
   tenant: Tenant,
-  query: URLSearchParams,
+  { query, isPushed }: GivenRequest,
 ): Promise<RequestReading> {
   const parameters = readParameters(query)
   for (const name of ['client_id', 'redirect_uri']) requireOnce(parameters, name)
@@ -54,7 +61,7 @@ export async function readAuthorizationRequest(
   const redirectUri = parameters.get('redirect_uri')
   const returnTo = proveReturnAddress(tenant, client, { redirectUri, state: readState(parameters) })
   try {
-    const rest = await readRest(resources, { tenant, client, query })
+    const rest = await readRest(resources, { tenant, client, query, isPushed })
     return { kind: 'accepted', request: { client, returnTo, ...rest } }
   } catch (error) {
     // From here on the client may be told, and only it: a refusal becomes a value that knows where to go.
@@ -83,10 +90,9 @@ async function requireClient(
   }
 }
 
-interface Asked {
+interface Asked extends GivenRequest {
   readonly tenant: Tenant
   readonly client: Client
-  readonly query: URLSearchParams
 }
 
 type Check = (parameters: Parameters) => void
@@ -101,10 +107,11 @@ const checks: readonly Check[] = [
 
 async function readRest(
   resources: Resources,
-  { tenant, client, query }: Asked,
+  { tenant, client, query, isPushed }: Asked,
 ): Promise<Omit<CheckedRequest, 'client' | 'returnTo'>> {
   const { parameters, resources: named } = separateResources(query)
   for (const check of checks) check(parameters)
+  if (!isPushed) refuseUnlessPushed(client)
   const prompts = readPrompts(parameters)
   const asked = readScopes(parameters)
   const resource = await requestedResource(resources, tenant, named)
@@ -152,6 +159,12 @@ function refuseRequestObjects(parameters: Parameters): void {
   if (parameters.has('request_uri')) {
     throw new Fault('request_uri_not_supported', { because: 'request_uri is not supported' })
   }
+}
+
+/** RFC 9126 §6: a client may have said that whatever comes by a browser alone is not from it. */
+function refuseUnlessPushed({ metadata }: Client): void {
+  if (metadata.require_pushed_authorization_requests !== true) return
+  throw new Fault('invalid_request', { because: 'the client pushes its requests' })
 }
 
 function requireCode(parameters: Parameters): void {

@@ -5,7 +5,7 @@ import { Fault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import { constantTimeEqual } from '../base/keyring.ts'
 import type { Keyring } from '../base/keyring.ts'
-import { randomId, randomSecret } from '../base/random.ts'
+import { randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
@@ -32,6 +32,8 @@ import {
 import type { ConsentQuestion, ConsentView } from './consent.ts'
 import { storeGrant } from './grants.ts'
 import type { Policy } from './policy.ts'
+import { findPushed, newRequestId, notUsable, spendPushed } from './pushed-requests.ts'
+import type { FoundPushed } from './pushed-requests.ts'
 import type { Resources } from './resources.ts'
 import { returnCode, returnError, storedReturnAddress } from './return-address.ts'
 import type { RedirectStep } from './return-address.ts'
@@ -103,11 +105,17 @@ interface Needs {
 export function createAuthorizeHub(needs: Needs): AuthorizeHub {
   return {
     begin: async (tenant, query, browser, session, arrival = { isByHand: false }) => {
-      const reading = await readAuthorizationRequest(needs, tenant, query)
+      const pushed = await findPushed(needs, tenant, query)
+      if (pushed?.isUsed) return { step: await goOn(needs, { tenant, pushed }, browser, session) }
+      const isPushed = pushed !== undefined
+      const given = { query: pushed?.query ?? query, isPushed }
+      const reading = await readAuthorizationRequest(needs, tenant, given)
       if (reading.kind === 'refused') return { step: returnError(reading.returnTo, reading.fault) }
       const key = browser ?? randomSecret(needs.random)
       const request = withConsentAsked(reading.request, arrival)
-      const row = await storeRequest(needs, { tenant, browser: key }, request)
+      const row = await storeRequest(needs, { tenant, browser: key, pushed }, request)
+      if (row === undefined)
+        return { step: await goOn(needs, { tenant, pushed }, browser, session) }
       const step = await nextStep(needs, { tenant, row }, session)
       return browser === undefined ? { step, browser: key } : { step }
     },
@@ -142,6 +150,27 @@ function withConsentAsked(request: CheckedRequest, { isByHand }: Arrival): Check
   const isPublic = request.client.metadata.token_endpoint_auth_method === 'none'
   if (isByHand || !isPublic || request.prompts.includes('consent')) return request
   return { ...request, prompts: [...request.prompts, 'consent'] }
+}
+
+interface Begun {
+  readonly tenant: Tenant
+  readonly pushed: FoundPushed | undefined
+}
+
+/**
+ * A pushed request was used before: the browser that used it loads the page again and is led on to what it began there;
+ * to any other the request is as good as unknown (RFC 9126 §4).
+ */
+async function goOn(
+  needs: Needs,
+  { tenant, pushed }: Begun,
+  browser: Secret | undefined,
+  session: SessionPrincipal | undefined,
+): Promise<AuthorizeStep> {
+  const row = pushed && (await findRequest(needs.db, tenant, pushed.row.id))
+  if (row === undefined || !isSameBrowser(needs, row, browser)) throw notUsable('used')
+  requireWaiting(needs.clock, row)
+  return nextStep(needs, { tenant, row }, session)
 }
 
 interface Pending {
@@ -231,15 +260,16 @@ async function isRecentEnough(
   return session !== undefined && session.created_at > row.created_at
 }
 
+/** Stores the request; undefined when it was pushed, and somebody used it at the same moment. */
 async function storeRequest(
   { db, clock, random, keyring, journal, policy }: Needs,
-  { tenant, browser }: { readonly tenant: Tenant; readonly browser: Secret },
+  { tenant, browser, pushed }: Begun & { readonly browser: Secret },
   request: CheckedRequest,
-): Promise<AuthorizationRequestRow> {
+): Promise<AuthorizationRequestRow | undefined> {
   const now = clock.now()
   const row: AuthorizationRequestRow = {
     tenant_id: tenant.id,
-    id: randomId(random, 'req_'),
+    id: pushed?.row.id ?? newRequestId(random),
     browser_digest: keyring.digest('browser', browser),
     client_id: request.client.id,
     redirect_uri: request.returnTo.redirectUri,
@@ -253,7 +283,8 @@ async function storeRequest(
     expires_at: now + policy.authorizationRequestLifetimeMs,
     claimed_at: null,
   }
-  await db.transaction().execute(async (tx) => {
+  return db.transaction().execute(async (tx) => {
+    if (pushed !== undefined && !(await spendPushed({ tx, clock }, pushed.row))) return undefined
     await tx.insertInto('authorization_requests').values(row).execute()
     await journal.record(tx, {
       tenantId: tenant.id,
@@ -263,8 +294,8 @@ async function storeRequest(
       attempt: row.id,
       data: { resource: row.resource, scopes: request.scopes },
     })
+    return row
   })
-  return row
 }
 
 /** The stored request while it is still waiting for an answer. */
@@ -273,19 +304,31 @@ async function openRequest(
   tenant: Tenant,
   requestId: string,
 ): Promise<AuthorizationRequestRow> {
-  if (!/^req_\w{1,64}$/.test(requestId)) throw notWaiting('there is no such request')
-  const row = await db
+  const row = await findRequest(db, tenant, requestId)
+  if (row === undefined) throw notWaiting('there is no such request')
+  requireWaiting(clock, row)
+  return row
+}
+
+async function findRequest(
+  db: Database,
+  tenant: Tenant,
+  requestId: string,
+): Promise<AuthorizationRequestRow | undefined> {
+  if (!/^req_\w{1,64}$/.test(requestId)) return undefined
+  return db
     .selectFrom('authorization_requests')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('id', '=', requestId)
     .executeTakeFirst()
-  if (row === undefined) throw notWaiting('there is no such request')
+}
+
+function requireWaiting(clock: Clock, row: AuthorizationRequestRow): void {
   if (row.claimed_at !== null) throw notWaiting('the request was answered before')
   if (row.expires_at <= clock.now()) {
     throw new Fault('authorization_timeout', { because: 'the request has expired' })
   }
-  return row
 }
 
 function isSameBrowser(

@@ -160,14 +160,16 @@ async function updateClient(
     const described = describeAnew(by.tenant, row, change)
     const isDisabled = change.disabled ?? row.disabled_at !== null
     const disabledAt = isDisabled ? (row.disabled_at ?? needs.clock.now()) : null
+    const changed = Object.keys(change).filter((field) => field !== 'disabled')
+    // What an administrator narrowed, the client must not widen again by itself (RFC 7592 §2.2).
+    const managed = changed.length > 0 ? { registration_token_digest: null } : {}
     await tx
       .updateTable('clients')
       // Whoever registers the same again must not be given what an administrator changed or switched off.
-      .set({ ...described, disabled_at: disabledAt, registration_digest: null })
+      .set({ ...described, disabled_at: disabledAt, registration_digest: null, ...managed })
       .where('tenant_id', '=', by.tenant.id)
       .where('id', '=', id)
       .execute()
-    const changed = Object.keys(change).filter((field) => field !== 'disabled')
     if (changed.length > 0) await note(needs, { tx, by, id }, 'client.updated', { changed })
     if (isDisabled !== (row.disabled_at !== null)) {
       await note(needs, { tx, by, id }, isDisabled ? 'client.disabled' : 'client.enabled')
@@ -204,21 +206,30 @@ function describeAnew(
 }
 
 async function removeClient(needs: Needs, by: ClientMaker, id: string): Promise<void> {
-  await inTurn(needs, by, id, async (tx) => {
-    const { grants } = await tx
-      .selectFrom('grants')
-      .select((of) => of.fn.countAll<number>().as('grants'))
-      .where('tenant_id', '=', by.tenant.id)
-      .where('client_id', '=', id)
-      .where('revoked_at', 'is', null)
-      .executeTakeFirstOrThrow()
-    await tx
-      .deleteFrom('clients')
-      .where('tenant_id', '=', by.tenant.id)
-      .where('id', '=', id)
-      .execute()
+  await inTurn(needs, by, id, async (tx, row) => {
+    const { grants } = await deleteClient(tx, row)
     await note(needs, { tx, by, id }, 'client.deleted', { grants })
   })
+}
+
+/** Deletes a client with all that hangs on it, inside the caller's transaction, and counts the grants that ended so. */
+export async function deleteClient(
+  tx: Database,
+  { tenant_id, id }: ClientRow,
+): Promise<{ readonly isDeleted: boolean; readonly grants: number }> {
+  const { grants } = await tx
+    .selectFrom('grants')
+    .select((of) => of.fn.countAll<number>().as('grants'))
+    .where('tenant_id', '=', tenant_id)
+    .where('client_id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirstOrThrow()
+  const { numDeletedRows } = await tx
+    .deleteFrom('clients')
+    .where('tenant_id', '=', tenant_id)
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
+  return { isDeleted: numDeletedRows > 0n, grants }
 }
 
 async function rotateSecret(

@@ -35,7 +35,7 @@ export async function authenticateClient(
 ): Promise<Client> {
   const presented = readPresented(attempt)
   const client = await findClient(needs.db, tenant, presented.clientId)
-  const isProven = await secretIsRight(needs, tenant, presented)
+  const isProven = !('secret' in presented) || (await isClientSecret(needs, tenant, presented))
   if (client === undefined) throw refused('there is no such client')
   if (client.isDisabled) throw refused('the client is disabled')
   if (!mayPresent(client, presented.method)) {
@@ -140,12 +140,11 @@ function formDecode(text: string): string {
 }
 
 /** Compares keyed digests of the whole secret; does the same work for a client that does not exist. */
-async function secretIsRight(
-  { db, clock, keyring }: Needs,
+export async function isClientSecret(
+  { db, clock, keyring }: Pick<Needs, 'db' | 'clock' | 'keyring'>,
   tenant: Tenant,
-  presented: Presented,
+  presented: { readonly clientId: string; readonly secret: Secret },
 ): Promise<boolean> {
-  if (!('secret' in presented)) return true
   const digests = keyring.digests('client_secret', presented.secret)
   if (/[^\x20-\x7E]/.test(presented.clientId)) return false
   const rows = await findSecrets(db, { tenantId: tenant.id, clientId: presented.clientId })

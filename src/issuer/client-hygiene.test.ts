@@ -152,6 +152,7 @@ onEveryDatabase(
     const { refresh } = await obtainTokens(rig, person, client)
     const nothing = {
       authorizationRequests: 0,
+      pushedRequests: 0,
       codes: 0,
       accessTokens: 0,
       refreshTokens: 0,

@@ -11,10 +11,12 @@ onEveryDatabase(
     verifies(t, 'S3-3', 'S3-41', 'S3-42')
     const rig = await createRig(t, store)
     const answer = await ask(rig, { client_secret: 'mine', client_id: 'mine', extra: 1 })
-    const { client_id, client_secret, ...rest } = answer
+    const { client_id, client_secret, registration_access_token: token, ...rest } = answer
     assert.match(String(client_id), /^mcp_oauth_[0-9a-z]{24,}$/)
     assert.match(String(client_secret), /^mcp_cs_[\w-]{43}$/)
+    assert.match(String(token), /^mcp_reg_[\w-]{43}$/)
     assert.deepEqual(rest, {
+      registration_client_uri: `${rig.tenant.issuer}/oauth/register/${String(client_id)}`,
       client_id_issued_at: Math.floor(rig.clock.now() / 1000),
       client_secret_expires_at: 0,
       client_name: 'MCP Client (Auto-registered)',
@@ -29,7 +31,9 @@ onEveryDatabase(
       await rig.db.selectFrom('client_secrets').selectAll().execute(),
       await rig.db.selectFrom('journal_entries').selectAll().execute(),
     ])
-    assert.equal(stored.includes(String(client_secret)), false)
+    for (const secret of [client_secret, token]) {
+      assert.equal(stored.includes(String(secret)), false)
+    }
     assert.deepEqual(await rig.journalTypes(), ['client.registered'])
   },
 )

@@ -72,16 +72,37 @@ export async function registerClient(
   json: unknown,
 ): Promise<Record<string, unknown>> {
   const metadata = ourMetadata(readClientMetadata(json))
-  const { client, issuedAt, secret } = await storeRegistration(needs, tenant, metadata)
+  return clientInformation(tenant, await storeRegistration(needs, tenant, metadata))
+}
+
+/** What a client is told about itself (RFC 7591 §3.2.1); with its token, also where it manages that (RFC 7592 §3). */
+export function clientInformation(
+  { issuer }: Tenant,
+  { client, issuedAt, secret, token }: ClientFacts,
+): Record<string, unknown> {
   return {
     client_id: client.id,
     client_id_issued_at: Math.floor(issuedAt / 1000),
     ...(secret === undefined
       ? {}
       : { client_secret: secret.reveal(), client_secret_expires_at: 0 }),
+    ...(token === undefined
+      ? {}
+      : {
+          registration_access_token: token.reveal(),
+          registration_client_uri: `${issuer}/oauth/register/${client.id}`,
+        }),
     ...client.metadata,
     client_name: client.name,
   }
+}
+
+interface ClientFacts {
+  readonly client: Client
+  readonly issuedAt: number
+  readonly secret?: Secret | undefined
+  /** By which it manages its registration. */
+  readonly token?: Secret | undefined
 }
 
 /** Makes a client by hand. Throws Fault('forbidden') for a person who is not an administrator. */
@@ -121,13 +142,16 @@ async function storeRegistration(
   needs: Needs,
   tenant: Tenant,
   metadata: OurClientMetadata,
-): Promise<MadeClient> {
+): Promise<ClientFacts> {
   const by = { tenant }
   const digest = registrationDigest(metadata)
+  // A registration that others may be given too is nobody's to manage.
+  const token = digest === null ? randomSecret(needs.random, 'mcp_reg_') : undefined
   const row = {
     ...newRow(needs, { by, kind: 'registered', metadata }),
     registration_digest: digest,
     registered_at: needs.clock.now(),
+    registration_token_digest: token ? needs.keyring.digest('registration_token', token) : null,
   }
   const secret = newSecret(needs, metadata)
   const stored = await needs.db.transaction().execute(async (tx) => {
@@ -141,7 +165,7 @@ async function storeRegistration(
   if (stored === undefined) {
     throw new Fault('temporarily_unavailable', { because: 'the same registration came and went' })
   }
-  return { client: toClient(stored), issuedAt: stored.created_at, secret }
+  return { client: toClient(stored), issuedAt: stored.created_at, secret, token }
 }
 
 function newRow(

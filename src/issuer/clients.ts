@@ -115,6 +115,7 @@ export function clientRow(facts: {
     fresh_until: freshUntil ?? null,
     registration_digest: null,
     registered_at: null,
+    registration_token_digest: null,
   }
 }
 

@@ -26,8 +26,12 @@ import type { Grants } from './grants.ts'
 import { createIntrospection } from './introspection.ts'
 import type { Introspect } from './introspection.ts'
 import { issuerMetadata } from './metadata.ts'
+import { createPushRequest } from './pushed-requests.ts'
+import type { PushRequest } from './pushed-requests.ts'
 import { defaultPolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
+import { createRegistrations } from './registration-management.ts'
+import type { Registrations } from './registration-management.ts'
 import type { Resources } from './resources.ts'
 import { revokeToken } from './revocation.ts'
 import { sweepIssuer } from './sweep.ts'
@@ -46,9 +50,13 @@ export interface Issuer {
   readonly metadata: (tenant: Tenant) => Record<string, unknown>
   /** Dynamic client registration (RFC 7591 §3). */
   readonly register: (tenant: Tenant, json: unknown) => Promise<Record<string, unknown>>
+  /** A client's own hand on its registration (RFC 7592). */
+  readonly registrations: Registrations
   /** Clients by an administrator's hand. */
   readonly clients: Clients
   readonly authorize: AuthorizeHub
+  /** Takes a request ahead of the browser (RFC 9126 §2). */
+  readonly push: PushRequest
   readonly token: TokenEndpoint
   /** Token revocation (RFC 7009 §2). */
   readonly revoke: (tenant: Tenant, request: FormRequest) => Promise<void>
@@ -96,8 +104,10 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
   return {
     metadata: issuerMetadata,
     register: (tenant, json) => registerClient(needs, tenant, json),
+    registrations: createRegistrations(needs),
     clients: createClients(needs),
     authorize: createAuthorizeHub(needs),
+    push: createPushRequest({ ...needs, documents }),
     token: createTokenEndpoint(needs),
     revoke: (tenant, request) => revokeToken(needs, tenant, request),
     introspect: createIntrospection(needs),

@@ -22,12 +22,14 @@ export type ClientAuthMethod = (typeof authMethods)[number]
  */
 export const assertionAlgorithms = ['ES256', 'PS256', 'RS256', 'Ed25519', 'EdDSA'] as const
 
-/** The metadata document of one tenant (RFC 8414 §2, OIDC Discovery §3, RFC 9207 §3, CIMD draft §5). */
+/** The metadata document of one tenant (RFC 8414 §2, OIDC Discovery §3, RFC 9126 §5, RFC 9207 §3, CIMD draft §5). */
 export function issuerMetadata({ issuer }: Tenant): Record<string, unknown> {
   const confidential = authMethods.filter((method) => method !== 'none')
   return {
     issuer,
     authorization_endpoint: `${issuer}/oauth/authorize`,
+    pushed_authorization_request_endpoint: `${issuer}/oauth/par`,
+    require_pushed_authorization_requests: false,
     token_endpoint: `${issuer}/oauth/token`,
     registration_endpoint: `${issuer}/oauth/register`,
     revocation_endpoint: `${issuer}/oauth/revoke`,

@@ -1,5 +1,5 @@
-// What this room throws away: requests, codes, tokens and secrets that have expired, and registrations nobody ever used.
-// A refresh token hangs on its grant, so it outlives the access token that came with it (seed 003, weakness 1).
+// What this room throws away: requests (pushed or not), codes, tokens and secrets that have expired, and registrations
+// that nobody ever used. A refresh token hangs on its grant, so it outlives the access token that came with it (seed 003, weakness 1).
 import type { Database } from '../store/database.ts'
 import { inBatches, sweepBatchRows, sweepExpired } from '../store/sweep.ts'
 import { grantsOf, neverUsedMs } from './client-hygiene.ts'
@@ -7,6 +7,7 @@ import { grantsOf, neverUsedMs } from './client-hygiene.ts'
 /** How many rows went, by what they were. */
 export interface IssuerSweep {
   readonly authorizationRequests: number
+  readonly pushedRequests: number
   readonly codes: number
   readonly accessTokens: number
   readonly refreshTokens: number
@@ -24,6 +25,11 @@ export async function sweepIssuer(db: Database, now: number): Promise<IssuerSwee
     authorizationRequests: await sweepExpired(
       db,
       { table: 'authorization_requests', key: ['id'] },
+      now,
+    ),
+    pushedRequests: await sweepExpired(
+      db,
+      { table: 'pushed_requests', key: ['request_digest'] },
       now,
     ),
     codes: await sweepExpired(db, { table: 'codes', key: ['code_digest'] }, now - codeKeptMs),
@@ -67,6 +73,18 @@ function neverUsed(db: Database, now: number) {
             .whereRef('request.tenant_id', '=', 'old.tenant_id')
             .whereRef('request.client_id', '=', 'old.id')
             .where('request.expires_at', '>', now),
+        ),
+      ),
+    )
+    .where((is) =>
+      is.not(
+        is.exists(
+          is
+            .selectFrom('pushed_requests as pushed')
+            .select('pushed.id')
+            .whereRef('pushed.tenant_id', '=', 'old.tenant_id')
+            .whereRef('pushed.client_id', '=', 'old.id')
+            .where('pushed.expires_at', '>', now),
         ),
       ),
     )

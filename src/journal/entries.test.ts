@@ -260,7 +260,7 @@ onEveryDatabase('another key does not verify', async (_t, { db }) => {
 onEveryDatabase('what looks like a secret is refused and not repeated', async (t, { db }) => {
   verifies(t, 'X-31')
   const journal = make(db)
-  const prefixes = ['mcp_at_', 'mcp_rt_', 'auth_', 'mcp_dc_', 'mcp_cs_', 'lk_']
+  const prefixes = ['mcp_at_', 'mcp_rt_', 'auth_', 'mcp_dc_', 'mcp_cs_', 'mcp_reg_', 'lk_']
   const jwt = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl'
   for (const secret of [...prefixes.map((prefix) => `${prefix}${'x'.repeat(43)}`), jwt]) {
     const refused: readonly Entry[] = [

@@ -29,6 +29,7 @@ export type EntryType =
   | 'client.secret_rotated'
   | 'client.deleted'
   | 'client.document_fetched'
+  | 'authorization.pushed'
   | 'authorization.started'
   | 'authorization.failed'
   | 'consent.given'

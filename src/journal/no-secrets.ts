@@ -3,7 +3,7 @@
 // The prefixes of every secret that we issue, followed by what could be its value. `auth_` begins ordinary names too, so
 // there only a whole code counts.
 const ourSecret =
-  /(?<![A-Za-z0-9_-])(?:(?:mcp_at_|mcp_rt_|mcp_dc_|mcp_cs_|lk_)[A-Za-z0-9_-]{16,}|auth_[A-Za-z0-9_-]{43}|whsec_[A-Za-z0-9+/]{16,})/
+  /(?<![A-Za-z0-9_-])(?:(?:mcp_at_|mcp_rt_|mcp_dc_|mcp_cs_|mcp_reg_|lk_)[A-Za-z0-9_-]{16,}|auth_[A-Za-z0-9_-]{43}|whsec_[A-Za-z0-9+/]{16,})/
 // RFC 7519 §3: header and claims are base64url of JSON objects, so both begin with `eyJ`.
 const jwt = /eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}/
 

@@ -13,6 +13,7 @@ import { formatScope, isScope, parseScope } from './scope.ts'
 import {
   asObject,
   field,
+  flag,
   httpsUrl,
   pick,
   shortString,
@@ -138,6 +139,8 @@ const descriptiveFields = {
   contacts: z.array(shortString).max(10).readonly(),
   software_id: opaqueText,
   software_version: opaqueText,
+  // RFC 9126 §6.
+  require_pushed_authorization_requests: flag,
 }
 
 // RFC 7591 §2: only who is answered by a redirect has to say where to.

@@ -15,6 +15,7 @@ export interface Schema {
   clients: ClientRow
   client_secrets: ClientSecretRow
   authorization_requests: AuthorizationRequestRow
+  pushed_requests: PushedRequestRow
   consents: ConsentRow
   grants: GrantRow
   codes: CodeRow
@@ -137,6 +138,8 @@ export interface ClientRow {
   registration_digest: string | null
   /** For `registered`: when it was last asked for; the age of a never-used one counts from here. */
   registered_at: number | null
+  /** For a `registered` client with a proof of its own: the token by which it manages itself; null when nobody may. */
+  registration_token_digest: string | null
 }
 
 /** Up to two alive per client while rotating. */
@@ -166,6 +169,20 @@ export interface AuthorizationRequestRow {
   created_at: number
   expires_at: number
   /** Set once, when a code or an error was sent back. */
+  claimed_at: number | null
+}
+
+/** A request that a client pushed ahead of the browser (RFC 9126); used for one authorization request, with the same id. */
+export interface PushedRequestRow {
+  tenant_id: string
+  /** Digest of its `request_uri`. */
+  request_digest: string
+  id: string
+  client_id: string
+  /** Its parameters as a form, without what proved the client. */
+  parameters: string
+  created_at: number
+  expires_at: number
   claimed_at: number | null
 }
 

@@ -11,7 +11,9 @@ import { verifies } from '../requirements.ts'
 /** The answers that hand a secret to its owner: that is what they are for. */
 const handingOut: readonly RegExp[] = [
   /^POST \/oauth\/token 200$/,
+  /^POST \/oauth\/par 201$/,
   /^POST \/oauth\/register 201$/,
+  /^(GET|PUT) \/oauth\/register\/[^/]+ 200$/,
   /^POST \/api\/v1\/(api-keys|clients|webhooks) 201$/,
   /^POST \/api\/v1\/(clients|webhooks)\/[^/]+\/rotate-secret 20[01]$/,
   /^POST \/api\/v1\/webhooks 201$/,

@@ -67,7 +67,7 @@ test('every other door refuses somebody without a name [X-25] [P-40]', async (t)
   for (const row of rows.filter(({ guard }) => guard !== 'open' && guard !== 'visitor')) {
     await t.test(`${nameOf(row)}: 401`, async (t) => {
       verifies(t, 'S4-2', 'S3-42')
-      const isWrite = row.method === 'POST' || row.method === 'PATCH'
+      const isWrite = ['POST', 'PUT', 'PATCH'].includes(row.method)
       const body =
         row.guard === 'client'
           ? { form: { grant_type: 'refresh_token', refresh_token: 'x', token: 'x', ...claims } }
@@ -195,7 +195,7 @@ function garbageFor(row: Route, { origin }: Doors, browser: CookieBrowser): read
   const { method, path } = row
   const targets = path.includes('{') ? segments.map((value) => filled(path, value)) : [path]
   const [target = path] = targets
-  const hasBody = method === 'POST' || method === 'PATCH'
+  const hasBody = ['POST', 'PUT', 'PATCH'].includes(method)
   const requests: Ask[] = []
   for (const person of [{ browser }, {}]) {
     const from = { ...person, method, headers: { origin } }

@@ -139,12 +139,15 @@ test('what is accepted at registration', async (t) => {
       status: 201,
       has: { 'content-type': 'application/json', 'cache-control': 'no-store' },
     })
-    const { client_id, client_secret, client_id_issued_at, ...rest } = answer.json
+    const { client_id, client_secret, client_id_issued_at, ...others } = answer.json
+    const { registration_access_token: token, ...rest } = others
+    assert.match(token, /^mcp_reg_[\w-]{43}$/)
     assert.match(client_id, /^mcp_oauth_\w{20,}$/)
     assert.match(client_secret, /^mcp_cs_[\w-]{43}$/)
     assert.ok(Math.abs(client_id_issued_at - Date.now() / 1000) < 60)
     assert.deepEqual(rest, {
       client_secret_expires_at: 0,
+      registration_client_uri: `${doors.origin}/oauth/register/${client_id}`,
       client_name: 'An app',
       redirect_uris: [uri],
       grant_types: ['authorization_code'],

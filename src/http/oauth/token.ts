@@ -1,9 +1,11 @@
-// The doors that programs use: token, revocation, introspection, registration. The thinking is in issuer/.
-import { Fault } from '../../base/fault.ts'
+// The doors that programs use: pushed requests, token, revocation, introspection, registration. The thinking is in issuer/.
 import type { Issuer } from '../../issuer/issuer.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
+
+/** A pushed request is kept, by clients that need no proof; it may be as large as the headers of one that is not. */
+const pushedBytes = 16_384
 
 /** The rows of the endpoints that take a client's own requests. */
 export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
@@ -18,6 +20,14 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
         const answer = await issuer.token(visit.tenant, formOf(visit))
         return json(answer.body, answer.status)
       },
+    }),
+    route({
+      ...shared,
+      path: '/oauth/par',
+      guard: 'client',
+      bodyBytes: pushedBytes,
+      words: 'Takes an authorization request ahead of the browser (RFC 9126).',
+      run: async (visit) => json(await issuer.push(visit.tenant, formOf(visit)), 201),
     }),
     route({
       ...shared,
@@ -42,7 +52,7 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       guard: 'open',
       words: 'Registers a client (RFC 7591).',
       run: async ({ tenant, body, request }) =>
-        json(await issuer.register(tenant, parseRegistration(request, body)), 201),
+        json(await issuer.register(tenant, readRegistration(request, body)), 201),
     }),
   ]
 }
@@ -55,12 +65,12 @@ function formOf({ request, body }: Visit) {
   }
 }
 
-function parseRegistration(request: Request, body: string): unknown {
-  const isJson = /^application\/json\b/i.test(request.headers.get('content-type') ?? '')
+/** What a client says about itself; undefined when that is not JSON, for which the room has its one answer. */
+export function readRegistration(request: Request, body: string): unknown {
+  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? '')) return undefined
   try {
-    if (isJson) return JSON.parse(body)
+    return JSON.parse(body)
   } catch {
-    // Falls through to the one answer that RFC 7591 §3.2.2 has for it.
+    return undefined // RFC 7591 §3.2.2: no JSON is no metadata
   }
-  throw new Fault('invalid_client_metadata', { because: 'the registration is not JSON' })
 }

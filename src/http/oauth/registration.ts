@@ -1,0 +1,51 @@
+// The door at which a client manages its own registration (RFC 7592). The thinking is in issuer/registration-management.
+import type { Issuer } from '../../issuer/issuer.ts'
+import { empty, json } from '../answers.ts'
+import { route } from '../route.ts'
+import type { Route, Visit } from '../route.ts'
+import { readRegistration } from './token.ts'
+
+/** The rows of the client configuration endpoint (RFC 7592 §2). */
+export function registrationRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+  const { registrations } = issuer
+  const shared = {
+    path: '/oauth/register/{client}',
+    guard: 'client',
+    surface: 'oauth',
+    cors: 'public',
+  } as const
+  return [
+    route({
+      ...shared,
+      method: 'GET',
+      words: 'Tells a client how it is registered (RFC 7592 §2.1).',
+      run: async (visit) => json(await registrations.read(visit.tenant, named(visit))),
+    }),
+    route({
+      ...shared,
+      method: 'PUT',
+      words: 'Replaces what a client said about itself (RFC 7592 §2.2).',
+      run: async (visit) => {
+        const { tenant, request, body } = visit
+        const description = readRegistration(request, body)
+        return json(await registrations.update(tenant, named(visit), description))
+      },
+    }),
+    route({
+      ...shared,
+      method: 'DELETE',
+      words: 'Removes a client by its own wish, with all its grants (RFC 7592 §2.3).',
+      run: async (visit) => {
+        await registrations.remove(visit.tenant, named(visit))
+        return empty(204)
+      },
+    }),
+  ]
+}
+
+function named({ params, request }: Visit) {
+  return {
+    id: params['client'] ?? '',
+    authorization: request.headers.get('authorization') ?? undefined,
+  }
+}

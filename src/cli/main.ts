@@ -3,10 +3,12 @@ import { Command } from 'commander'
 import { isFault } from '../base/fault.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
+import { addKeys } from './keys.ts'
 import { addServers } from './servers.ts'
 import { start } from './start.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
+import { addTokens } from './tokens.ts'
 import { addUsers } from './users.ts'
 
 const program = new Command('latchkey')
@@ -34,6 +36,8 @@ program
 addClients(program)
 addServers(program)
 addUsers(program)
+addTokens(program)
+addKeys(program)
 addCleanup(program)
 
 try {

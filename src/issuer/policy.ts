@@ -8,6 +8,8 @@ export interface Policy {
   readonly refreshTokenLifetimeMs: number
   /** How long a person may take between the client's request and their answer. */
   readonly authorizationRequestLifetimeMs: number
+  /** How long a key signs before the next one takes over. */
+  readonly signingKeyLifetimeMs: number
   /** How long a spent refresh token still returns the answer that it was spent for. */
   readonly replayWindowMs: number
 }
@@ -22,5 +24,6 @@ export const defaultPolicy: Policy = {
   accessTokenLifetimeMs: 60 * minuteMs,
   refreshTokenLifetimeMs: 30 * dayMs,
   authorizationRequestLifetimeMs: 10 * minuteMs,
+  signingKeyLifetimeMs: 90 * dayMs,
   replayWindowMs: 30 * secondMs,
 }

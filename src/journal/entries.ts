@@ -27,6 +27,7 @@ export type EntryType =
   | 'client.disabled'
   | 'client.enabled'
   | 'client.secret_rotated'
+  | 'client.secret_revoked'
   | 'client.deleted'
   | 'client.document_fetched'
   | 'authorization.started'

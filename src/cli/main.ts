@@ -8,6 +8,7 @@ import { addServers } from './servers.ts'
 import { start } from './start.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
+import { addTestFlow } from './test-flow.ts'
 import { addTokens } from './tokens.ts'
 import { addUsers } from './users.ts'
 
@@ -38,6 +39,7 @@ addServers(program)
 addUsers(program)
 addTokens(program)
 addKeys(program)
+addTestFlow(program)
 addCleanup(program)
 
 try {

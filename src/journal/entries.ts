@@ -16,6 +16,7 @@ import { refuseSecrets } from './no-secrets.ts'
 export type EntryType =
   | 'setup.completed'
   | 'user.created'
+  | 'user.deleted'
   | 'user.signed_in'
   | 'user.sign_in_failed'
   | 'user.signed_out'

@@ -65,7 +65,11 @@ test('what is broken is seen, the rest is still tried, and the exit code says so
     return { code, ...JSON.parse(out) }
   }
   const whole = await run()
-  assert.deepEqual([whole.code, whole.ok], [0, true], JSON.stringify(whole.checks.filter(({ ok }: { ok: boolean }) => !ok)))
+  assert.deepEqual(
+    [whole.code, whole.ok],
+    [0, true],
+    JSON.stringify(whole.checks.filter(({ ok }: { ok: boolean }) => !ok)),
+  )
 
   for (const [what, breaks, failed] of [
     [
@@ -158,7 +162,10 @@ test('a later run takes away what a killed one left, and only that', async (t) =
     .execute()
   const { code, out } = await shell.run('test-flow')
   assert.equal(code, 0, out)
-  assert.match(out, /An earlier run was killed; what it left is gone: 1 person, 1 client, \d grants?,/)
+  assert.match(
+    out,
+    /An earlier run was killed; what it left is gone: 1 person, 1 client, \d grants?,/,
+  )
   assert.deepEqual(await everyRow(db), before)
 })
 
@@ -257,7 +264,7 @@ async function startMiddleman(t: TestContext, { origin }: Shell) {
 
 function forward(origin: string, request: IncomingMessage, response: ServerResponse): void {
   const { method, headers, url = '/' } = request
-  const onward = httpRequest(new URL(url, origin), { method, headers, agent: false }, (answer) => {
+  const onward = httpRequest(new URL(url, origin), { method, headers }, (answer) => {
     response.writeHead(answer.statusCode ?? 0, answer.headers)
     answer.pipe(response)
   })

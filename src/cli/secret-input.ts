@@ -29,9 +29,10 @@ async function readAll(input: NodeJS.ReadStream): Promise<string> {
 
 /** The line is edited in a place that shows nothing. */
 async function askHidden(input: NodeJS.ReadStream): Promise<string | undefined> {
-  process.stderr.write('Token (it is not shown): ')
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input, output: nowhere, terminal: true })
+  // Only now is the terminal's own echo off.
+  process.stderr.write('Token (it is not shown): ')
   const givenUp = new Promise<undefined>((resolve) => {
     lines.once('SIGINT', () => resolve(undefined))
     lines.once('close', () => resolve(undefined))

@@ -97,9 +97,7 @@ async function isScan({ db, engine }: Store, statement: CompiledQuery): Promise<
     const text = statement.sql.replaceAll(/\$\d+/g, '?')
     const explain = CompiledQuery.raw(`explain query plan ${text}`, [...statement.parameters])
     const { rows } = await db.executeQuery<{ readonly detail: string }>(explain)
-    return rows.some(({ detail }) =>
-      /^SCAN (?!CONSTANT|\w+ USING (?:COVERING )?INDEX)/.test(detail),
-    )
+    return rows.some(({ detail }) => /^SCAN (?!CONSTANT)/.test(detail))
   }
   return db.transaction().execute(async (tx) => {
     // A small table is read whole, because that is quicker; what has no index is read whole even now.

@@ -13,6 +13,7 @@ import type { Ask, Doors } from '../http/doors.ts'
 
 const entry = join(import.meta.dirname, '..', '..', 'src', 'cli', 'entry.ts')
 const startLimitMs = 20_000
+const talkLimitMs = 20_000
 
 export interface CommandResult {
   readonly code: number | null
@@ -32,6 +33,11 @@ export interface Shell {
   readonly json: (...words: readonly string[]) => Promise<any> // oxlint-disable-line typescript/no-explicit-any
   /** Starts the server and waits until it is ready. */
   readonly start: () => Promise<void>
+  /** Runs a command in a terminal of its own; gives each answer when its question stands there. */
+  readonly talk: (
+    words: readonly string[],
+    talk: readonly (readonly [question: RegExp, answer: string])[],
+  ) => Promise<CommandResult>
   /** Begins a command and leaves it running; `seen` resolves when it has printed this. */
   readonly begin: (...words: readonly string[]) => RunningCommand
 }
@@ -80,6 +86,28 @@ export async function openShell(
     environment,
     run,
     pipe,
+    talk: async (words, talk) => {
+      // util-linux; the command sees a terminal, and we see what it shows.
+      const command = [process.execPath, entry, ...words].map((word) => `'${word}'`).join(' ')
+      const child = spawn('script', ['-qefc', command, '/dev/null'], {
+        cwd: folder,
+        env: { ...environment, TERM: 'xterm' },
+      })
+      const rest = [...talk]
+      let shown = ''
+      child.stdout.on('data', (chunk: Buffer) => {
+        shown = plain(shown + chunk.toString())
+        const [next] = rest
+        if (next === undefined || !next[0].test(shown)) return
+        shown = ''
+        rest.shift()
+        child.stdin.write(next[1])
+      })
+      const limit = setTimeout(() => child.kill('SIGKILL'), talkLimitMs)
+      const result = await endOf(child)
+      clearTimeout(limit)
+      return { ...result, out: plain(result.out) }
+    },
     begin: (...words) => {
       const child = launch(words)
       return {
@@ -116,6 +144,11 @@ export async function openShell(
       await ready
     },
   }
+}
+
+/** What a terminal shows, without the words by which it moves its cursor. */
+function plain(shown: string): string {
+  return shown.replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, '').replaceAll('\r', '')
 }
 
 function endOf(child: ChildProcessWithoutNullStreams): Promise<CommandResult> {

@@ -95,15 +95,22 @@ function record({ db }: Store) {
 async function isScan({ db, engine }: Store, statement: CompiledQuery): Promise<boolean> {
   if (engine === 'sqlite') {
     const text = statement.sql.replaceAll(/\$\d+/g, '?')
-    const explain = CompiledQuery.raw(`explain query plan ${text}`, [...statement.parameters])
+    const explain = CompiledQuery.raw(`explain query plan ${text}`, valuesOf(statement))
     const { rows } = await db.executeQuery<{ readonly detail: string }>(explain)
     return rows.some(({ detail }) => /^SCAN (?!CONSTANT)/.test(detail))
   }
   return db.transaction().execute(async (tx) => {
     // A small table is read whole, because that is quicker; what has no index is read whole even now.
     await sql`set local enable_seqscan = off`.execute(tx)
-    const explain = CompiledQuery.raw(`explain ${statement.sql}`, [...statement.parameters])
+    const explain = CompiledQuery.raw(`explain ${statement.sql}`, valuesOf(statement))
     const { rows } = await tx.executeQuery<Readonly<Record<string, string>>>(explain)
     return rows.some((row) => row['QUERY PLAN']?.includes('Seq Scan') === true)
   })
+}
+
+/** A statement that is built once has marks where its values go, and Postgres takes no mark with a NUL in it. */
+function valuesOf({ parameters }: CompiledQuery): unknown[] {
+  return parameters.map((value) =>
+    typeof value === 'string' && value.includes('\0') ? 'value' : value,
+  )
 }

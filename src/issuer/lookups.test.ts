@@ -6,7 +6,7 @@ import type { KyselyPlugin, RootOperationNode } from 'kysely'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { Secret } from '../base/secret.ts'
-import type { Database, Store } from '../store/database.ts'
+import type { Store } from '../store/database.ts'
 import {
   codeForm,
   createRig,
@@ -89,7 +89,7 @@ function record({ db }: Store) {
       .map((node) => db.getExecutor().compileQuery(node, { queryId: 'explain' }))
     return [...new Map(compiled.map((one) => [one.sql, one])).values()]
   }
-  return { db: db.withPlugin(plugin) as Database, statements }
+  return { db: db.withPlugin(plugin), statements }
 }
 
 async function isScan({ db, engine }: Store, statement: CompiledQuery): Promise<boolean> {

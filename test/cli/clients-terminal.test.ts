@@ -8,11 +8,11 @@ import { openBeside, openShell } from './command.ts'
 
 const words = ['clients', 'create']
 const controlC = '\u0003'
-const hasTerminals = spawnSync('script', ['--version']).stdout?.toString().includes('util-linux')
+const hasTerminals = String(spawnSync('script', ['--version']).stdout).includes('util-linux')
 
 test('a person makes a client for Claude.ai in a terminal', async (t) => {
   verifies(t, 'S3-36', 'S3-40', 'A3-2')
-  if (hasTerminals !== true) return t.skip('there is no script(1) of util-linux')
+  if (!hasTerminals) return t.skip('there is no script(1) of util-linux')
   const shell = await openShell(t)
   await shell.start()
   const { db } = await openBeside(t, shell)
@@ -86,7 +86,7 @@ test('a person makes a client for Claude.ai in a terminal', async (t) => {
 })
 
 test('a token is asked for without being shown', async (t) => {
-  if (hasTerminals !== true) return t.skip('there is no script(1) of util-linux')
+  if (!hasTerminals) return t.skip('there is no script(1) of util-linux')
   const shell = await openShell(t)
   await shell.run('migrate')
   const typed = await shell.talk(['tokens', 'inspect'], [[/not shown\): $/, 'mcp_at_typed\r']])

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { verifies } from '../test/requirements.ts'
 import { describeSettings, readConfig } from './config.ts'
 
 test('without any setting it runs on loopback with an embedded database', () => {
@@ -29,6 +30,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ['LATCHKEY_CODE_LIFETIME_S', '601', /5 to 600/],
   ['LATCHKEY_CODE_LIFETIME_S', '4', /5 to 600/],
   ['LATCHKEY_CODE_LIFETIME_S', 'a minute', /whole seconds/],
+  ['LATCHKEY_SIGNING_KEY_LIFETIME_S', '86399', /86400 to/],
   ['LATCHKEY_DISCOVERY_CACHE_S', '299', /300 to/],
   ['LATCHKEY_OPERATOR_EMAIL', 'ada@example.com', /go together/],
   ['LATCHKEY_LISTEN', '0.0.0.0:80', /LATCHKEY_PUBLIC_URL must be set/],
@@ -36,7 +38,10 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
 ]
 
 for (const [name, value, words] of refused) {
-  test(`${name}=${value} is refused with words`, () => {
+  test(`${name}=${value} is refused with words`, (t) => {
+    // In production everything travels under https.
+    if (value.startsWith('http://')) verifies(t, 'S3-44')
+    if (name.endsWith('_LIFETIME_S')) verifies(t, 'S3-12')
     assert.throws(() => readConfig({ [name]: value }), words)
   })
 }
@@ -48,11 +53,15 @@ const accepted: readonly (readonly [string, string])[] = [
   ['LATCHKEY_PUBLIC_URL', 'http://[::1]:9000'],
   ['LATCHKEY_LISTEN', '[::1]:8787'],
   ['LATCHKEY_CODE_LIFETIME_S', '600'],
+  ['LATCHKEY_ACCESS_TOKEN_LIFETIME_S', '604800'],
+  ['LATCHKEY_REFRESH_TOKEN_LIFETIME_S', '2592000'],
+  ['LATCHKEY_SIGNING_KEY_LIFETIME_S', '86400'],
   ['LATCHKEY_DISCOVERY_CACHE_S', '300'],
 ]
 
 for (const [name, value] of accepted) {
-  test(`${name}=${value} is taken`, () => {
+  test(`${name}=${value} is taken`, (t) => {
+    if (name.endsWith('_LIFETIME_S')) verifies(t, 'S3-12')
     assert.doesNotThrow(() => readConfig({ [name]: value }))
   })
 }

@@ -21,6 +21,7 @@ export interface Config {
   readonly accessTokenLifetimeMs: number
   readonly refreshTokenLifetimeMs: number
   readonly codeLifetimeMs: number
+  readonly signingKeyLifetimeMs: number
   readonly discoveryCacheMs: number
 }
 
@@ -102,6 +103,11 @@ const settings = [
     words: 'how long an authorization code lives, in seconds; at most 600',
   },
   {
+    name: 'LATCHKEY_SIGNING_KEY_LIFETIME_S',
+    fallback: '7776000',
+    words: 'how long a key signs before the next one takes over, in seconds; at least a day',
+  },
+  {
     name: 'LATCHKEY_DISCOVERY_CACHE_S',
     fallback: '86400',
     words: 'how long what discovery found is used again, in seconds; at least 300',
@@ -136,6 +142,11 @@ export function readConfig(environment: Environment): Config {
       [300, 31_536_000],
     ),
     codeLifetimeMs: readSeconds(values, 'LATCHKEY_CODE_LIFETIME_S', [5, 600]),
+    signingKeyLifetimeMs: readSeconds(
+      values,
+      'LATCHKEY_SIGNING_KEY_LIFETIME_S',
+      [86_400, 31_536_000],
+    ),
     discoveryCacheMs: readSeconds(values, 'LATCHKEY_DISCOVERY_CACHE_S', [300, 2_592_000]),
   }
 }

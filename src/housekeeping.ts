@@ -18,6 +18,7 @@ import type { UpstreamSweep } from './upstream/sweep.ts'
 interface Needs {
   readonly journal: Journal
   readonly refresh: Refresh
+  readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
   readonly webhooks: Pick<Webhooks, 'begin'>
   readonly sweep: () => Promise<SweepCounts>
   readonly log: Log
@@ -41,12 +42,14 @@ interface Job {
 }
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
-export function startHousekeeping({ journal, refresh, webhooks, sweep, log }: Needs): Housekeeping {
+export function startHousekeeping(needs: Needs): Housekeeping {
+  const { journal, refresh, signingKeys, webhooks, sweep, log } = needs
   const jobs = [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
     // The first round takes up what a process left behind when it died in the middle of a refresh.
     { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
+    { name: 'rotate signing keys', everyMs: 60_000, run: signingKeys.rotateDue },
     { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, await sweep()) },
   ].map((job) => startJob(job, log))
   return {

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from './base/clock.ts'
-import type { MasterKey } from './base/keyring.ts'
+import type { Keyring, MasterKey } from './base/keyring.ts'
 import { parseMasterKeys } from './base/keyring.ts'
 import type { Random } from './base/random.ts'
 import type { Config } from './config.ts'
@@ -37,6 +37,30 @@ export async function openMasterKeys(
     .onConflict((conflict) => conflict.column('key_id').doNothing())
     .execute()
   return keys
+}
+
+/** A master key as this database knows it. */
+export interface MasterKeyStatus {
+  readonly id: string
+  /** The active one seals and opens; an absent one was used, and is not among the keys of the settings. */
+  readonly state: 'active' | 'opens' | 'absent'
+  readonly firstUsedAt: number
+}
+
+/** The master keys that this database was used with, oldest first. */
+export async function listMasterKeys({
+  db,
+  keyring,
+}: {
+  readonly db: Database
+  readonly keyring: Pick<Keyring, 'keyIds'>
+}): Promise<readonly MasterKeyStatus[]> {
+  const rows = await db.selectFrom('master_keys').selectAll().orderBy('first_used_at').execute()
+  const [active] = keyring.keyIds
+  return rows.map(({ key_id: id, first_used_at: firstUsedAt }) => {
+    const state = keyring.keyIds.includes(id) ? 'opens' : 'absent'
+    return { id, state: id === active ? 'active' : state, firstUsedAt }
+  })
 }
 
 function readMasterKeys(

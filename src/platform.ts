@@ -32,10 +32,12 @@ import type { Resources } from './issuer/resources.ts'
 import { toolsScope } from './issuer/scopes.ts'
 import { createJournal } from './journal/entries.ts'
 import { createWebhooks } from './journal/webhooks.ts'
-import { openMasterKeys } from './key-file.ts'
+import { listMasterKeys, openMasterKeys } from './key-file.ts'
+import type { MasterKeyStatus } from './key-file.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createSessions } from './people/sessions.ts'
+import type { Sessions } from './people/sessions.ts'
 import type { Setup } from './people/setup.ts'
 import { createSetup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
@@ -114,8 +116,14 @@ async function assemble(
   const before = await rooms.tenants.default()
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
-  const { webhooks, upstream } = rooms
-  const housekeeping = startHousekeeping({ ...ground, webhooks, refresh: upstream.refresh, sweep })
+  const { webhooks, upstream, issuer } = rooms
+  const housekeeping = startHousekeeping({
+    ...ground,
+    webhooks,
+    refresh: upstream.refresh,
+    signingKeys: issuer.signingKeys,
+    sweep,
+  })
   closers.push(housekeeping.stop)
 
   return {
@@ -138,6 +146,9 @@ export interface Workshop {
   readonly servers: Servers
   readonly users: Users
   readonly people: UserAdministration
+  readonly sessions: Pick<Sessions, 'begin'>
+  readonly masterKeys: () => Promise<readonly MasterKeyStatus[]>
+  readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
   /** Deletes what has expired and says how much of what. */
   readonly sweep: () => Promise<SweepCounts>
   readonly close: () => Promise<void>
@@ -147,10 +158,12 @@ export interface Workshop {
 export function openWorkshop(config: Config, world: World = {}): Promise<Workshop> {
   if (world.store === undefined) requireHome(config)
   return opening(async ({ closers, close }) => {
-    const { rooms, sweep } = await build(config, world, closers)
-    const { issuer, servers, users, administration: people, tenants } = rooms
+    const { ground, rooms, sweep } = await build(config, world, closers)
+    const { issuer, servers, users, sessions, administration: people, tenants } = rooms
+    const masterKeys = () => listMasterKeys(ground)
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
-    return { tenant, issuer, servers, users, people, sweep, close }
+    const hands = { issuer, servers, users, sessions, people, masterKeys, sweep }
+    return { tenant, ground, ...hands, close }
   })
 }
 
@@ -248,11 +261,17 @@ function createRooms(ground: Ground, config: Config) {
 
   const resources = createResources(servers)
   const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
+  const { signingKeyLifetimeMs } = config
   const issuer = createIssuer({
     ...ground,
     users,
     resources,
-    policy: { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs },
+    policy: {
+      codeLifetimeMs,
+      accessTokenLifetimeMs,
+      refreshTokenLifetimeMs,
+      signingKeyLifetimeMs,
+    },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
   const gateway = createGateway({ ...ground, verify: issuer.verify, credentials, servers })
@@ -281,7 +300,9 @@ function createResources(servers: Servers): Resources {
       if (resource === own(tenant)) return { resource, name: tenant.name, scopes: [toolsScope] }
       const slug = slugIn(tenant, resource)
       const server = slug === undefined ? undefined : await servers.bySlug(tenant, slug)
-      return server && { resource, name: server.name, scopes: [toolsScope] }
+      if (server === undefined) return undefined
+      const { name, tokenFormat } = server
+      return { resource, name, scopes: [toolsScope], tokenFormat }
     },
   }
 }

@@ -42,6 +42,8 @@ export interface Keyring {
   /** Compares in constant time, under every live key. */
   readonly verify: (purpose: string, data: string, tag: string) => boolean
   readonly activeKeyId: string
+  /** The ids of the live keys, the active one first. */
+  readonly keyIds: readonly string[]
 }
 
 const keyBytes = 32
@@ -74,6 +76,7 @@ export function createKeyring(
 
   return {
     activeKeyId: active.id,
+    keyIds: masterKeys.map(({ id }) => id),
     digests,
     digest: (purpose, value) => mac(active, `digest|${purpose}`, plainOf(value)),
     sign: (purpose, data) => mac(active, `sign|${purpose}`, data),

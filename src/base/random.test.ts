@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { verifies } from '../../test/requirements.ts'
 import { randomId, randomSecret, systemRandom } from './random.ts'
 import type { Random } from './random.ts'
 
@@ -23,7 +24,8 @@ test('every letter of an id is as likely as the others', () => {
   assert.equal(new Set(counts.values()).size, 1)
 })
 
-test('a secret is its prefix and 256 bits from the source of secrets', () => {
+test('a secret is its prefix and 256 bits from the source of secrets', (t) => {
+  verifies(t, 'S3-12')
   const marked: Random = {
     bytes: () => assert.fail('secrets have a source of their own'),
     secretBytes: (count) => new Uint8Array(count).fill(255),

@@ -2,6 +2,7 @@
 // into Claude.ai (seed 003's oauth:register-client).
 import type { ClientWithSecret } from '../issuer/client-administration.ts'
 import type { NewClient } from '../issuer/client-registration.ts'
+import { claudeRedirectUris } from '../issuer/known-clients.ts'
 import { authMethods } from '../issuer/metadata.ts'
 import { toolsScope } from '../issuer/scopes.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -51,7 +52,8 @@ async function complete(terminal: Terminal, options: CreateOptions): Promise<Ans
   const name = options.name ?? (await terminal.ask('Name that people see'))
   if (name === undefined) return 'given_up'
   const redirectUri =
-    options.redirectUri ?? (await terminal.ask('Redirect URIs, with commas between them'))
+    options.redirectUri ??
+    (await terminal.ask('Redirect URIs, with commas between them [those of Claude]'))
   if (redirectUri === undefined) return 'given_up'
   const scope =
     options.scope ?? (await terminal.ask(`Scopes, with commas between them [${toolsScope}]`))
@@ -61,11 +63,15 @@ async function complete(terminal: Terminal, options: CreateOptions): Promise<Ans
   return {
     ...options,
     name,
-    redirectUri: typeof redirectUri === 'string' ? words(redirectUri) : redirectUri,
+    redirectUri: typeof redirectUri === 'string' ? urisIn(redirectUri) : redirectUri,
     scope: typeof scope === 'string' ? words(scope === '' ? toolsScope : scope) : scope,
     user,
     isToBeConfirmed: true,
   }
+}
+
+function urisIn(answer: string): readonly string[] {
+  return answer === '' ? claudeRedirectUris : words(answer)
 }
 
 function words(answer: string): readonly string[] {

@@ -3,10 +3,13 @@ import { Command } from 'commander'
 import { isFault } from '../base/fault.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
+import { addKeys } from './keys.ts'
 import { addServers } from './servers.ts'
 import { start } from './start.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
+import { addTestFlow } from './test-flow.ts'
+import { addTokens } from './tokens.ts'
 import { addUsers } from './users.ts'
 
 const program = new Command('latchkey')
@@ -34,6 +37,9 @@ program
 addClients(program)
 addServers(program)
 addUsers(program)
+addTokens(program)
+addKeys(program)
+addTestFlow(program)
 addCleanup(program)
 
 try {

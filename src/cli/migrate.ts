@@ -7,6 +7,9 @@ import { openConfiguredStore } from '../platform.ts'
 import type { Store } from '../store/database.ts'
 import { openStore } from '../store/database.ts'
 import { migrate } from '../store/migrate.ts'
+import type { MigrationReport } from '../store/migrate.ts'
+import { listTables, readSteps } from '../store/migration-steps.ts'
+import type { MigrationSteps } from '../store/migration-steps.ts'
 
 /** Runs the migrations and prints what was done; with `dryRun` nothing changes. */
 export async function migrateCommand(
@@ -16,9 +19,10 @@ export async function migrateCommand(
   const config = readConfig(environment)
   const store = dryRun && isNew(config) ? await openNothing() : await openConfiguredStore(config)
   try {
-    const report = await migrate(store, { dryRun })
-    if (json) console.log(JSON.stringify(report))
-    else console.log(describe(report, dryRun))
+    const { applied, pending } = await migrate(store, { dryRun })
+    const steps = await readSteps([...applied, ...pending])
+    const report = { applied, pending, steps, tables: await listTables(store) }
+    console.log(json ? JSON.stringify(report) : describe(report, dryRun))
   } finally {
     await store.close()
   }
@@ -33,15 +37,21 @@ function openNothing(): Promise<Store> {
   return openStore({ kind: 'sqlite', file: ':memory:' })
 }
 
-function describe(
-  {
-    applied,
-    pending,
-  }: { readonly applied: readonly string[]; readonly pending: readonly string[] },
-  dryRun: boolean,
-): string {
-  if (dryRun) {
-    return pending.length === 0 ? 'Nothing to do.' : `Would apply: ${pending.join(', ')}.`
-  }
-  return applied.length === 0 ? 'Nothing to do.' : `Applied: ${applied.join(', ')}.`
+interface Report extends MigrationReport {
+  readonly steps: readonly MigrationSteps[]
+  readonly tables: readonly string[]
+}
+
+/** What was or would be done, each table and index of it, and the tables that there are now. */
+function describe({ applied, pending, steps, tables }: Report, isDryRun: boolean): string {
+  const names = isDryRun ? pending : applied
+  const done = isDryRun ? 'Would apply' : 'Applied'
+  const what = names.length === 0 ? 'Nothing to do.' : `${done}: ${names.join(', ')}.`
+  const made = steps.flatMap(({ migration, makes }) => [
+    '',
+    migration,
+    ...makes.map(({ kind, name }) => `  ${kind} ${name}`),
+  ])
+  const has = `The database has ${tables.length} tables${tables.length === 0 ? '.' : ':'}`
+  return [what, ...made, '', has, ...tables.map((name) => `  ${name}`)].join('\n')
 }

@@ -50,6 +50,7 @@ function addAdd(servers: Command): void {
     .option('--issuer <url>', 'its authorization server, if it does not say so itself')
     .option('--client-id <id>', 'our client id there, if it has to be made by hand')
     .option('--scopes <scopes>', 'the scopes to ask for there')
+    .option('--token-format <format>', 'how our access tokens for it look: opaque or jwt', 'opaque')
     .option('--json', 'as JSON')
     .action((url: string, options: AddOptions) => atTheBench((bench) => add(bench, url, options)))
 }
@@ -62,22 +63,29 @@ interface AddOptions extends JsonOption {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  readonly tokenFormat: string
 }
 
 const auths = ['none', 'headers', 'oauth'] as const
+const tokenFormats = ['opaque', 'jwt'] as const
 
 async function add(
   { workshop, terminal }: Bench,
   url: string,
-  { json, auth: how, header, ...rest }: AddOptions,
+  { json, auth: how, header, tokenFormat: format, ...rest }: AddOptions,
 ): Promise<void> {
   const auth = auths.find((known) => known === how)
   if (how !== undefined && auth === undefined) {
     throw new Error(`--auth is one of ${auths.join(', ')}.`)
   }
+  const tokenFormat = tokenFormats.find((known) => known === format)
+  if (tokenFormat === undefined) {
+    throw new Error(`--token-format is one of ${tokenFormats.join(', ')}.`)
+  }
   const { tenant, servers } = workshop
   const made = await servers.create(operatorAtTheMachine(tenant), {
     url,
+    tokenFormat,
     ...rest,
     ...(auth === undefined ? {} : { auth }),
     ...(header === undefined ? {} : { headers: readHeaders(header) }),

@@ -32,6 +32,7 @@ export async function changeServer(
     auth,
     name: input.name === undefined ? before.name : checkName(input.name),
     slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
+    token_format: input.tokenFormat ?? before.token_format,
     updated_at: needs.clock.now(),
   }
   const pinned = { ...after, issuer: pinnedIssuer(after, discovered) }

@@ -6,6 +6,10 @@ import type { Outbound } from '../base/outbound.ts'
 export const serverAuths = ['none', 'headers', 'oauth'] as const
 export type ServerAuth = (typeof serverAuths)[number]
 
+/** How the access tokens that we make for a server look: random, or signed for it to read (RFC 9068). */
+export const tokenFormats = ['opaque', 'jwt'] as const
+export type TokenFormat = (typeof tokenFormats)[number]
+
 /** A server as somebody describes it. */
 export interface ServerInput {
   readonly url: string
@@ -17,6 +21,7 @@ export interface ServerInput {
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
   readonly scopes?: string | undefined
+  readonly tokenFormat?: TokenFormat | undefined
 }
 
 const urlCharsMax = 500

@@ -15,7 +15,7 @@ import type { ServerRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
 import { checkHeaders, checkIssuer, checkScopes, checkVisible } from './server-input.ts'
-import type { ServerAuth, ServerInput } from './server-input.ts'
+import type { ServerAuth, ServerInput, TokenFormat } from './server-input.ts'
 
 /** A server as the rooms know it; no secret in it. */
 export interface Server {
@@ -29,6 +29,7 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  readonly tokenFormat: TokenFormat
   /** The last segment of its redirect URI. */
   readonly context: string
 }
@@ -45,6 +46,7 @@ export interface PublicServer {
   readonly clientId?: string
   readonly hasClientSecret: boolean
   readonly scopes?: string
+  readonly tokenFormat: TokenFormat
   readonly createdAt: number
   readonly updatedAt: number
   /** What was found out, in the answer to the call that looked. */
@@ -139,6 +141,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    tokenFormat: row.token_format as TokenFormat, // likewise
     context: row.context,
   }
 }

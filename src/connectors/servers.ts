@@ -112,6 +112,7 @@ async function createServer(
     created_by: principal.user?.id ?? null,
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
+    token_format: input.tokenFormat ?? 'opaque',
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(stored), discovered }

@@ -129,7 +129,8 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
 }
 
 function serverAt(slug: string, url: string): McpServer | undefined {
-  const facts = { tenantId: tenant.id, auth: 'oauth', headerNames: [], context: 'ctx' } as const
+  const shape = { auth: 'oauth', headerNames: [], tokenFormat: 'opaque' } as const
+  const facts = { ...shape, tenantId: tenant.id, context: 'ctx' }
   return ['notes', 'other'].includes(slug)
     ? { ...facts, id: `srv_${slug}`, slug, name: 'Notes', url }
     : undefined

@@ -43,7 +43,7 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
     const refusal = refusalOf(principal, call)
     const response =
       refusal === undefined
-        ? noStore(await builtin.answer(request, principal, parsed(body)))
+        ? asOurs(await builtin.answer(request, principal, parsed(body)))
         : toResponse(refusal)
     const era = eraOf(request.headers.get('mcp-protocol-version') ?? undefined, call)
     const { status } = response
@@ -83,9 +83,11 @@ function toResponse({ status, headers, body }: Answer): Response {
   return new Response(body === '' ? null : body, { status, headers })
 }
 
-/** What one person got is nobody else's (RFC 9111 §3.5). */
-function noStore(response: Response): Response {
+/** What one person got is nobody else's (RFC 9111 §3.5), and whether a connection stays is the listener's word alone. */
+function asOurs(response: Response): Response {
   const headers = new Headers(response.headers)
   headers.set('cache-control', 'no-store')
+  // RFC 9110 §7.6.1: a connection that is about to close must not be promised to stay.
+  headers.delete('connection')
   return new Response(response.body, { status: response.status, headers })
 }

@@ -71,6 +71,30 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'scope and state may be left out; the resource’s own scopes are asked for',
+  async (t, store) => {
+    verifies(t, 'S3-14')
+    const rig = await createRig(t, store)
+    const session = await rig.signIn()
+    const client = await register(rig)
+    for (const [resource, scopes] of [
+      [`${rig.tenant.issuer}/mcp`, ['mcp']],
+      [`${rig.tenant.issuer}/notes/mcp`, ['mcp']],
+    ] as const) {
+      const query = authorizeQuery(client, { scope: undefined, state: undefined, resource })
+      const { step } = await askConsent(rig, session, query)
+      assert.deepEqual(
+        step.view.scopes.map(({ name }) => name),
+        scopes,
+      )
+      const location = await approve(rig, session, query)
+      assert.match(location.searchParams.get('code') ?? '', /^auth_/)
+      assert.equal(location.searchParams.has('state'), false, 'none came, none goes back')
+    }
+  },
+)
+
 onEveryDatabase('a person who says no sends an error back, once', async (t, store) => {
   verifies(t, 'S3-27', 'S3-28')
   const rig = await createRig(t, store)

@@ -121,6 +121,7 @@ export type EndReason =
   | 'code_replayed'
   | 'refresh_token_reused'
   | 'resource_ended'
+  | 'operator'
 
 /** Ends a grant inside the caller's transaction; false when it had ended before. */
 export async function endGrant(

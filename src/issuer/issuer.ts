@@ -36,10 +36,14 @@ import type { Resources } from './resources.ts'
 import { revokeToken } from './revocation.ts'
 import { sweepIssuer } from './sweep.ts'
 import type { IssuerSweep } from './sweep.ts'
+import { listSigningKeys } from './signing-key-list.ts'
+import type { TenantKeys } from './signing-key-list.ts'
 import { createSigningKeys } from './signing-keys.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
+import { createTokenAdministration } from './token-ending.ts'
+import type { TokenAdministration } from './token-ending.ts'
 import { createUserInfo } from './userinfo.ts'
 import type { UserInfo } from './userinfo.ts'
 import { createVerify } from './verify.ts'
@@ -65,8 +69,13 @@ export interface Issuer {
   /** Who a person is (OIDC Core §5.3). */
   readonly userInfo: UserInfo
   readonly verify: Verify
-  readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate'>
+  readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate' | 'rotateSoon' | 'rotateDue'> & {
+    /** For an operator: the keys of every tenant. */
+    readonly list: () => Promise<readonly TenantKeys[]>
+  }
   readonly grants: Grants
+  /** Single tokens by an operator's hand. */
+  readonly tokens: TokenAdministration
   /** Deletes what has expired, of all tenants. */
   readonly sweep: (now: number) => Promise<IssuerSweep>
 }
@@ -113,8 +122,9 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     introspect: createIntrospection(needs),
     userInfo: createUserInfo({ ...needs, verify }),
     verify,
-    signingKeys: needs.signingKeys,
+    signingKeys: { ...needs.signingKeys, list: () => listSigningKeys(parts.db) },
     grants: createGrants(needs),
+    tokens: createTokenAdministration(needs),
     sweep: (now) => sweepIssuer(needs.db, now),
   }
 }

@@ -23,19 +23,22 @@ function local(path: string): RegExp {
   return new RegExp(String.raw`^http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?${path}$`)
 }
 
+/** Where Claude.ai is answered, for who makes its client by hand. */
+export const claudeRedirectUris: readonly string[] = [
+  'https://claude.ai/api/mcp/auth_callback',
+  'https://claude.com/api/mcp/auth_callback',
+  // From before connectors were called so; made by hand only.
+  'https://claude.ai/oauth/callback',
+  'https://claude.ai/api/oauth/callback',
+]
+
 /** All of them. */
 export const knownClients: readonly KnownClient[] = [
   {
     name: 'Claude',
     maker: 'Anthropic',
     documents: ['https://claude.ai/oauth/mcp-oauth-client-metadata'],
-    callbacks: [
-      'https://claude.ai/api/mcp/auth_callback',
-      'https://claude.com/api/mcp/auth_callback',
-      // From before connectors were called so; made by hand only.
-      'https://claude.ai/oauth/callback',
-      'https://claude.ai/api/oauth/callback',
-    ],
+    callbacks: claudeRedirectUris,
     names: ['claude', 'claudeai', 'anthropic'],
     reconnect: 'In Claude, open Settings, then Connectors. Remove this connector and add it again.',
     quirks: [

@@ -10,6 +10,8 @@ export interface Policy {
   readonly authorizationRequestLifetimeMs: number
   /** How long a pushed request waits for its browser (RFC 9126 §2.2: short, 5 to 600 seconds). */
   readonly pushedRequestLifetimeMs: number
+  /** How long a key signs before the next one takes over. */
+  readonly signingKeyLifetimeMs: number
   /** How long a spent refresh token still returns the answer that it was spent for. */
   readonly replayWindowMs: number
 }
@@ -25,5 +27,6 @@ export const defaultPolicy: Policy = {
   refreshTokenLifetimeMs: 30 * dayMs,
   authorizationRequestLifetimeMs: 10 * minuteMs,
   pushedRequestLifetimeMs: 90 * secondMs,
+  signingKeyLifetimeMs: 90 * dayMs,
   replayWindowMs: 30 * secondMs,
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { Actor, Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ClientAssertions } from './client-assertion.ts'
@@ -75,22 +75,32 @@ async function endToken(
       await endGrant({ tx, clock, journal }, tenant, facts)
       return
     }
-    const ended = await tx
-      .updateTable('access_tokens')
-      .set({ revoked_at: clock.now() })
-      .where('tenant_id', '=', tenant.id)
-      .where('token_digest', '=', found.digest)
-      .where('revoked_at', 'is', null)
-      .returning(['grant_id', 'user_id'])
-      .executeTakeFirst()
-    if (ended === undefined) return
-    await journal.record(tx, {
-      tenantId: tenant.id,
-      type: 'token.revoked',
-      actor,
-      ...(ended.user_id === null ? {} : { userId: ended.user_id }),
-      subject: { kind: 'grant', id: ended.grant_id },
-      data: { clientId: client.id },
-    })
+    await endAccessToken({ tx, clock, journal }, tenant, { digests: [found.digest], actor })
   })
+}
+
+/** Ends one access token inside the caller's transaction; false when it had ended before. */
+export async function endAccessToken(
+  { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  { digests, actor }: { readonly digests: readonly string[]; readonly actor: Actor },
+): Promise<boolean> {
+  const ended = await tx
+    .updateTable('access_tokens')
+    .set({ revoked_at: clock.now() })
+    .where('tenant_id', '=', tenant.id)
+    .where('token_digest', 'in', digests)
+    .where('revoked_at', 'is', null)
+    .returning(['grant_id', 'user_id', 'client_id'])
+    .executeTakeFirst()
+  if (ended === undefined) return false
+  await journal.record(tx, {
+    tenantId: tenant.id,
+    type: 'token.revoked',
+    actor,
+    ...(ended.user_id === null ? {} : { userId: ended.user_id }),
+    subject: { kind: 'grant', id: ended.grant_id },
+    data: { clientId: ended.client_id },
+  })
+  return true
 }

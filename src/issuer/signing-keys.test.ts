@@ -84,6 +84,71 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'a key that has signed for its lifetime is rotated, in every tenant that has one',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const keys = keysOf(rig)
+    const { tenant, clock } = rig
+    const other = { ...tenant, id: 'ten_other', slug: 'other', issuer: 'https://other.test' }
+    await addTenant(rig.db, other)
+    assert.equal(await keys.rotateDue(), 0, 'nobody has keys yet')
+    const [first, second] = await kids(rig, keys)
+    await clock.advance(1000)
+    await keys.published(other)
+
+    await clock.advance(defaultPolicy.signingKeyLifetimeMs - 1001)
+    assert.equal(await keys.rotateDue(), 0)
+    assert.equal(kidOf((await keys.sign(tenant, jwt)).reveal()), first)
+    await clock.advance(1)
+    assert.equal(await keys.rotateDue(), 1)
+    assert.equal(kidOf((await keys.sign(tenant, jwt)).reveal()), second)
+    await clock.advance(1000)
+    assert.equal(await keys.rotateDue(), 1, 'the other tenant’s turn')
+    assert.equal(await keys.rotateDue(), 0)
+    await clock.advance(defaultPolicy.signingKeyLifetimeMs)
+    assert.equal(await keys.rotateDue(), 2)
+  },
+)
+
+onEveryDatabase(
+  'a rotation that is asked for too early comes by itself as soon as everybody knows the key',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const keys = keysOf(rig)
+    const { tenant, clock } = rig
+    const [first, second] = await kids(rig, keys)
+    const notBefore = clock.now() + publishedAheadMs
+    await clock.advance(1000)
+    const operator = { kind: 'operator' } as const
+    for (let count = 0; count < 2; count += 1) {
+      assert.deepEqual(await keys.rotateSoon(tenant, operator), { kind: 'too_early', notBefore })
+    }
+    await clock.advance(publishedAheadMs - 1001)
+    assert.equal(await keys.rotateDue(), 0)
+    assert.equal(kidOf((await keys.sign(tenant, jwt)).reveal()), first)
+    await clock.advance(1)
+    assert.equal(await keys.rotateDue(), 1)
+    assert.equal(kidOf((await keys.sign(tenant, jwt)).reveal()), second)
+    await clock.advance(publishedAheadMs)
+    assert.equal(await keys.rotateDue(), 0, 'asked for once, done once')
+    assert.equal((await keys.rotateSoon(tenant, operator)).kind, 'rotated')
+  },
+)
+
+onEveryDatabase('fifty who find a rotation due rotate once', async (t, store, openAnother) => {
+  const [one, other] = await createTwins(t, store, openAnother)
+  await kids(one, keysOf(one))
+  for (const { clock } of [one, other]) await clock.advance(defaultPolicy.signingKeyLifetimeMs)
+  const counts = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => keysOf(index % 2 === 0 ? one : other).rotateDue()),
+  )
+  assert.equal(
+    counts.reduce((sum, count) => sum + count, 0),
+    1,
+  )
+})
+
 void test('a setting for longer tokens keeps a retired key for longer', () => {
   const accessTokenLifetimeMs = 48 * hourMs
   assert.ok(publishedAfterMs({ accessTokenLifetimeMs }) > accessTokenLifetimeMs)

@@ -20,7 +20,14 @@ export interface SigningKeys {
   readonly sign: (tenant: Tenant, jwt: UnsignedJwt) => Promise<Secret>
   /** Lets the next key sign, retires the active one and publishes another; too early while caches may not know the next. */
   readonly rotate: (tenant: Tenant, actor?: Actor) => Promise<Rotation>
+  /** The same as soon as it is not too early any more: then it is left to `rotateDue`. */
+  readonly rotateSoon: (tenant: KeyOwner, actor: Actor) => Promise<Rotation>
+  /** Rotates in every tenant whose key has signed for its lifetime, or whose next key is asked for; says in how many. */
+  readonly rotateDue: () => Promise<number>
 }
+
+/** Whose keys they are. */
+export type KeyOwner = Pick<Tenant, 'id'>
 
 export interface UnsignedJwt {
   /** What kind of JWT it is, so that none is taken for another (RFC 8725 §3.11). */
@@ -49,7 +56,7 @@ interface Needs {
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
-  readonly policy: Pick<Policy, 'accessTokenLifetimeMs'>
+  readonly policy: Pick<Policy, 'accessTokenLifetimeMs' | 'signingKeyLifetimeMs'>
 }
 
 const minuteMs = 60_000
@@ -78,15 +85,23 @@ export function createSigningKeys(needs: Needs): SigningKeys {
       return signWith(privateKeyOf(tenant, active), { kid: active.kid, ...jwt })
     },
     rotate: (tenant, actor = { kind: 'system' }) => rotate(needs, tenant, actor),
+    rotateSoon: async (tenant, actor) => {
+      const rotation = await rotate(needs, tenant, actor)
+      if (rotation.kind === 'too_early') await plan(db, tenant, rotation.notBefore)
+      return rotation
+    },
+    rotateDue: () => rotateDue(needs),
   }
 }
 
 /** How long a retired key stays published: until the last token that it signed is over. */
-export function publishedAfterMs({ accessTokenLifetimeMs }: Needs['policy']): number {
+export function publishedAfterMs({
+  accessTokenLifetimeMs,
+}: Pick<Policy, 'accessTokenLifetimeMs'>): number {
   return Math.max(accessTokenLifetimeMs, tokenLifetimeLeastMs) + lateSigningMs
 }
 
-async function findOrMakeKeys(needs: Needs, tenant: Tenant): Promise<readonly SigningKeyRow[]> {
+async function findOrMakeKeys(needs: Needs, tenant: KeyOwner): Promise<readonly SigningKeyRow[]> {
   const known = await findKeys(needs.db, tenant)
   if (known.length > 0) return known
   const active = makeKey(needs, tenant, { generation: 1, activatedAt: needs.clock.now() })
@@ -100,7 +115,7 @@ async function findOrMakeKeys(needs: Needs, tenant: Tenant): Promise<readonly Si
   return findKeys(needs.db, tenant)
 }
 
-function findKeys(db: Database, tenant: Tenant): Promise<readonly SigningKeyRow[]> {
+function findKeys(db: Database, tenant: KeyOwner): Promise<readonly SigningKeyRow[]> {
   return db
     .selectFrom('signing_keys')
     .selectAll()
@@ -125,7 +140,47 @@ function activeOf(rows: readonly SigningKeyRow[]): SigningKeyRow {
   return active
 }
 
-async function rotate(needs: Needs, tenant: Tenant, actor: Actor): Promise<Rotation> {
+const dueMax = 1000
+
+async function rotateDue(needs: Needs): Promise<number> {
+  const { db, clock, policy } = needs
+  const now = clock.now()
+  const [old, asked] = await Promise.all([
+    db
+      .selectFrom('signing_keys')
+      .select('tenant_id as id')
+      .where('activated_at', '<=', now - policy.signingKeyLifetimeMs)
+      .where('retired_at', 'is', null)
+      .limit(dueMax)
+      .execute(),
+    db
+      .selectFrom('signing_keys')
+      .select('tenant_id as id')
+      .where('activate_at', '<=', now)
+      .where('activated_at', 'is', null)
+      .limit(dueMax)
+      .execute(),
+  ])
+  let rotated = 0
+  for (const id of new Set([...old, ...asked].map((row) => row.id))) {
+    const { kind } = await rotate(needs, { id }, { kind: 'system' })
+    if (kind === 'rotated') rotated += 1
+  }
+  return rotated
+}
+
+/** Notes that the next key is to sign before its turn; the first one to ask for it is enough. */
+async function plan(db: Database, { id }: KeyOwner, activateAt: number): Promise<void> {
+  await db
+    .updateTable('signing_keys')
+    .set({ activate_at: activateAt })
+    .where('tenant_id', '=', id)
+    .where('activated_at', 'is', null)
+    .where('activate_at', 'is', null)
+    .execute()
+}
+
+async function rotate(needs: Needs, tenant: KeyOwner, actor: Actor): Promise<Rotation> {
   const { db, clock, policy, journal } = needs
   const rows = await findOrMakeKeys(needs, tenant)
   const next = rows.find((row) => row.activated_at === null)
@@ -187,7 +242,7 @@ const coordinateBytes = 32
 
 function makeKey(
   { clock, random, keyring }: Needs,
-  tenant: Tenant,
+  tenant: KeyOwner,
   { generation, activatedAt }: { readonly generation: number; readonly activatedAt?: number },
 ): SigningKeyRow {
   const pair = createECDH('prime256v1')
@@ -210,6 +265,7 @@ function makeKey(
     activated_at: activatedAt ?? null,
     retired_at: null,
     published_until: null,
+    activate_at: null,
   }
 }
 
@@ -220,7 +276,7 @@ function coordinatesOf(point: Buffer): readonly [string, string] {
   return [x.toString('base64url'), y.toString('base64url')]
 }
 
-function placeOf(tenant: Tenant, kid: string) {
+function placeOf(tenant: KeyOwner, kid: string) {
   return {
     tenant: tenant.id,
     table: 'signing_keys',

@@ -278,6 +278,8 @@ export interface ServerRow {
   created_by: string | null
   created_at: number
   updated_at: number
+  /** How the access tokens for it look: `opaque` or `jwt`. */
+  token_format: string
 }
 
 /** One user's credential for one server. */
@@ -425,6 +427,8 @@ export interface SigningKeyRow {
   activated_at: number | null
   retired_at: number | null
   published_until: number | null
+  /** When it is to sign, if somebody wants that before its turn. */
+  activate_at: number | null
 }
 
 /** A client assertion that was used; its id is a hash of the client's id and the `jti`. */

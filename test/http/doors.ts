@@ -185,7 +185,8 @@ export async function addPerson({ store, platform }: Doors, email: string): Prom
   return id
 }
 
-async function ask(origin: string, request: Ask): Promise<Answer> {
+/** Sends one request to the doors at an origin. */
+export async function ask(origin: string, request: Ask): Promise<Answer> {
   const { form, json, browser } = request
   const body =
     request.body ??

@@ -106,6 +106,12 @@ for (const path of endpoints) {
       assertAnswer(await ask(call(path, token, initialize)), { status: 200 })
     })
 
+    await t.test('a client that closes its connection is not promised that it stays', async () => {
+      // RFC 9110 §7.6.1: a proxy that believed the promise would send its next request into a closed door.
+      const answer = await ask(call(path, token, initialize, { connection: 'close' }))
+      assert.equal(answer.headers.get('connection'), 'close')
+    })
+
     const none: readonly (readonly [string, Ask])[] = [
       ['no token', call(path, undefined)],
       ['another scheme', call(path, undefined, list, { authorization: 'Basic eDp5' })],

@@ -1,5 +1,6 @@
 // REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
 import { z } from 'zod'
+import { tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
@@ -15,6 +16,7 @@ const newServer = z.strictObject({
   clientId: z.string().max(500).exactOptional(),
   clientSecret: z.string().max(2000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
+  tokenFormat: z.enum(tokenFormats).exactOptional(),
 })
 
 const changedServer = z.strictObject({

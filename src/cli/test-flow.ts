@@ -1,0 +1,173 @@
+// `latchkey test-flow`: proves against the running server that people and programs get in, and only as they should
+// (seed 003's oauth:test-flow). Makes its own person and client and takes exactly those away again, however it ends.
+import type { Command } from 'commander'
+import { checkFlow, checkServer } from './test-flow-checks.ts'
+import type { Check } from './test-flow-checks.ts'
+import { beginTestRun, endTestRun, nothingRemoved, removeLeftovers } from './test-flow-data.ts'
+import type { RemovedData, TestRun } from './test-flow-data.ts'
+import { createAskServer } from './test-flow-http.ts'
+import type { AskServer } from './test-flow-http.ts'
+import { atTheBench } from './workshop.ts'
+import type { Bench } from './workshop.ts'
+
+interface FlowOptions {
+  readonly url?: string
+  readonly json?: boolean
+}
+
+/** Adds the command. */
+export function addTestFlow(program: Command): void {
+  program
+    .command('test-flow')
+    .description('try out a running server from registration to revocation, with data of its own')
+    .option('--url <url>', 'where it is reached; the public URL unless said')
+    .option('--json', 'as JSON')
+    .action(async (options: FlowOptions) => {
+      const stopping = new AbortController()
+      const stop = () => stopping.abort(new Error('It was stopped.'))
+      process.on('SIGINT', stop)
+      process.on('SIGTERM', stop)
+      try {
+        await atTheBench((bench) => testFlow(bench, options, stopping.signal))
+      } finally {
+        process.off('SIGINT', stop)
+        process.off('SIGTERM', stop)
+      }
+    })
+}
+
+interface Outcome {
+  readonly words: string
+  readonly ok: boolean
+  readonly because?: string
+}
+
+const runLimitMs = 120_000
+const failedCode = 1
+const stoppedCode = 130
+
+/** Runs all checks, prints each, cleans up, and sets the exit code. Throws in words when there is nothing to test. */
+export async function testFlow(
+  { workshop, terminal }: Bench,
+  { url = workshop.tenant.issuer, json = false }: FlowOptions,
+  stopping: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  const print = json ? () => {} : terminal.print
+  const signal = AbortSignal.any([stopping, AbortSignal.timeout(runLimitMs)])
+  const ask = createAskServer({ url: readOrigin(url), issuer: workshop.tenant.issuer }, signal)
+  await checkServer(workshop, { ask, url })
+  print(`✓ ${url} is the Latchkey of this database`)
+
+  const left = await removeLeftovers(workshop)
+  if (left.people > 0) print(`  An earlier run was killed; what it left is gone: ${count(left)}.`)
+  const { outcomes, removed } = await tryOut(
+    { workshop, terminal: { ...terminal, print } },
+    { ask, signal },
+  )
+  const failed = outcomes.filter(({ ok }) => !ok).length
+  const ok = failed === 0 && !signal.aborted
+  if (!ok) process.exitCode = stopping.aborted ? stoppedCode : failedCode
+  if (json) return terminal.print(JSON.stringify({ url, ok, checks: outcomes, removed }))
+  print(`\n${summary({ outcomes, failed, isStopped: signal.aborted })}`)
+}
+
+function readOrigin(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed !== undefined && /^https?:$/.test(parsed.protocol)) return parsed.origin
+  throw new Error('--url is an http or https address.')
+}
+
+/** The checks between the making and the taking away of the test's data; that happens whatever the checks do. */
+async function tryOut(
+  { workshop, terminal }: Bench,
+  { ask, signal }: { readonly ask: AskServer; readonly signal: AbortSignal },
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly removed: RemovedData }> {
+  const outcomes: Outcome[] = []
+  const run = await beginTestRun(workshop)
+  try {
+    await checkFlow(workshop, { ask, run }, createCheck({ outcomes, signal }, terminal.print))
+  } catch (thrown) {
+    // A check that failed has said so, and who stopped the run knows; anything else is a failure of its own.
+    const isTold = signal.aborted || outcomes.some(({ ok }) => !ok)
+    if (!isTold) outcomes.push(failure('The checks ran to their end', thrown))
+  }
+  const removed = await cleanUp({ workshop, terminal }, run, outcomes)
+  return { outcomes, removed }
+}
+
+function createCheck(
+  { outcomes, signal }: { readonly outcomes: Outcome[]; readonly signal: AbortSignal },
+  print: (text: string) => void,
+): Check {
+  const tell = (outcome: Outcome) => {
+    outcomes.push(outcome)
+    const { words, ok, because } = outcome
+    print(ok ? `✓ ${words}` : `✗ ${words}: ${because}`)
+  }
+  return async (words, work) => {
+    signal.throwIfAborted()
+    try {
+      const result = await work()
+      tell({ words, ok: true })
+      return result
+    } catch (thrown) {
+      if (!signal.aborted) tell(failure(words, thrown))
+      throw thrown
+    }
+  }
+}
+
+function failure(words: string, thrown: unknown): Outcome {
+  return { words, ok: false, because: thrown instanceof Error ? thrown.message : 'it failed' }
+}
+
+async function cleanUp(
+  { workshop, terminal }: Bench,
+  run: TestRun,
+  outcomes: Outcome[],
+): Promise<RemovedData> {
+  const words = 'What the test made is gone again'
+  try {
+    const removed = await endTestRun(workshop, run)
+    outcomes.push({ words, ok: true })
+    terminal.print(`✓ ${words}: ${count(removed)}`)
+    return removed
+  } catch (thrown) {
+    const outcome = failure(words, thrown)
+    outcomes.push(outcome)
+    terminal.print(`✗ ${words}: ${outcome.because}. A run in ten minutes takes it away.`)
+    return nothingRemoved
+  }
+}
+
+const nouns = {
+  people: ['person', 'people'],
+  clients: ['client', 'clients'],
+  grants: ['grant', 'grants'],
+  codes: ['code', 'codes'],
+  accessTokens: ['access token', 'access tokens'],
+  refreshTokens: ['refresh token', 'refresh tokens'],
+} as const
+
+function count(removed: RemovedData): string {
+  const names = Object.keys(nouns) as (keyof RemovedData)[] // its own keys
+  return names
+    .map((name) => `${removed[name]} ${removed[name] === 1 ? nouns[name][0] : nouns[name][1]}`)
+    .join(', ')
+}
+
+function summary({
+  outcomes,
+  failed,
+  isStopped,
+}: {
+  readonly outcomes: readonly Outcome[]
+  readonly failed: number
+  readonly isStopped: boolean
+}): string {
+  // The first one, that it is the right server, was printed before there were outcomes.
+  const passed = outcomes.length - failed + 1
+  if (isStopped) return `Stopped after ${passed} checks.`
+  if (failed === 0) return `All ${passed} checks passed. The journal tells that the test ran.`
+  return `${failed} of ${passed + failed} checks failed. What builds on them was not tried.`
+}

@@ -19,6 +19,8 @@ const words = {
   accessTokens: 'access tokens',
   refreshTokens: 'refresh tokens',
   authorizationRequests: 'authorization requests',
+  deviceCodes: 'device codes',
+  deviceGuesses: 'counts of wrong device codes',
   clients: 'clients that registered themselves and were never used',
   clientSecrets: 'client secrets that were replaced',
   clientAssertions: 'client assertions that were seen',

@@ -23,6 +23,7 @@ import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
+import { deviceRoutes } from './oauth/device.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
@@ -30,6 +31,7 @@ import { operationRoutes } from './operations.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
+import { devicePages } from './pages/device.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import type { Route } from './route.ts'
 
@@ -60,6 +62,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...discoveryRoutes(needs),
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
+    ...deviceRoutes(needs),
     ...userInfoRoutes(needs),
     ...mcpRoutes(needs),
     ...serverRoutes(needs),
@@ -71,6 +74,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...signInRoutes(withForms),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),
+    ...devicePages(withForms),
     ...operationRoutes(needs),
     ...assetRoutes(),
   ]

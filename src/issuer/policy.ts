@@ -8,6 +8,8 @@ export interface Policy {
   readonly refreshTokenLifetimeMs: number
   /** How long a person may take between the client's request and their answer. */
   readonly authorizationRequestLifetimeMs: number
+  /** How long a device may wait for its person (RFC 8628 §3.2). */
+  readonly deviceCodeLifetimeMs: number
   /** How long a spent refresh token still returns the answer that it was spent for. */
   readonly replayWindowMs: number
 }
@@ -22,5 +24,6 @@ export const defaultPolicy: Policy = {
   accessTokenLifetimeMs: 60 * minuteMs,
   refreshTokenLifetimeMs: 30 * dayMs,
   authorizationRequestLifetimeMs: 10 * minuteMs,
+  deviceCodeLifetimeMs: 10 * minuteMs,
   replayWindowMs: 30 * secondMs,
 }

@@ -11,6 +11,7 @@ import { verifies } from '../requirements.ts'
 /** The answers that hand a secret to its owner: that is what they are for. */
 const handingOut: readonly RegExp[] = [
   /^POST \/oauth\/token 200$/,
+  /^POST \/oauth\/device_authorization 200$/,
   /^POST \/oauth\/register 201$/,
   /^POST \/api\/v1\/(api-keys|clients|webhooks) 201$/,
   /^POST \/api\/v1\/(clients|webhooks)\/[^/]+\/rotate-secret 20[01]$/,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { verifies } from '../../test/requirements.ts'
-import { createAddressRules, literalAddress } from './addresses.ts'
+import { createAddressRules, literalAddress, publicNetwork, shownAddress } from './addresses.ts'
 
 const strict = createAddressRules([])
 const words = (text: string) => text.split(' ')
@@ -110,5 +110,38 @@ test('a literal address is told from a name', () => {
   assert.equal(literalAddress('127.0.0.1'), '127.0.0.1')
   for (const name of ['example.com', 'localhost', '127.1', '1', '']) {
     assert.equal(literalAddress(name), undefined)
+  }
+})
+
+test('what stands for whoever is behind a public address', () => {
+  for (const [address, network] of [
+    ['8.8.8.8', '8.8.8.8'],
+    ['::ffff:8.8.8.8', '8.8.8.8'],
+    ['2a00:1450:1:2::1', '2a00:1450:1:2::/64'],
+    ['2a00:1450:1:2:ffff:ffff:ffff:ffff', '2a00:1450:1:2::/64'],
+    ['2a00:1450:1:3::1', '2a00:1450:1:3::/64'],
+    ['127.0.0.1', undefined],
+    ['::1', undefined],
+    ['10.1.2.3', undefined],
+    ['::ffff:192.168.1.1', undefined],
+    ['fd00::1', undefined],
+    ['example.com', undefined],
+    ['', undefined],
+  ] as const) {
+    assert.equal(publicNetwork(address), network, address)
+  }
+})
+
+test('an address is shown as people write it, unless it says nothing', () => {
+  for (const [address, shown] of [
+    ['203.0.113.9', '203.0.113.9'],
+    ['::ffff:192.168.1.7', '192.168.1.7'],
+    ['2A00:1450:0:0::1', '2a00:1450::1'],
+    ['127.0.0.1', undefined],
+    ['::1', undefined],
+    ['::ffff:127.0.0.1', undefined],
+    ['<b>', undefined],
+  ] as const) {
+    assert.equal(shownAddress(address), shown, address)
   }
 })

@@ -34,6 +34,31 @@ export function literalAddress(hostname: string): string | undefined {
   return isIP(bare) === 0 ? undefined : bare
 }
 
+/** An address as people write it; undefined for loopback, behind which is this machine or a proxy on it, and for no address. */
+export function shownAddress(text: string): string | undefined {
+  const address = parse(text)
+  if (address === undefined) return undefined
+  const plain = unmapped(address)
+  return plain.range() === 'loopback' ? undefined : plain.toString()
+}
+
+/**
+ * What stands for whoever is behind a public address: the address itself, or the /64 of IPv6, which one household has whole.
+ * Undefined for any other address, behind which anybody may be.
+ */
+export function publicNetwork(text: string): string | undefined {
+  const address = parse(text)
+  if (address === undefined) return undefined
+  const plain = unmapped(address)
+  if (!isPublic(plain)) return undefined
+  if (plain.kind() === 'ipv4') return plain.toString()
+  const { parts } = plain as ipaddr.IPv6 // the other kind was handled above
+  return `${parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`
+}
+
 function readCidr(entry: string): [Address, number] {
   const network = ipaddr.isValidCIDR(entry) ? ipaddr.parseCIDR(entry) : undefined
   // Mapped addresses are judged as the IPv4 addresses that they are, so a mapped network would never match.

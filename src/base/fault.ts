@@ -98,6 +98,29 @@ const catalogue = {
     words: 'The registration has something that cannot be accepted.',
   },
 
+  // RFC 8628 §3.5: what a device is told while a person has not decided yet, or has said no.
+  authorization_pending: {
+    status: 400,
+    ...retry,
+    words: 'Nobody has let this device in yet. Ask again after the interval.',
+  },
+  slow_down: {
+    status: 400,
+    ...retry,
+    words: 'This device asks too often. Wait five seconds longer between two requests.',
+  },
+  expired_token: {
+    status: 400,
+    ...signIn,
+    words: 'The code of this device is too old. Start again on the device.',
+  },
+  device_denied: {
+    status: 400,
+    ...both,
+    words: 'The person did not let this device in.',
+    oauth: 'access_denied',
+  },
+
   // What any door may answer.
   not_found: {
     status: 404,

@@ -20,6 +20,8 @@ const words = {
   refreshTokens: 'refresh tokens',
   authorizationRequests: 'authorization requests',
   pushedRequests: 'requests that were pushed ahead of the browser',
+  deviceCodes: 'device codes',
+  deviceGuesses: 'counts of wrong device codes',
   clients: 'clients that registered themselves and were never used',
   clientSecrets: 'client secrets that were replaced',
   clientAssertions: 'client assertions that were seen',

@@ -3,7 +3,8 @@
 import type { ClientWithSecret } from '../issuer/client-administration.ts'
 import type { NewClient } from '../issuer/client-registration.ts'
 import { claudeRedirectUris } from '../issuer/known-clients.ts'
-import { authMethods } from '../issuer/metadata.ts'
+import { authMethods, grantTypeNames } from '../issuer/metadata.ts'
+import type { GrantTypeName } from '../issuer/metadata.ts'
 import { toolsScope } from '../issuer/scopes.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Terminal } from './terminal.ts'
@@ -18,6 +19,7 @@ export interface CreateOptions {
   readonly scope?: readonly string[]
   readonly user?: string
   readonly authMethod?: string
+  readonly grantType?: readonly string[]
   readonly json?: boolean
 }
 
@@ -44,7 +46,8 @@ interface Answers extends CreateOptions {
 
 /** What is missing is asked for where a person can answer; elsewhere it is an error. */
 async function complete(terminal: Terminal, options: CreateOptions): Promise<Answers | 'given_up'> {
-  const isComplete = options.name !== undefined && options.redirectUri !== undefined
+  const needsRedirectUri = isForBrowsers(options) && options.redirectUri === undefined
+  const isComplete = options.name !== undefined && !needsRedirectUri
   if (isComplete) return { ...options, isToBeConfirmed: false }
   if (!terminal.isInteractive || options.json === true) {
     throw new Error('Say --name and --redirect-uri, or run this in a terminal to be asked.')
@@ -53,7 +56,9 @@ async function complete(terminal: Terminal, options: CreateOptions): Promise<Ans
   if (name === undefined) return 'given_up'
   const redirectUri =
     options.redirectUri ??
-    (await terminal.ask('Redirect URIs, with commas between them [those of Claude]'))
+    (isForBrowsers(options)
+      ? await terminal.ask('Redirect URIs, with commas between them [those of Claude]')
+      : [])
   if (redirectUri === undefined) return 'given_up'
   const scope =
     options.scope ?? (await terminal.ask(`Scopes, with commas between them [${toolsScope}]`))
@@ -74,6 +79,11 @@ function urisIn(answer: string): readonly string[] {
   return answer === '' ? claudeRedirectUris : words(answer)
 }
 
+/** Only who is answered by a redirect has to say where to (RFC 7591 §2); a device or a program by itself is not. */
+function isForBrowsers({ grantType }: CreateOptions): boolean {
+  return grantType === undefined || grantType.includes('authorization_code')
+}
+
 function words(answer: string): readonly string[] {
   return answer.split(/[\s,]+/).filter((word) => word !== '')
 }
@@ -81,7 +91,10 @@ function words(answer: string): readonly string[] {
 async function readNewClient({ workshop }: Bench, answers: Answers): Promise<NewClient> {
   const { name = '', redirectUri = [], scope = [], user, authMethod } = answers
   if (name.trim() === '') throw new Error('The name must not be empty.')
-  if (redirectUri.length === 0) throw new Error('At least one redirect URI is needed.')
+  if (redirectUri.length === 0 && isForBrowsers(answers)) {
+    throw new Error('At least one redirect URI is needed.')
+  }
+  const grantTypes = answers.grantType?.map(readGrantType)
   const method = authMethods.find((known) => known === authMethod)
   if (authMethod !== undefined && method === undefined) {
     throw new Error(`--auth-method is one of ${authMethods.join(', ')}.`)
@@ -92,8 +105,15 @@ async function readNewClient({ workshop }: Bench, answers: Answers): Promise<New
     redirectUris: redirectUri,
     scopes: scope,
     ...(method === undefined ? {} : { authMethod: method }),
+    ...(grantTypes === undefined ? {} : { grantTypes }),
     ...(owner === undefined ? {} : { ownerId: owner.id }),
   }
+}
+
+function readGrantType(word: string): GrantTypeName {
+  const name = grantTypeNames.find((known) => known === word)
+  if (name !== undefined) return name
+  throw new Error(`--grant-type is one or more of ${grantTypeNames.join(', ')}.`)
 }
 
 async function isConfirmed(terminal: Terminal, client: NewClient): Promise<boolean> {

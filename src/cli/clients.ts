@@ -54,6 +54,7 @@ function addCreate(clients: Command): void {
     .option('--redirect-uri <uris>', 'where it may be answered; several with commas', list)
     .option('--scope <scopes>', 'what it may ask for; everything unless said', list)
     .option('--user <who>', 'who answers for it: e-mail or id')
+    .option('--grant-type <types>', 'how it gets in; as people do in a browser unless said', list)
     .option('--auth-method <method>', 'none, client_secret_basic or client_secret_post')
     .option('--json', 'as JSON, and without questions')
     .action((options: CreateOptions) => atTheBench((bench) => createOne(bench, options)))

@@ -24,13 +24,22 @@ interface Match {
   readonly params: Readonly<Record<string, string>>
 }
 
+/** What a listener knows beside the request itself. */
+interface Connection {
+  readonly remoteAddress: string | undefined
+}
+
+interface Incoming extends Connection {
+  readonly request: Request
+}
+
 const defaultBodyBytes = 65_536
 
 /** Makes the app: a Request goes in, a Response comes out; it never throws. */
 export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
   const find = createFinder(routes)
 
-  const answer = async (tenant: Tenant, request: Request, match: Match): Promise<Response> => {
+  const answer = async ({ request, remoteAddress }: Incoming, tenant: Tenant, match: Match) => {
     const { row, params } = match
     const admitted = await admit(row, tenant, request)
     const body = await readBody(request, row.bodyBytes ?? defaultBodyBytes)
@@ -40,6 +49,7 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
       query: new URL(request.url).searchParams,
       params,
       browser: readCookie(request, browserCookie),
+      remoteAddress,
       body,
     }
     const input = readInput(row, request, body)
@@ -50,7 +60,10 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
     return idempotency.once(visit, { row, principal }, run)
   }
 
-  return async (request: Request): Promise<Response> => {
+  return async (
+    request: Request,
+    { remoteAddress }: Partial<Connection> = {},
+  ): Promise<Response> => {
     const url = new URL(request.url)
     const matches = find(url.pathname)
     const match = matches.find(({ row }) => row.method === methodOf(request))
@@ -59,7 +72,9 @@ export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
     const respond = async () => {
       tenant = await tenants.byHost(url.host)
       if (tenant === undefined) throw await misdirected(tenants, url)
-      return match === undefined ? otherwise(request, matches) : answer(tenant, request, match)
+      return match === undefined
+        ? otherwise(request, matches)
+        : answer({ request, remoteAddress }, tenant, match)
     }
     try {
       return withHeaders(await respond(), { matches, tenant })

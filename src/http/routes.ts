@@ -23,6 +23,7 @@ import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
+import { deviceRoutes } from './oauth/device.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
 import { registrationRoutes } from './oauth/registration.ts'
 import { tokenRoutes } from './oauth/token.ts'
@@ -31,6 +32,7 @@ import { operationRoutes } from './operations.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
+import { devicePages } from './pages/device.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import type { Route } from './route.ts'
 
@@ -62,6 +64,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
     ...registrationRoutes(needs),
+    ...deviceRoutes(needs),
     ...userInfoRoutes(needs),
     ...mcpRoutes(needs),
     ...serverRoutes(needs),
@@ -73,6 +76,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...signInRoutes(withForms),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),
+    ...devicePages(withForms),
     ...operationRoutes(needs),
     ...assetRoutes(),
   ]

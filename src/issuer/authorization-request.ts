@@ -196,14 +196,15 @@ function readPrompts(parameters: Parameters): readonly Prompt[] {
   return prompts
 }
 
-function readScopes(parameters: Parameters): readonly string[] {
+/** The scopes that a request names. Throws Fault('invalid_scope') for one that nothing here has. */
+export function readScopes(parameters: Parameters): readonly string[] {
   const scopes = parseScope(parameters.get('scope'))
   if (isSubset(scopes, knownScopes(scopes))) return scopes
   throw new Fault('invalid_scope', { because: 'a scope is unknown' })
 }
 
 /** What this client may have of this resource and, beside it, of the person. */
-function scopesFor({ metadata }: Client, { scopes }: Resource) {
+export function scopesFor({ metadata }: Client, { scopes }: Resource) {
   const registered = parseScope(metadata.scope)
   const all = unionScopes(scopes, Object.values(identityScopes))
   return { usual: allowedScopes(scopes, registered), available: allowedScopes(all, registered) }

@@ -8,6 +8,7 @@ import type { Store } from '../store/database.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { freshnessMs } from './client-documents.ts'
+import { decide, pollForm, start as startDevice } from './device.rig.ts'
 import {
   approve,
   authorizeQuery,
@@ -21,6 +22,7 @@ import {
   tokens,
 } from './issuer.rig.ts'
 import type { Rig, RigOptions } from './issuer.rig.ts'
+import { deviceCodeGrant } from './metadata.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -228,6 +230,24 @@ onEveryDatabase(
     isFree.resolve([])
     await Promise.all(ends)
     await refused(begin(rig, 'https://slow.test/one-more'), 'invalid_client')
+  },
+)
+
+onEveryDatabase(
+  'a device that describes itself may come without having been seen',
+  async (t, store) => {
+    verifies(t, 'S3-51')
+    const { rig, site } = await start(t, store)
+    const client = { id: site.url, secret: undefined }
+    await refused(startDevice(rig, client), 'unauthorized_client')
+    const own = { ...document(site.url), redirect_uris: [], grant_types: [deviceCodeGrant] }
+    site.answer({ ...own, client_name: 'A documented device' })
+    await rig.clock.advance(24 * hourMs)
+    const answer = await startDevice(rig, client)
+    await decide(rig, await rig.signIn(), answer)
+    assert.ok((await tokens(rig, pollForm(client, answer))).access)
+    site.answer({}, {}, 404)
+    await refused(startDevice(rig, { ...client, id: `${site.url}x` }), 'invalid_client')
   },
 )
 

@@ -156,6 +156,8 @@ onEveryDatabase(
       codes: 0,
       accessTokens: 0,
       refreshTokens: 0,
+      deviceCodes: 0,
+      deviceGuesses: 0,
       clientSecrets: 0,
       clientAssertions: 0,
       clients: 0,

@@ -131,6 +131,7 @@ onEveryDatabase('the metadata document says what is true of this tenant', async 
     'authorization_code',
     'refresh_token',
     'client_credentials',
+    'urn:ietf:params:oauth:grant-type:device_code',
   ])
   assert.deepEqual(document['scopes_supported'], ['mcp', 'openid', 'profile', 'email'])
   assert.equal(document['authorization_response_iss_parameter_supported'], true)

@@ -64,6 +64,12 @@ const findById = hotQuery(
     db.selectFrom('clients').selectAll().where('tenant_id', '=', tenantId).where('id', '=', id),
 )
 
+/** Throws Fault('unauthorized_client') for a client that did not register for this grant type (RFC 6749 §5.2). */
+export function requireGrantType({ metadata }: Client, name: GrantTypeName): void {
+  if (metadata.grant_types.includes(name)) return
+  throw new Fault('unauthorized_client', { because: `the client is not registered for ${name}` })
+}
+
 /** Cuts metadata down to what we support (RFC 7591 §3.2.1: a server may replace values, and says so in its answer). */
 export function ourMetadata(
   metadata: ClientMetadata,

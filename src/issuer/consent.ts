@@ -10,21 +10,16 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConsentRow } from '../store/schema.ts'
 import type { Client } from './clients.ts'
-import { pretendsToBe, verifiedAs } from './known-clients.ts'
+import { describedAs, namedAs, pretendsToBe, verifiedAs } from './known-clients.ts'
 import type { Resource } from './resources.ts'
 import { showScopes } from './scopes.ts'
 import type { ShownScope } from './scopes.ts'
 
-/** What the consent page shows; every text in it is the client's own word and must be escaped. */
-export interface ConsentView {
+/** What a person is shown before they decide; every text in it is the client's own word and must be escaped. */
+export interface RequestView {
   readonly clientName: string
   readonly clientId: string
   readonly clientUri?: string
-  /** Where the answer goes; the page shows it prominently. */
-  readonly redirectHost: string
-  readonly redirectUri: string
-  /** True when any program on the person's machine could pretend to be this client. */
-  readonly isLoopbackOnly: boolean
   readonly standing: Standing
   readonly serverName: string
   readonly resource: string
@@ -33,40 +28,62 @@ export interface ConsentView {
   readonly userEmail: string
 }
 
+/** What the consent page shows. */
+export interface ConsentView extends RequestView {
+  /** Where the answer goes; the page shows it prominently. */
+  readonly redirectHost: string
+  readonly redirectUri: string
+  /** True when any program on the person's machine could pretend to be this client. */
+  readonly isLoopbackOnly: boolean
+}
+
 /** How far a client can be believed to be what it says. */
 export type Standing =
   /** It is what it says: its makers' document, answered at their address. */
   | { readonly kind: 'verified'; readonly name: string; readonly maker: string }
   /** An administrator made it by hand. */
   | { readonly kind: 'made_here' }
-  /** It bears the name of a program that is answered elsewhere. */
+  /** It bears the name of a program that is answered elsewhere, or that has not proved itself. */
   | { readonly kind: 'pretender'; readonly name: string }
   | { readonly kind: 'unknown' }
 
 /** What is asked of one person. */
-export interface ConsentQuestion {
+export interface Question {
   readonly client: Client
-  readonly redirectUri: string
   readonly scopes: readonly string[]
   readonly resource: Resource
   /** The request that asks; joins the journal's entries about it. */
   readonly attempt: string
 }
 
+/** What is asked of one person whose browser goes back to the client with the answer. */
+export interface ConsentQuestion extends Question {
+  readonly redirectUri: string
+}
+
 /** Draws the facts of the consent page together. */
-export function consentView(
-  { client, redirectUri, scopes, resource }: ConsentQuestion,
+export function consentView(question: ConsentQuestion, session: SessionPrincipal): ConsentView {
+  const { client, redirectUri } = question
+  return {
+    ...requestView(question, session, standingOf(client, redirectUri)),
+    redirectHost: redirectHost(redirectUri),
+    redirectUri,
+    isLoopbackOnly: client.metadata.redirect_uris.every(isLoopbackRedirect),
+  }
+}
+
+/** Draws the facts together that every such page shows. */
+export function requestView(
+  { client, scopes, resource }: Question,
   { user }: SessionPrincipal,
-): ConsentView {
-  const { client_uri, redirect_uris } = client.metadata
+  standing: Standing,
+): RequestView {
+  const { client_uri } = client.metadata
   return {
     clientName: client.name,
     clientId: client.id,
     ...(client_uri === undefined ? {} : { clientUri: client_uri }),
-    redirectHost: redirectHost(redirectUri),
-    redirectUri,
-    isLoopbackOnly: redirect_uris.every(isLoopbackRedirect),
-    standing: standingOf(client, redirectUri),
+    standing,
     serverName: resource.name,
     resource: resource.resource,
     scopes: showScopes(scopes),
@@ -79,6 +96,19 @@ function standingOf(client: Client, redirectUri: string): Standing {
   const known = verifiedAs(client, redirectUri)
   if (known !== undefined) return { kind: 'verified', name: known.name, maker: known.maker }
   const imitated = pretendsToBe(client.name, redirectUri)
+  return imitated === undefined ? { kind: 'unknown' } : { kind: 'pretender', name: imitated.name }
+}
+
+/**
+ * How far a client can be believed that is not answered by a redirect: no address vouches for it, and anybody can present
+ * a public id (RFC 8628 §5.6), so only what it has proved counts.
+ */
+export function standingByProof(client: Client): Standing {
+  const isProven = client.metadata.token_endpoint_auth_method !== 'none'
+  if (client.kind === 'manual' && isProven) return { kind: 'made_here' }
+  const known = isProven ? describedAs(client) : undefined
+  if (known !== undefined) return { kind: 'verified', name: known.name, maker: known.maker }
+  const imitated = client.kind === 'manual' ? undefined : namedAs(client.name)
   return imitated === undefined ? { kind: 'unknown' } : { kind: 'pretender', name: imitated.name }
 }
 
@@ -132,13 +162,22 @@ export async function rememberConsent(
     })
     .onConflict((conflict) => conflict.columns(key).doUpdateSet(answer))
     .execute()
+  await recordConsent({ tx, journal }, { tenant, user }, question)
+}
+
+/** Says in the journal, inside the caller's transaction, that a person agreed. */
+export async function recordConsent(
+  { tx, journal }: { readonly tx: Database; readonly journal: Journal },
+  { tenant, user }: Pick<SessionPrincipal, 'tenant' | 'user'>,
+  { client, scopes, resource, attempt }: Question,
+): Promise<void> {
   await journal.record(tx, {
     tenantId: tenant.id,
     type: 'consent.given',
     actor: { kind: 'user', id: user.id },
     userId: user.id,
     subject: { kind: 'client', id: client.id },
-    attempt: question.attempt,
+    attempt,
     data: { resource: resource.resource, scopes },
   })
 }
@@ -173,7 +212,7 @@ export function isFormToken(keyring: Keyring, form: BoundForm, token: string): b
 }
 
 interface BoundForm {
-  readonly question: ConsentQuestion
+  readonly question: Question
   readonly session: SessionPrincipal
 }
 

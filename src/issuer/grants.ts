@@ -115,13 +115,10 @@ interface StoreNeeds {
 }
 
 /** Why a grant ended; kept with it and in the journal. */
-export type EndReason =
-  | 'user'
-  | 'client'
-  | 'code_replayed'
-  | 'refresh_token_reused'
-  | 'resource_ended'
-  | 'operator'
+export type EndReason = 'user' | 'client' | MisuseReason | 'resource_ended' | 'operator'
+
+/** What came back although it had been spent. */
+export type MisuseReason = 'code_replayed' | 'device_code_replayed' | 'refresh_token_reused'
 
 /** Ends a grant inside the caller's transaction; false when it had ended before. */
 export async function endGrant(
@@ -178,7 +175,7 @@ export async function endMisusedGrant(
   misuse: {
     readonly grantId: string
     readonly clientId: string
-    readonly reason: Extract<EndReason, 'code_replayed' | 'refresh_token_reused'>
+    readonly reason: MisuseReason
   },
 ): Promise<void> {
   const { grantId, clientId, reason } = misuse

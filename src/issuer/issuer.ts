@@ -20,6 +20,10 @@ import type { Clients } from './client-administration.ts'
 import { registerClient } from './client-registration.ts'
 import { findClient } from './clients.ts'
 import type { Client } from './clients.ts'
+import { createDeviceAuthorization } from './device-authorization.ts'
+import type { StartDevice } from './device-authorization.ts'
+import { createDevices } from './device.ts'
+import type { Devices } from './device.ts'
 import type { FormRequest } from './form-request.ts'
 import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
@@ -61,6 +65,10 @@ export interface Issuer {
   readonly authorize: AuthorizeHub
   /** Takes a request ahead of the browser (RFC 9126 §2). */
   readonly push: PushRequest
+  /** Where a device without a browser begins (RFC 8628 §3.1). */
+  readonly startDevice: StartDevice
+  /** The side of the person whom a device waits for (RFC 8628 §3.3). */
+  readonly devices: Devices
   readonly token: TokenEndpoint
   /** Token revocation (RFC 7009 §2). */
   readonly revoke: (tenant: Tenant, request: FormRequest) => Promise<void>
@@ -117,6 +125,8 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     clients: createClients(needs),
     authorize: createAuthorizeHub(needs),
     push: createPushRequest({ ...needs, documents }),
+    startDevice: createDeviceAuthorization(needs),
+    devices: createDevices(needs),
     token: createTokenEndpoint(needs),
     revoke: (tenant, request) => revokeToken(needs, tenant, request),
     introspect: createIntrospection(needs),

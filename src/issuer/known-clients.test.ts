@@ -3,7 +3,11 @@ import { test } from 'node:test'
 import { isClientDocumentUrl } from '../oauth/client-metadata.ts'
 import { checkRedirectUri } from '../oauth/redirect-uri.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { verifies } from '../../test/requirements.ts'
 import { isFault } from '../base/fault.ts'
+import { findClient } from './clients.ts'
+import type { Client } from './clients.ts'
+import { standingByProof } from './consent.ts'
 import {
   askConsent,
   authorizeQuery,
@@ -13,6 +17,7 @@ import {
   register,
 } from './issuer.rig.ts'
 import type { Rig } from './issuer.rig.ts'
+import type { ClientAuthMethod } from './metadata.ts'
 import { knownClients, mayBe, pretendsToBe, verifiedAs } from './known-clients.ts'
 
 const claudeCallback = 'https://claude.ai/api/mcp/auth_callback'
@@ -197,6 +202,31 @@ onEveryDatabase('the badge goes with the address that is asked for', async (t, s
   assert.deepEqual(await standing(claudeCallback), verified)
   assert.deepEqual(await standing(elsewhere), { kind: 'pretender', name: 'Claude' })
 })
+
+onEveryDatabase(
+  'without an address only what a client proved counts (RFC 8628 §5.6)',
+  async (t, store) => {
+    verifies(t, 'X-23')
+    const rig = await createRig(t, store)
+    const { id } = await register(rig, { client_name: 'ChatGPT' })
+    const registered = await findClient(rig.db, rig.tenant, id)
+    assert.ok(registered)
+    const standing = (changes: Partial<Client>, method: ClientAuthMethod = 'private_key_jwt') => {
+      const metadata = { ...registered.metadata, token_endpoint_auth_method: method }
+      return standingByProof({ ...registered, metadata, ...changes })
+    }
+    const document = { kind: 'document', id: 'https://chatgpt.com/oauth/client.json' } as const
+    const pretender = { kind: 'pretender', name: 'ChatGPT' }
+    assert.deepEqual(standing(document), { kind: 'verified', name: 'ChatGPT', maker: 'OpenAI' })
+    assert.deepEqual(standing({ ...document, id: 'https://evil.test/client.json' }), pretender)
+    const open = { ...registered.metadata, token_endpoint_auth_method: 'none' } as const
+    assert.deepEqual(standing({ ...document, metadata: open }), pretender, 'anybody can say its id')
+    assert.deepEqual(standing({}), pretender)
+    assert.deepEqual(standing({ name: 'A television' }), { kind: 'unknown' })
+    assert.deepEqual(standing({ kind: 'manual' }), { kind: 'made_here' })
+    assert.deepEqual(standing({ kind: 'manual', metadata: open }), { kind: 'unknown' })
+  },
+)
 
 onEveryDatabase('Cursor registers its own scheme although it says it is web', async (t, store) => {
   const rig = await createRig(t, store)

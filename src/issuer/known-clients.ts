@@ -159,9 +159,21 @@ export function verifiedAs(
   { kind, id }: Pick<Client, 'kind' | 'id'>,
   redirectUri: string,
 ): KnownClient | undefined {
-  if (kind !== 'document' || isLoopbackRedirect(redirectUri)) return undefined
-  const known = knownClients.find(({ documents }) => isAmong(documents, id))
+  if (isLoopbackRedirect(redirectUri)) return undefined
+  const known = describedAs({ kind, id })
   return known !== undefined && isAmong(known.callbacks, redirectUri) ? known : undefined
+}
+
+/** The program whose makers' document this client is, wherever it is answered; undefined if none. */
+export function describedAs({ kind, id }: Pick<Client, 'kind' | 'id'>): KnownClient | undefined {
+  if (kind !== 'document') return undefined
+  return knownClients.find(({ documents }) => isAmong(documents, id))
+}
+
+/** The program whose name this is, whoever bears it: the one that is called exactly so, else the first; undefined if none. */
+export function namedAs(name: string): KnownClient | undefined {
+  const claimed = knownClients.filter((known) => bears(name, known))
+  return claimed.find((known) => plainLetters(known.name) === plainLetters(name)) ?? claimed[0]
 }
 
 /**

@@ -3,8 +3,16 @@
 import type { Tenant } from '../people/tenants.ts'
 import { identityScopes, toolsScope } from './scopes.ts'
 
-/** The grant types that we have (RFC 6749 §4.1, §4.4 and §6). */
-export const grantTypeNames = ['authorization_code', 'refresh_token', 'client_credentials'] as const
+/** The grant type of a device without a browser (RFC 8628 §3.4). */
+export const deviceCodeGrant = 'urn:ietf:params:oauth:grant-type:device_code'
+
+/** The grant types that we have (RFC 6749 §4.1, §4.4 and §6, RFC 8628). */
+export const grantTypeNames = [
+  'authorization_code',
+  'refresh_token',
+  'client_credentials',
+  deviceCodeGrant,
+] as const
 export type GrantTypeName = (typeof grantTypeNames)[number]
 
 /** How a client may prove itself to us (RFC 8414 §2). */
@@ -31,6 +39,7 @@ export function issuerMetadata({ issuer }: Tenant): Record<string, unknown> {
     pushed_authorization_request_endpoint: `${issuer}/oauth/par`,
     require_pushed_authorization_requests: false,
     token_endpoint: `${issuer}/oauth/token`,
+    device_authorization_endpoint: `${issuer}/oauth/device_authorization`,
     registration_endpoint: `${issuer}/oauth/register`,
     revocation_endpoint: `${issuer}/oauth/revoke`,
     introspection_endpoint: `${issuer}/oauth/introspect`,

@@ -12,6 +12,8 @@ export interface Policy {
   readonly pushedRequestLifetimeMs: number
   /** How long a key signs before the next one takes over. */
   readonly signingKeyLifetimeMs: number
+  /** How long a device may wait for its person (RFC 8628 §3.2). */
+  readonly deviceCodeLifetimeMs: number
   /** How long a spent refresh token still returns the answer that it was spent for. */
   readonly replayWindowMs: number
 }
@@ -28,5 +30,6 @@ export const defaultPolicy: Policy = {
   authorizationRequestLifetimeMs: 10 * minuteMs,
   pushedRequestLifetimeMs: 90 * secondMs,
   signingKeyLifetimeMs: 90 * dayMs,
+  deviceCodeLifetimeMs: 10 * minuteMs,
   replayWindowMs: 30 * secondMs,
 }

@@ -11,12 +11,14 @@ export interface IssuerSweep {
   readonly codes: number
   readonly accessTokens: number
   readonly refreshTokens: number
+  readonly deviceCodes: number
+  readonly deviceGuesses: number
   readonly clientSecrets: number
   readonly clientAssertions: number
   readonly clients: number
 }
 
-/** A code is kept for a day after it expired: one that comes back ends what was made from it (RFC 6749 §4.1.2). */
+/** A code, of a device too, is kept for a day after it expired: one that comes back ends what was made from it (RFC 6749 §4.1.2). */
 const codeKeptMs = 24 * 3_600_000
 
 /** Deletes what is over at this time, of all tenants. */
@@ -36,6 +38,8 @@ export async function sweepIssuer(db: Database, now: number): Promise<IssuerSwee
     accessTokens: await sweepExpired(db, { table: 'access_tokens', key: ['token_digest'] }, now),
     // A spent one stays until it expires, so that its coming back is noticed (RFC 9700 §4.14.2).
     refreshTokens: await sweepExpired(db, { table: 'refresh_tokens', key: ['token_digest'] }, now),
+    deviceCodes: await sweepExpired(db, { table: 'device_codes', key: ['id'] }, now - codeKeptMs),
+    deviceGuesses: await sweepExpired(db, { table: 'device_guesses', key: ['guesser'] }, now),
     clientSecrets: await sweepExpired(db, { table: 'client_secrets', key: ['secret_digest'] }, now),
     clientAssertions: await sweepExpired(
       db,
@@ -85,6 +89,18 @@ function neverUsed(db: Database, now: number) {
             .whereRef('pushed.tenant_id', '=', 'old.tenant_id')
             .whereRef('pushed.client_id', '=', 'old.id')
             .where('pushed.expires_at', '>', now),
+        ),
+      ),
+    )
+    .where((is) =>
+      is.not(
+        is.exists(
+          is
+            .selectFrom('device_codes as device')
+            .select('device.id')
+            .whereRef('device.tenant_id', '=', 'old.tenant_id')
+            .whereRef('device.client_id', '=', 'old.id')
+            .where('device.expires_at', '>', now),
         ),
       ),
     )

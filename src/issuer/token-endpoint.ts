@@ -12,16 +12,18 @@ import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
+import { requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
 import { readForm, requireParameter } from './form-request.ts'
 import type { FormRequest } from './form-request.ts'
 import { createAuthorizationCode } from './grant-types/authorization-code.ts'
 import { createClientCredentials } from './grant-types/client-credentials.ts'
+import { createDeviceCode } from './grant-types/device-code.ts'
 import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts'
 import { createRefreshToken } from './grant-types/refresh-token.ts'
 import { endMisusedGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
-import { grantTypeNames } from './metadata.ts'
+import { deviceCodeGrant, grantTypeNames } from './metadata.ts'
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import { namedResource } from './resources.ts'
@@ -55,6 +57,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     authorization_code: createAuthorizationCode(needs),
     refresh_token: createRefreshToken(needs),
     client_credentials: createClientCredentials(needs),
+    [deviceCodeGrant]: createDeviceCode(needs),
   }
 
   return async (tenant, request) => {
@@ -86,11 +89,6 @@ function readGrantType(parameters: Parameters): GrantTypeName {
   const name = grantTypeNames.find((known) => known === asked)
   if (name !== undefined) return name
   throw new Fault('unsupported_grant_type', { because: 'there is no such grant type here' })
-}
-
-function requireGrantType(client: Client, name: GrantTypeName): void {
-  if (client.metadata.grant_types.includes(name)) return
-  throw new Fault('unauthorized_client', { because: `the client is not registered for ${name}` })
 }
 
 /** The person, if the grant has one; they may be gone or disabled since they agreed (P-109). */
@@ -148,7 +146,8 @@ async function issue(
       await storeTokens({ ...needs, tx }, minted, owner)
     }
     if (outcome.kind === 'spent' || outcome.kind === 'repeated') {
-      await recordAnswer({ ...needs, tx }, requester, { ...grant, scopes }, outcome.kind)
+      const given = { ...grant, scopes, attempt: presented.attempt }
+      await recordAnswer({ ...needs, tx }, requester, given, outcome.kind)
     }
     return outcome
   })
@@ -159,12 +158,13 @@ const entryTypes = {
   authorization_code: 'token.issued',
   refresh_token: 'token.refreshed',
   client_credentials: 'token.issued',
+  [deviceCodeGrant]: 'token.issued',
 } as const
 
 async function recordAnswer(
   { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
   { tenant, client, name }: Requester,
-  grant: Grant,
+  grant: Grant & { readonly attempt: string | undefined },
   kind: 'spent' | 'repeated',
 ): Promise<void> {
   await tx
@@ -179,6 +179,7 @@ async function recordAnswer(
     actor: { kind: 'client', id: client.id },
     ...(grant.userId === undefined ? {} : { userId: grant.userId }),
     subject: { kind: 'grant', id: grant.id },
+    attempt: grant.attempt,
     data: { clientId: client.id, resource: grant.resource, scopes: grant.scopes },
   })
 }

@@ -35,6 +35,8 @@ export interface Schema {
   webhook_deliveries: WebhookDeliveryRow
   signing_keys: SigningKeyRow
   client_assertions: ClientAssertionRow
+  device_codes: DeviceCodeRow
+  device_guesses: DeviceGuessRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -437,6 +439,47 @@ export interface ClientAssertionRow {
   assertion_id: string
   client_id: string
   expires_at: number
+}
+
+/** A device that waits for a person to let it in (RFC 8628); `claimed_at` is when its code became tokens. */
+export interface DeviceCodeRow {
+  tenant_id: string
+  id: string
+  device_code_digest: string
+  user_code_digest: string
+  /** To be shown beside what the device shows. */
+  user_code_sealed: string
+  client_id: string
+  resource: string
+  scope: string
+  /** Whole seconds that the device must wait between two polls; grows when it does not. */
+  interval_s: number
+  last_polled_at: number | null
+  /** How many wrong codes the tenant had seen when this one was made. */
+  guesses_before: number
+  /** From where and as what the device asked, in words for the person; null when nothing is known. */
+  device_address: string | null
+  device_agent: string | null
+  /** `pending`, `approved` or `denied`. */
+  status: string
+  /** Who typed the code, in which session and browser; only that session decides. */
+  user_id: string | null
+  session_digest: string | null
+  browser_digest: string | null
+  decided_at: number | null
+  grant_id: string | null
+  created_at: number
+  expires_at: number
+  claimed_at: number | null
+}
+
+/** How many wrong codes were typed of late by one guesser, or ever in the whole tenant. */
+export interface DeviceGuessRow {
+  tenant_id: string
+  /** `user:` and an id, `address:` and a digest, or `tenant`, whose row does not expire. */
+  guesser: string
+  wrong: number
+  expires_at: number | null
 }
 
 /** Somebody who is told what happens: where, what of it, and how far they have been told. */

@@ -12,6 +12,7 @@ import { verifies } from '../requirements.ts'
 const handingOut: readonly RegExp[] = [
   /^POST \/oauth\/token 200$/,
   /^POST \/oauth\/par 201$/,
+  /^POST \/oauth\/device_authorization 200$/,
   /^POST \/oauth\/register 201$/,
   /^(GET|PUT) \/oauth\/register\/[^/]+ 200$/,
   /^POST \/api\/v1\/(api-keys|clients|webhooks) 201$/,

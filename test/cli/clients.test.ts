@@ -63,6 +63,22 @@ test('a running server sees at once what the command line does to a client', asy
   assert.doesNotMatch((await shell.run('clients', 'list')).out, /mcp_cs_/)
 })
 
+test('a client for devices needs no address to be answered at', async (t) => {
+  verifies(t, 'S3-51')
+  const shell = await openShell(t)
+  await shell.run('migrate')
+  const grantTypes = ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token']
+  const made = await shell.json(
+    'clients',
+    'create',
+    '--name',
+    'A television',
+    '--grant-type',
+    grantTypes.join(','),
+  )
+  assert.deepEqual([made.redirectUris, made.grantTypes.toSorted()], [[], grantTypes.toSorted()])
+})
+
 test('what cannot be done is said in words, changes nothing, and ends with 1', async (t) => {
   const shell = await openShell(t)
   const nowhere = await shell.run('clients', 'list')
@@ -79,6 +95,7 @@ test('what cannot be done is said in words, changes nothing, and ends with 1', a
     [['create', ...flags, '--user', 'nobody@example.com'], /There is no user nobody@example.com/],
     [['create', ...flags, '--scope', 'nonsense'], /a scope is unknown/],
     [['create', ...flags, '--auth-method', 'nonsense'], /--auth-method is one of none,/],
+    [['create', ...flags, '--grant-type', 'implicit'], /--grant-type is one or more of/],
     [['disable', 'mcp_oauth_x'], /There is no client mcp_oauth_x/],
     [['rotate-secret', 'mcp_oauth_x'], /There is no client mcp_oauth_x/],
     [['rotate-secret', 'x', '--overlap-hours', 'x'], /from 0 to 720/],

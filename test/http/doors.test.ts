@@ -37,6 +37,7 @@ const withoutName = [
   'GET /connect/{connection}',
   'GET /console',
   'GET /console/connections',
+  'GET /device',
   'GET /healthz',
   'GET /oauth/authorize',
   'GET /oauth/consent',
@@ -45,6 +46,8 @@ const withoutName = [
   'GET /setup',
   'GET /sign-in',
   'POST /connect/{connection}',
+  'POST /device',
+  'POST /device/decision',
   'POST /oauth/consent',
   'POST /oauth/register',
   'POST /setup',
@@ -135,7 +138,7 @@ const garbage: readonly (readonly [string, string, string])[] = [
   [
     'a NUL in a form',
     'application/x-www-form-urlencoded',
-    'form_token=%00&request=%00&token=%00&client_id=%00&client_secret=%00&grant_type=refresh_token&refresh_token=%00&email=%00&password=%00&link=%00&decision=%00',
+    'form_token=%00&request=%00&user_code=%00&device_code=%00&token=%00&client_id=%00&client_secret=%00&grant_type=refresh_token&refresh_token=%00&email=%00&password=%00&link=%00&decision=%00',
   ],
   [
     'a code with a NUL',

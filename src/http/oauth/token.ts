@@ -57,7 +57,8 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
   ]
 }
 
-function formOf({ request, body }: Visit) {
+/** The form of a client as the rooms read it. */
+export function formOf({ request, body }: Visit) {
   return {
     contentType: request.headers.get('content-type') ?? undefined,
     authorization: request.headers.get('authorization') ?? undefined,

@@ -1,6 +1,7 @@
 // The consent page: whom you let in, where it runs, what it may do, as whom. Works without scripts.
 import { html } from 'hono/html'
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
+import type { RequestView } from '../../issuer/consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 
@@ -28,11 +29,7 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
         </dl>
         ${warning(view)}
         <h2>It may</h2>
-        <ul class="scopes">
-          ${view.scopes.map(
-            ({ icon, words }) => html`<li><span aria-hidden="true">${icon}</span> ${words}</li>`,
-          )}
-        </ul>
+        ${scopeList(view)}
         <form method="post" action="/oauth/consent" class="buttons">
           <input type="hidden" name="request" value="${requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
@@ -67,7 +64,16 @@ function warning({ standing, isLoopbackOnly, redirectHost }: ConsentStep['view']
 }
 
 /** Said only of a program whose own document and address we know; a name proves nothing. */
-function badge({ standing }: ConsentStep['view']): Html {
+export function badge({ standing }: RequestView): Html {
   if (standing.kind !== 'verified') return html``
   return html`<p><span class="pill good">Verified</span> ${standing.name} by ${standing.maker}</p>`
+}
+
+/** What the client may do once it is let in, in words. */
+export function scopeList({ scopes }: RequestView): Html {
+  return html`<ul class="scopes">
+    ${scopes.map(
+      ({ icon, words }) => html`<li><span aria-hidden="true">${icon}</span> ${words}</li>`,
+    )}
+  </ul>`
 }

@@ -4,7 +4,7 @@ import type { Parameters } from '../../oauth/parameters.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
 import type { Client } from '../clients.ts'
-import type { Grant } from '../grants.ts'
+import type { Grant, MisuseReason } from '../grants.ts'
 import type { TokenAnswer } from '../tokens.ts'
 
 export interface GrantType {
@@ -28,6 +28,8 @@ export interface Presented {
   readonly generation: number
   /** For a sign-in that just happened: what its ID token gives back (OIDC Core §3.1.3.3). */
   readonly signIn?: { readonly nonce: string | undefined }
+  /** Joins the journal's entry to those before it. */
+  readonly attempt?: string
   /** Spends it inside the transaction that stores the answer's tokens. */
   readonly spend: (tx: Database, answer: TokenAnswer) => Promise<Spending>
 }
@@ -39,4 +41,4 @@ export type Spending =
   | { readonly kind: 'repeated'; readonly answer: TokenAnswer }
   | { readonly kind: 'expired' }
   /** It was spent before by somebody: the grant must end. */
-  | { readonly kind: 'misused'; readonly reason: 'code_replayed' | 'refresh_token_reused' }
+  | { readonly kind: 'misused'; readonly reason: MisuseReason }

@@ -1,0 +1,135 @@
+// Letting a device in, in a real browser: the code is typed, compared and decided about, on a desktop and on a phone, in
+// the light and in the dark, with and without scripts.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { BrowserContextOptions } from 'playwright-core'
+import { operator } from '../harness.ts'
+import { verifies } from '../requirements.ts'
+import { openBrowser } from './in-a-browser.ts'
+
+const grantType = 'urn:ietf:params:oauth:grant-type:device_code'
+
+async function post(url: string, body: string, type: string) {
+  const headers = { 'content-type': type, 'user-agent': 'television/1.0' }
+  const answer = await fetch(url, { method: 'POST', headers, body })
+  // The test looks into what came and asserts what it finds.
+  return { status: answer.status, json: (await answer.json()) as any } // oxlint-disable-line typescript/no-explicit-any
+}
+
+/** What a device does: registers, begins, asks. */
+async function registerDevice(origin: string, name: string) {
+  const { json: client } = await post(
+    `${origin}/oauth/register`,
+    JSON.stringify({
+      client_name: name,
+      redirect_uris: [],
+      grant_types: [grantType, 'refresh_token'],
+      token_endpoint_auth_method: 'none',
+    }),
+    'application/json',
+  )
+  const send = (path: string, fields: Readonly<Record<string, string>>) => {
+    const form = new URLSearchParams({ client_id: client.client_id, ...fields })
+    return post(origin + path, form.toString(), 'application/x-www-form-urlencoded')
+  }
+  const begin = async () => {
+    const { json } = await send('/oauth/device_authorization', {})
+    return json as { device_code: string; user_code: string; verification_uri: string }
+  }
+  const poll = (device_code: string) => send('/oauth/token', { grant_type: grantType, device_code })
+  return { begin, poll }
+}
+
+const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }
+const looks: readonly (readonly [string, BrowserContextOptions])[] = [
+  ['desktop-light', { colorScheme: 'light' }],
+  ['desktop-dark', { colorScheme: 'dark', javaScriptEnabled: false }],
+  ['phone-light', { ...phone, colorScheme: 'light', javaScriptEnabled: false }],
+  ['phone-dark', { ...phone, colorScheme: 'dark' }],
+]
+
+for (const [look, options] of looks) {
+  const how = options.javaScriptEnabled === false ? 'without any script' : 'with scripts'
+  test(`a device is let in, ${look}, ${how}`, async (t) => {
+    verifies(t, 'S3-51', 'S3-25', 'X-23')
+    const browsing = await openBrowser(t, { browser: options })
+    if (browsing === undefined) return
+    const { page, origin, picture, problems } = browsing
+    const device = await registerDevice(origin, 'Living room <b>television</b>')
+    const codes = await device.begin()
+
+    await page.goto(codes.verification_uri)
+    await page.getByLabel('E-mail').fill(operator.email)
+    await page.getByLabel('Password').fill(operator.password)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Connect a device' }).waitFor()
+    await picture(page, `device-code-${look}`)
+
+    await page.getByLabel('Code').fill('0DJB-MJH1')
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByRole('alert').getByText('may be Q or D').waitFor()
+    await picture(page, `device-misread-${look}`)
+
+    await page.getByLabel('Code').fill(codes.user_code.toLowerCase().replace('-', ' '))
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByText('on a device in front of you').waitFor()
+    await page.getByText('Living room <b>television</b>').first().waitFor()
+    assert.equal(await page.getByText(codes.user_code).count(), 1)
+    await picture(page, `device-question-${look}`)
+    assert.equal((await device.poll(codes.device_code)).json.error, 'authorization_pending')
+    const isTooWide: unknown = await page
+      .evaluate('document.documentElement.scrollWidth > innerWidth')
+      .catch(() => false) // without scripts nobody can ask
+    assert.equal(isTooWide, false)
+
+    await page.reload()
+    await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByRole('heading', { name: 'Device connected' }).waitFor()
+    await picture(page, `device-done-${look}`)
+    const { status, json } = await device.poll(codes.device_code)
+    assert.equal(status, 200, JSON.stringify(json))
+
+    await page.goBack()
+    assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 0, 'it is over')
+    // A page for a refusal of ours is what the console may complain about: the misread code is a 422.
+    assert.deepEqual(
+      problems.filter((problem) => !problem.includes('422')),
+      [],
+    )
+  })
+}
+
+test('a person says no, and a wrong code is told kindly', async (t) => {
+  verifies(t, 'row 30')
+  const browsing = await openBrowser(t)
+  if (browsing === undefined) return
+  const { page, origin, picture } = browsing
+  const device = await registerDevice(origin, 'Claude Code')
+  const codes = await device.begin()
+  await page.goto(codes.verification_uri)
+  await page.getByLabel('E-mail').fill(operator.email)
+  await page.getByLabel('Password').fill(operator.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByLabel('Code').fill('BBBB-BBBB')
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.getByText('No device waits with this code').waitFor()
+  await page.getByLabel('Code').fill(codes.user_code)
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.getByText('nothing proves that it is').waitFor()
+  await picture(page, 'device-pretender')
+  await page.getByRole('button', { name: 'Deny' }).click()
+  await page.getByRole('heading', { name: 'Device denied' }).waitFor()
+  await picture(page, 'device-denied')
+  assert.equal((await device.poll(codes.device_code)).json.error, 'access_denied')
+
+  await page.goto(`${origin}/device`)
+  for (let wrong = 0; wrong < 4; wrong += 1) {
+    await page.getByLabel('Code').fill('BBBB-BBBB')
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByRole('alert').waitFor()
+  }
+  await page.getByLabel('Code').fill('BBBB-BBBB')
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.getByText('Wait 10 minutes').waitFor()
+  await picture(page, 'device-too-many')
+})

@@ -34,6 +34,18 @@ export function literalAddress(hostname: string): string | undefined {
   return isIP(bare) === 0 ? undefined : bare
 }
 
+/**
+ * The network whose addresses one subscriber can choose from freely, as one text for all its spellings: an IPv4 address
+ * alone, mapped or not, and the /64 of an IPv6 address (RFC 6177 §2). Undefined for what is no address.
+ */
+export function subscriberOf(text: string): string | undefined {
+  const address = parse(text.split('%', 1)[0] ?? '')
+  const bare = address && unmapped(address)
+  if (bare === undefined || bare.kind() === 'ipv4') return bare?.toString()
+  const { parts } = bare as ipaddr.IPv6 // the other kind was handled above
+  return `${new ipaddr.IPv6([...parts.slice(0, 4), 0, 0, 0, 0]).toString()}/64`
+}
+
 function readCidr(entry: string): [Address, number] {
   const network = ipaddr.isValidCIDR(entry) ? ipaddr.parseCIDR(entry) : undefined
   // Mapped addresses are judged as the IPv4 addresses that they are, so a mapped network would never match.

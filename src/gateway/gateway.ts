@@ -11,13 +11,15 @@ import type { Verify } from '../issuer/verify.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Protection } from '../protect/index.ts'
+import type { Protection, Refusal } from '../protect/index.ts'
 import { protectMcpServer } from '../protect/index.ts'
 import type { Database } from '../store/database.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
+import type { CallLimits } from './call-limits.ts'
+import { refusalOf, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
@@ -35,10 +37,10 @@ export interface Gateway {
   readonly serve: (
     request: IncomingMessage,
     response: ServerResponse,
-    at: { readonly tenant: Tenant; readonly slug: string },
+    at: { readonly tenant: Tenant; readonly slug: string; readonly limits?: CallLimits },
   ) => Promise<void>
   /** Serves `/mcp`, our own tools. */
-  readonly own: (request: Request, tenant: Tenant) => Promise<Response>
+  readonly own: (request: Request, tenant: Tenant, limits?: CallLimits) => Promise<Response>
   /** The protected resource metadata of one of our endpoints (RFC 9728 §2). */
   readonly resourceMetadata: (
     tenant: Tenant,
@@ -93,16 +95,29 @@ export function createGateway(
     if (server === undefined) return faultAnswer(noSuchServer())
     const protection = protectEndpoint(verify, { tenant, slug })
     const verdict = await protection.guard(request)
-    if (verdict.kind === 'refused') return verdict
+    if (verdict.kind === 'refused') return refuse(visit, verdict)
     return run({ ...visit, method, server, protection, principal: verdict.principal })
+  }
+
+  /** A token that is good is never refused for what strangers at the same address do. */
+  const refuse = async ({ limits, request }: Visit, refusal: Refusal): Promise<Answer> => {
+    if (refusal.status !== 401) return refusal
+    const counted = await limits.stranger()
+    const tooMany = refusalOf(counted, bodylessCall(request.method ?? ''))
+    return tooMany ?? { ...refusal, headers: { ...refusal.headers, ...counted.fields } }
   }
 
   const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
     const startedAt = clock.now()
-    const { request, method, principal, server } = visit
+    const { request, response, method, principal, server } = visit
     const body = method === 'POST' ? await readBody(request) : undefined
     const call = callOf(visit, body)
     if (call === undefined) return notRpc()
+    const counted = await visit.limits.call(principal, call.messages ?? 1)
+    const tooMany = refusalOf(counted, call)
+    // It is not journalled call by call: that would let whoever calls too often fill the journal.
+    if (tooMany !== undefined) return tooMany
+    for (const [name, value] of Object.entries(counted.fields)) response.setHeader(name, value)
     const era = eraOf(versionOf(request), call)
     const ending = await endingOf(log, () => finish(visit, { call, era, body }), call)
     recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
@@ -121,7 +136,7 @@ export function createGateway(
   return {
     serve: async (request, response, at) => {
       const ending = await endingOf(log, async () => {
-        const answer = await admit({ request, response, ...at })
+        const answer = await admit({ request, response, limits: uncounted, ...at })
         return answer === undefined ? { kind: 'passed', status: 0 } : { kind: 'answer', answer }
       })
       if (ending.kind === 'answer') send(response, ending.answer)
@@ -140,6 +155,7 @@ interface Visit {
   readonly response: ServerResponse
   readonly tenant: Tenant
   readonly slug: string
+  readonly limits: CallLimits
 }
 
 interface VerifiedVisit extends Visit {

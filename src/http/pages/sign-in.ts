@@ -71,7 +71,7 @@ export function signInRoutes(needs: Needs): readonly Route[] {
 }
 
 function setupRoutes(needs: Needs): readonly Route[] {
-  const shared = { guard: 'visitor', surface: 'page', path: '/setup' } as const
+  const shared = { guard: 'visitor', surface: 'page', path: '/setup', limits: ['setup'] } as const
   return [
     route({
       ...shared,
@@ -99,7 +99,9 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   const email = fields.get('email') ?? ''
   const next = fields.get('next') ?? home
   const password = new Secret(fields.get('password') ?? '')
-  const user = await needs.users.verifyPassword(visit.tenant, email, password)
+  const user = await countingTries(visit, email, () =>
+    needs.users.verifyPassword(visit.tenant, email, password),
+  )
   if (user !== undefined) return signedIn(needs, visit, user, safeNext(next))
   await needs.journal.record(needs.db, {
     tenantId: visit.tenant.id,
@@ -108,6 +110,28 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   })
   const problem = 'That e-mail and password do not belong together. Try again.'
   return signInPage(needs, visit, { next, email, problem })
+}
+
+/**
+ * Each try is counted before the password is looked at, so that no more of them run at once than may, and given back when
+ * it was right: what weighs are failures, and nobody is locked out for longer than a window.
+ */
+async function countingTries(
+  { meter }: Visitor,
+  email: string,
+  verify: () => Promise<User | undefined>,
+): Promise<User | undefined> {
+  const person = email.trim().toLowerCase()
+  const counted = [
+    ['sign-in', person],
+    ['sign-in-place', ''],
+    ['sign-in-person', person],
+  ] as const
+  for (const [name, key] of counted) await meter.take(name, key)
+  const user = await verify()
+  if (user === undefined) return undefined
+  for (const [name, key] of counted) await meter.giveBack(name, key)
+  return user
 }
 
 async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {

@@ -1,0 +1,38 @@
+// What the gateway has counted by the doors: calls of a verified caller, and requests of nobody. How much is too much is
+// decided there; what a refusal looks like to an MCP client is decided here.
+import type { TokenPrincipal } from '../people/principal.ts'
+import type { Answer } from './answers.ts'
+import { slowDown } from './answers.ts'
+import type { Call } from './calls.ts'
+
+/** The limits as one request to the gateway meets them. */
+export interface CallLimits {
+  /** Counts the messages of a verified caller. */
+  readonly call: (principal: TokenPrincipal, messages: number) => Promise<CountedCall>
+  /** Counts a request without a token that is good. */
+  readonly stranger: () => Promise<CountedCall>
+}
+
+/** What became of it. */
+export interface CountedCall {
+  readonly isOver: boolean
+  /** Whole seconds until there is something left again. */
+  readonly resetS: number
+  /** How much is left, as header fields of whatever is answered. */
+  readonly fields: Readonly<Record<string, string>>
+}
+
+const nothing: CountedCall = { isOver: false, resetS: 0, fields: {} }
+
+/** Where nobody counts. */
+export const uncounted: CallLimits = {
+  call: async () => nothing,
+  stranger: async () => nothing,
+}
+
+/** The answer to a call that is too much; undefined for one that may go on. */
+export function refusalOf({ isOver, resetS, fields }: CountedCall, call: Call): Answer | undefined {
+  if (!isOver) return undefined
+  const answer = slowDown(call, `${resetS}`)
+  return { ...answer, headers: { ...answer.headers, ...fields } }
+}

@@ -11,7 +11,7 @@ import type { Verify } from '../issuer/verify.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Protection, Refusal } from '../protect/index.ts'
+import type { Protection } from '../protect/index.ts'
 import { protectMcpServer } from '../protect/index.ts'
 import type { Database } from '../store/database.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
@@ -19,7 +19,7 @@ import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
 import type { CallLimits } from './call-limits.ts'
-import { refusalOf, uncounted } from './call-limits.ts'
+import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
@@ -95,16 +95,8 @@ export function createGateway(
     if (server === undefined) return faultAnswer(noSuchServer())
     const protection = protectEndpoint(verify, { tenant, slug })
     const verdict = await protection.guard(request)
-    if (verdict.kind === 'refused') return refuse(visit, verdict)
+    if (verdict.kind === 'refused') return refuseStranger(visit.limits, verdict, method)
     return run({ ...visit, method, server, protection, principal: verdict.principal })
-  }
-
-  /** A token that is good is never refused for what strangers at the same address do. */
-  const refuse = async ({ limits, request }: Visit, refusal: Refusal): Promise<Answer> => {
-    if (refusal.status !== 401) return refusal
-    const counted = await limits.stranger()
-    const tooMany = refusalOf(counted, bodylessCall(request.method ?? ''))
-    return tooMany ?? { ...refusal, headers: { ...refusal.headers, ...counted.fields } }
   }
 
   const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
@@ -114,7 +106,7 @@ export function createGateway(
     const call = callOf(visit, body)
     if (call === undefined) return notRpc()
     const counted = await visit.limits.call(principal, call.messages ?? 1)
-    const tooMany = refusalOf(counted, call)
+    const tooMany = tooManyCalls(counted, call)
     // It is not journalled call by call: that would let whoever calls too often fill the journal.
     if (tooMany !== undefined) return tooMany
     for (const [name, value] of Object.entries(counted.fields)) response.setHeader(name, value)

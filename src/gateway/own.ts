@@ -5,12 +5,11 @@ import type { Log } from '../base/log.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Refusal } from '../protect/index.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc } from './answers.ts'
 import { createBuiltin } from './builtin.ts'
 import type { CallLimits, CountedCall } from './call-limits.ts'
-import { refusalOf as tooManyOf, uncounted } from './call-limits.ts'
+import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
@@ -47,7 +46,7 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
     const call = body === undefined ? bodylessCall(request.method) : readCall(body)
     if (call === undefined) return toResponse(notRpc())
     const counted = await limits.call(principal, call.messages ?? 1)
-    const tooMany = tooManyOf(counted, call)
+    const tooMany = tooManyCalls(counted, call)
     if (tooMany !== undefined) return toResponse(tooMany)
 
     const refusal = refusalOf(principal, call)
@@ -77,18 +76,13 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
         return toResponse(faultAnswer(new Fault('forbidden', { because })))
       }
       const verdict = await protectEndpoint(verify, { tenant, slug: undefined }).guard(request)
-      if (verdict.kind === 'refused') return refuse(request, verdict, limits)
+      if (verdict.kind === 'refused') {
+        return toResponse(await refuseStranger(limits, verdict, request.method))
+      }
       return run(request, verdict.principal, limits)
     },
     close: () => builtin.close(),
   }
-}
-
-async function refuse(request: Request, refusal: Refusal, limits: CallLimits): Promise<Response> {
-  if (refusal.status !== 401) return toResponse(refusal)
-  const counted = await limits.stranger()
-  const tooMany = tooManyOf(counted, bodylessCall(request.method))
-  return tooMany === undefined ? withFields(toResponse(refusal), counted) : toResponse(tooMany)
 }
 
 /** What readCall has found to be JSON; an absent body stays absent. */

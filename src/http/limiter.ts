@@ -7,8 +7,8 @@ import type { Count, Counter, SharedCounts } from './limit-counts.ts'
 /** What became of one request to count. */
 export interface Taken {
   readonly isOver: boolean
-  /** The first refusal of this window, as far as this process knows. */
-  readonly isFirstOver: boolean
+  /** Nothing is left now, and this process sees it for the first time in this window. */
+  readonly isNewlyFull: boolean
   readonly remaining: number
   readonly endsAt: number
 }
@@ -41,7 +41,7 @@ interface Tally {
   endsAt: number
   heardAt: number
   isSettling: boolean
-  isToldOver: boolean
+  isSeenFull: boolean
 }
 
 /** Up to this quota each step is settled. */
@@ -90,10 +90,10 @@ export function createLimiter(
       const isWithin = isExact(counter)
         ? await takeExactly(counter, tally, cost)
         : takeRoughly(counter, tally, cost)
-      const isFirstOver = !isWithin && !tally.isToldOver
-      tally.isToldOver ||= isFirstOver
       const remaining = isWithin ? Math.max(0, counter.quota - tally.shared - tally.own) : 0
-      return { isOver: !isWithin, isFirstOver, remaining, endsAt: tally.endsAt }
+      const isNewlyFull = remaining === 0 && !tally.isSeenFull
+      tally.isSeenFull ||= isNewlyFull
+      return { isOver: !isWithin, isNewlyFull, remaining, endsAt: tally.endsAt }
     },
 
     giveBack: async (counter, cost = 1) => {
@@ -207,7 +207,7 @@ function createTallies({ clock, keysMax, forget }: TallyNeeds) {
 
 function newTally({ windowMs }: Counter, now: number): Tally {
   const endsAt = now + windowMs
-  return { shared: 0, own: 0, endsAt, heardAt: now, isSettling: false, isToldOver: false }
+  return { shared: 0, own: 0, endsAt, heardAt: now, isSettling: false, isSeenFull: false }
 }
 
 function idOf({ tenantId, name, key }: Counter): string {

@@ -66,7 +66,7 @@ const nothing = { quota: 0, windowS: 0, remaining: 0, resetS: 1, endsAt: 0 } as 
 /** The meter where nobody counts. */
 export const unlimited: Meter = {
   take: async () => {},
-  count: async (name) => ({ ...nothing, name, isOver: false, isFirstOver: false }),
+  count: async (name) => ({ ...nothing, name, isOver: false, isNewlyFull: false }),
   giveBack: async () => {},
   requireUnspent: () => {},
   fields: () => ({}),
@@ -89,7 +89,7 @@ function createMeter(needs: Needs, settings: MeterSettings, caller: Caller): Met
     const resetS = secondsUntil(taken.endsAt, clock)
     const result = { ...taken, name, quota, windowS: limits[name].windowS, resetS }
     counted.set(name, result)
-    if (taken.isFirstOver) void tell(needs, caller, { name, key, quota })
+    if (taken.isNewlyFull) void tell(needs, caller, { name, key, quota })
     return result
   }
 

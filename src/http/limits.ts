@@ -29,10 +29,12 @@ export const limits = {
   strangers: { quota: 300, windowS: minute, by: 'anybody', isPerPlace: true },
 
   // Failed tries only; a right password is given back. The first stops guessing at one person from one place, the second
-  // guessing at many from one place, the third at one person from everywhere. None of them outlives its window.
+  // guessing at many from one place, the third at one person from everywhere; the fourth stands for the first and third in
+  // a browser in which the person signed in before. None of them outlives its window.
   'sign-in': { quota: 10, windowS: tenMinutes, by: 'given', isPerPlace: true },
   'sign-in-place': { quota: 100, windowS: tenMinutes, by: 'anybody', isPerPlace: true },
   'sign-in-person': { quota: 100, windowS: hour, by: 'given', isPerPlace: false },
+  'sign-in-known': { quota: 10, windowS: tenMinutes, by: 'given', isPerPlace: false },
   setup: { quota: 20, windowS: tenMinutes, by: 'anybody', isPerPlace: true },
 
   // RFC 8628 §5.1: a person's code is short. Five wrong ones in one session, and so few in all that guessing one of the

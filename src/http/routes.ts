@@ -31,6 +31,7 @@ import { assetRoutes } from './pages/assets.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { signInRoutes } from './pages/sign-in.ts'
+import { createSignInTries } from './pages/sign-in-tries.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -68,7 +69,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhookRoutes(needs),
     ...eventRoutes(needs),
     ...clientRoutes(needs),
-    ...signInRoutes(withForms),
+    ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),
     ...operationRoutes(needs),

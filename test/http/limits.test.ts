@@ -10,6 +10,7 @@ import { readConfig } from '../../src/config.ts'
 import { createPlatform } from '../../src/platform.ts'
 import type { Platform } from '../../src/platform.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
+import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
@@ -273,12 +274,18 @@ test('people who share a vendor’s addresses', async (t) => {
   })
 })
 
+interface Attempt {
+  readonly password: string
+  readonly email?: string
+  readonly address?: string | undefined
+  readonly browser?: CookieBrowser
+}
+
 /** Posts the sign-in form as somebody at this address. */
 async function attempt(
   { ask, origin }: Doors,
-  { password, email = operator.email, address = here }: Record<string, string>,
+  { password, email = operator.email, address = here, browser = createCookieBrowser() }: Attempt,
 ): Promise<Answer> {
-  const browser = createCookieBrowser()
   const { html } = await browser.open(`${origin}/sign-in`)
   return ask({
     path: '/sign-in',
@@ -370,6 +377,38 @@ test('guessing at many people, or from many places', async (t) => {
       assertAnswer(await attempt(doors, { password: wrong, email }), { status: 401 })
     },
   )
+})
+
+test('strangers who guess cannot keep a person out of their own browser', async (t) => {
+  // Twenty tries at a person from everywhere, two in a browser or from a place.
+  const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.2' })
+  const { email } = operator
+  const browser = await signIn(doors.origin)
+  const guesses = await statuses(21, (step) =>
+    attempt(doors, { password: wrong, address: `192.0.2.${step}` }),
+  )
+  assert.equal(guesses.at(-1), 429)
+
+  await t.test('a browser that they have not used is refused for now', async () => {
+    assertAnswer(await attempt(doors, { password: right }), { status: 429 })
+  })
+
+  await t.test('theirs is not', async () => {
+    assertAnswer(await attempt(doors, { password: right, browser }), { status: 303 })
+  })
+
+  await t.test('its cookie is good for that person only', async () => {
+    await addPerson(doors, 'eve@example.com')
+    const eves = await signIn(doors.origin, { ...operator, email: 'eve@example.com' })
+    assertAnswer(await attempt(doors, { password: right, browser: eves, email }), { status: 429 })
+  })
+
+  await t.test('and for few wrong passwords, wherever it is taken', async () => {
+    const tries = await statuses(3, (step) =>
+      attempt(doors, { password: wrong, browser, address: `198.51.100.${step}` }),
+    )
+    assert.deepEqual(tries, [401, 401, 429])
+  })
 })
 
 test('the set-up link cannot be guessed for long', async (t) => {

@@ -17,6 +17,7 @@ import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import type { SignInTries } from './sign-in-tries.ts'
 
 interface Needs {
   readonly db: Database
@@ -25,6 +26,7 @@ interface Needs {
   readonly setup: Setup
   readonly forms: Forms
   readonly journal: Journal
+  readonly tries: SignInTries
 }
 
 type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
@@ -99,10 +101,13 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   const email = fields.get('email') ?? ''
   const next = fields.get('next') ?? home
   const password = new Secret(fields.get('password') ?? '')
-  const user = await countingTries(visit, email, () =>
+  const user = await needs.tries.counting(visit, email, () =>
     needs.users.verifyPassword(visit.tenant, email, password),
   )
-  if (user !== undefined) return signedIn(needs, visit, user, safeNext(next))
+  if (user !== undefined) {
+    const response = await signedIn(needs, visit, user, safeNext(next))
+    return withCookies(response, [needs.tries.remember(visit, email)])
+  }
   await needs.journal.record(needs.db, {
     tenantId: visit.tenant.id,
     type: 'user.sign_in_failed',
@@ -110,28 +115,6 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   })
   const problem = 'That e-mail and password do not belong together. Try again.'
   return signInPage(needs, visit, { next, email, problem })
-}
-
-/**
- * Each try is counted before the password is looked at, so that no more of them run at once than may, and given back when
- * it was right: what weighs are failures, and nobody is locked out for longer than a window.
- */
-async function countingTries(
-  { meter }: Visitor,
-  email: string,
-  verify: () => Promise<User | undefined>,
-): Promise<User | undefined> {
-  const person = email.trim().toLowerCase()
-  const counted = [
-    ['sign-in', person],
-    ['sign-in-place', ''],
-    ['sign-in-person', person],
-  ] as const
-  for (const [name, key] of counted) await meter.take(name, key)
-  const user = await verify()
-  if (user === undefined) return undefined
-  for (const [name, key] of counted) await meter.giveBack(name, key)
-  return user
 }
 
 async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {

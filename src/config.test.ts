@@ -30,6 +30,12 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ['LATCHKEY_CODE_LIFETIME_S', '4', /5 to 600/],
   ['LATCHKEY_CODE_LIFETIME_S', 'a minute', /whole seconds/],
   ['LATCHKEY_DISCOVERY_CACHE_S', '299', /300 to/],
+  ['LATCHKEY_TRUSTED_PROXIES', 'proxy.example.com', /LATCHKEY_TRUSTED_PROXIES: .*not a network/],
+  ['LATCHKEY_LIMIT_SCALE', '-1', /from 0 to 1000/],
+  ['LATCHKEY_LIMIT_SCALE', '1001', /from 0 to 1000/],
+  ['LATCHKEY_LIMIT_SCALE', 'much', /from 0 to 1000/],
+  ['LATCHKEY_LIMIT_CALLS_PER_MINUTE', '0', /from 1 to/],
+  ['LATCHKEY_LIMIT_CALLS_PER_MINUTE', '1.5', /whole number/],
   ['LATCHKEY_OPERATOR_EMAIL', 'ada@example.com', /go together/],
   ['LATCHKEY_LISTEN', '0.0.0.0:80', /LATCHKEY_PUBLIC_URL must be set/],
   ['LATCHKEY_PUBLC_URL', 'https://mcp.example.com', /no setting LATCHKEY_PUBLC_URL/],
@@ -49,6 +55,10 @@ const accepted: readonly (readonly [string, string])[] = [
   ['LATCHKEY_LISTEN', '[::1]:8787'],
   ['LATCHKEY_CODE_LIFETIME_S', '600'],
   ['LATCHKEY_DISCOVERY_CACHE_S', '300'],
+  ['LATCHKEY_TRUSTED_PROXIES', 'loopback, 10.0.0.5/32'],
+  ['LATCHKEY_LIMIT_SCALE', '0'],
+  ['LATCHKEY_LIMIT_SCALE', '2.5'],
+  ['LATCHKEY_LIMIT_CALLS_PER_MINUTE', '1'],
 ]
 
 for (const [name, value] of accepted) {

@@ -26,12 +26,30 @@ const hopsMax = 32
 /** Makes the reader of callers' addresses; `trusted` are the networks of the operator's own proxies. */
 export function createPlaceOf(trusted: readonly string[]): (arrival: Arrival) => Place {
   const { isOwn: isTrusted } = createAddressRules(trusted)
-  return (arrival) => {
+  return remembering((arrival) => {
     const address = callerOf(arrival, isTrusted)
     const name = address && subscriberOf(address)
     if (address === undefined || name === undefined) return unknown
     const crowd = crowdOf(address)
     return crowd === undefined ? { name, isCrowd: false } : { name: crowd, isCrowd: true }
+  })
+}
+
+const rememberedMax = 5_000
+const textMax = 200
+
+/** Whoever calls once calls again, and reading an address takes longer than counting. */
+function remembering(placeOf: (arrival: Arrival) => Place): (arrival: Arrival) => Place {
+  const remembered = new Map<string, Place>()
+  return (arrival) => {
+    const { peer, forwardedFor, forwarded } = arrival
+    const text = `${peer}\n${forwardedFor}\n${forwarded}` // No field has a line break in it.
+    const known = remembered.get(text)
+    if (known !== undefined) return known
+    const place = placeOf(arrival)
+    if (remembered.size >= rememberedMax) remembered.clear()
+    if (text.length <= textMax) remembered.set(text, place)
+    return place
   }
 }
 

@@ -231,6 +231,25 @@ test('the token endpoint', async (t) => {
   })
 })
 
+test('a client has a quota of its own everywhere, which only it can use up', async (t) => {
+  verifies(t, 'S3-49')
+  // Thirty for a client that has proved itself; one for a name at an address.
+  const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.0005' })
+  const client = await registerClient(doors, { token_endpoint_auth_method: 'client_secret_basic' })
+  const knockWith = (secret: string, network: string) =>
+    statuses(30, (step) =>
+      knock(doors, client.id, {
+        headers: basic(client.id, secret),
+        address: `${network}.${step}`,
+      }),
+    )
+  assert.deepEqual(await knockWith('wrong', '192.0.2'), times(30, 401))
+  assert.deepEqual(await knockWith(client.secret ?? '', '198.51.100'), times(30, 400))
+  const headers = basic(client.id, client.secret ?? '')
+  const one = await knock(doors, client.id, { headers, address: '203.0.113.200' })
+  assertAnswer(one, { status: 429, error: 'temporarily_unavailable' })
+})
+
 test('a client that failed more than a hundred times is found in the journal', async (t) => {
   verifies(t, 'A3-15')
   const doors = await limited(t)

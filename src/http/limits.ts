@@ -1,5 +1,6 @@
 // Every limit of the doors: how much, in what time, counted by what. Which doors a limit is for is said on their rows; how
 // it is counted is in limiter.ts. The numbers are such that a busy honest person never meets one.
+
 /** One limit. */
 export interface Limit {
   readonly quota: number

@@ -32,6 +32,12 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ['LATCHKEY_CODE_LIFETIME_S', 'a minute', /whole seconds/],
   ['LATCHKEY_SIGNING_KEY_LIFETIME_S', '86399', /86400 to/],
   ['LATCHKEY_DISCOVERY_CACHE_S', '299', /300 to/],
+  ['LATCHKEY_TRUSTED_PROXIES', 'proxy.example.com', /LATCHKEY_TRUSTED_PROXIES: .*not a network/],
+  ['LATCHKEY_LIMIT_SCALE', '-1', /from 0 to 1000/],
+  ['LATCHKEY_LIMIT_SCALE', '1001', /from 0 to 1000/],
+  ['LATCHKEY_LIMIT_SCALE', 'much', /from 0 to 1000/],
+  ['LATCHKEY_LIMIT_CALLS_PER_MINUTE', '0', /from 1 to/],
+  ['LATCHKEY_LIMIT_CALLS_PER_MINUTE', '1.5', /whole number/],
   ['LATCHKEY_OPERATOR_EMAIL', 'ada@example.com', /go together/],
   ['LATCHKEY_LISTEN', '0.0.0.0:80', /LATCHKEY_PUBLIC_URL must be set/],
   ['LATCHKEY_PUBLC_URL', 'https://mcp.example.com', /no setting LATCHKEY_PUBLC_URL/],
@@ -57,6 +63,10 @@ const accepted: readonly (readonly [string, string])[] = [
   ['LATCHKEY_REFRESH_TOKEN_LIFETIME_S', '2592000'],
   ['LATCHKEY_SIGNING_KEY_LIFETIME_S', '86400'],
   ['LATCHKEY_DISCOVERY_CACHE_S', '300'],
+  ['LATCHKEY_TRUSTED_PROXIES', 'loopback, 10.0.0.5/32'],
+  ['LATCHKEY_LIMIT_SCALE', '0'],
+  ['LATCHKEY_LIMIT_SCALE', '2.5'],
+  ['LATCHKEY_LIMIT_CALLS_PER_MINUTE', '1'],
 ]
 
 for (const [name, value] of accepted) {

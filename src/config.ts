@@ -23,6 +23,10 @@ export interface Config {
   readonly codeLifetimeMs: number
   readonly signingKeyLifetimeMs: number
   readonly discoveryCacheMs: number
+  /** Networks of proxies whose word about a caller's address is taken. */
+  readonly trustedProxies: readonly string[]
+  readonly limitScale: number
+  readonly callsPerMinute: number
 }
 
 /** A setting as `latchkey config` shows it. */
@@ -112,6 +116,22 @@ const settings = [
     fallback: '86400',
     words: 'how long what discovery found is used again, in seconds; at least 300',
   },
+  {
+    name: 'LATCHKEY_TRUSTED_PROXIES',
+    fallback: '',
+    words:
+      'proxies of yours in front of this, which say who calls in X-Forwarded-For or Forwarded: a comma list of CIDRs, or `loopback`',
+  },
+  {
+    name: 'LATCHKEY_LIMIT_SCALE',
+    fallback: '1',
+    words: 'every limit is so many times as large, up to 1000; 0 switches limits off',
+  },
+  {
+    name: 'LATCHKEY_LIMIT_CALLS_PER_MINUTE',
+    fallback: '600',
+    words: 'how many MCP calls one person may make in a minute',
+  },
 ] as const satisfies readonly Setting[]
 
 /** The variables of a process. */
@@ -133,7 +153,7 @@ export function readConfig(environment: Environment): Config {
     key: secret(values('LATCHKEY_KEY')),
     keyFile: values('LATCHKEY_KEY_FILE') ?? join(dataFolder, 'master.key'),
     operator: readOperator(values),
-    allowPrivateNetworks: readNetworks(values('LATCHKEY_ALLOW_PRIVATE_NETWORKS')),
+    allowPrivateNetworks: readNetworks(values, 'LATCHKEY_ALLOW_PRIVATE_NETWORKS'),
     logLevel: readLogLevel(required(values, 'LATCHKEY_LOG')),
     accessTokenLifetimeMs: readSeconds(values, 'LATCHKEY_ACCESS_TOKEN_LIFETIME_S', [60, 2_592_000]),
     refreshTokenLifetimeMs: readSeconds(
@@ -148,6 +168,9 @@ export function readConfig(environment: Environment): Config {
       [86_400, 31_536_000],
     ),
     discoveryCacheMs: readSeconds(values, 'LATCHKEY_DISCOVERY_CACHE_S', [300, 2_592_000]),
+    trustedProxies: readNetworks(values, 'LATCHKEY_TRUSTED_PROXIES'),
+    limitScale: readScale(values),
+    callsPerMinute: readWhole(values, 'LATCHKEY_LIMIT_CALLS_PER_MINUTE', [1, 1_000_000]),
   }
 }
 
@@ -293,8 +316,8 @@ function readOperator(values: Values): Config['operator'] {
   return { email, password }
 }
 
-function readNetworks(text: string | undefined): readonly string[] {
-  const networks = (text ?? '')
+function readNetworks(values: Values, name: SettingName): readonly string[] {
+  const networks = (values(name) ?? '')
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
@@ -302,7 +325,7 @@ function readNetworks(text: string | undefined): readonly string[] {
     createAddressRules(networks)
   } catch (cause) {
     const words = cause instanceof Error ? cause.message : 'it cannot be read'
-    throw new Error(`LATCHKEY_ALLOW_PRIVATE_NETWORKS: ${words}`, { cause })
+    throw new Error(`${name}: ${words}`, { cause })
   }
   return networks
 }
@@ -319,6 +342,21 @@ function readSeconds(values: Values, name: SettingName, bounds: readonly [number
     throw new Error(`${name} must be whole seconds from ${least} to ${most}`)
   }
   return seconds * 1000
+}
+
+function readWhole(values: Values, name: SettingName, bounds: readonly [number, number]): number {
+  const number = Number(required(values, name))
+  const [least, most] = bounds
+  if (Number.isInteger(number) && number >= least && number <= most) return number
+  throw new Error(`${name} must be a whole number from ${least} to ${most}`)
+}
+
+const scaleMax = 1000
+
+function readScale(values: Values): number {
+  const scale = Number(required(values, 'LATCHKEY_LIMIT_SCALE'))
+  if (scale >= 0 && scale <= scaleMax) return scale
+  throw new Error(`LATCHKEY_LIMIT_SCALE must be a number from 0 to ${scaleMax}`)
 }
 
 function secret(text: string | undefined): Secret | undefined {

@@ -2,6 +2,7 @@
 import type { Clock } from './base/clock.ts'
 import type { Log } from './base/log.ts'
 import { sweepIdempotencyKeys } from './http/idempotency.ts'
+import { sweepRateLimits } from './http/limit-counts.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { IssuerSweep } from './issuer/sweep.ts'
 import type { Journal } from './journal/entries.ts'
@@ -28,7 +29,7 @@ interface Needs {
 export type SweepCounts = IssuerSweep &
   PeopleSweep &
   UpstreamSweep &
-  WebhookSweep & { readonly idempotencyKeys: number }
+  WebhookSweep & { readonly idempotencyKeys: number; readonly rateLimits: number }
 
 export interface Housekeeping {
   /** Stops the timers and waits for the jobs that run. */
@@ -77,6 +78,7 @@ export function createSweep({
       ...(await sweepUpstream(db, now)),
       ...(await sweepWebhooks(db, now)),
       idempotencyKeys: await sweepIdempotencyKeys(db, now),
+      rateLimits: await sweepRateLimits(db, now),
     }
   }
 }

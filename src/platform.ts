@@ -21,9 +21,15 @@ import { createGateway } from './gateway/gateway.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
 import type { SweepCounts } from './housekeeping.ts'
 import { createApp } from './http/app.ts'
+import type { AddressOf } from './http/callers-address.ts'
+import { createAddressOf } from './http/callers-address.ts'
 import { createGuards } from './http/guards.ts'
 import { createIdempotency } from './http/idempotency.ts'
 import { listen, stopListening } from './http/listening.ts'
+import { createSharedCounts } from './http/limit-counts.ts'
+import { createLimiter } from './http/limiter.ts'
+import { createMeters } from './http/meter.ts'
+import type { MeterOf } from './http/meter.ts'
 import { createListener } from './http/node.ts'
 import { createRoutes } from './http/routes.ts'
 import { createIssuer } from './issuer/issuer.ts'
@@ -66,7 +72,10 @@ export interface World {
 
 export interface Platform {
   /** Every door but `/{slug}/mcp`, which needs the streams of a listener. */
-  readonly fetch: (request: Request) => Promise<Response>
+  readonly fetch: (
+    request: Request,
+    from?: { readonly remoteAddress?: string | undefined },
+  ) => Promise<Response>
   /** The one-time link that makes the first operator, while nobody exists. */
   readonly setupLink: () => Promise<string | undefined>
   readonly tenant: Tenant
@@ -106,7 +115,11 @@ async function assemble(
   { closers, close }: Ending,
 ): Promise<Platform> {
   const { store, ground, rooms, sweep } = await build(config, world, closers)
-  const { app, listener } = createDoors({ ...ground, ...rooms })
+  const limiter = createLimiter({ ...ground, counts: createSharedCounts(ground) })
+  closers.push(limiter.close)
+  const meterOf = createMeters({ ...ground, limiter }, config)
+  const addressOf = createAddressOf(config.trustedProxies)
+  const { app, listener } = createDoors({ ...ground, ...rooms, meterOf, addressOf })
   // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
   if (world.opensPort === true) {
     await listen(listener, config.listen)
@@ -281,7 +294,10 @@ function createRooms(ground: Ground, config: Config) {
 }
 
 /** The doors: rows, guards, and the listener that hands streams to the gateway. */
-function createDoors(parts: Ground & ReturnType<typeof createRooms>) {
+function createDoors(
+  parts: Ground &
+    ReturnType<typeof createRooms> & { readonly meterOf: MeterOf; readonly addressOf: AddressOf },
+) {
   const app = createApp({
     ...parts,
     routes: createRoutes(parts),

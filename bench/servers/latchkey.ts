@@ -22,6 +22,8 @@ await createPlatform(
     LATCHKEY_DATA: mkdtempSync(join(tmpdir(), 'bench-latchkey-')),
     LATCHKEY_OPERATOR_EMAIL: operator.email,
     LATCHKEY_OPERATOR_PASSWORD: operator.password,
+    // The clients of a benchmark are what limits are there to stop; the others have none.
+    LATCHKEY_LIMIT_SCALE: '0',
     ...(databaseUrl === undefined ? {} : { LATCHKEY_DATABASE_URL: databaseUrl }),
   }),
   { log: createLog('warn'), opensPort: true },

@@ -42,21 +42,22 @@ export function shownAddress(text: string): string | undefined {
   return plain.range() === 'loopback' ? undefined : plain.toString()
 }
 
-/**
- * What stands for whoever is behind a public address: the address itself, or the /64 of IPv6, which one household has whole.
- * Undefined for any other address, behind which anybody may be.
- */
+/** The same network of a public address; undefined for any other address, behind which anybody may be. */
 export function publicNetwork(text: string): string | undefined {
   const address = parse(text)
-  if (address === undefined) return undefined
-  const plain = unmapped(address)
-  if (!isPublic(plain)) return undefined
-  if (plain.kind() === 'ipv4') return plain.toString()
-  const { parts } = plain as ipaddr.IPv6 // the other kind was handled above
-  return `${parts
-    .slice(0, 4)
-    .map((part) => part.toString(16))
-    .join(':')}::/64`
+  return address !== undefined && isPublic(unmapped(address)) ? subscriberOf(text) : undefined
+}
+
+/**
+ * The network whose addresses one subscriber can choose from freely, as one text for all its spellings: an IPv4 address
+ * alone, mapped or not, and the /64 of an IPv6 address (RFC 6177 §2). Undefined for what is no address.
+ */
+export function subscriberOf(text: string): string | undefined {
+  const address = parse(text.split('%', 1)[0] ?? '')
+  const bare = address && unmapped(address)
+  if (bare === undefined || bare.kind() === 'ipv4') return bare?.toString()
+  const { parts } = bare as ipaddr.IPv6 // the other kind was handled above
+  return `${new ipaddr.IPv6([...parts.slice(0, 4), 0, 0, 0, 0]).toString()}/64`
 }
 
 function readCidr(entry: string): [Address, number] {

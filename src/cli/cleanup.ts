@@ -30,6 +30,7 @@ const words = {
   flows: 'sign-ins elsewhere',
   discoveries: 'findings of discovery',
   idempotencyKeys: 'idempotency keys',
+  rateLimits: 'counts of limits',
 } as const
 
 /** Sweeps once and prints the counts. */

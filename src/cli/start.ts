@@ -29,6 +29,11 @@ async function greeting(config: Config, platform: Platform): Promise<string> {
       `Outbound calls may reach private networks: ${config.allowPrivateNetworks.join(', ')}.`,
     )
   }
+  if (config.publicUrl.startsWith('https:') && config.trustedProxies.length === 0) {
+    lines.push(
+      'Everybody who calls through your proxy looks like one caller, and limits count them as one: name it in LATCHKEY_TRUSTED_PROXIES.',
+    )
+  }
   if (platform.movedFrom !== undefined) {
     lines.push(
       `The address has changed from ${platform.movedFrom}: clients and connections made under it must sign in again.`,

@@ -8,6 +8,8 @@ export interface Call {
   readonly method: string
   /** The name of the called tool, for `tools/call` only. */
   readonly tool?: string
+  /** How many messages a batch has. */
+  readonly messages?: number
   /** False for what JSON-RPC never answers: notifications and responses. */
   readonly wantsAnswer: boolean
   /** The revision that the body claims (MCP 2026-07-28, `_meta`). */
@@ -38,7 +40,7 @@ function readResponse(message: Record<string, unknown>): Call | undefined {
 function readBatch(messages: readonly unknown[]): Call | undefined {
   if (messages.length === 0 || !messages.every(isRecord)) return undefined
   const wantsAnswer = messages.some(({ id, method }) => id !== undefined && method !== undefined)
-  return { id: null, method: '(batch)', wantsAnswer }
+  return { id: null, method: '(batch)', messages: messages.length, wantsAnswer }
 }
 
 function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {

@@ -18,6 +18,8 @@ import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
+import type { CallLimits } from './call-limits.ts'
+import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
@@ -35,10 +37,10 @@ export interface Gateway {
   readonly serve: (
     request: IncomingMessage,
     response: ServerResponse,
-    at: { readonly tenant: Tenant; readonly slug: string },
+    at: { readonly tenant: Tenant; readonly slug: string; readonly limits?: CallLimits },
   ) => Promise<void>
   /** Serves `/mcp`, our own tools. */
-  readonly own: (request: Request, tenant: Tenant) => Promise<Response>
+  readonly own: (request: Request, tenant: Tenant, limits?: CallLimits) => Promise<Response>
   /** The protected resource metadata of one of our endpoints (RFC 9728 §2). */
   readonly resourceMetadata: (
     tenant: Tenant,
@@ -93,16 +95,21 @@ export function createGateway(
     if (server === undefined) return faultAnswer(noSuchServer())
     const protection = protectEndpoint(verify, { tenant, slug })
     const verdict = await protection.guard(request)
-    if (verdict.kind === 'refused') return verdict
+    if (verdict.kind === 'refused') return refuseStranger(visit.limits, verdict, method)
     return run({ ...visit, method, server, protection, principal: verdict.principal })
   }
 
   const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
     const startedAt = clock.now()
-    const { request, method, principal, server } = visit
+    const { request, response, method, principal, server } = visit
     const body = method === 'POST' ? await readBody(request) : undefined
     const call = callOf(visit, body)
     if (call === undefined) return notRpc()
+    const counted = await visit.limits.call(principal, call.messages ?? 1)
+    const tooMany = tooManyCalls(counted, call)
+    // It is not journalled call by call: that would let whoever calls too often fill the journal.
+    if (tooMany !== undefined) return tooMany
+    for (const [name, value] of Object.entries(counted.fields)) response.setHeader(name, value)
     const era = eraOf(versionOf(request), call)
     const ending = await endingOf(log, () => finish(visit, { call, era, body }), call)
     recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
@@ -121,7 +128,7 @@ export function createGateway(
   return {
     serve: async (request, response, at) => {
       const ending = await endingOf(log, async () => {
-        const answer = await admit({ request, response, ...at })
+        const answer = await admit({ request, response, limits: uncounted, ...at })
         return answer === undefined ? { kind: 'passed', status: 0 } : { kind: 'answer', answer }
       })
       if (ending.kind === 'answer') send(response, ending.answer)
@@ -140,6 +147,7 @@ interface Visit {
   readonly response: ServerResponse
   readonly tenant: Tenant
   readonly slug: string
+  readonly limits: CallLimits
 }
 
 interface VerifiedVisit extends Visit {

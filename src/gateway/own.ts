@@ -8,6 +8,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc } from './answers.ts'
 import { createBuiltin } from './builtin.ts'
+import type { CallLimits, CountedCall } from './call-limits.ts'
+import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
@@ -16,7 +18,7 @@ import { isOwnOrigin, protectEndpoint } from './protection.ts'
 import type { Recorder } from './recorder.ts'
 
 export interface Own {
-  readonly serve: (request: Request, tenant: Tenant) => Promise<Response>
+  readonly serve: (request: Request, tenant: Tenant, limits?: CallLimits) => Promise<Response>
   readonly close: () => Promise<void>
 }
 
@@ -34,11 +36,18 @@ const server = { id: 'mcp', slug: 'mcp' } as const
 export function createOwn({ verify, recorder, clock, log }: Needs): Own {
   const builtin = createBuiltin({ log })
 
-  const run = async (request: Request, principal: TokenPrincipal): Promise<Response> => {
+  const run = async (
+    request: Request,
+    principal: TokenPrincipal,
+    limits: CallLimits,
+  ): Promise<Response> => {
     const startedAt = clock.now()
     const body = request.method === 'POST' ? await request.text() : undefined
     const call = body === undefined ? bodylessCall(request.method) : readCall(body)
     if (call === undefined) return toResponse(notRpc())
+    const counted = await limits.call(principal, call.messages ?? 1)
+    const tooMany = tooManyCalls(counted, call)
+    if (tooMany !== undefined) return toResponse(tooMany)
 
     const refusal = refusalOf(principal, call)
     const response =
@@ -50,7 +59,7 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
     const reason = refusal?.reason
     const record = { principal, server, call, era, status, startedAt }
     recorder.record(reason === undefined ? record : { ...record, reason })
-    return response
+    return withFields(response, counted)
   }
 
   const refusalOf = (principal: TokenPrincipal, call: Call): Answer | undefined => {
@@ -61,14 +70,16 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
   }
 
   return {
-    serve: async (request, tenant) => {
+    serve: async (request, tenant, limits = uncounted) => {
       if (!isOwnOrigin(request.headers.get('origin'), tenant)) {
         const because = 'a page of another origin called'
         return toResponse(faultAnswer(new Fault('forbidden', { because })))
       }
       const verdict = await protectEndpoint(verify, { tenant, slug: undefined }).guard(request)
-      if (verdict.kind === 'refused') return toResponse(verdict)
-      return run(request, verdict.principal)
+      if (verdict.kind === 'refused') {
+        return toResponse(await refuseStranger(limits, verdict, request.method))
+      }
+      return run(request, verdict.principal, limits)
     },
     close: () => builtin.close(),
   }
@@ -81,6 +92,11 @@ function parsed(body: string | undefined): unknown {
 
 function toResponse({ status, headers, body }: Answer): Response {
   return new Response(body === '' ? null : body, { status, headers })
+}
+
+function withFields(response: Response, { fields }: CountedCall): Response {
+  for (const [name, value] of Object.entries(fields)) response.headers.set(name, value)
+  return response
 }
 
 /** What one person got is nobody else's (RFC 9111 §3.5), and whether a connection stays is the listener's word alone. */

@@ -3,18 +3,24 @@
 import { TrieRouter } from 'hono/router/trie-router'
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
+import { namedClient } from '../issuer/client-authentication.ts'
 import type { Tenant, Tenants } from '../people/tenants.ts'
 import { empty } from './answers.ts'
+import type { AddressOf, Arrival } from './callers-address.ts'
 import { browserCookie, readCookie } from './cookies.ts'
 import { renderError } from './errors.ts'
 import type { Admitted } from './guards.ts'
 import type { Idempotency } from './idempotency.ts'
+import type { Meter, MeterOf } from './meter.ts'
 import type { Route, Surface, Visit } from './route.ts'
+import { countingStrangers, takeAsClient, takeAsPrincipal, takeAtTheDoor } from './row-limits.ts'
 
 interface Needs {
   readonly tenants: Tenants
   readonly admit: (route: Route, tenant: Tenant, request: Request) => Promise<Admitted>
   readonly idempotency: Idempotency
+  readonly meterOf: MeterOf
+  readonly addressOf: AddressOf
   readonly routes: readonly Route[]
   readonly log: Log
 }
@@ -24,66 +30,85 @@ interface Match {
   readonly params: Readonly<Record<string, string>>
 }
 
-/** What a listener knows beside the request itself. */
-interface Connection {
-  readonly remoteAddress: string | undefined
-}
-
-interface Incoming extends Connection {
-  readonly request: Request
-}
-
 const defaultBodyBytes = 65_536
 
+/** What the listener knows about a request besides. */
+interface Extra {
+  /** The other end of the connection; without one nobody is singled out by address. */
+  readonly remoteAddress?: string | undefined
+}
+
+interface Asked {
+  readonly tenant: Tenant
+  readonly request: Request
+  readonly meter: Meter
+  /** Where the caller is, as far as can be told. */
+  readonly address: string | undefined
+}
+
 /** Makes the app: a Request goes in, a Response comes out; it never throws. */
-export function createApp({ tenants, admit, idempotency, routes, log }: Needs) {
+export function createApp({ tenants, admit, idempotency, meterOf, addressOf, routes, log }: Needs) {
   const find = createFinder(routes)
 
-  const answer = async ({ request, remoteAddress }: Incoming, tenant: Tenant, match: Match) => {
+  const answer = async (asked: Asked, match: Match): Promise<Response> => {
+    const { tenant, request, meter, address } = asked
     const { row, params } = match
-    const admitted = await admit(row, tenant, request)
+    await takeAtTheDoor(meter, row)
+    const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
+    await takeAsPrincipal(meter, row, admitted.principal)
     const body = await readBody(request, row.bodyBytes ?? defaultBodyBytes)
+    const named = row.guard === 'client' ? { namedClient: clientIn(request, body) } : undefined
+    if (named !== undefined) await takeAsClient(meter, row, named.namedClient)
     const visit: Visit = {
       tenant,
       request,
       query: new URL(request.url).searchParams,
       params,
       browser: readCookie(request, browserCookie),
-      remoteAddress,
+      remoteAddress: address,
       body,
+      meter,
     }
     const input = readInput(row, request, body)
     // The guard of this row has just made what its context promises.
-    const run = () => row.run({ ...visit, ...admitted, input })
+    const run = () => row.run({ ...visit, ...admitted, ...named, input })
     const { principal } = admitted
     if (row.surface !== 'api' || row.isNeverReplayed || principal === undefined) return run()
     return idempotency.once(visit, { row, principal }, run)
   }
 
-  return async (
-    request: Request,
-    { remoteAddress }: Partial<Connection> = {},
-  ): Promise<Response> => {
+  return async (request: Request, { remoteAddress }: Extra = {}): Promise<Response> => {
     const url = new URL(request.url)
     const matches = find(url.pathname)
     const match = matches.find(({ row }) => row.method === methodOf(request))
     const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(url.pathname)
     let tenant: Tenant | undefined
+    let meter: Meter | undefined
     const respond = async () => {
       tenant = await tenants.byHost(url.host)
       if (tenant === undefined) throw await misdirected(tenants, url)
-      return match === undefined
-        ? otherwise(request, matches)
-        : answer({ request, remoteAddress }, tenant, match)
+      if (match === undefined) return otherwise(request, matches)
+      const arrival = arrivalOf(request, remoteAddress)
+      meter = meterOf(tenant, arrival)
+      return answer({ tenant, request, meter, address: addressOf(arrival) }, match)
     }
     try {
-      return withHeaders(await respond(), { matches, tenant })
+      return withHeaders(await respond(), { matches, tenant, meter })
     } catch (thrown) {
       const path = matches[0]?.row.path
       const rendered = await renderError(log, thrown, { surface, tenant, request, path })
-      return withHeaders(withAllow(thrown, matches, rendered), { matches, tenant })
+      return withHeaders(withAllow(thrown, matches, rendered), { matches, tenant, meter })
     }
   }
+}
+
+function arrivalOf({ headers }: Request, peer: string | undefined): Arrival {
+  const forwardedFor = headers.get('x-forwarded-for') ?? undefined
+  return { peer, forwardedFor, forwarded: headers.get('forwarded') ?? undefined }
+}
+
+function clientIn({ headers }: Request, body: string): string | undefined {
+  return namedClient({ authorization: headers.get('authorization') ?? undefined, body })
 }
 
 function createFinder(routes: readonly Route[]): (path: string) => readonly Match[] {
@@ -139,19 +164,25 @@ function isPublic(matches: readonly Match[]): boolean {
 interface Answered {
   readonly matches: readonly Match[]
   readonly tenant: Tenant | undefined
+  readonly meter: Meter | undefined
 }
 
 const yearS = 31_536_000
 
-/** What every answer of a place has in common: who may read it, and that https stays https (RFC 6797). */
-function withHeaders(response: Response, { matches, tenant }: Answered): Response {
+const exposed = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy'
+
+/** What every answer has in common: who may read it, how much is left, and that https stays https (RFC 6797). */
+function withHeaders(response: Response, { matches, tenant, meter }: Answered): Response {
+  for (const [name, value] of Object.entries(meter?.fields() ?? {})) {
+    response.headers.set(name, value)
+  }
   if (tenant?.issuer.startsWith('https:') === true) {
     response.headers.set('strict-transport-security', `max-age=${yearS}`)
   }
   // Any origin may read public documents and token answers, but never with the person's cookies.
   if (isPublic(matches)) {
     response.headers.set('access-control-allow-origin', '*')
-    response.headers.set('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+    response.headers.set('access-control-expose-headers', exposed)
   }
   return response
 }

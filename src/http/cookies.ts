@@ -1,4 +1,4 @@
-// The two cookies: who is signed in, and which browser this is. Both `__Host-` (RFC 6265bis §4.1.3.2): Secure, no Domain,
+// The cookies: who is signed in, which browser this is, and who signed in in it before. All are `__Host-` (RFC 6265bis §4.1.3.2): Secure, no Domain,
 // Path=/, so that no other host can set or read them.
 import type { Secret } from '../base/secret.ts'
 import { Secret as SecretValue } from '../base/secret.ts'
@@ -7,6 +7,8 @@ import { Secret as SecretValue } from '../base/secret.ts'
 export const sessionCookie = '__Host-lk_session'
 /** This browser, before and after sign-in; flows and forms are bound to it. */
 export const browserCookie = '__Host-lk_browser'
+/** Who signed in in this browser before; it proves nothing but that, and gives them tries of their own. */
+export const knownCookie = '__Host-lk_known'
 
 const cookieBytesMaximum = 512
 

@@ -1,5 +1,6 @@
 // The door to `/mcp`, our own tools. `/{slug}/mcp` does not pass here: node.ts hands its streams to the gateway.
 import type { Gateway } from '../gateway/gateway.ts'
+import { callLimitsOf } from './call-limits.ts'
 import { route } from './route.ts'
 import type { Route } from './route.ts'
 
@@ -12,10 +13,12 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
       method,
       path: '/mcp',
       guard: 'bearer',
+      // The gateway has calls counted by who makes them, once it knows.
+      limits: [],
       surface: 'oauth',
       bodyBytes,
       words: 'All of the person’s servers as one, and Latchkey’s own tools (MCP, Streamable HTTP).',
-      run: ({ tenant, request, body }) =>
+      run: ({ tenant, request, body, meter }) =>
         gateway.own(
           new Request(request.url, {
             method,
@@ -23,6 +26,7 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
             ...(method === 'POST' ? { body } : {}),
           }),
           tenant,
+          callLimitsOf(meter),
         ),
     }),
   )

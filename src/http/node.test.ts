@@ -8,6 +8,7 @@ import type { Log } from '../base/log.ts'
 import { createLog, silentLog } from '../base/log.ts'
 import { aliceToken, listen, startRig, tenant } from '../gateway/gateway.rig.ts'
 import type { Rig, RigSettings } from '../gateway/gateway.rig.ts'
+import { unlimited } from './meter.ts'
 import { createListener } from './node.ts'
 
 const host = 'hub.example'
@@ -274,6 +275,7 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
       },
       gateway: rig.gateway,
       tenants: { byHost: async (name) => (name === host ? tenant : undefined) },
+      meterOf: () => unlimited,
       log,
     },
     { requestTimeMs, checkEveryMs: 50, headersTimeMs: Math.min(requestTimeMs, 10_000) },

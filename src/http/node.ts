@@ -9,6 +9,9 @@ import type { Log } from '../base/log.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { slugOf } from '../gateway/targets.ts'
 import type { Tenants } from '../people/tenants.ts'
+import { callLimitsOf } from './call-limits.ts'
+import type { Arrival } from './callers-address.ts'
+import type { MeterOf } from './meter.ts'
 
 interface Needs {
   readonly app: (
@@ -17,6 +20,7 @@ interface Needs {
   ) => Promise<Response>
   readonly gateway: Pick<Gateway, 'serve'>
   readonly tenants: Pick<Tenants, 'byHost'>
+  readonly meterOf: MeterOf
   readonly log: Log
 }
 
@@ -30,7 +34,7 @@ interface Limits {
 
 /** Makes the HTTP server; it does not listen yet. */
 export function createListener(
-  { app, gateway, tenants, log }: Needs,
+  { app, gateway, tenants, meterOf, log }: Needs,
   {
     headerBytes = 16_384,
     headersTimeMs = 10_000,
@@ -44,7 +48,8 @@ export function createListener(
   const toGateway = async (request: IncomingMessage, response: ServerResponse, slug: string) => {
     const tenant = await tenants.byHost((request.headers.host ?? '').toLowerCase())
     if (tenant === undefined) return refuse(response, { status: 421, because: 'unknown host' })
-    await gateway.serve(request, response, { tenant, slug })
+    const limits = callLimitsOf(meterOf(tenant, arrivalOf(request)))
+    await gateway.serve(request, response, { tenant, slug, limits })
   }
 
   // What follows a refused request on its connection may have been smuggled in by it: it is not even looked at.
@@ -75,6 +80,15 @@ export function createListener(
       })
     },
   )
+}
+
+function arrivalOf({ socket, headers }: IncomingMessage): Arrival {
+  const { 'x-forwarded-for': forwardedFor, forwarded } = headers
+  return {
+    peer: socket.remoteAddress,
+    forwardedFor: Array.isArray(forwardedFor) ? forwardedFor.join(',') : forwardedFor,
+    forwarded,
+  }
 }
 
 const namePattern = /^[a-z0-9.-]+(?::\d{1,5})?$/i

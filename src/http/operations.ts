@@ -8,7 +8,7 @@ import type { Route } from './route.ts'
 
 /** The rows of `/healthz` and `/readyz`. */
 export function operationRoutes({ db }: { readonly db: Database }): readonly Route[] {
-  const shared = { method: 'GET', guard: 'open', surface: 'api' } as const
+  const shared = { method: 'GET', guard: 'open', surface: 'api', limits: [] } as const
   return [
     route({
       ...shared,

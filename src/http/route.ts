@@ -1,9 +1,11 @@
-// A route is data: method, path, guard, CORS, input, words and what runs. The router, the guards, the error shapes and
+// A route is data: method, path, guard, limits, CORS, input, words and what runs. The router, the guards, the error shapes and
 // the tests that ask "is every door guarded?" read the same rows.
 import type { z } from 'zod'
 import type { Secret } from '../base/secret.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
+import type { RowLimitName } from './limits.ts'
+import type { Meter } from './meter.ts'
 
 /**
  * Who may come in. `open`: anybody; nothing of a person is known. `visitor`: anybody, but a signed-in person is
@@ -28,12 +30,17 @@ export interface Visit {
   readonly remoteAddress: string | undefined
   /** The body as text, within the route's limit. */
   readonly body: string
+  /** What this request takes of the limits; the ones of the row are taken already. */
+  readonly meter: Meter
 }
 
 interface GuardedBy {
   readonly open: unknown
   readonly bearer: unknown
-  readonly client: unknown
+  readonly client: {
+    /** The client that the request names; nothing is proven by that. */
+    readonly namedClient: string | undefined
+  }
   readonly visitor: { readonly session: SessionPrincipal | undefined }
   readonly session: { readonly principal: SessionPrincipal }
   readonly api: { readonly principal: SessionPrincipal | KeyPrincipal }
@@ -51,6 +58,8 @@ export interface RouteRow<G extends Guard, I> {
   readonly surface: Surface
   /** `public`: any origin may read it, without credentials; default none. */
   readonly cors?: 'public'
+  /** What it is limited by, the narrowest first; by default by its caller, or else by the caller's place. */
+  readonly limits?: readonly RowLimitName[]
   /** The scope that an API key needs besides `api`. */
   readonly keyScope?: string
   /** Its answer holds only at this moment, so an Idempotency-Key does not bring an earlier one back. */

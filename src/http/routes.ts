@@ -34,6 +34,7 @@ import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
 import { signInRoutes } from './pages/sign-in.ts'
+import { createSignInTries } from './pages/sign-in-tries.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -73,7 +74,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhookRoutes(needs),
     ...eventRoutes(needs),
     ...clientRoutes(needs),
-    ...signInRoutes(withForms),
+    ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),
     ...devicePages(withForms),

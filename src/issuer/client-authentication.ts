@@ -5,6 +5,7 @@ import { Fault } from '../base/fault.ts'
 import { constantTimeEqual } from '../base/keyring.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
+import { readParameters } from '../oauth/parameters.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -13,6 +14,7 @@ import { assertionType, claimedClient } from './client-assertion.ts'
 import type { ClientAssertions } from './client-assertion.ts'
 import { findClient } from './clients.ts'
 import type { Client } from './clients.ts'
+import type { FormRequest } from './form-request.ts'
 import type { ClientAuthMethod } from './metadata.ts'
 
 interface Needs {
@@ -25,6 +27,8 @@ interface Needs {
 interface Attempt {
   readonly authorization: string | undefined
   readonly parameters: Parameters
+  /** Counts what a client does that has proved itself. Throws Fault('too_many_requests'). */
+  readonly count?: FormRequest['count']
 }
 
 /** The client that proved itself as it is registered to. Throws Fault('invalid_client') or Fault('invalid_request'). */
@@ -42,10 +46,25 @@ export async function authenticateClient(
     throw refused(`the client is not registered for ${presented.method}`)
   }
   if (!isProven) throw refused('the client secret is wrong')
+  // Anybody can name a public client, so what is done in its name is not its own.
+  if (presented.method !== 'none') await attempt.count?.({ kind: 'client', id: client.id })
   if (presented.method === 'private_key_jwt') {
     await needs.assertions.spend(tenant, client, presented.assertion)
   }
   return client
+}
+
+/** The client that a form names, proven or not; undefined for one that names none in a form that can be read. */
+export function namedClient({
+  authorization,
+  body,
+}: Pick<FormRequest, 'authorization' | 'body'>): string | undefined {
+  try {
+    const parameters = readParameters(new URLSearchParams(body))
+    return readPresented({ authorization, parameters }).clientId
+  } catch {
+    return undefined // Whoever looks at the proof itself says what is wrong with it.
+  }
 }
 
 const secretMethods: ReadonlySet<string> = new Set(['client_secret_basic', 'client_secret_post'])

@@ -8,6 +8,11 @@ export interface FormRequest {
   readonly contentType: string | undefined
   readonly authorization: string | undefined
   readonly body: string
+  /** Counts what a proven client, or a person's grant, does. Throws Fault('too_many_requests'). */
+  readonly count?: (who: {
+    readonly kind: 'client' | 'grant'
+    readonly id: string
+  }) => Promise<void>
 }
 
 export interface Form {

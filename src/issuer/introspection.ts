@@ -47,8 +47,8 @@ export function createIntrospection(needs: Needs): Introspect {
   const noteUse = createUseNotes(needs)
   return async (tenant, request) => {
     const { parameters } = readForm(request)
-    const { authorization } = request
-    const client = await authenticateClient(needs, tenant, { authorization, parameters })
+    const { authorization, count } = request
+    const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     requireConfidential(client)
     const token = new Secret(requireParameter(parameters, 'token'))
     const live = await findLiveToken(needs, tenant, token)

@@ -30,8 +30,8 @@ export async function revokeToken(
   request: FormRequest,
 ): Promise<void> {
   const { parameters } = readForm(request)
-  const { authorization } = request
-  const client = await authenticateClient(needs, tenant, { authorization, parameters })
+  const { authorization, count } = request
+  const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
   const token = new Secret(requireParameter(parameters, 'token'))
   const found = await findToken(needs, tenant, token)
   if (found === undefined) return

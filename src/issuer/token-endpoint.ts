@@ -63,11 +63,12 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
   return async (tenant, request) => {
     const { parameters, resources } = readForm(request)
     const name = readGrantType(parameters)
-    const { authorization } = request
-    const client = await authenticateClient(needs, tenant, { authorization, parameters })
+    const { authorization, count } = request
+    const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     requireGrantType(client, name)
     const presented = await grantTypes[name].find({ tenant, client, parameters, resources })
     const { grant, signIn } = presented
+    if (grant.userId !== undefined) await count?.({ kind: 'grant', id: grant.id })
     const user = await requirePerson(needs.users, tenant, grant)
     const scopes = narrowScopes(grant, parameters)
     const resource = await requireSameResource(needs.resources, { tenant, grant }, resources)

@@ -67,6 +67,7 @@ export type EntryType =
   | 'flow.failed'
   | 'call.completed'
   | 'call.refused'
+  | 'limit.reached'
   | 'api_key.created'
   | 'api_key.revoked'
   | 'webhook.created'

@@ -37,12 +37,22 @@ export interface Schema {
   client_assertions: ClientAssertionRow
   device_codes: DeviceCodeRow
   device_guesses: DeviceGuessRow
+  rate_limits: RateLimitRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
 export interface MasterKeyRow {
   key_id: string
   first_used_at: number
+}
+
+/** How much of one quota is used, by whom or what its key says. Of the key there is a digest only. */
+export interface RateLimitRow {
+  tenant_id: string
+  key_digest: string
+  taken: number
+  /** The end of the window; afterwards the row counts for nothing. */
+  expires_at: number
 }
 
 /** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */

@@ -19,6 +19,7 @@ import { connectionRoutes } from '../../src/http/api/connections.ts'
 import { json } from '../../src/http/answers.ts'
 import { createApp } from '../../src/http/app.ts'
 import { createIdempotency } from '../../src/http/idempotency.ts'
+import { unlimited } from '../../src/http/meter.ts'
 import { route } from '../../src/http/route.ts'
 import type { Route } from '../../src/http/route.ts'
 import { verifiedPrincipal } from '../../src/people/principal.ts'
@@ -411,6 +412,8 @@ function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
     tenants: { byHost: find, byId: find, ensureDefault: find, default: find },
     admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
     idempotency: createIdempotency({ db, clock, keyring, random: systemRandom }),
+    addressOf: () => undefined,
+    meterOf: () => unlimited,
     routes,
     log: silentLog,
   })

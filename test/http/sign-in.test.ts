@@ -180,9 +180,13 @@ test('the cookies of a session [X-32]', async (t) => {
     const first = await ask({ ...request, headers: { ...request.headers, cookie } })
     const second = await ask(request)
     const shape = /^__Host-lk_session=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Lax$/
+    const knownShape =
+      /^__Host-lk_known=\w{26}\.[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=15552000$/
     for (const { headers } of [first, second]) {
-      assert.equal(headers.getSetCookie().length, 1)
-      assert.match(headers.getSetCookie()[0] ?? '', shape)
+      const [session = '', known = '', ...others] = headers.getSetCookie()
+      assert.match(session, shape)
+      assert.match(known, knownShape)
+      assert.deepEqual(others, [])
     }
     assert.notEqual(first.headers.getSetCookie()[0], second.headers.getSetCookie()[0])
     assert.doesNotMatch(first.headers.getSetCookie()[0] ?? '', /planted/)

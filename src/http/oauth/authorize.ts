@@ -15,6 +15,7 @@ export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readon
       ...shared,
       method: 'GET',
       path: '/oauth/authorize',
+      limits: ['authorize'],
       words: 'Begins an authorization (RFC 6749 §4.1.1).',
       run: async ({ tenant, query, browser, session, request }) => {
         const { step, browser: made } = await issuer.authorize.begin(

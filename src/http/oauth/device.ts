@@ -3,7 +3,7 @@ import type { Issuer } from '../../issuer/issuer.ts'
 import { json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { formOf } from './token.ts'
+import { countingFailures, formOf } from './token.ts'
 
 /** The row of the device authorization endpoint. */
 export function deviceRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
@@ -14,12 +14,14 @@ export function deviceRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       guard: 'client',
       surface: 'oauth',
       cors: 'public',
+      limits: ['token', 'token-place'],
       words: 'Begins an authorization on a device without a browser (RFC 8628).',
-      run: async (visit) => {
-        const { tenant, request, remoteAddress: address } = visit
-        const agent = request.headers.get('user-agent') ?? undefined
-        return json(await issuer.startDevice(tenant, formOf(visit), { address, agent }))
-      },
+      run: (visit) =>
+        countingFailures(visit, async () => {
+          const { tenant, request, remoteAddress: address } = visit
+          const agent = request.headers.get('user-agent') ?? undefined
+          return json(await issuer.startDevice(tenant, formOf(visit), { address, agent }))
+        }),
     }),
   ]
 }

@@ -1,4 +1,6 @@
 // The doors that programs use: pushed requests, token, revocation, introspection, registration. The thinking is in issuer/.
+import { isFault } from '../../base/fault.ts'
+import type { FormRequest } from '../../issuer/form-request.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
@@ -15,41 +17,54 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       ...shared,
       path: '/oauth/token',
       guard: 'client',
+      limits: ['token', 'token-place'],
       words: 'Exchanges a grant for tokens (RFC 6749 §3.2).',
-      run: async (visit) => {
-        const answer = await issuer.token(visit.tenant, formOf(visit))
-        return json(answer.body, answer.status)
-      },
+      run: (visit) =>
+        countingFailures(visit, async () => {
+          const answer = await issuer.token(visit.tenant, formOf(visit))
+          return json(answer.body, answer.status)
+        }),
     }),
     route({
       ...shared,
       path: '/oauth/par',
       guard: 'client',
+      limits: ['token', 'token-place'],
       bodyBytes: pushedBytes,
       words: 'Takes an authorization request ahead of the browser (RFC 9126).',
-      run: async (visit) => json(await issuer.push(visit.tenant, formOf(visit)), 201),
+      run: (visit) =>
+        countingFailures(visit, async () =>
+          json(await issuer.push(visit.tenant, formOf(visit)), 201),
+        ),
     }),
     route({
       ...shared,
       path: '/oauth/revoke',
       guard: 'client',
+      limits: ['token', 'token-place'],
       words: 'Ends a token (RFC 7009).',
-      run: async (visit) => {
-        await issuer.revoke(visit.tenant, formOf(visit))
-        return empty(200)
-      },
+      run: (visit) =>
+        countingFailures(visit, async () => {
+          await issuer.revoke(visit.tenant, formOf(visit))
+          return empty(200)
+        }),
     }),
     route({
       ...shared,
       path: '/oauth/introspect',
       guard: 'client',
+      limits: ['introspect'],
       words: 'Says what a token is worth (RFC 7662).',
-      run: async (visit) => json(await issuer.introspect(visit.tenant, formOf(visit))),
+      run: (visit) =>
+        countingFailures(visit, async () =>
+          json(await issuer.introspect(visit.tenant, formOf(visit))),
+        ),
     }),
     route({
       ...shared,
       path: '/oauth/register',
       guard: 'open',
+      limits: ['register', 'register-hour', 'register-tenant'],
       words: 'Registers a client (RFC 7591).',
       run: async ({ tenant, body, request }) =>
         json(await issuer.register(tenant, readRegistration(request, body)), 201),
@@ -58,11 +73,28 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
 }
 
 /** The form of a client as the rooms read it. */
-export function formOf({ request, body }: Visit) {
+export function formOf({ request, body, meter }: Visit): FormRequest {
   return {
     contentType: request.headers.get('content-type') ?? undefined,
     authorization: request.headers.get('authorization') ?? undefined,
     body,
+    count: ({ kind, id }) => meter.take(kind, id),
+  }
+}
+
+/** Failed proofs weigh for the client that was named, at this place only: a stranger locks nobody else out. */
+export async function countingFailures(
+  { meter, namedClient = '' }: Visit & { readonly namedClient: string | undefined },
+  work: () => Promise<Response>,
+): Promise<Response> {
+  meter.requireUnspent('client-failures', namedClient)
+  try {
+    return await work()
+  } catch (thrown) {
+    if (isFault(thrown) && thrown.code === 'invalid_client') {
+      await meter.take('client-failures', namedClient)
+    }
+    throw thrown
   }
 }
 

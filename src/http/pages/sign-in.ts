@@ -17,6 +17,7 @@ import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import type { SignInTries } from './sign-in-tries.ts'
 
 interface Needs {
   readonly db: Database
@@ -25,6 +26,7 @@ interface Needs {
   readonly setup: Setup
   readonly forms: Forms
   readonly journal: Journal
+  readonly tries: SignInTries
 }
 
 type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
@@ -71,7 +73,7 @@ export function signInRoutes(needs: Needs): readonly Route[] {
 }
 
 function setupRoutes(needs: Needs): readonly Route[] {
-  const shared = { guard: 'visitor', surface: 'page', path: '/setup' } as const
+  const shared = { guard: 'visitor', surface: 'page', path: '/setup', limits: ['setup'] } as const
   return [
     route({
       ...shared,
@@ -99,8 +101,13 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   const email = fields.get('email') ?? ''
   const next = fields.get('next') ?? home
   const password = new Secret(fields.get('password') ?? '')
-  const user = await needs.users.verifyPassword(visit.tenant, email, password)
-  if (user !== undefined) return signedIn(needs, visit, user, safeNext(next))
+  const user = await needs.tries.counting(visit, email, () =>
+    needs.users.verifyPassword(visit.tenant, email, password),
+  )
+  if (user !== undefined) {
+    const response = await signedIn(needs, visit, user, safeNext(next))
+    return withCookies(response, [needs.tries.remember(visit, email)])
+  }
   await needs.journal.record(needs.db, {
     tenantId: visit.tenant.id,
     type: 'user.sign_in_failed',

@@ -17,6 +17,7 @@ export interface CreateOptions {
   readonly scope?: readonly string[]
   readonly user?: string
   readonly authMethod?: string
+  readonly dpop?: boolean
   readonly json?: boolean
 }
 
@@ -73,7 +74,7 @@ function words(answer: string): readonly string[] {
 }
 
 async function readNewClient({ workshop }: Bench, answers: Answers): Promise<NewClient> {
-  const { name = '', redirectUri = [], scope = [], user, authMethod } = answers
+  const { name = '', redirectUri = [], scope = [], user, authMethod, dpop } = answers
   if (name.trim() === '') throw new Error('The name must not be empty.')
   if (redirectUri.length === 0) throw new Error('At least one redirect URI is needed.')
   const method = authMethods.find((known) => known === authMethod)
@@ -87,6 +88,7 @@ async function readNewClient({ workshop }: Bench, answers: Answers): Promise<New
     scopes: scope,
     ...(method === undefined ? {} : { authMethod: method }),
     ...(owner === undefined ? {} : { ownerId: owner.id }),
+    ...(dpop === undefined ? {} : { dpopBoundAccessTokens: dpop }),
   }
 }
 

@@ -1,8 +1,6 @@
 // The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them our own.
-import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
-import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Answer } from './answers.ts'
@@ -13,6 +11,7 @@ import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
 import { missingScopes } from './policy.ts'
 import { isOwnOrigin, protectEndpoint } from './protection.ts'
+import type { ProtectionNeeds } from './protection.ts'
 import type { Recorder } from './recorder.ts'
 
 export interface Own {
@@ -20,10 +19,8 @@ export interface Own {
   readonly close: () => Promise<void>
 }
 
-interface Needs {
-  readonly verify: Verify
+interface Needs extends ProtectionNeeds {
   readonly recorder: Recorder
-  readonly clock: Clock
   readonly log: Log
 }
 
@@ -31,7 +28,8 @@ interface Needs {
 const server = { id: 'mcp', slug: 'mcp' } as const
 
 /** Makes the endpoint. */
-export function createOwn({ verify, recorder, clock, log }: Needs): Own {
+export function createOwn(needs: Needs): Own {
+  const { recorder, clock, log } = needs
   const builtin = createBuiltin({ log })
 
   const run = async (request: Request, principal: TokenPrincipal): Promise<Response> => {
@@ -57,7 +55,7 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
     const missing = missingScopes(principal)
     if (missing.length === 0) return undefined
     const endpoint = { tenant: principal.tenant, slug: undefined }
-    return protectEndpoint(verify, endpoint).insufficientScope(missing, call.id)
+    return protectEndpoint(needs, endpoint).insufficientScope(missing, call.id)
   }
 
   return {
@@ -66,9 +64,9 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
         const because = 'a page of another origin called'
         return toResponse(faultAnswer(new Fault('forbidden', { because })))
       }
-      const verdict = await protectEndpoint(verify, { tenant, slug: undefined }).guard(request)
+      const verdict = await protectEndpoint(needs, { tenant, slug: undefined }).guard(request)
       if (verdict.kind === 'refused') return toResponse(verdict)
-      return run(request, verdict.principal)
+      return withFields(await run(request, verdict.principal), verdict.headers)
     },
     close: () => builtin.close(),
   }
@@ -81,6 +79,11 @@ function parsed(body: string | undefined): unknown {
 
 function toResponse({ status, headers, body }: Answer): Response {
   return new Response(body === '' ? null : body, { status, headers })
+}
+
+function withFields(response: Response, fields: Readonly<Record<string, string>>): Response {
+  for (const [name, value] of Object.entries(fields)) response.headers.set(name, value)
+  return response
 }
 
 /** What one person got is nobody else's (RFC 9111 §3.5). */

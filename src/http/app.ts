@@ -98,7 +98,7 @@ function otherwise(request: Request, matches: readonly Match[]): Response {
     response.headers.set('access-control-allow-methods', allowed(matches))
     response.headers.set(
       'access-control-allow-headers',
-      'authorization, content-type, mcp-protocol-version',
+      'authorization, content-type, dpop, mcp-protocol-version',
     )
     response.headers.set('access-control-max-age', '86400')
     return response
@@ -136,7 +136,10 @@ function withHeaders(response: Response, { matches, tenant }: Answered): Respons
   // Any origin may read public documents and token answers, but never with the person's cookies.
   if (isPublic(matches)) {
     response.headers.set('access-control-allow-origin', '*')
-    response.headers.set('access-control-expose-headers', 'WWW-Authenticate, Retry-After')
+    response.headers.set(
+      'access-control-expose-headers',
+      'WWW-Authenticate, DPoP-Nonce, Retry-After',
+    )
   }
   return response
 }

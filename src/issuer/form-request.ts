@@ -8,6 +8,8 @@ export interface FormRequest {
   readonly contentType: string | undefined
   readonly authorization: string | undefined
   readonly body: string
+  /** The DPoP field (RFC 9449 §4.1). */
+  readonly dpop?: string | undefined
 }
 
 export interface Form {

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { DpopNonces } from '../oauth/dpop.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -20,6 +21,7 @@ import type { Clients } from './client-administration.ts'
 import { registerClient } from './client-registration.ts'
 import { findClient } from './clients.ts'
 import type { Client } from './clients.ts'
+import { dpopNonces } from './dpop-nonces.ts'
 import type { FormRequest } from './form-request.ts'
 import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
@@ -57,6 +59,8 @@ export interface Issuer {
   /** Who a person is (OIDC Core §5.3). */
   readonly userInfo: UserInfo
   readonly verify: Verify
+  /** The nonces of the proofs that come with a tenant's tokens (RFC 9449 §9). */
+  readonly dpopNonces: (tenant: Tenant) => DpopNonces
   readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate'>
   readonly grants: Grants
   /** Deletes what has expired, of all tenants. */
@@ -103,6 +107,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     introspect: createIntrospection(needs),
     userInfo: createUserInfo({ ...needs, verify }),
     verify,
+    dpopNonces: (tenant) => dpopNonces(parts, tenant),
     signingKeys: needs.signingKeys,
     grants: createGrants(needs),
     sweep: (now) => sweepIssuer(needs.db, now),

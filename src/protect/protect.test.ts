@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import { Fault } from '../base/fault.ts'
-import type { Secret } from '../base/secret.ts'
 import type { GuardedRequest, Refusal, Verdict } from './index.ts'
 import { protectMcpServer } from './index.ts'
 
@@ -17,7 +16,7 @@ function protect(requireScopes: readonly string[] = []) {
     issuer: 'https://auth.example',
     scopes: ['files:read', 'offline_access'],
     name: 'Files',
-    verify: async (token: Secret) => (token.reveal() === 'good' ? principal : undefined),
+    verify: async ({ token }) => (token.reveal() === 'good' ? principal : undefined),
     requireScopes,
   })
 }
@@ -27,7 +26,7 @@ const ask = (authorization: string | undefined, url = '/mcp') =>
 
 test('a token that verifies lets its caller in, in any spelling of the scheme', async () => {
   for (const scheme of ['Bearer', 'bearer', 'BEARER ']) {
-    assert.deepEqual(await ask(`${scheme} good`), { kind: 'verified', principal })
+    assert.deepEqual(await ask(`${scheme} good`), { kind: 'verified', principal, headers: {} })
   }
   const request = new Request(resource, { headers: { authorization: 'Bearer good' } })
   assert.equal((await protect().guard(request)).kind, 'verified')

@@ -16,7 +16,9 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       words: 'Exchanges a grant for tokens (RFC 6749 §3.2).',
       run: async (visit) => {
         const answer = await issuer.token(visit.tenant, formOf(visit))
-        return json(answer.body, answer.status)
+        // RFC 9449 §8.2: the next proof need not be refused first to learn its nonce.
+        const nonce = answer.dpopNonce
+        return json(answer.body, answer.status, nonce === undefined ? {} : { 'dpop-nonce': nonce })
       },
     }),
     route({
@@ -51,6 +53,7 @@ function formOf({ request, body }: Visit) {
   return {
     contentType: request.headers.get('content-type') ?? undefined,
     authorization: request.headers.get('authorization') ?? undefined,
+    dpop: request.headers.get('dpop') ?? undefined,
     body,
   }
 }

@@ -281,6 +281,29 @@ onEveryDatabase(
     assert.equal(await opens(rig, await present(rig, young, second.access)), true)
     assert.equal(await opens(rig, await present(rig, old, second.access)), false)
     assert.equal(await opens(rig, await present(rig, old, first.access)), true)
+
+    const third = await createProver()
+    const repeated = await tokens(rig, await proven(rig, third, refreshForm(client, first.refresh)))
+    assert.deepEqual(repeated.body, second.body, 'the same answer, for the key it was made for')
+    assert.equal(await opens(rig, await present(rig, third, repeated.access)), false)
+  },
+)
+
+onEveryDatabase(
+  'a refresh that asks for what it may not have spends neither token nor proof',
+  async (t, store) => {
+    verifies(t, 'X-38', 'P-09')
+    const rig = await createRig(t, store)
+    const own = await createProver()
+    const client = await register(rig)
+    const first = await obtainBound(rig, own, client)
+    const dpop = await prove(rig, own)
+    const ask = (changes: Readonly<Record<string, string>>) =>
+      tokens(rig, { ...refreshForm(client, first.refresh, changes), dpop })
+    await refused(ask({ scope: 'mcp openid' }), 'invalid_scope')
+    await refused(ask({ resource: `${rig.tenant.issuer}/notes/mcp` }), 'invalid_target')
+    await refused(ask({ resource: 'https://other.test/mcp' }), 'invalid_target')
+    assert.equal((await ask({})).body['token_type'], 'DPoP')
   },
 )
 

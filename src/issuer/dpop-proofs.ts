@@ -8,6 +8,7 @@ import { readProof } from '../oauth/dpop.ts'
 import type { DpopProof, ProofReading } from '../oauth/dpop.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { Client } from './clients.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 
@@ -76,16 +77,22 @@ const clocksDifferMs = 30_000
 
 /** Spends a proof by one insert. Throws Fault('invalid_dpop_proof') for one that was seen before (RFC 9449 §11.1). */
 export async function spendProof(db: Database, tenant: Tenant, proof: DpopProof): Promise<void> {
-  const stored = await db
-    .insertInto('dpop_proofs')
-    .values({
-      tenant_id: tenant.id,
-      proof_id: proof.id,
-      expires_at: Math.ceil(proof.goodUntil) + clocksDifferMs,
-    })
-    .onConflict((conflict) => conflict.columns(['tenant_id', 'proof_id']).doNothing())
-    .returning('proof_id')
-    .executeTakeFirst()
-  if (stored !== undefined) return
+  const expiresAt = proof.goodUntil + clocksDifferMs
+  const stored = await storeFirst(db, { tenantId: tenant.id, proofId: proof.id, expiresAt })
+  if (stored.length === 1) return
   throw new Fault('invalid_dpop_proof', { because: 'the proof was used before' })
+}
+
+const storeFirst = hotQuery((db, { tenantId, proofId, expiresAt }: ProofPlace) =>
+  db
+    .insertInto('dpop_proofs')
+    .values({ tenant_id: tenantId, proof_id: proofId, expires_at: expiresAt })
+    .onConflict((conflict) => conflict.columns(['tenant_id', 'proof_id']).doNothing())
+    .returning('proof_id'),
+)
+
+type ProofPlace = {
+  readonly tenantId: string
+  readonly proofId: string
+  readonly expiresAt: number
 }

@@ -196,7 +196,7 @@ function judgeAge(
     const because = 'the proof has no nonce, or one that is not good any more'
     return { kind: 'refused', error: 'use_dpop_nonce', because }
   }
-  const goodUntil = iat * 1000 + clockWindowMs
+  const goodUntil = Math.ceil(iat * 1000) + clockWindowMs
   const isNow = now < goodUntil && iat * 1000 <= now + clockWindowMs
   return isNow ? { goodUntil } : invalid('the proof was made at another time')
 }

@@ -287,7 +287,8 @@ function createRooms(ground: Ground, config: Config) {
     },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
-  const gateway = createGateway({ ...ground, verify: issuer.verify, credentials, servers })
+  const { verify, dpopNonces } = issuer
+  const gateway = createGateway({ ...ground, verify, dpopNonces, credentials, servers })
 
   const people = { tenants, users, administration, sessions, apiKeys, setup }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }

@@ -13,7 +13,7 @@ test('every refusal has a status, and words that are whole sentences without a c
   }
 })
 
-// RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2, RFC 8707 §2, RFC 8628 §3.5, OpenID Connect Core §3.1.2.6.
+// RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2, RFC 8707 §2, RFC 8628 §3.5, RFC 9449 §12.2, OIDC Core §3.1.2.6.
 const standardCodes = new Set<string>([
   'invalid_request',
   'invalid_client',
@@ -37,6 +37,8 @@ const standardCodes = new Set<string>([
   'authorization_pending',
   'slow_down',
   'expired_token',
+  'invalid_dpop_proof',
+  'use_dpop_nonce',
 ])
 
 test('an OAuth surface only ever says codes of a standard', () => {

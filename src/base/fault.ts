@@ -82,6 +82,17 @@ const catalogue = {
     words: 'This is busy at the moment. Please try again shortly.',
   },
   invalid_token: { status: 401, ...signIn, words: 'This token is not valid here. Sign in again.' },
+  // RFC 9449 §5 and §8; where a token is presented both are answered with 401 (§7.1, §9).
+  invalid_dpop_proof: {
+    status: 400,
+    ...no,
+    words: 'This program could not prove that it holds the key of its token.',
+  },
+  use_dpop_nonce: {
+    status: 400,
+    ...retry,
+    words: 'This program has to prove that it holds its key with the nonce of this answer.',
+  },
   insufficient_scope: {
     status: 403,
     ...signIn,
@@ -333,6 +344,8 @@ export interface FaultDetails {
   readonly cause?: unknown
   /** Whole seconds until trying again makes sense. */
   readonly retryAfterS?: number
+  /** What the next DPoP proof should carry (RFC 9449 §8). */
+  readonly dpopNonce?: string
   /** Per field, what is wrong with it, in words for the caller. */
   readonly detail?: Readonly<Record<string, string>>
 }
@@ -342,14 +355,16 @@ export class Fault extends Error {
   readonly code: FaultCode
   readonly because: string
   readonly retryAfterS?: number
+  readonly dpopNonce?: string
   readonly detail?: Readonly<Record<string, string>>
 
-  constructor(code: FaultCode, { because, cause, retryAfterS, detail }: FaultDetails) {
+  constructor(code: FaultCode, { because, cause, retryAfterS, dpopNonce, detail }: FaultDetails) {
     super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
     this.name = 'Fault'
     this.code = code
     this.because = because
     if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
+    if (dpopNonce !== undefined) this.dpopNonce = dpopNonce
     if (detail !== undefined) this.detail = detail
   }
 }

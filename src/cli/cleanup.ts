@@ -25,6 +25,7 @@ const words = {
   clients: 'clients that registered themselves and were never used',
   clientSecrets: 'client secrets that were replaced',
   clientAssertions: 'client assertions that were seen',
+  dpopProofs: 'DPoP proofs that were seen',
   sessions: 'sessions',
   setupLinks: 'set-up links',
   flows: 'sign-ins elsewhere',

@@ -20,6 +20,7 @@ export interface CreateOptions {
   readonly user?: string
   readonly authMethod?: string
   readonly grantType?: readonly string[]
+  readonly dpop?: boolean
   readonly json?: boolean
 }
 
@@ -89,7 +90,7 @@ function words(answer: string): readonly string[] {
 }
 
 async function readNewClient({ workshop }: Bench, answers: Answers): Promise<NewClient> {
-  const { name = '', redirectUri = [], scope = [], user, authMethod } = answers
+  const { name = '', redirectUri = [], scope = [], user, authMethod, dpop } = answers
   if (name.trim() === '') throw new Error('The name must not be empty.')
   if (redirectUri.length === 0 && isForBrowsers(answers)) {
     throw new Error('At least one redirect URI is needed.')
@@ -107,6 +108,7 @@ async function readNewClient({ workshop }: Bench, answers: Answers): Promise<New
     ...(method === undefined ? {} : { authMethod: method }),
     ...(grantTypes === undefined ? {} : { grantTypes }),
     ...(owner === undefined ? {} : { ownerId: owner.id }),
+    ...(dpop === undefined ? {} : { dpopBoundAccessTokens: dpop }),
   }
 }
 

@@ -56,6 +56,7 @@ function addCreate(clients: Command): void {
     .option('--user <who>', 'who answers for it: e-mail or id')
     .option('--grant-type <types>', 'how it gets in; as people do in a browser unless said', list)
     .option('--auth-method <method>', 'none, client_secret_basic or client_secret_post')
+    .option('--dpop', 'its tokens work only with a key of its own (RFC 9449)')
     .option('--json', 'as JSON, and without questions')
     .action((options: CreateOptions) => atTheBench((bench) => createOne(bench, options)))
 }

@@ -90,7 +90,8 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
 
   const gateway = createGateway(
     {
-      verify: async (_tenant, token, resource) => principalOf(token, resource, settings.scopes),
+      verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
+      dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
       servers: { bySlug: async (_tenant, slug) => serverAt(slug, url) },
       credentials,
       outbound,

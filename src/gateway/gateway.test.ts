@@ -50,7 +50,7 @@ test('without a token the answer is 401 with the way to sign-in, and nothing is 
   assert.equal(response.status, 401)
   assert.equal(
     response.headers.get('www-authenticate'),
-    'Bearer resource_metadata="https://hub.example/.well-known/oauth-protected-resource/notes/mcp", scope="mcp"',
+    'Bearer resource_metadata="https://hub.example/.well-known/oauth-protected-resource/notes/mcp", scope="mcp", DPoP algs="ES256 PS256 RS256 Ed25519 EdDSA"',
   )
   assert.deepEqual(await response.json(), {
     jsonrpc: '2.0',

@@ -1,18 +1,15 @@
 // The gateway: MCP in, MCP out. The order of the steps is the design: nothing is read or written about a person before
 // the token is verified, and nothing of the call is sent on before policy has agreed.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
-import type { Verify } from '../issuer/verify.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Protection } from '../protect/index.ts'
-import { protectMcpServer } from '../protect/index.ts'
 import type { Database } from '../store/database.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
@@ -26,7 +23,8 @@ import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
 import { missingScopes } from './policy.ts'
-import { isOwnOrigin, protectEndpoint } from './protection.ts'
+import { isOwnOrigin, protectEndpoint, protectResource } from './protection.ts'
+import type { DescribedResource, ProtectionNeeds } from './protection.ts'
 import { createRecorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
@@ -50,15 +48,7 @@ export interface Gateway {
   readonly close: () => Promise<void>
 }
 
-/** A resource as people and clients know it. */
-export interface DescribedResource {
-  readonly resource: string
-  readonly name: string
-  readonly scopes: readonly string[]
-}
-
-interface Needs {
-  readonly verify: Verify
+interface Needs extends ProtectionNeeds {
   readonly credentials: Credentials
   readonly servers: Pick<Servers, 'bySlug'>
   readonly outbound: ServerCallNeeds['outbound']
@@ -66,7 +56,6 @@ interface Needs {
   readonly db: Database
   readonly journal: Pick<Journal, 'record'>
   readonly log: Log
-  readonly clock: Clock
 }
 
 interface Settings {
@@ -81,21 +70,23 @@ export function createGateway(
   needs: Needs,
   { answerTimeMs = defaultAnswerTimeMs }: Settings = {},
 ): Gateway {
-  const { verify, servers, clock, log } = needs
+  const { servers, clock, log } = needs
   const recorder = createRecorder(needs)
-  const own = createOwn({ verify, recorder, clock, log })
+  const own = createOwn({ ...needs, recorder })
   const callNeeds = { ...needs, sessions: createSessionBinding(needs), answerTimeMs }
 
   const admit = async (visit: Visit): Promise<Answer | undefined> => {
-    const { request, tenant, slug } = visit
+    const { request, response, tenant, slug } = visit
     const method = methodOf(request)
     if (method === undefined) return wrongMethod()
     if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
     const server = await servers.bySlug(tenant, slug)
     if (server === undefined) return faultAnswer(noSuchServer())
-    const protection = protectEndpoint(verify, { tenant, slug })
+    const protection = protectEndpoint(needs, { tenant, slug })
     const verdict = await protection.guard(request)
     if (verdict.kind === 'refused') return refuseStranger(visit.limits, verdict, method)
+    // Whatever answers: Node puts them beside the fields that the answer has of its own.
+    response.setHeaders(new Map(Object.entries(verdict.headers)))
     return run({ ...visit, method, server, protection, principal: verdict.principal })
   }
 
@@ -134,7 +125,7 @@ export function createGateway(
       if (ending.kind === 'answer') send(response, ending.answer)
     },
     own: own.serve,
-    resourceMetadata: describeResource,
+    resourceMetadata: (tenant, resource) => protectResource(needs, tenant, resource).metadata(),
     close: async () => {
       await own.close()
       await recorder.close()
@@ -201,14 +192,6 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
     else log.info(facts, 'a call was refused')
     return { kind: 'answer', answer: faultAnswer(fault, call) }
   }
-}
-
-function describeResource(
-  { issuer }: Tenant,
-  { resource, name, scopes }: DescribedResource,
-): Record<string, unknown> {
-  const verify = () => Promise.resolve(undefined)
-  return protectMcpServer({ resource, issuer, name, scopes, verify }).metadata()
 }
 
 function foreignOrigin(): Fault {

@@ -1,20 +1,19 @@
 // The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them our own.
-import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
-import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc } from './answers.ts'
 import { createBuiltin } from './builtin.ts'
-import type { CallLimits, CountedCall } from './call-limits.ts'
+import type { CallLimits } from './call-limits.ts'
 import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
 import { missingScopes } from './policy.ts'
 import { isOwnOrigin, protectEndpoint } from './protection.ts'
+import type { ProtectionNeeds } from './protection.ts'
 import type { Recorder } from './recorder.ts'
 
 export interface Own {
@@ -22,10 +21,8 @@ export interface Own {
   readonly close: () => Promise<void>
 }
 
-interface Needs {
-  readonly verify: Verify
+interface Needs extends ProtectionNeeds {
   readonly recorder: Recorder
-  readonly clock: Clock
   readonly log: Log
 }
 
@@ -33,7 +30,8 @@ interface Needs {
 const server = { id: 'mcp', slug: 'mcp' } as const
 
 /** Makes the endpoint. */
-export function createOwn({ verify, recorder, clock, log }: Needs): Own {
+export function createOwn(needs: Needs): Own {
+  const { recorder, clock, log } = needs
   const builtin = createBuiltin({ log })
 
   const run = async (
@@ -59,14 +57,14 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
     const reason = refusal?.reason
     const record = { principal, server, call, era, status, startedAt }
     recorder.record(reason === undefined ? record : { ...record, reason })
-    return withFields(response, counted)
+    return withFields(response, counted.fields)
   }
 
   const refusalOf = (principal: TokenPrincipal, call: Call): Answer | undefined => {
     const missing = missingScopes(principal)
     if (missing.length === 0) return undefined
     const endpoint = { tenant: principal.tenant, slug: undefined }
-    return protectEndpoint(verify, endpoint).insufficientScope(missing, call.id)
+    return protectEndpoint(needs, endpoint).insufficientScope(missing, call.id)
   }
 
   return {
@@ -75,11 +73,11 @@ export function createOwn({ verify, recorder, clock, log }: Needs): Own {
         const because = 'a page of another origin called'
         return toResponse(faultAnswer(new Fault('forbidden', { because })))
       }
-      const verdict = await protectEndpoint(verify, { tenant, slug: undefined }).guard(request)
+      const verdict = await protectEndpoint(needs, { tenant, slug: undefined }).guard(request)
       if (verdict.kind === 'refused') {
         return toResponse(await refuseStranger(limits, verdict, request.method))
       }
-      return run(request, verdict.principal, limits)
+      return withFields(await run(request, verdict.principal, limits), verdict.headers)
     },
     close: () => builtin.close(),
   }
@@ -94,7 +92,7 @@ function toResponse({ status, headers, body }: Answer): Response {
   return new Response(body === '' ? null : body, { status, headers })
 }
 
-function withFields(response: Response, { fields }: CountedCall): Response {
+function withFields(response: Response, fields: Readonly<Record<string, string>>): Response {
   for (const [name, value] of Object.entries(fields)) response.headers.set(name, value)
   return response
 }

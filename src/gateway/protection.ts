@@ -1,4 +1,6 @@
 // Our endpoints as protected resources: which resource an endpoint is, who may verify its tokens, which origins may call.
+import type { Clock } from '../base/clock.ts'
+import type { Issuer } from '../issuer/issuer.ts'
 import { toolsScope } from '../issuer/scopes.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
@@ -6,23 +8,46 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Protection } from '../protect/index.ts'
 import { protectMcpServer } from '../protect/index.ts'
 
+/** A resource as people and clients know it. */
+export interface DescribedResource {
+  readonly resource: string
+  readonly name: string
+  readonly scopes: readonly string[]
+}
+
 /** One endpoint of a tenant: its path is `/{slug}/mcp`, or `/mcp` for our own. */
 export interface Endpoint {
   readonly tenant: Tenant
   readonly slug: string | undefined
 }
 
+/** What it takes to verify a caller. */
+export interface ProtectionNeeds {
+  readonly verify: Verify
+  readonly dpopNonces: Issuer['dpopNonces']
+  readonly clock: Clock
+}
+
 /** Makes the guard of an endpoint. */
 export function protectEndpoint(
-  verify: Verify,
+  needs: ProtectionNeeds,
   { tenant, slug }: Endpoint,
 ): Protection<TokenPrincipal> {
   const resource = `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
+  return protectResource(needs, tenant, { resource, scopes: [toolsScope] })
+}
+
+/** A resource of ours, under a name where people and clients are told of it. */
+export function protectResource(
+  { verify, dpopNonces, clock }: ProtectionNeeds,
+  tenant: Tenant,
+  described: Omit<DescribedResource, 'name'> & { readonly name?: string },
+): Protection<TokenPrincipal> {
   return protectMcpServer({
-    resource,
+    ...described,
     issuer: tenant.issuer,
-    scopes: [toolsScope],
-    verify: (token) => verify(tenant, token, resource),
+    verify: (presented) => verify(tenant, presented, described.resource),
+    dpop: { now: clock.now, nonces: dpopNonces(tenant) },
   })
 }
 

@@ -138,7 +138,7 @@ function otherwise(request: Request, matches: readonly Match[]): Response {
     response.headers.set('access-control-allow-methods', allowed(matches))
     response.headers.set(
       'access-control-allow-headers',
-      'authorization, content-type, mcp-protocol-version',
+      'authorization, content-type, dpop, mcp-protocol-version',
     )
     response.headers.set('access-control-max-age', '86400')
     return response
@@ -169,7 +169,7 @@ interface Answered {
 
 const yearS = 31_536_000
 
-const exposed = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy'
+const exposed = 'WWW-Authenticate, DPoP-Nonce, Retry-After, RateLimit, RateLimit-Policy'
 
 /** What every answer has in common: who may read it, how much is left, and that https stays https (RFC 6797). */
 function withHeaders(response: Response, { matches, tenant, meter }: Answered): Response {

@@ -27,6 +27,7 @@ export async function renderError(log: Log, thrown: unknown, refused: Refused): 
 
   const response = await renderers[refused.surface](fault, refused)
   if (fault.retryAfterS !== undefined) response.headers.set('retry-after', `${fault.retryAfterS}`)
+  if (fault.dpopNonce !== undefined) response.headers.set('dpop-nonce', fault.dpopNonce)
   return response
 }
 

@@ -1,6 +1,7 @@
 // The checks of an authorization request, in the order that keeps people safe: parameters, client, redirect URI, and
 // only then what may be answered by a redirect. Storing the request and asking the person belong to authorize.ts.
 import { Fault, isFault } from '../base/fault.ts'
+import { isThumbprint } from '../oauth/dpop.ts'
 import { readParameters } from '../oauth/parameters.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isChallenge } from '../oauth/pkce.ts'
@@ -22,6 +23,8 @@ export interface CheckedRequest {
   readonly codeChallenge: string
   /** Given back in the ID token (OIDC Core §3.1.2.1). */
   readonly nonce: string | undefined
+  /** The key that the code is to be bound to (RFC 9449 §10). */
+  readonly dpopJkt: string | undefined
   readonly prompts: readonly Prompt[]
   readonly scopes: readonly string[]
   readonly resource: Resource
@@ -118,6 +121,7 @@ async function readRest(
   return {
     codeChallenge: requireParameter(parameters, 'code_challenge'),
     nonce: readNonce(parameters),
+    dpopJkt: readDpopKey(parameters),
     prompts,
     scopes: chooseScopes(asked, scopesFor(client, resource)),
     resource,
@@ -149,6 +153,13 @@ function readNonce(parameters: Parameters): string | undefined {
   const nonce = parameters.get('nonce')
   if (nonce === undefined || (nonce.length <= nonceCharsMax && !/\p{Cc}/u.test(nonce))) return nonce
   throw new Fault('invalid_request', { because: 'nonce is too long or has control characters' })
+}
+
+/** RFC 9449 §10: the thumbprint of the key whose proof will come with the code. */
+function readDpopKey(parameters: Parameters): string | undefined {
+  const jkt = parameters.get('dpop_jkt')
+  if (jkt === undefined || isThumbprint(jkt)) return jkt
+  throw new Fault('invalid_request', { because: 'dpop_jkt is not a thumbprint' })
 }
 
 // RFC 9101 §5 and OIDC Core §3.1.2.6 have an error of their own for each.

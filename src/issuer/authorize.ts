@@ -278,6 +278,7 @@ async function storeRequest(
     resource: request.resource.resource,
     code_challenge: request.codeChallenge,
     nonce: request.nonce ?? null,
+    dpop_jkt: request.dpopJkt ?? null,
     prompt: request.prompts.length === 0 ? null : request.prompts.join(' '),
     created_at: now,
     expires_at: now + policy.authorizationRequestLifetimeMs,

@@ -34,6 +34,7 @@ onEveryDatabase(
         scopes: ['mcp'],
         authMethod: 'client_secret_post',
         grantTypes: ['authorization_code', 'refresh_token'],
+        dpopBoundAccessTokens: false,
         disabled: false,
         createdAt: rig.clock.now(),
         secretsAlive: 1,

@@ -32,6 +32,7 @@ export interface ClientChange {
   readonly redirectUris?: readonly string[]
   /** None means: all that a resource has. */
   readonly scopes?: readonly string[]
+  readonly dpopBoundAccessTokens?: boolean
   readonly disabled?: boolean
 }
 
@@ -178,12 +179,9 @@ async function updateClient(
 }
 
 /** The columns of the description with the change in them, read by the same rules as a new one. */
-function describeAnew(
-  tenant: Tenant,
-  row: ClientRow,
-  { name, redirectUris, scopes }: ClientChange,
-): Partial<ClientRow> {
-  if (name === undefined && redirectUris === undefined && scopes === undefined) return {}
+function describeAnew(tenant: Tenant, row: ClientRow, change: ClientChange): Partial<ClientRow> {
+  const { name, redirectUris, scopes, dpopBoundAccessTokens: dpop } = change
+  if ([name, redirectUris, scopes, dpop].every((field) => field === undefined)) return {}
   if (row.kind === 'document') {
     throw new Fault('invalid_input', {
       because: 'the client describes itself in its own document',
@@ -198,6 +196,7 @@ function describeAnew(
     ...(name === undefined ? {} : { client_name: name }),
     ...(redirectUris === undefined ? {} : { redirect_uris: redirectUris }),
     ...(wanted.length === 0 ? {} : { scope: formatScope(wanted) }),
+    ...(dpop === undefined ? {} : { dpop_bound_access_tokens: dpop }),
   })
   const kind = row.kind as Client['kind'] // only clientRow() writes it
   const ours = { ...ourMetadata(read, kind), ...(resource === undefined ? {} : { resource }) }

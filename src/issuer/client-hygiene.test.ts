@@ -160,6 +160,7 @@ onEveryDatabase(
       deviceGuesses: 0,
       clientSecrets: 0,
       clientAssertions: 0,
+      dpopProofs: 0,
       clients: 0,
     }
     await rig.clock.advance(10 * 60_000 - 1)

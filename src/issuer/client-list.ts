@@ -20,6 +20,8 @@ export interface PublicClient {
   readonly grantTypes: readonly string[]
   /** The resource that it serves, if an administrator said so. */
   readonly resource?: string
+  /** Does it get only tokens that are bound to a key of its own (RFC 9449 §5.2)? */
+  readonly dpopBoundAccessTokens: boolean
   readonly disabled: boolean
   readonly createdAt: number
   readonly createdBy?: string
@@ -129,6 +131,7 @@ function describe(row: ClientRow) {
     authMethod: metadata.token_endpoint_auth_method,
     grantTypes: metadata.grant_types,
     ...(metadata.resource === undefined ? {} : { resource: metadata.resource }),
+    dpopBoundAccessTokens: metadata.dpop_bound_access_tokens === true,
     disabled: isDisabled,
     createdAt: row.created_at,
     ...(row.created_by === null ? {} : { createdBy: row.created_by }),

@@ -34,6 +34,8 @@ export interface NewClient {
   /** For `private_key_jwt`: its public keys, or where they are (RFC 7591 §2). */
   readonly jwks?: unknown
   readonly jwksUri?: string
+  /** Every token that it gets is bound to a key of its own (RFC 9449 §5.2). */
+  readonly dpopBoundAccessTokens?: boolean
   /** Who answers for it; whoever makes it unless said otherwise. */
   readonly ownerId?: string
 }
@@ -111,7 +113,7 @@ export async function createClient(
   by: ClientMaker,
   { name, redirectUris, authMethod, scopes = [], grantTypes = forPeople, ...rest }: NewClient,
 ): Promise<MadeClient> {
-  const { resource, ownerId, jwks, jwksUri } = rest
+  const { resource, ownerId, jwks, jwksUri, dpopBoundAccessTokens } = rest
   requireAdministrator(by)
   const description = readClientMetadata({
     client_name: name,
@@ -120,6 +122,7 @@ export async function createClient(
     grant_types: grantTypes,
     jwks,
     jwks_uri: jwksUri,
+    dpop_bound_access_tokens: dpopBoundAccessTokens,
     ...(scopes.length === 0 ? {} : { scope: formatScope(requireKnownScopes(scopes)) }),
   })
   const metadata = {

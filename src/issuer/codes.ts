@@ -34,6 +34,7 @@ export async function storeCode(
       expires_at: now + needs.policy.codeLifetimeMs,
       claimed_at: null,
       nonce: request.nonce,
+      dpop_jkt: request.dpop_jkt,
     })
     .execute()
 }

@@ -47,7 +47,11 @@ onEveryDatabase('a device gets in by the code that its person types', async (t, 
   assert.equal(body['scope'], 'mcp')
   assert.ok(await isGood(rig, access))
   assert.ok((await tokens(rig, refreshForm(client, refresh))).access)
-  const principal = await rig.issuer.verify(rig.tenant, new Secret(access), 'https://auth.test/mcp')
+  const principal = await rig.issuer.verify(
+    rig.tenant,
+    { token: new Secret(access) },
+    'https://auth.test/mcp',
+  )
   assert.equal(principal?.user?.id, session.user.id)
 })
 

@@ -13,6 +13,8 @@ export interface FormRequest {
     readonly kind: 'client' | 'grant'
     readonly id: string
   }) => Promise<void>
+  /** The DPoP field (RFC 9449 §4.1). */
+  readonly dpop?: string | undefined
 }
 
 export interface Form {

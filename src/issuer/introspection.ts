@@ -29,9 +29,11 @@ export type Introspection =
       readonly aud: string
       readonly client_id: string
       readonly scope: string
-      readonly token_type: 'Bearer'
+      readonly token_type: 'Bearer' | 'DPoP'
       readonly exp: number
       readonly iat: number
+      /** The key that the token is bound to (RFC 9449 §6.2). */
+      readonly cnf?: { readonly jkt: string }
     }
 
 interface Needs {
@@ -79,8 +81,9 @@ function describe({ issuer }: Tenant, live: LiveToken): Introspection {
     aud: live.resource,
     client_id: live.client_id,
     scope: live.scope,
-    token_type: 'Bearer',
+    token_type: live.jkt === null ? 'Bearer' : 'DPoP',
     exp: Math.floor(live.expires_at / 1000),
     iat: Math.floor(live.created_at / 1000),
+    ...(live.jkt === null ? {} : { cnf: { jkt: live.jkt } }),
   }
 }

@@ -312,7 +312,7 @@ export async function isGood(
   resource?: string,
 ): Promise<boolean> {
   const at = resource ?? `${tenant.issuer}/mcp`
-  return (await issuer.verify(tenant, new Secret(token), at)) !== undefined
+  return (await issuer.verify(tenant, { token: new Secret(token) }, at)) !== undefined
 }
 
 /** Where a step sends the browser. */

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { DpopNonces } from '../oauth/dpop.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -24,6 +25,7 @@ import { createDeviceAuthorization } from './device-authorization.ts'
 import type { StartDevice } from './device-authorization.ts'
 import { createDevices } from './device.ts'
 import type { Devices } from './device.ts'
+import { dpopNonces } from './dpop-nonces.ts'
 import type { FormRequest } from './form-request.ts'
 import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
@@ -77,6 +79,8 @@ export interface Issuer {
   /** Who a person is (OIDC Core §5.3). */
   readonly userInfo: UserInfo
   readonly verify: Verify
+  /** The nonces of the proofs that come with a tenant's tokens (RFC 9449 §9). */
+  readonly dpopNonces: (tenant: Tenant) => DpopNonces
   readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate' | 'rotateSoon' | 'rotateDue'> & {
     /** For an operator: the keys of every tenant. */
     readonly list: () => Promise<readonly TenantKeys[]>
@@ -132,6 +136,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     introspect: createIntrospection(needs),
     userInfo: createUserInfo({ ...needs, verify }),
     verify,
+    dpopNonces: (tenant) => dpopNonces(parts, tenant),
     signingKeys: { ...needs.signingKeys, list: () => listSigningKeys(parts.db) },
     grants: createGrants(needs),
     tokens: createTokenAdministration(needs),

@@ -1,5 +1,6 @@
 // What our authorization server says about itself (RFC 8414). The same document serves OIDC discovery, which some MCP
 // clients try first.
+import { dpopAlgorithms } from '../oauth/dpop.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { identityScopes, toolsScope } from './scopes.ts'
 
@@ -55,6 +56,7 @@ export function issuerMetadata({ issuer }: Tenant): Record<string, unknown> {
     revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     introspection_endpoint_auth_methods_supported: confidential,
     introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    dpop_signing_alg_values_supported: dpopAlgorithms,
     code_challenge_methods_supported: ['S256'],
     prompt_values_supported: ['none', 'login', 'consent'],
     authorization_response_iss_parameter_supported: true,

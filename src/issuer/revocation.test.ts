@@ -108,7 +108,11 @@ onEveryDatabase(
     const { access } = await obtainTokens(rig, session, client)
     const at = (resource: string) => isGood(rig, access, resource)
 
-    const found = await rig.issuer.verify(rig.tenant, new Secret(access), 'https://auth.test/mcp')
+    const found = await rig.issuer.verify(
+      rig.tenant,
+      { token: new Secret(access) },
+      'https://auth.test/mcp',
+    )
     assert.equal(found?.user?.id, session.user.id)
     assert.equal(found?.clientId, client.id)
     assert.deepEqual(found?.scopes, ['mcp'])
@@ -128,7 +132,11 @@ onEveryDatabase(
       assert.equal(await at(elsewhere), false, elsewhere)
     }
     const otherTenant = { ...rig.tenant, id: 'ten_other' }
-    const elsewhere = rig.issuer.verify(otherTenant, new Secret(access), 'https://auth.test/mcp')
+    const elsewhere = rig.issuer.verify(
+      otherTenant,
+      { token: new Secret(access) },
+      'https://auth.test/mcp',
+    )
     assert.equal(await elsewhere, undefined)
     for (const token of ['', 'mcp_at_', `${access}x`, access.toUpperCase()]) {
       assert.equal(await isGood(rig, token), false)

@@ -198,6 +198,12 @@ onEveryDatabase('a nonce comes back as it was sent, or is refused', async (t, st
   }
 })
 
+const otherChallenge = 'DPoP algs="ES256 PS256 RS256 Ed25519 EdDSA"'
+
+function askUserInfo({ issuer, tenant }: Rig, authorization: string | undefined) {
+  return issuer.userInfo(tenant, { method: 'GET', authorization, dpop: undefined })
+}
+
 onEveryDatabase(
   'userinfo tells what the scopes allow, for the tenant’s own tokens',
   async (t, store) => {
@@ -205,7 +211,7 @@ onEveryDatabase(
     const session = await rig.signIn()
     await rig.db.updateTable('users').set({ name: 'Ada' }).execute()
     const [client, another] = [await register(rig), await register(rig, { client_name: 'Other' })]
-    const ask = (token: string) => rig.issuer.userInfo(rig.tenant, `Bearer ${token}`)
+    const ask = (token: string) => askUserInfo(rig, `Bearer ${token}`)
     const sub = session.user.id
     for (const [scope, claims] of [
       ['openid', { sub }],
@@ -224,12 +230,11 @@ onEveryDatabase(
 
     const without = await obtainTokens(rig, session, client)
     const answer = await ask(without.access)
-    assert.deepEqual(answer, {
-      kind: 'refused',
-      status: 403,
-      error: 'insufficient_scope',
-      challenge: 'Bearer scope="openid", error="insufficient_scope"',
-    })
+    assert.ok(answer.kind === 'refused' && answer.status === 403)
+    assert.equal(
+      answer.challenge,
+      `Bearer scope="openid", error="insufficient_scope", ${otherChallenge}`,
+    )
   },
 )
 
@@ -242,7 +247,7 @@ onEveryDatabase('userinfo refuses every other token: rows 36 to 38', async (t, s
   const resource = `${rig.tenant.issuer}/notes/mcp`
   const foreign = await obtainTokens(rig, session, client, { scope: 'openid', resource })
   const own = await tokens(rig, machineForm(machine))
-  const ask = (authorization?: string) => rig.issuer.userInfo(rig.tenant, authorization)
+  const ask = (authorization?: string) => askUserInfo(rig, authorization)
   for (const token of [
     foreign.access,
     own.access,
@@ -252,11 +257,12 @@ onEveryDatabase('userinfo refuses every other token: rows 36 to 38', async (t, s
   ]) {
     const answer = await ask(`Bearer ${token}`)
     assert.ok(answer.kind === 'refused' && answer.status === 401)
-    assert.equal(answer.challenge, 'Bearer error="invalid_token"')
+    assert.equal(answer.challenge, `Bearer error="invalid_token", ${otherChallenge}`)
   }
-  for (const authorization of [undefined, '', 'Basic eDp5', 'DPoP x', good.access]) {
+  for (const authorization of [undefined, '', 'Basic eDp5', good.access]) {
     const answer = await ask(authorization)
-    assert.deepEqual(answer, { kind: 'refused', status: 401, challenge: 'Bearer' })
+    assert.ok(answer.kind === 'refused' && answer.status === 401 && answer.error === undefined)
+    assert.equal(answer.challenge, `Bearer, ${otherChallenge}`)
   }
   for (const authorization of [
     'Bearer',

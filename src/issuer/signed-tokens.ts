@@ -26,11 +26,13 @@ export interface TokenFacts {
   readonly client: Client
   readonly grant: Grant
   readonly scopes: readonly string[]
+  /** The key that the access token is bound to, if any (RFC 9449 §6). */
+  readonly jkt: string | undefined
 }
 
 /** An access token that says what it is worth (RFC 9068 §2). */
 export function signAccessToken(needs: SigningNeeds, facts: TokenFacts): Promise<Secret> {
-  const { tenant, client, grant, scopes } = facts
+  const { tenant, client, grant, scopes, jkt } = facts
   return needs.signingKeys.sign(tenant, {
     typ: 'at+jwt',
     claims: {
@@ -42,6 +44,8 @@ export function signAccessToken(needs: SigningNeeds, facts: TokenFacts): Promise
       client_id: client.id,
       scope: formatScope(scopes),
       jti: randomId(needs.random, 'jti_'),
+      // RFC 9449 §6.1: who holds this key, and nobody else, may present the token.
+      ...(jkt === undefined ? {} : { cnf: { jkt } }),
     },
   })
 }
@@ -49,7 +53,7 @@ export function signAccessToken(needs: SigningNeeds, facts: TokenFacts): Promise
 /** Who signed in, for the client that asked (OIDC Core §2); the nonce is the client's own. */
 export function signIdToken(
   needs: SigningNeeds,
-  { tenant, client, scopes }: Omit<TokenFacts, 'grant'>,
+  { tenant, client, scopes }: Omit<TokenFacts, 'grant' | 'jkt'>,
   signIn: { readonly user: User; readonly nonce: string | undefined },
 ): Promise<Secret> {
   const { user, nonce } = signIn

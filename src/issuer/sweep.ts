@@ -15,6 +15,7 @@ export interface IssuerSweep {
   readonly deviceGuesses: number
   readonly clientSecrets: number
   readonly clientAssertions: number
+  readonly dpopProofs: number
   readonly clients: number
 }
 
@@ -46,6 +47,7 @@ export async function sweepIssuer(db: Database, now: number): Promise<IssuerSwee
       { table: 'client_assertions', key: ['assertion_id'] },
       now,
     ),
+    dpopProofs: await sweepExpired(db, { table: 'dpop_proofs', key: ['proof_id'] }, now),
     clients: await inBatches(() => sweepNeverUsed(db, now)),
   }
 }

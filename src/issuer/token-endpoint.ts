@@ -5,6 +5,7 @@ import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { DpopProof } from '../oauth/dpop.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isSubset, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -14,6 +15,8 @@ import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
 import { requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
+import { dpopNonces } from './dpop-nonces.ts'
+import { optionalProof, requireRegisteredProof, spendProof } from './dpop-proofs.ts'
 import { readForm, requireParameter } from './form-request.ts'
 import type { FormRequest } from './form-request.ts'
 import { createAuthorizationCode } from './grant-types/authorization-code.ts'
@@ -36,7 +39,12 @@ import type { MintedTokens, TokenAnswer } from './tokens.ts'
 export type TokenEndpoint = (
   tenant: Tenant,
   request: FormRequest,
-) => Promise<{ readonly status: 200; readonly body: TokenAnswer }>
+) => Promise<{
+  readonly status: 200
+  readonly body: TokenAnswer
+  /** For the next proof of a client that sent one (RFC 9449 §8.2). */
+  readonly dpopNonce?: string
+}>
 
 interface Needs {
   readonly db: Database
@@ -63,10 +71,15 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
   return async (tenant, request) => {
     const { parameters, resources } = readForm(request)
     const name = readGrantType(parameters)
-    const { authorization, count } = request
+    const { authorization, dpop, count } = request
+    // First of all, because an assertion of the client would be spent by an attempt that fails for its nonce.
+    const proof = await optionalProof(needs, tenant, { method: 'POST', path: '/oauth/token', dpop })
     const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     requireGrantType(client, name)
-    const presented = await grantTypes[name].find({ tenant, client, parameters, resources })
+    requireRegisteredProof(client, proof)
+    const jkt = proof?.jkt
+    const asked = { tenant, client, parameters, resources, jkt }
+    const presented = await grantTypes[name].find(asked)
     const { grant, signIn } = presented
     if (grant.userId !== undefined) await count?.({ kind: 'grant', id: grant.id })
     const user = await requirePerson(needs.users, tenant, grant)
@@ -77,11 +90,14 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
       client,
       grant,
       scopes,
+      jkt,
       format: resource?.tokenFormat ?? 'opaque',
       signIn: signIn && user && { ...signIn, user },
     })
-    const body = await issue(needs, { tenant, client, name }, presented, minted)
-    return { status: 200, body }
+    const body = await issue(needs, { tenant, client, name, proof }, presented, minted)
+    return proof === undefined
+      ? { status: 200, body }
+      : { status: 200, body, dpopNonce: dpopNonces(needs, tenant).current() }
   }
 }
 
@@ -128,6 +144,7 @@ interface Requester {
   readonly tenant: Tenant
   readonly client: Client
   readonly name: GrantTypeName
+  readonly proof: DpopProof | undefined
 }
 
 async function issue(
@@ -138,9 +155,10 @@ async function issue(
 ): Promise<TokenAnswer> {
   const { scopes } = minted
   const answer = tokenAnswer(minted, needs.policy)
-  const { tenant, client } = requester
+  const { tenant, client, proof } = requester
   const { grant, generation } = presented
   const spending = await needs.db.transaction().execute(async (tx) => {
+    if (proof !== undefined) await spendProof(tx, tenant, proof)
     const outcome = await presented.spend(tx, answer)
     if (outcome.kind === 'spent') {
       const owner = { tenant, clientId: client.id, grant, generation }

@@ -17,7 +17,7 @@ import type { SigningNeeds, TokenFacts } from './signed-tokens.ts'
 /** A successful answer of the token endpoint (RFC 6749 §5.1). */
 export type TokenAnswer = {
   readonly access_token: string
-  readonly token_type: 'Bearer'
+  readonly token_type: 'Bearer' | 'DPoP'
   readonly expires_in: number
   readonly refresh_token?: string
   readonly scope: string
@@ -32,6 +32,8 @@ export interface MintedTokens {
   /** Present when somebody just signed in and the client may know who (OIDC Core §3.1.3.3). */
   readonly idToken: Secret | undefined
   readonly scopes: readonly string[]
+  /** The key that they are bound to, if any (RFC 9449 §5). */
+  readonly jkt: string | undefined
 }
 
 /** What tokens are asked for. */
@@ -42,7 +44,7 @@ export interface TokenOrder extends TokenFacts {
 
 /** Makes the tokens of one answer. */
 export async function mintTokens(needs: SigningNeeds, order: TokenOrder): Promise<MintedTokens> {
-  const { client, grant, scopes, format, signIn } = order
+  const { client, grant, scopes, format, signIn, jkt } = order
   const { random } = needs
   // RFC 6749 §4.4.3: a client that acts for itself can just ask again.
   const mayRefresh =
@@ -54,17 +56,18 @@ export async function mintTokens(needs: SigningNeeds, order: TokenOrder): Promis
     refreshToken: mayRefresh ? randomSecret(random, 'mcp_rt_') : undefined,
     idToken: showsPerson ? await signIdToken(needs, order, signIn) : undefined,
     scopes,
+    jkt,
   }
 }
 
 /** Writes the answer that carries the tokens (RFC 6749 §5.1). */
 export function tokenAnswer(
-  { accessToken, refreshToken, idToken, scopes }: MintedTokens,
+  { accessToken, refreshToken, idToken, scopes, jkt }: MintedTokens,
   policy: Policy,
 ): TokenAnswer {
   return {
     access_token: accessToken.reveal(),
-    token_type: 'Bearer',
+    token_type: jkt === undefined ? 'Bearer' : 'DPoP',
     expires_in: Math.floor(policy.accessTokenLifetimeMs / 1000),
     ...(refreshToken === undefined ? {} : { refresh_token: refreshToken.reveal() }),
     scope: formatScope(scopes),
@@ -82,7 +85,7 @@ interface Needs {
 /** Stores the tokens inside the caller's transaction. */
 export async function storeTokens(
   { tx, clock, keyring, policy }: Needs,
-  { accessToken, refreshToken, scopes }: MintedTokens,
+  { accessToken, refreshToken, scopes, jkt }: MintedTokens,
   owner: {
     readonly tenant: Tenant
     readonly clientId: string
@@ -97,6 +100,7 @@ export async function storeTokens(
     grant_id: grant.id,
     client_id: clientId,
     created_at: now,
+    jkt: jkt ?? null,
   }
   await tx
     .insertInto('access_tokens')

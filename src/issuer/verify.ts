@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Secret } from '../base/secret.ts'
+import type { PresentedToken } from '../oauth/dpop.ts'
 import { sameResource } from '../oauth/resource.ts'
 import { parseScope } from '../oauth/scope.ts'
 import { verifiedPrincipal } from '../people/principal.ts'
@@ -13,11 +14,15 @@ import { toUser } from '../people/users.ts'
 import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
+import { spendProof } from './dpop-proofs.ts'
 
-/** The caller behind an access token of this tenant for this resource (RFC 8707 §2); undefined for any other token. */
+/**
+ * The caller behind an access token of this tenant for this resource (RFC 8707 §2), presented as it is bound; undefined
+ * for any other token. Throws Fault('invalid_dpop_proof') for a proof that was used before.
+ */
 export type Verify = (
   tenant: Tenant,
-  token: Secret,
+  presented: PresentedToken,
   resource: string,
 ) => Promise<TokenPrincipal | undefined>
 
@@ -32,9 +37,12 @@ interface Needs {
 export function createVerify(needs: Needs): Verify {
   const noteUse = createUseNotes(needs)
 
-  return async (tenant, token, resource) => {
+  return async (tenant, { token, proof }, resource) => {
     const row = await findLiveToken(needs, tenant, token)
     if (row === undefined || !sameResource(row.resource, resource)) return undefined
+    // RFC 9449 §7: a bound token comes with its key and no other, never as Bearer; and a key makes no Bearer token better.
+    if (row.jkt !== (proof?.jkt ?? null)) return undefined
+    if (proof !== undefined) await spendProof(needs.db, tenant, proof)
     await noteUse(tenant, row)
     return verifiedPrincipal<TokenPrincipal>({
       kind: 'token',
@@ -83,7 +91,7 @@ const findToken = hotQuery((db, { tenantId, digests }: TokenPlace) =>
         .onRef('users.id', '=', 'access_tokens.user_id'),
     )
     .select(['access_tokens.grant_id', 'access_tokens.client_id', 'access_tokens.user_id'])
-    .select(['access_tokens.scope', 'access_tokens.resource'])
+    .select(['access_tokens.scope', 'access_tokens.resource', 'access_tokens.jkt'])
     .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
     .select(['grants.last_used_at', 'grants.revoked_at as grant_revoked_at'])
     .select('clients.disabled_at as client_disabled_at')

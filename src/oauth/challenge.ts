@@ -1,5 +1,5 @@
-// The `WWW-Authenticate` field: read from strangers (RFC 9110 §11.6.1) and written by us (RFC 6750 §3, RFC 9728 §5.1).
-// Reading walks the text once from left to right, so its time grows with the length and nothing makes it throw.
+// The `WWW-Authenticate` field: read from strangers (RFC 9110 §11.6.1) and written by us (RFC 6750 §3, RFC 9728 §5.1,
+// RFC 9449 §7.1). Reading walks the text once from left to right, so its time grows with the length and nothing makes it throw.
 
 import { isScopeToken, tidyScope } from './scope.ts'
 import { errorDescription } from './shown-text.ts'
@@ -64,16 +64,39 @@ export function bearerChallenge(header: string | null): BearerChallenge | undefi
 /** Writes a Bearer challenge (RFC 6750 §3, RFC 9728 §5.1). */
 export function formatBearerChallenge(parts: BearerChallenge): string {
   const { resourceMetadata, scope, error, errorDescription: description } = parts
-  const parameters: [string, string | undefined][] = [
+  return format('Bearer', [
     ['resource_metadata', resourceMetadata],
     ['scope', scope],
     ['error', error],
     ['error_description', description === undefined ? undefined : errorDescription(description)],
-  ]
+  ])
+}
+
+/** What a DPoP challenge says (RFC 9449 §7.1). */
+export interface DpopChallenge {
+  readonly error?: string
+  readonly errorDescription?: string
+  /** The signatures that a proof may have. */
+  readonly algorithms: readonly string[]
+}
+
+/** Writes a DPoP challenge (RFC 9449 §7.1). */
+export function formatDpopChallenge(parts: DpopChallenge): string {
+  const { error, errorDescription: description, algorithms } = parts
+  return format('DPoP', [
+    ['error', error],
+    ['error_description', description === undefined ? undefined : errorDescription(description)],
+    ['algs', algorithms.join(' ')],
+  ])
+}
+
+type Parameter = readonly [name: string, value: string | undefined]
+
+function format(scheme: string, parameters: readonly Parameter[]): string {
   const written = parameters.flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${quote(value)}`],
   )
-  return written.length === 0 ? 'Bearer' : `Bearer ${written.join(', ')}`
+  return written.length === 0 ? scheme : `${scheme} ${written.join(', ')}`
 }
 
 type Element =

@@ -37,6 +37,7 @@ const full = {
   scope: 'a b',
   contacts: ['a@app.test'],
   jwks: { keys: [publicKey] },
+  dpop_bound_access_tokens: true,
   software_id: 'app',
   software_version: '1.0',
 }

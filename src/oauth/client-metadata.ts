@@ -137,6 +137,8 @@ const descriptiveFields = {
     .refine((text) => text === '' || isScope(text))
     .transform((text) => formatScope(parseScope(text)) || undefined),
   contacts: z.array(shortString).max(10).readonly(),
+  // RFC 9449 §5.2: every token of this client is bound to a key.
+  dpop_bound_access_tokens: flag,
   software_id: opaqueText,
   software_version: opaqueText,
   // RFC 9126 §6.

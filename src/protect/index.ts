@@ -1,19 +1,25 @@
 // The guard in front of an MCP server: finds the token, has it verified, and writes the refusals and the metadata by
-// which a client finds its way to sign-in (RFC 6750, RFC 9728). What a token means is decided by the `verify` it is given.
+// which a client finds its way to sign-in (RFC 6750, RFC 9728), and checks the proof of a token that is bound to a key
+// (RFC 9449). What a token means is decided by the `verify` it is given.
 import type { Fault } from '../base/fault.ts'
 import { faultCatalogue, isFault } from '../base/fault.ts'
-import type { Secret } from '../base/secret.ts'
-import { formatBearerChallenge } from '../oauth/challenge.ts'
+import { formatBearerChallenge, formatDpopChallenge } from '../oauth/challenge.ts'
+import { dpopAlgorithms } from '../oauth/dpop.ts'
+import type { PresentedToken } from '../oauth/dpop.ts'
 import { formatScope } from '../oauth/scope.ts'
 import { protectedResourceUrls } from '../oauth/well-known.ts'
-import type { GuardedRequest } from './credentials.ts'
+import type { GuardedRequest, Scheme } from './credentials.ts'
 import { readCredentials } from './credentials.ts'
 import type { RequestId } from './json-rpc.ts'
 import { rpcCodes, rpcErrorText } from './json-rpc.ts'
+import { readPresentation } from './presented.ts'
+import type { DpopSettings } from './presented.ts'
 
+export type { PresentedToken } from '../oauth/dpop.ts'
 export type { GuardedRequest } from './credentials.ts'
 export { rpcCodes, rpcErrorText } from './json-rpc.ts'
 export type { RequestId, RpcError } from './json-rpc.ts'
+export type { DpopSettings } from './presented.ts'
 
 /** What a verified token must at least say. */
 export interface Verified {
@@ -32,8 +38,14 @@ export interface ProtectSettings<T extends Verified> {
   readonly name?: string
   /** Where `metadata()` is served, when it is not the well-known place (RFC 9728 §3.1). */
   readonly metadataUrl?: string
-  /** The caller behind a token that is alive and made for this resource, else undefined. */
-  readonly verify: (token: Secret) => Promise<T | undefined>
+  /**
+   * The caller behind a token that is alive and made for this resource, else undefined. Where `dpop` is set, a token that
+   * is bound to a key is taken with a proof of that key only (`cnf.jkt` is `proof.jkt`), any other without a proof only,
+   * and a proof whose `id` was seen before is refused with Fault('invalid_dpop_proof').
+   */
+  readonly verify: (presented: PresentedToken) => Promise<T | undefined>
+  /** Takes tokens that are bound to a key too (RFC 9449 §7). */
+  readonly dpop?: DpopSettings
   /** Scopes that every call needs. */
   readonly requireScopes?: readonly string[]
 }
@@ -48,7 +60,14 @@ export interface Protection<T extends Verified> {
   readonly insufficientScope: (needed: readonly string[], id?: RequestId) => Refusal
 }
 
-export type Verdict<T> = { readonly kind: 'verified'; readonly principal: T } | Refusal
+export type Verdict<T> =
+  | {
+      readonly kind: 'verified'
+      readonly principal: T
+      /** Fields that belong into the answer: the nonce of the caller's next proof (RFC 9449 §8.2). */
+      readonly headers: Readonly<Record<string, string>>
+    }
+  | Refusal
 
 /** An answer that is ready to be sent. */
 export interface Refusal {
@@ -64,18 +83,23 @@ const retryAfterS = 30
 /** Makes the guard of one MCP server. */
 export function protectMcpServer<T extends Verified>(settings: ProtectSettings<T>): Protection<T> {
   const refuse = createRefusals(settings)
-  const needed = settings.requireScopes ?? []
+  const { requireScopes: needed = [], dpop } = settings
 
   return {
     guard: async (request) => {
-      const credentials = readCredentials(request)
+      const credentials = readCredentials(request, dpop === undefined ? ['Bearer'] : schemes)
       if (credentials.kind === 'none') return refuse('authentication_required')
-      if (credentials.kind === 'malformed') return refuse('invalid_request')
-      const outcome = await verifyOrSayWhen(settings.verify, credentials.token)
+      const { scheme } = credentials
+      if (credentials.kind === 'malformed') return refuse('invalid_request', { scheme })
+      const presentation = await readPresentation(settings, credentials, request)
+      if (presentation.kind === 'refused') return refuse(presentation.reason, { scheme })
+      const outcome = await verifyOrSayWhy(settings.verify, presentation.presented)
       if (outcome.kind === 'unavailable') return unavailable(outcome.fault)
-      if (outcome.principal === undefined) return refuse('invalid_token')
-      if (lacks(outcome.principal, needed)) return refuse('insufficient_scope', { scopes: needed })
-      return { kind: 'verified', principal: outcome.principal }
+      if (outcome.kind === 'replayed') return refuse('invalid_dpop_proof', { scheme })
+      const { principal } = outcome
+      if (principal === undefined) return refuse('invalid_token', { scheme })
+      if (lacks(principal, needed)) return refuse('insufficient_scope', { scopes: needed, scheme })
+      return { kind: 'verified', principal, headers: scheme === 'DPoP' ? nonceField(dpop) : {} }
     },
 
     metadata: () => ({
@@ -83,6 +107,8 @@ export function protectMcpServer<T extends Verified>(settings: ProtectSettings<T
       authorization_servers: [settings.issuer],
       scopes_supported: withoutOfflineAccess(settings.scopes),
       bearer_methods_supported: ['header'],
+      // RFC 9728 §2: absent where no proof is taken.
+      ...(dpop === undefined ? {} : { dpop_signing_alg_values_supported: dpopAlgorithms }),
       ...(settings.name === undefined ? {} : { resource_name: settings.name }),
     }),
 
@@ -90,6 +116,8 @@ export function protectMcpServer<T extends Verified>(settings: ProtectSettings<T
       refuse('insufficient_scope', { scopes, ...(id === undefined ? {} : { id }) }),
   }
 }
+
+const schemes: readonly Scheme[] = ['Bearer', 'DPoP']
 
 type Reason = keyof typeof refusals
 
@@ -112,6 +140,18 @@ const refusals = {
     message: 'Send exactly one access token, in the Authorization header.',
     description: 'Send exactly one access token, in the Authorization header',
   },
+  invalid_dpop_proof: {
+    status: 401,
+    code: rpcCodes.signInNeeded,
+    message: 'The DPoP proof is missing, not valid, or was used before.',
+    description: 'The DPoP proof is missing, not valid, or was used before',
+  },
+  use_dpop_nonce: {
+    status: 401,
+    code: rpcCodes.signInNeeded,
+    message: 'The DPoP proof needs the nonce of this answer.',
+    description: 'The DPoP proof needs the nonce of this answer',
+  },
   insufficient_scope: {
     status: 403,
     code: rpcCodes.signInNeeded,
@@ -123,16 +163,43 @@ const refusals = {
 function createRefusals<T extends Verified>(settings: ProtectSettings<T>) {
   const metadataUrl = settings.metadataUrl ?? protectedResourceUrls(settings.resource)[0]
 
-  return (reason: Reason, about: { scopes?: readonly string[]; id?: RequestId } = {}): Refusal => {
+  const { dpop } = settings
+
+  return (reason: Reason, { scheme = 'Bearer', ...about }: About = {}): Refusal => {
     const refusal = refusals[reason]
     const scopes = withoutOfflineAccess(about.scopes ?? settings.scopes)
-    const challenge = formatBearerChallenge({
+    const error =
+      'description' in refusal ? { error: reason, errorDescription: refusal.description } : {}
+    // Many clients read the first challenge only, so Bearer with the way to sign-in always stands there; the error is
+    // told to the scheme that was used (RFC 9449 §7.1).
+    const bearer = formatBearerChallenge({
       ...(metadataUrl === undefined ? {} : { resourceMetadata: metadataUrl }),
       ...(scopes.length === 0 ? {} : { scope: formatScope(scopes) }),
-      ...('description' in refusal ? { error: reason, errorDescription: refusal.description } : {}),
+      ...(scheme === 'Bearer' ? error : {}),
     })
-    return refused({ ...refusal, reason, ...about }, { 'www-authenticate': challenge })
+    if (dpop === undefined) return refused({ ...refusal, reason, ...about }, challenge([bearer]))
+    const proof = formatDpopChallenge({
+      ...(scheme === 'DPoP' ? error : {}),
+      algorithms: dpopAlgorithms,
+    })
+    const nonce = refusal.status === 401 ? nonceField(dpop) : {}
+    return refused({ ...refusal, reason, ...about }, { ...challenge([bearer, proof]), ...nonce })
   }
+}
+
+interface About {
+  readonly scopes?: readonly string[]
+  readonly id?: RequestId
+  readonly scheme?: Scheme
+}
+
+function challenge(challenges: readonly string[]): Readonly<Record<string, string>> {
+  return { 'www-authenticate': challenges.join(', ') }
+}
+
+/** RFC 9449 §9: the nonce for the next proof. */
+function nonceField(dpop: DpopSettings | undefined): Readonly<Record<string, string>> {
+  return dpop?.nonces === undefined ? {} : { 'dpop-nonce': dpop.nonces.current() }
 }
 
 interface RefusalFacts {
@@ -143,7 +210,7 @@ interface RefusalFacts {
   readonly id?: RequestId
 }
 
-function refused(facts: RefusalFacts, headers: Record<string, string>): Refusal {
+function refused(facts: RefusalFacts, headers: Readonly<Record<string, string>>): Refusal {
   const { reason, status, code, message, id = null } = facts
   return {
     kind: 'refused',
@@ -156,16 +223,18 @@ function refused(facts: RefusalFacts, headers: Record<string, string>): Refusal 
 
 type Outcome<T> =
   | { readonly kind: 'answered'; readonly principal: T | undefined }
+  | { readonly kind: 'replayed' }
   | { readonly kind: 'unavailable'; readonly fault: Fault }
 
 /** A verifier that cannot answer now is no reason to send the person to sign-in again. */
-async function verifyOrSayWhen<T>(
-  verify: (token: Secret) => Promise<T | undefined>,
-  token: Secret,
+async function verifyOrSayWhy<T>(
+  verify: (presented: PresentedToken) => Promise<T | undefined>,
+  presented: PresentedToken,
 ): Promise<Outcome<T>> {
   try {
-    return { kind: 'answered', principal: await verify(token) }
+    return { kind: 'answered', principal: await verify(presented) }
   } catch (thrown) {
+    if (isFault(thrown) && thrown.code === 'invalid_dpop_proof') return { kind: 'replayed' }
     if (isFault(thrown) && faultCatalogue[thrown.code].retryable) {
       return { kind: 'unavailable', fault: thrown }
     }

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import { Fault } from '../base/fault.ts'
-import type { Secret } from '../base/secret.ts'
+import { dpopAlgorithms } from '../oauth/dpop.ts'
+import { createProver } from '../oauth/dpop.rig.ts'
+import type { Prover } from '../oauth/dpop.rig.ts'
 import type { GuardedRequest, Refusal, Verdict } from './index.ts'
 import { protectMcpServer } from './index.ts'
 
@@ -17,7 +19,7 @@ function protect(requireScopes: readonly string[] = []) {
     issuer: 'https://auth.example',
     scopes: ['files:read', 'offline_access'],
     name: 'Files',
-    verify: async (token: Secret) => (token.reveal() === 'good' ? principal : undefined),
+    verify: async ({ token }) => (token.reveal() === 'good' ? principal : undefined),
     requireScopes,
   })
 }
@@ -27,7 +29,7 @@ const ask = (authorization: string | undefined, url = '/mcp') =>
 
 test('a token that verifies lets its caller in, in any spelling of the scheme', async () => {
   for (const scheme of ['Bearer', 'bearer', 'BEARER ']) {
-    assert.deepEqual(await ask(`${scheme} good`), { kind: 'verified', principal })
+    assert.deepEqual(await ask(`${scheme} good`), { kind: 'verified', principal, headers: {} })
   }
   const request = new Request(resource, { headers: { authorization: 'Bearer good' } })
   assert.equal((await protect().guard(request)).kind, 'verified')
@@ -35,7 +37,7 @@ test('a token that verifies lets its caller in, in any spelling of the scheme', 
 
 test('no credentials: 401 without an error code (threats 5, row 36)', async (t) => {
   verifies(t, 'S1-84', 'S4-20')
-  for (const authorization of [undefined, '', 'Basic eDp5', 'Bearerx good']) {
+  for (const authorization of [undefined, '', 'Basic eDp5', 'Bearerx good', 'DPoP good']) {
     const refusal = refusalOf(await ask(authorization))
     assert.equal(refusal.status, 401)
     assert.equal(
@@ -129,6 +131,88 @@ test('the metadata names resource, issuer, scopes and the header as the only pla
     bearer_methods_supported: ['header'],
     resource_name: 'Files',
   })
+})
+
+const now = 1_767_225_600_000
+const algs = 'algs="ES256 PS256 RS256 Ed25519 EdDSA"'
+
+/** The same server, for a token that is bound to the key of this sender. */
+function protectBound({ jkt }: Prover, seen: Set<string> = new Set()) {
+  return protectMcpServer({
+    resource,
+    issuer: 'https://auth.example',
+    scopes: ['files:read'],
+    dpop: { now: () => now },
+    verify: async ({ token, proof }) => {
+      if (token.reveal() !== 'good' || proof?.jkt !== jkt) return undefined
+      if (seen.has(proof.id)) throw new Fault('invalid_dpop_proof', { because: 'seen' })
+      seen.add(proof.id)
+      return principal
+    },
+  })
+}
+
+test('anybody’s server takes a bound token with its key, and says what it takes', async () => {
+  const own = await createProver()
+  const protection = protectBound(own)
+  const order = { method: 'POST', url: resource, now, token: 'good' }
+  const ask = async (proof: string | readonly string[] | undefined, method: string | undefined) =>
+    protection.guard({ method, headers: { authorization: 'DPoP good', dpop: proof } })
+  const proof = await own.prove(order)
+  assert.deepEqual(await ask(proof, 'POST'), { kind: 'verified', principal, headers: {} })
+  assert.equal(protection.metadata()['dpop_signing_alg_values_supported'], dpopAlgorithms)
+
+  const request = new Request(resource, {
+    method: 'POST',
+    headers: { authorization: 'dpop good', dpop: await own.prove(order) },
+  })
+  assert.equal((await protection.guard(request)).kind, 'verified')
+
+  const thief = await createProver()
+  const [one, other] = [await own.prove(order), await own.prove(order)]
+  const rows: readonly (readonly [string, Promise<Verdict<unknown>>])[] = [
+    ['invalid_dpop_proof', ask(proof, 'POST')],
+    ['invalid_dpop_proof', ask(undefined, 'POST')],
+    ['invalid_dpop_proof', ask([one, other], 'POST')],
+    ['invalid_dpop_proof', ask(one, 'GET')],
+    ['invalid_dpop_proof', ask(one, undefined)],
+    ['invalid_dpop_proof', ask(await own.prove({ ...order, now: now - 300_000 }), 'POST')],
+    ['invalid_token', ask(await thief.prove(order), 'POST')],
+  ]
+  for (const [error, verdict] of rows) {
+    const refusal = refusalOf(await verdict)
+    assert.equal(refusal.status, 401)
+    assert.match(
+      refusal.headers['www-authenticate'] ?? '',
+      new RegExp(
+        `^Bearer resource_metadata="[^"]+", scope="files:read", DPoP error="${error}", .*${algs}$`,
+      ),
+    )
+  }
+})
+
+test('two fields are two also where Node has joined them', async () => {
+  const own = await createProver()
+  const order = { method: 'POST', url: resource, now, token: 'good' }
+  const [one, other] = [await own.prove(order), await own.prove(order)]
+  const fields = ['Authorization', 'DPoP good', 'DPoP', one]
+  const ask = (rawHeaders: readonly string[]) =>
+    protectBound(own).guard({ method: 'POST', headers: {}, rawHeaders })
+  assert.equal((await ask(fields)).kind, 'verified')
+  assert.equal(refusalOf(await ask([...fields, 'dpop', other])).reason, 'invalid_dpop_proof')
+  const twoTokens = [...fields, 'authorization', 'Bearer good']
+  assert.equal(refusalOf(await ask(twoTokens)).status, 400)
+})
+
+test('a bound token is not taken as Bearer, and the error is told to the scheme that was used', async () => {
+  const own = await createProver()
+  const authorization = 'Bearer good'
+  const refusal = refusalOf(await protectBound(own).guard({ headers: { authorization } }))
+  assert.equal(refusal.status, 401)
+  assert.match(
+    refusal.headers['www-authenticate'] ?? '',
+    new RegExp(`^Bearer .*error="invalid_token", error_description="[^"]+", DPoP ${algs}$`),
+  )
 })
 
 function refusalOf(verdict: Verdict<unknown>): Refusal {

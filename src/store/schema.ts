@@ -38,6 +38,7 @@ export interface Schema {
   device_codes: DeviceCodeRow
   device_guesses: DeviceGuessRow
   rate_limits: RateLimitRow
+  dpop_proofs: DpopProofRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -178,6 +179,8 @@ export interface AuthorizationRequestRow {
   code_challenge: string
   nonce: string | null
   prompt: string | null
+  /** The key that the code will be bound to; null when the client named none (RFC 9449 §10). */
+  dpop_jkt: string | null
   created_at: number
   expires_at: number
   /** Set once, when a code or an error was sent back. */
@@ -238,6 +241,8 @@ export interface CodeRow {
   claimed_at: number | null
   /** The client's `nonce`, given back in the ID token; null when it sent none. */
   nonce: string | null
+  /** The key that must redeem it; null for any (RFC 9449 §10). */
+  dpop_jkt: string | null
 }
 
 /** A `mcp_at_…` or an `at+jwt`, by the digest of the whole; valid while unexpired, not revoked, and its grant not revoked. */
@@ -252,6 +257,8 @@ export interface AccessTokenRow {
   created_at: number
   expires_at: number
   revoked_at: number | null
+  /** The thumbprint of the key that it is bound to; null for a Bearer token (RFC 9449 §6). */
+  jkt: string | null
 }
 
 /** One generation of a refresh token family; the family is the grant. */
@@ -267,6 +274,8 @@ export interface RefreshTokenRow {
   /** The token response that answered it, sealed under a key made from the token itself, for the 30 s replay window. */
   replay_sealed: string | null
   replay_until: number | null
+  /** The key that came with the request that made it; null when none came (RFC 9449 §5). */
+  jkt: string | null
 }
 
 /** An MCP server behind the gateway. */
@@ -490,6 +499,14 @@ export interface DeviceGuessRow {
   guesser: string
   wrong: number
   expires_at: number | null
+}
+
+/** A DPoP proof that was seen: it counts once (RFC 9449 §11.1). */
+export interface DpopProofRow {
+  tenant_id: string
+  /** A digest of its key, its target and its `jti`. */
+  proof_id: string
+  expires_at: number
 }
 
 /** Somebody who is told what happens: where, what of it, and how far they have been told. */

@@ -61,6 +61,9 @@ test('a running server sees at once what the command line does to a client', asy
   await shell.json('clients', 'enable', id)
   assert.equal(await proves(shell, id, last.clientSecret), true)
   assert.doesNotMatch((await shell.run('clients', 'list')).out, /mcp_cs_/)
+
+  const bound = await shell.json('clients', 'create', ...flags, '--dpop')
+  assert.equal(bound.dpopBoundAccessTokens, true)
 })
 
 test('a client for devices needs no address to be answered at', async (t) => {

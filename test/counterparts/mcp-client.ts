@@ -4,6 +4,7 @@ import {
   Client,
   StreamableHTTPClientTransport,
   UnauthorizedError,
+  type DpopSession,
   type OAuthClientMetadata,
   type OAuthClientProvider,
   type OAuthDiscoveryState,
@@ -46,6 +47,8 @@ export interface OAuthMcpClientOptions {
   readonly scope?: string
   /** A Client ID Metadata Document URL, used when the server takes those. */
   readonly clientMetadataUrl?: string
+  /** A key of its own: its tokens are bound to it, and every call comes with a proof (RFC 9449). */
+  readonly dpop?: DpopSession
 }
 
 /** An SDK client that signed itself in, and what it holds. */
@@ -126,6 +129,7 @@ function createWallet(options: OAuthMcpClientOptions): Wallet {
     codeVerifier: () => verifier,
     saveDiscoveryState: (given) => void (discovered = given),
     discoveryState: () => discovered,
+    ...(options.dpop && { dpop: () => options.dpop }),
   }
   const checkState = (callback: URL) => {
     const given = callback.searchParams.get('state')

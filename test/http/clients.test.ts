@@ -38,6 +38,7 @@ onEveryDatabase('an administrator manages clients over REST', async (t, store) =
     kind: 'manual',
     ...input,
     grantTypes: ['authorization_code', 'refresh_token'],
+    dpopBoundAccessTokens: false,
     disabled: false,
     createdBy: adaId,
     secretsAlive: 1,

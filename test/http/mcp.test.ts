@@ -68,6 +68,9 @@ function call(
 const endpoints = ['/mcp', '/notes/mcp'] as const
 
 /** The challenge of an endpoint (RFC 6750 §3, RFC 9728 §5.1). */
+// Clients that read the first challenge only find all that they knew before.
+const proofToo = ', DPoP algs="ES256 PS256 RS256 Ed25519 EdDSA"'
+
 function challengeOf({ origin }: Doors, path: string, more = ''): string {
   const metadata = `${origin}/.well-known/oauth-protected-resource${path}`
   return `Bearer resource_metadata="${metadata}", scope="mcp"${more}`
@@ -132,7 +135,7 @@ for (const path of endpoints) {
         verifies(t, 'S1-84', 'S3-31', 'S4-20')
         const answer = await ask(request)
         assertRefused(doors, answer, path, 'authentication_required')
-        assert.equal(answer.headers.get('www-authenticate'), challengeOf(doors, path))
+        assert.equal(answer.headers.get('www-authenticate'), challengeOf(doors, path, proofToo))
         assert.equal(answer.json.error.code, -32_001)
         assert.equal(answer.json.error.message, 'Authentication required')
       })
@@ -257,7 +260,7 @@ for (const path of endpoints) {
         }
         const forwarded = { 'x-forwarded-host': 'evil.test', forwarded: 'host=evil.test' }
         const answer = await ask(call(path, undefined, list, forwarded))
-        assert.equal(answer.headers.get('www-authenticate'), challengeOf(doors, path))
+        assert.equal(answer.headers.get('www-authenticate'), challengeOf(doors, path, proofToo))
       },
     )
 

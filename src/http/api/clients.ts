@@ -22,12 +22,14 @@ const newClient = z.strictObject({
   authMethod: z.enum(['none', 'client_secret_basic', 'client_secret_post']).exactOptional(),
   grantTypes: z.array(z.enum(grantTypeNames)).min(1).max(grantTypeNames.length).exactOptional(),
   resource: z.url().max(2048).exactOptional(),
+  dpopBoundAccessTokens: z.boolean().exactOptional(),
 })
 
 const changedClient = z.strictObject({
   name: name.exactOptional(),
   redirectUris: redirectUris.exactOptional(),
   scopes: scopes.exactOptional(),
+  dpopBoundAccessTokens: z.boolean().exactOptional(),
   disabled: z.boolean().exactOptional(),
 })
 

@@ -22,7 +22,13 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       run: (visit) =>
         countingFailures(visit, async () => {
           const answer = await issuer.token(visit.tenant, formOf(visit))
-          return json(answer.body, answer.status)
+          // RFC 9449 §8.2: the next proof need not be refused first to learn its nonce.
+          const nonce = answer.dpopNonce
+          return json(
+            answer.body,
+            answer.status,
+            nonce === undefined ? {} : { 'dpop-nonce': nonce },
+          )
         }),
     }),
     route({
@@ -77,6 +83,7 @@ export function formOf({ request, body, meter }: Visit): FormRequest {
   return {
     contentType: request.headers.get('content-type') ?? undefined,
     authorization: request.headers.get('authorization') ?? undefined,
+    dpop: request.headers.get('dpop') ?? undefined,
     body,
     count: ({ kind, id }) => meter.take(kind, id),
   }

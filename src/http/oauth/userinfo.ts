@@ -17,16 +17,18 @@ export function userInfoRoutes({ issuer }: { readonly issuer: Issuer }): readonl
       words: 'Says who the person of an access token is (OIDC Core §5.3).',
       run: async ({ tenant, request }) => {
         const authorization = request.headers.get('authorization') ?? undefined
-        return answer(await issuer.userInfo(tenant, authorization))
+        const dpop = request.headers.get('dpop') ?? undefined
+        return answer(await issuer.userInfo(tenant, { method, authorization, dpop }))
       },
     }),
   )
 }
 
 function answer(info: UserInfoAnswer): Response {
-  if (info.kind === 'person') return json(info.claims)
+  const nonce = info.dpopNonce === undefined ? {} : { 'dpop-nonce': info.dpopNonce }
+  if (info.kind === 'person') return json(info.claims, 200, nonce)
   const { status, error, challenge } = info
   // RFC 6750 §3.1: who sent no token is told nothing but how to come.
   const body = error === undefined ? {} : { error, error_description: faultCatalogue[error].words }
-  return json(body, status, { 'www-authenticate': challenge })
+  return json(body, status, { 'www-authenticate': challenge, ...nonce })
 }

@@ -9,6 +9,7 @@ import { verifierMatches } from '../../oauth/pkce.ts'
 import { parseScope } from '../../oauth/scope.ts'
 import type { Database } from '../../store/database.ts'
 import { findCode, spendCode } from '../codes.ts'
+import { requireKey } from '../dpop-proofs.ts'
 import { requireParameter } from '../form-request.ts'
 import { endMisusedGrant } from '../grants.ts'
 import type { GrantType } from './grant-type.ts'
@@ -26,12 +27,14 @@ type FoundCode = NonNullable<Awaited<ReturnType<typeof findCode>>>
 export function createAuthorizationCode(needs: Needs): GrantType {
   const { clock } = needs
   return {
-    find: async ({ tenant, client, parameters }) => {
+    find: async ({ tenant, client, parameters, jkt }) => {
       const code = new Secret(requireParameter(parameters, 'code'))
       const found = await findCode(needs, tenant, code)
       if (found === undefined) throw refused('there is no such code')
       // A foreign client learns nothing and changes nothing (P-06, P-102).
       if (found.client_id !== client.id) throw refused('the code was made for another client')
+      // RFC 9449 §10: nor does anybody without the key that the client named.
+      requireKey(found.dpop_jkt, jkt)
       if (found.claimed_at !== null) {
         const misuse = {
           grantId: found.grant_id,

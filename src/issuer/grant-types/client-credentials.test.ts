@@ -29,7 +29,7 @@ onEveryDatabase(
     assert.match(access, /^mcp_at_/)
     const principal = await rig.issuer.verify(
       rig.tenant,
-      new Secret(access),
+      { token: new Secret(access) },
       `${rig.tenant.issuer}/mcp`,
     )
     assert.equal(principal?.user, undefined)

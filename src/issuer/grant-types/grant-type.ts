@@ -19,6 +19,8 @@ export interface GrantRequest {
   readonly parameters: Parameters
   /** The values of `resource` (RFC 8707 §2). */
   readonly resources: readonly string[]
+  /** The thumbprint of the key that the client proved to hold (RFC 9449 §5); undefined for a Bearer client. */
+  readonly jkt: string | undefined
 }
 
 /** What a client presented, found and checked but not yet spent. */

@@ -9,6 +9,8 @@ import { Secret } from '../../base/secret.ts'
 import { parseScope } from '../../oauth/scope.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
+import type { Client } from '../clients.ts'
+import { requireKey } from '../dpop-proofs.ts'
 import { requireParameter } from '../form-request.ts'
 import type { Policy } from '../policy.ts'
 import type { TokenAnswer } from '../tokens.ts'
@@ -27,12 +29,13 @@ const replayPurpose = 'refresh_replay'
 /** Makes the grant type `refresh_token`. */
 export function createRefreshToken(needs: Needs): GrantType {
   return {
-    find: async ({ tenant, client, parameters }) => {
+    find: async ({ tenant, client, parameters, jkt }) => {
       const token = new Secret(requireParameter(parameters, 'refresh_token'))
       const found = await findRefreshToken(needs, tenant, token)
       if (found === undefined) throw refused('there is no such refresh token')
       if (found.client_id !== client.id) throw refused('the token was made for another client')
       if (found.revoked_at !== null) throw refused('the grant of the token has ended')
+      requireSameKey(client, found, jkt)
       return {
         grant: {
           id: found.grant_id,
@@ -45,6 +48,19 @@ export function createRefreshToken(needs: Needs): GrantType {
       }
     },
   }
+}
+
+/**
+ * RFC 9449 §5: a public client refreshes with the key it began with. One that proves itself may change its key, but what
+ * was bound stays bound.
+ */
+function requireSameKey(
+  { metadata }: Client,
+  { jkt: bound }: FoundToken,
+  jkt: string | undefined,
+): void {
+  const isPublic = metadata.token_endpoint_auth_method === 'none'
+  if (isPublic || jkt === undefined) requireKey(bound, jkt)
 }
 
 type FoundToken = NonNullable<Awaited<ReturnType<typeof findRefreshToken>>>
@@ -63,7 +79,7 @@ export function findRefreshToken(
         .onRef('grants.id', '=', 'refresh_tokens.grant_id'),
     )
     .select(['refresh_tokens.token_digest', 'refresh_tokens.grant_id'])
-    .select(['refresh_tokens.client_id', 'refresh_tokens.generation'])
+    .select(['refresh_tokens.client_id', 'refresh_tokens.generation', 'refresh_tokens.jkt'])
     .select(['grants.user_id', 'grants.scope', 'grants.resource', 'grants.revoked_at'])
     .where('refresh_tokens.tenant_id', '=', tenant.id)
     .where('refresh_tokens.token_digest', 'in', keyring.digests('refresh_token', token))

@@ -34,6 +34,7 @@ import { createJournal } from './journal/entries.ts'
 import { createWebhooks } from './journal/webhooks.ts'
 import { openMasterKeys } from './key-file.ts'
 import { createApiKeys } from './people/api-keys.ts'
+import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createSessions } from './people/sessions.ts'
 import type { Setup } from './people/setup.ts'
@@ -231,6 +232,7 @@ function createRooms(ground: Ground, config: Config) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
+  const identities = createIdentities({ ...ground, users })
   const administration = createUserAdministration({ ...ground, passwords, users })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
@@ -251,6 +253,7 @@ function createRooms(ground: Ground, config: Config) {
   const issuer = createIssuer({
     ...ground,
     users,
+    identities,
     resources,
     policy: { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),

@@ -20,6 +20,8 @@ export interface PublicClient {
   readonly grantTypes: readonly string[]
   /** The resource that it serves, if an administrator said so. */
   readonly resource?: string
+  /** The resources that it may exchange a token for. */
+  readonly mayReach?: readonly string[]
   readonly disabled: boolean
   readonly createdAt: number
   readonly createdBy?: string
@@ -129,6 +131,7 @@ function describe(row: ClientRow) {
     authMethod: metadata.token_endpoint_auth_method,
     grantTypes: metadata.grant_types,
     ...(metadata.resource === undefined ? {} : { resource: metadata.resource }),
+    ...(metadata.may_reach === undefined ? {} : { mayReach: metadata.may_reach }),
     disabled: isDisabled,
     createdAt: row.created_at,
     ...(row.created_by === null ? {} : { createdBy: row.created_by }),

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -25,6 +26,7 @@ import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
 import { createIntrospection } from './introspection.ts'
 import type { Introspect } from './introspection.ts'
+import { createKeySets } from './key-sets.ts'
 import { issuerMetadata } from './metadata.ts'
 import { defaultPolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
@@ -36,6 +38,8 @@ import { createSigningKeys } from './signing-keys.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
+import { createTrustedIssuers } from './trusted-issuer-administration.ts'
+import type { TrustedIssuers } from './trusted-issuer-administration.ts'
 import { createUserInfo } from './userinfo.ts'
 import type { UserInfo } from './userinfo.ts'
 import { createVerify } from './verify.ts'
@@ -48,6 +52,8 @@ export interface Issuer {
   readonly register: (tenant: Tenant, json: unknown) => Promise<Record<string, unknown>>
   /** Clients by an administrator's hand. */
   readonly clients: Clients
+  /** The identity providers whose word gives a client a token. */
+  readonly trustedIssuers: TrustedIssuers
   readonly authorize: AuthorizeHub
   readonly token: TokenEndpoint
   /** Token revocation (RFC 7009 §2). */
@@ -72,6 +78,7 @@ export interface IssuerNeeds {
   readonly outbound: Outbound
   readonly log: Log
   readonly users: Pick<Users, 'byId'>
+  readonly identities: Identities
   readonly resources: Resources
   readonly policy?: Partial<Policy>
   /** Development only: client documents on plain http of this machine. */
@@ -84,10 +91,12 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     allowLoopback: parts.allowLoopbackDocuments ?? false,
   })
   const policy = { ...defaultPolicy, ...parts.policy }
-  const keys = createClientKeys({ ...parts, documents })
+  const keySets = createKeySets(parts)
+  const keys = createClientKeys({ keySets, documents })
   const needs = {
     ...parts,
     policy,
+    keySets,
     signingKeys: createSigningKeys({ ...parts, policy }),
     assertions: createClientAssertions({ ...parts, keys }),
     clientFor: createClientFor(parts.db, documents),
@@ -97,6 +106,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     metadata: issuerMetadata,
     register: (tenant, json) => registerClient(needs, tenant, json),
     clients: createClients(needs),
+    trustedIssuers: createTrustedIssuers(needs),
     authorize: createAuthorizeHub(needs),
     token: createTokenEndpoint(needs),
     revoke: (tenant, request) => revokeToken(needs, tenant, request),

@@ -7,6 +7,7 @@ import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isSubset, parseScope } from '../oauth/scope.ts'
+import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -18,10 +19,13 @@ import type { FormRequest } from './form-request.ts'
 import { createAuthorizationCode } from './grant-types/authorization-code.ts'
 import { createClientCredentials } from './grant-types/client-credentials.ts'
 import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts'
+import { createJwtBearer } from './grant-types/jwt-bearer.ts'
 import { createRefreshToken } from './grant-types/refresh-token.ts'
+import { createTokenExchange } from './grant-types/token-exchange.ts'
+import type { KeySets } from './key-sets.ts'
 import { endMisusedGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
-import { grantTypeNames } from './metadata.ts'
+import { grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import { namedResource } from './resources.ts'
@@ -47,6 +51,8 @@ interface Needs {
   readonly policy: Policy
   readonly signingKeys: SigningKeys
   readonly assertions: ClientAssertions
+  readonly keySets: KeySets
+  readonly identities: Identities
 }
 
 /** Makes the token endpoint with all its grant types. */
@@ -55,6 +61,8 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     authorization_code: createAuthorizationCode(needs),
     refresh_token: createRefreshToken(needs),
     client_credentials: createClientCredentials(needs),
+    [tokenExchange]: createTokenExchange(needs),
+    [jwtBearer]: createJwtBearer(needs),
   }
 
   return async (tenant, request) => {
@@ -64,7 +72,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const client = await authenticateClient(needs, tenant, { authorization, parameters })
     requireGrantType(client, name)
     const presented = await grantTypes[name].find({ tenant, client, parameters, resources })
-    const { grant, signIn } = presented
+    const { grant, signIn, origin } = presented
     const user = await requirePerson(needs.users, tenant, grant)
     const scopes = narrowScopes(grant, parameters)
     const resource = await requireSameResource(needs.resources, { tenant, grant }, resources)
@@ -75,6 +83,8 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
       scopes,
       format: resource?.tokenFormat ?? 'opaque',
       signIn: signIn && user && { ...signIn, user },
+      hasRefreshToken: presented.hasNoRefreshToken !== true,
+      origin,
     })
     const body = await issue(needs, { tenant, client, name }, presented, minted)
     return { status: 200, body }
@@ -138,7 +148,7 @@ async function issue(
   minted: MintedTokens,
 ): Promise<TokenAnswer> {
   const { scopes } = minted
-  const answer = tokenAnswer(minted, needs.policy)
+  const answer = tokenAnswer(minted, needs.clock.now())
   const { tenant, client } = requester
   const { grant, generation } = presented
   const spending = await needs.db.transaction().execute(async (tx) => {
@@ -159,6 +169,8 @@ const entryTypes = {
   authorization_code: 'token.issued',
   refresh_token: 'token.refreshed',
   client_credentials: 'token.issued',
+  [tokenExchange]: 'token.exchanged',
+  [jwtBearer]: 'token.issued',
 } as const
 
 async function recordAnswer(
@@ -179,7 +191,12 @@ async function recordAnswer(
     actor: { kind: 'client', id: client.id },
     ...(grant.userId === undefined ? {} : { userId: grant.userId }),
     subject: { kind: 'grant', id: grant.id },
-    data: { clientId: client.id, resource: grant.resource, scopes: grant.scopes },
+    data: {
+      clientId: client.id,
+      resource: grant.resource,
+      scopes: grant.scopes,
+      ...(grant.parentId === undefined ? {} : { parentGrantId: grant.parentId }),
+    },
   })
 }
 

@@ -13,6 +13,7 @@ import { pageOf } from './servers.ts'
 
 const redirectUris = z.array(z.string().max(2048)).max(10)
 const scopes = z.array(z.string().min(1).max(100)).max(100)
+const mayReach = z.array(z.url().max(2048)).max(20)
 const name = z.string().trim().min(1).max(64)
 
 const newClient = z.strictObject({
@@ -22,12 +23,14 @@ const newClient = z.strictObject({
   authMethod: z.enum(['none', 'client_secret_basic', 'client_secret_post']).exactOptional(),
   grantTypes: z.array(z.enum(grantTypeNames)).min(1).max(grantTypeNames.length).exactOptional(),
   resource: z.url().max(2048).exactOptional(),
+  mayReach: mayReach.exactOptional(),
 })
 
 const changedClient = z.strictObject({
   name: name.exactOptional(),
   redirectUris: redirectUris.exactOptional(),
   scopes: scopes.exactOptional(),
+  mayReach: mayReach.exactOptional(),
   disabled: z.boolean().exactOptional(),
 })
 

@@ -5,7 +5,7 @@ import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
 import type { Client } from '../clients.ts'
 import type { Grant } from '../grants.ts'
-import type { TokenAnswer } from '../tokens.ts'
+import type { TokenAnswer, TokenOrigin } from '../tokens.ts'
 
 export interface GrantType {
   /** Finds what is presented and checks it; spends nothing. Throws Fault('invalid_grant'). */
@@ -28,6 +28,10 @@ export interface Presented {
   readonly generation: number
   /** For a sign-in that just happened: what its ID token gives back (OIDC Core §3.1.3.3). */
   readonly signIn?: { readonly nonce: string | undefined }
+  /** Set where the next token has to be asked for in the same way again. */
+  readonly hasNoRefreshToken?: true
+  /** What it is made from by an exchange (RFC 8693). */
+  readonly origin?: TokenOrigin
   /** Spends it inside the transaction that stores the answer's tokens. */
   readonly spend: (tx: Database, answer: TokenAnswer) => Promise<Spending>
 }

@@ -136,12 +136,12 @@ const claimsShape = z.object({
   iat: z.number(),
   scope: z.string().refine(isScope).optional(),
   email: z.string().optional(),
-  email_verified: z.unknown(),
+  email_verified: z.unknown().optional(),
   // What would narrow the grant or name the person in a way that we don't know must not be passed over: a key that the
   // client has to prove (§9.8), RFC 9396 details, and the tenant without which a subject is not unique (§3.1).
-  cnf: z.undefined(),
-  authorization_details: z.undefined(),
-  tenant: z.undefined(),
+  cnf: z.undefined().optional(),
+  authorization_details: z.undefined().optional(),
+  tenant: z.undefined().optional(),
 })
 
 function readClaims(payload: unknown): z.output<typeof claimsShape> {

@@ -99,14 +99,27 @@ async function createFor(
 ): Promise<string> {
   const address = verifiedEmail === undefined ? undefined : addressIn(verifiedEmail)
   const isFree = address !== undefined && (await isNobodys(needs.db, tenant, address))
+  // An address may be taken in between, by somebody else; then it is theirs.
+  for (const email of isFree ? [address, undefined] : [undefined]) {
+    const userId = await storeOrFind(needs, tenant, key, email)
+    if (userId !== undefined) return userId
+  }
+  throw new Fault('temporarily_unavailable', { because: 'the same subject came and went' })
+}
+
+async function storeOrFind(
+  needs: Needs,
+  tenant: Tenant,
+  key: IdentityKey,
+  email: string | undefined,
+): Promise<string | undefined> {
   try {
-    return await storePerson(needs, tenant, key, isFree ? address : undefined)
+    return await storePerson(needs, tenant, key, email)
   } catch (error) {
     if (!isFault(error) || error.code !== 'conflict') throw error
-    const winner = await rowOf(needs.db, tenant, key)
-    if (winner !== undefined) return winner.user_id
-    // The address was taken in between, by somebody else.
-    return storePerson(needs, tenant, key, undefined)
+    // In a transaction, as what the winner wrote may be seen before it is committed only there.
+    const winner = await needs.db.transaction().execute((tx) => rowOf(tx, tenant, key))
+    return winner?.user_id
   }
 }
 

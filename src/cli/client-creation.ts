@@ -2,7 +2,8 @@
 // into Claude.ai (seed 003's oauth:register-client).
 import type { ClientWithSecret } from '../issuer/client-administration.ts'
 import type { NewClient } from '../issuer/client-registration.ts'
-import { authMethods } from '../issuer/metadata.ts'
+import { authMethods, grantTypeNames } from '../issuer/metadata.ts'
+import type { GrantTypeName } from '../issuer/metadata.ts'
 import { toolsScope } from '../issuer/scopes.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Terminal } from './terminal.ts'
@@ -17,6 +18,9 @@ export interface CreateOptions {
   readonly scope?: readonly string[]
   readonly user?: string
   readonly authMethod?: string
+  readonly grantType?: readonly string[]
+  readonly resource?: string
+  readonly mayReach?: readonly string[]
   readonly json?: boolean
 }
 
@@ -43,7 +47,8 @@ interface Answers extends CreateOptions {
 
 /** What is missing is asked for where a person can answer; elsewhere it is an error. */
 async function complete(terminal: Terminal, options: CreateOptions): Promise<Answers | 'given_up'> {
-  const isComplete = options.name !== undefined && options.redirectUri !== undefined
+  const isComplete =
+    options.name !== undefined && (options.redirectUri !== undefined || !usesBrowser(options))
   if (isComplete) return { ...options, isToBeConfirmed: false }
   if (!terminal.isInteractive || options.json === true) {
     throw new Error('Say --name and --redirect-uri, or run this in a terminal to be asked.')
@@ -68,6 +73,11 @@ async function complete(terminal: Terminal, options: CreateOptions): Promise<Ans
   }
 }
 
+/** Only who is answered through a browser has to say where to (RFC 7591 §2). */
+function usesBrowser({ grantType = ['authorization_code'] }: CreateOptions): boolean {
+  return grantType.includes('authorization_code')
+}
+
 function words(answer: string): readonly string[] {
   return answer.split(/[\s,]+/).filter((word) => word !== '')
 }
@@ -75,19 +85,30 @@ function words(answer: string): readonly string[] {
 async function readNewClient({ workshop }: Bench, answers: Answers): Promise<NewClient> {
   const { name = '', redirectUri = [], scope = [], user, authMethod } = answers
   if (name.trim() === '') throw new Error('The name must not be empty.')
-  if (redirectUri.length === 0) throw new Error('At least one redirect URI is needed.')
+  if (redirectUri.length === 0 && usesBrowser(answers))
+    throw new Error('At least one redirect URI is needed.')
   const method = authMethods.find((known) => known === authMethod)
   if (authMethod !== undefined && method === undefined) {
     throw new Error(`--auth-method is one of ${authMethods.join(', ')}.`)
   }
+  const { grantType, resource, mayReach } = answers
   const owner = user === undefined ? undefined : await findPerson(workshop, user)
   return {
     name,
     redirectUris: redirectUri,
     scopes: scope,
     ...(method === undefined ? {} : { authMethod: method }),
+    ...(grantType === undefined ? {} : { grantTypes: grantType.map(readGrantType) }),
+    ...(resource === undefined ? {} : { resource }),
+    ...(mayReach === undefined ? {} : { mayReach }),
     ...(owner === undefined ? {} : { ownerId: owner.id }),
   }
+}
+
+function readGrantType(text: string): GrantTypeName {
+  const name = grantTypeNames.find((known) => known === text)
+  if (name !== undefined) return name
+  throw new Error(`--grant-type is one of ${grantTypeNames.join(', ')}.`)
 }
 
 async function isConfirmed(terminal: Terminal, client: NewClient): Promise<boolean> {

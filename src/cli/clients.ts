@@ -55,6 +55,9 @@ function addCreate(clients: Command): void {
     .option('--scope <scopes>', 'what it may ask for; everything unless said', list)
     .option('--user <who>', 'who answers for it: e-mail or id')
     .option('--auth-method <method>', 'none, client_secret_basic or client_secret_post')
+    .option('--grant-type <types>', 'what it may use; what people need unless said', list)
+    .option('--resource <url>', 'the resource that it serves')
+    .option('--may-reach <urls>', 'the resources that it may exchange a token for', list)
     .option('--json', 'as JSON, and without questions')
     .action((options: CreateOptions) => atTheBench((bench) => createOne(bench, options)))
 }

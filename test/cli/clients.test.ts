@@ -79,6 +79,7 @@ test('what cannot be done is said in words, changes nothing, and ends with 1', a
     [['create', ...flags, '--user', 'nobody@example.com'], /There is no user nobody@example.com/],
     [['create', ...flags, '--scope', 'nonsense'], /a scope is unknown/],
     [['create', ...flags, '--auth-method', 'nonsense'], /--auth-method is one of none,/],
+    [['create', ...flags, '--grant-type', 'implicit'], /--grant-type is one of auth/],
     [['disable', 'mcp_oauth_x'], /There is no client mcp_oauth_x/],
     [['rotate-secret', 'mcp_oauth_x'], /There is no client mcp_oauth_x/],
     [['rotate-secret', 'x', '--overlap-hours', 'x'], /from 0 to 720/],
@@ -89,6 +90,22 @@ test('what cannot be done is said in words, changes nothing, and ends with 1', a
     assert.doesNotMatch(error, /\bat .+:\d+|node_modules/)
   }
   assert.deepEqual(await shell.json('clients', 'list'), { items: [] })
+})
+
+test('a service that exchanges tokens is made in one line, without a redirect URI', async (t) => {
+  const shell = await openShell(t)
+  assert.equal((await shell.run('migrate')).code, 0)
+  const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange'
+  const [resource, reached] = ['https://a.test/notes/mcp', 'https://a.test/files/mcp']
+  const made = await shell.json(
+    'clients',
+    'create',
+    ...['--name', 'Notes', '--grant-type', grantType],
+    ...['--resource', resource, '--may-reach', `${reached},${resource}`],
+  )
+  assert.deepEqual(made.grantTypes, [grantType])
+  assert.deepEqual([made.resource, made.mayReach], [resource, [reached, resource]])
+  assert.match(made.clientSecret, /^mcp_cs_/)
 })
 
 onEveryDatabase(

@@ -253,7 +253,20 @@ async function listGrants(
     .orderBy('grants.id')
     .limit(listMax)
     .execute()
-  return rows.map((row) => ({
+  return rows.map(toSummary)
+}
+
+function toSummary(row: {
+  readonly id: string
+  readonly client_id: string
+  readonly name: string
+  readonly resource: string
+  readonly scope: string
+  readonly created_at: number
+  readonly last_used_at: number | null
+  readonly parent_grant_id: string | null
+}): GrantSummary {
+  return {
     id: row.id,
     clientId: row.client_id,
     clientName: row.name,
@@ -262,7 +275,7 @@ async function listGrants(
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at ?? undefined,
     ...(row.parent_grant_id === null ? {} : { parentId: row.parent_grant_id }),
-  }))
+  }
 }
 
 async function revokeOwn(

@@ -97,12 +97,9 @@ test('a service that exchanges tokens is made in one line, without a redirect UR
   assert.equal((await shell.run('migrate')).code, 0)
   const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange'
   const [resource, reached] = ['https://a.test/notes/mcp', 'https://a.test/files/mcp']
-  const made = await shell.json(
-    'clients',
-    'create',
-    ...['--name', 'Notes', '--grant-type', grantType],
-    ...['--resource', resource, '--may-reach', `${reached},${resource}`],
-  )
+  const described = ['--name', 'Notes', '--grant-type', grantType, '--resource', resource]
+  const reach = ['--may-reach', `${reached},${resource}`]
+  const made = await shell.json('clients', 'create', ...described, ...reach)
   assert.deepEqual(made.grantTypes, [grantType])
   assert.deepEqual([made.resource, made.mayReach], [resource, [reached, resource]])
   assert.match(made.clientSecret, /^mcp_cs_/)

@@ -294,7 +294,7 @@ onEveryDatabase(
     )
     assert.equal(new Set(answers.map(({ access }) => access)).size, 50)
     const people = await rig.db.selectFrom('users').select('email').execute()
-    assert.deepEqual(people.map(({ email }) => email).sort(), [
+    assert.deepEqual(people.map(({ email }) => email ?? '').sort(), [
       'ada@example.test',
       'eve@example.test',
     ])
@@ -385,7 +385,7 @@ async function prepare(rig: Rig) {
       jti: randomUUID(),
     }
     return new SignJWT({ ...usual, ...claims })
-      .setProtectedHeader({ ...keys, typ: 'oauth-id-jag+jwt', ...header } as JWTHeaderParameters) // wrong on purpose
+      .setProtectedHeader({ ...keys, typ: 'oauth-id-jag+jwt', ...header })
       .sign(key)
   }
   return { rig, ada, agent, memories, sign, trusted, keys, publicKey: pair.publicKey }

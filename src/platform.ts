@@ -41,6 +41,7 @@ import { createWebhooks } from './journal/webhooks.ts'
 import { listMasterKeys, openMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
 import { createApiKeys } from './people/api-keys.ts'
+import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createSessions } from './people/sessions.ts'
 import type { Sessions } from './people/sessions.ts'
@@ -257,6 +258,7 @@ function createRooms(ground: Ground, config: Config) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
+  const identities = createIdentities({ ...ground, users })
   const administration = createUserAdministration({ ...ground, passwords, users })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
@@ -278,6 +280,7 @@ function createRooms(ground: Ground, config: Config) {
   const issuer = createIssuer({
     ...ground,
     users,
+    identities,
     resources,
     policy: {
       codeLifetimeMs,

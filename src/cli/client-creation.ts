@@ -21,6 +21,8 @@ export interface CreateOptions {
   readonly authMethod?: string
   readonly grantType?: readonly string[]
   readonly dpop?: boolean
+  readonly resource?: string
+  readonly mayReach?: readonly string[]
   readonly json?: boolean
 }
 
@@ -95,18 +97,20 @@ async function readNewClient({ workshop }: Bench, answers: Answers): Promise<New
   if (redirectUri.length === 0 && isForBrowsers(answers)) {
     throw new Error('At least one redirect URI is needed.')
   }
-  const grantTypes = answers.grantType?.map(readGrantType)
   const method = authMethods.find((known) => known === authMethod)
   if (authMethod !== undefined && method === undefined) {
     throw new Error(`--auth-method is one of ${authMethods.join(', ')}.`)
   }
+  const { grantType, resource, mayReach } = answers
   const owner = user === undefined ? undefined : await findPerson(workshop, user)
   return {
     name,
     redirectUris: redirectUri,
     scopes: scope,
     ...(method === undefined ? {} : { authMethod: method }),
-    ...(grantTypes === undefined ? {} : { grantTypes }),
+    ...(grantType === undefined ? {} : { grantTypes: grantType.map(readGrantType) }),
+    ...(resource === undefined ? {} : { resource }),
+    ...(mayReach === undefined ? {} : { mayReach }),
     ...(owner === undefined ? {} : { ownerId: owner.id }),
     ...(dpop === undefined ? {} : { dpopBoundAccessTokens: dpop }),
   }

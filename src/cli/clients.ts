@@ -57,6 +57,8 @@ function addCreate(clients: Command): void {
     .option('--grant-type <types>', 'how it gets in; as people do in a browser unless said', list)
     .option('--auth-method <method>', 'none, client_secret_basic or client_secret_post')
     .option('--dpop', 'its tokens work only with a key of its own (RFC 9449)')
+    .option('--resource <url>', 'the resource that it serves')
+    .option('--may-reach <urls>', 'the resources that it may exchange a token for', list)
     .option('--json', 'as JSON, and without questions')
     .action((options: CreateOptions) => atTheBench((bench) => createOne(bench, options)))
 }

@@ -59,7 +59,7 @@ export async function beginTestRun({
       .insertInto('identities')
       .values({
         tenant_id: tenant.id,
-        provider,
+        issuer: provider,
         subject: id,
         user_id: made.id,
         created_at: clock.now(),
@@ -100,7 +100,7 @@ function findRuns({ ground, tenant }: Workshop) {
     .selectFrom('identities')
     .select(['subject', 'user_id', 'created_at'])
     .where('tenant_id', '=', tenant.id)
-    .where('provider', '=', provider)
+    .where('issuer', '=', provider)
     .limit(runsMax)
     .execute()
 }

@@ -19,6 +19,7 @@ import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
 import { serverRoutes } from './api/servers.ts'
+import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
 import { mcpRoutes } from './mcp.ts'
@@ -74,6 +75,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhookRoutes(needs),
     ...eventRoutes(needs),
     ...clientRoutes(needs),
+    ...trustedIssuerRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),

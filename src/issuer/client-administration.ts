@@ -18,6 +18,7 @@ import { actorOf, createClient, requireAdministrator, storeSecret } from './clie
 import type { ClientMaker, NewClient } from './client-registration.ts'
 import { clientRow, findClientRow, ourMetadata, toClient } from './clients.ts'
 import type { Client } from './clients.ts'
+import { endGrants } from './grants.ts'
 import { requireKnownScopes } from './scopes.ts'
 
 /** A client with a secret that is shown here once. */
@@ -33,6 +34,8 @@ export interface ClientChange {
   /** None means: all that a resource has. */
   readonly scopes?: readonly string[]
   readonly dpopBoundAccessTokens?: boolean
+  /** What it may no longer exchange tokens for ends at once. */
+  readonly mayReach?: readonly string[]
   readonly disabled?: boolean
 }
 
@@ -159,6 +162,9 @@ async function updateClient(
 ): Promise<void> {
   await inTurn(needs, by, id, async (tx, row) => {
     const described = describeAnew(by.tenant, row, change)
+    if (change.mayReach !== undefined) {
+      await endOutOfReach(needs, { tx, by, id }, change.mayReach)
+    }
     const isDisabled = change.disabled ?? row.disabled_at !== null
     const disabledAt = isDisabled ? (row.disabled_at ?? needs.clock.now()) : null
     const changed = Object.keys(change).filter((field) => field !== 'disabled')
@@ -178,10 +184,23 @@ async function updateClient(
   })
 }
 
+/** Ends what the client got by exchange for resources that are not in the list. */
+async function endOutOfReach(
+  needs: Needs,
+  { tx, by, id }: { readonly tx: Database; readonly by: ClientMaker; readonly id: string },
+  mayReach: readonly string[],
+): Promise<void> {
+  const facts = { reason: 'reach_ended', actor: actorOf(by, 'manual') } as const
+  await endGrants({ ...needs, tx }, by.tenant, facts, (some) => {
+    const derived = some.where('client_id', '=', id).where('parent_grant_id', 'is not', null)
+    return mayReach.length === 0 ? derived : derived.where('resource', 'not in', mayReach)
+  })
+}
+
 /** The columns of the description with the change in them, read by the same rules as a new one. */
 function describeAnew(tenant: Tenant, row: ClientRow, change: ClientChange): Partial<ClientRow> {
-  const { name, redirectUris, scopes, dpopBoundAccessTokens: dpop } = change
-  if ([name, redirectUris, scopes, dpop].every((field) => field === undefined)) return {}
+  const { name, redirectUris, scopes, mayReach, dpopBoundAccessTokens: dpop } = change
+  if ([name, redirectUris, scopes, mayReach, dpop].every((said) => said === undefined)) return {}
   if (row.kind === 'document') {
     throw new Fault('invalid_input', {
       because: 'the client describes itself in its own document',
@@ -189,7 +208,8 @@ function describeAnew(tenant: Tenant, row: ClientRow, change: ClientChange): Par
     })
   }
   const { metadata } = toClient(row)
-  const { scope: before, resource, ...rest } = metadata
+  const { scope: before, resource, may_reach: reachedBefore, ...rest } = metadata
+  const reached = mayReach ?? reachedBefore ?? []
   const wanted = scopes === undefined ? parseScope(before) : requireKnownScopes(scopes)
   const read = readClientMetadata({
     ...rest,
@@ -199,33 +219,50 @@ function describeAnew(tenant: Tenant, row: ClientRow, change: ClientChange): Par
     ...(dpop === undefined ? {} : { dpop_bound_access_tokens: dpop }),
   })
   const kind = row.kind as Client['kind'] // only clientRow() writes it
-  const ours = { ...ourMetadata(read, kind), ...(resource === undefined ? {} : { resource }) }
+  const ours = {
+    ...ourMetadata(read, kind),
+    ...(resource === undefined ? {} : { resource }),
+    ...(reached.length === 0 ? {} : { may_reach: reached }),
+  }
   const made = clientRow({ tenant, id: row.id, kind, metadata: ours, now: 0 })
   return { name: made.name, metadata: made.metadata, metadata_digest: made.metadata_digest }
 }
 
 async function removeClient(needs: Needs, by: ClientMaker, id: string): Promise<void> {
-  await inTurn(needs, by, id, async (tx, row) => {
-    const { grants } = await deleteClient(tx, row)
+  await inTurn(needs, by, id, async (tx) => {
+    const { grants } = await deleteClient({ ...needs, tx }, by.tenant, id)
     await note(needs, { tx, by, id }, 'client.deleted', { grants })
   })
 }
 
 /** Deletes a client with all that hangs on it, inside the caller's transaction, and counts the grants that ended so. */
 export async function deleteClient(
-  tx: Database,
-  { tenant_id, id }: ClientRow,
+  needs: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  id: string,
 ): Promise<{ readonly isDeleted: boolean; readonly grants: number }> {
+  const { tx } = needs
   const { grants } = await tx
     .selectFrom('grants')
     .select((of) => of.fn.countAll<number>().as('grants'))
-    .where('tenant_id', '=', tenant_id)
+    .where('tenant_id', '=', tenant.id)
     .where('client_id', '=', id)
     .where('revoked_at', 'is', null)
     .executeTakeFirstOrThrow()
+  // What others made from its tokens by exchange is worth nothing from now on, and is not to be listed as if it were.
+  const facts = { reason: 'parent_ended', actor: { kind: 'system' } } as const
+  await endGrants(needs, tenant, facts, (some) =>
+    some.where('parent_grant_id', 'in', (from) =>
+      from
+        .selectFrom('grants')
+        .select('id')
+        .where('tenant_id', '=', tenant.id)
+        .where('client_id', '=', id),
+    ),
+  )
   const { numDeletedRows } = await tx
     .deleteFrom('clients')
-    .where('tenant_id', '=', tenant_id)
+    .where('tenant_id', '=', tenant.id)
     .where('id', '=', id)
     .executeTakeFirstOrThrow()
   return { isDeleted: numDeletedRows > 0n, grants }

@@ -7,6 +7,7 @@ import type { OutboundResponse } from '../base/outbound.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { createClientKeys } from './client-keys.ts'
 import type { Client, OurClientMetadata } from './clients.ts'
+import { createKeySets } from './key-sets.ts'
 
 const minuteMs = 60_000
 const uri = 'https://app.test/jwks'
@@ -118,7 +119,8 @@ function start(documentKeys?: NonNullable<OurClientMetadata['jwks']>) {
     const { jwks_uri: _, ...rest } = metadata
     return { ...client, metadata: { ...rest, ...(documentKeys && { jwks: documentKeys }) } }
   }
-  const keys = createClientKeys({ clock, outbound: { fetch }, documents: { find }, log: silentLog })
+  const keySets = createKeySets({ clock, outbound: { fetch }, log: silentLog })
+  const keys = createClientKeys({ keySets, documents: { find } })
   return { keys, clock, site }
 }
 

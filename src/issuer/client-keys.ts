@@ -1,131 +1,31 @@
-// The public keys that a client signs its assertions with: given with its registration, or fetched from its `jwks_uri`
-// and kept for a bounded time (RFC 7591 §2). Which key fits a signature is decided by client-assertion.ts.
-import { z } from 'zod'
+// The public keys that a client signs its assertions with: given with its registration, or at its `jwks_uri`
+// (RFC 7591 §2). Which key fits a signature is decided by client-assertion.ts.
 import type { JWK } from 'jose'
-import type { Clock } from '../base/clock.ts'
-import { Fault, isFault } from '../base/fault.ts'
-import type { Log } from '../base/log.ts'
-import type { Outbound } from '../base/outbound.ts'
 import type { Tenant } from '../people/tenants.ts'
-import { freshnessMs } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import type { Client } from './clients.ts'
+import type { KeySets, Wanted } from './key-sets.ts'
 
 export interface ClientKeys {
   /** The client's keys; `isNewer` asks for those that it may have published since, which is done once a minute. */
-  readonly find: (
-    tenant: Tenant,
-    client: Client,
-    wanted?: { readonly isNewer: boolean },
-  ) => Promise<readonly JWK[]>
+  readonly find: (tenant: Tenant, client: Client, wanted?: Wanted) => Promise<readonly JWK[]>
 }
 
 interface Needs {
-  readonly clock: Clock
-  readonly outbound: Pick<Outbound, 'fetch'>
+  readonly keySets: KeySets
   readonly documents: Pick<ClientDocuments, 'find'>
-  readonly log: Log
 }
-
-interface Fetched {
-  readonly keys: readonly JWK[]
-  readonly fetchedAt: number
-  readonly freshUntil: number
-}
-
-interface Flight {
-  readonly hostname: string
-  readonly fetched: Promise<Fetched>
-}
-
-const limits = { bytes: 65_536, timeMs: 5000, redirects: 0 }
-const keysMax = 20
-const minuteMs = 60_000
-const keptMax = 1000
-const underwayMax = 100
-/** Fewer for one host, so that a slow one does not keep all others waiting. */
-const underwayPerHostMax = 20
-
-const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })).max(keysMax) })
 
 /** Makes the reader of clients' keys. */
-export function createClientKeys(needs: Needs): ClientKeys {
-  const { clock, documents } = needs
-  const kept = new Map<string, Fetched>()
-  const underway = new Map<string, Flight>()
-
-  const keep = (name: string, fetched: Fetched): Fetched => {
-    kept.delete(name)
-    const [oldest] = kept.keys()
-    if (kept.size >= keptMax && oldest !== undefined) kept.delete(oldest)
-    kept.set(name, fetched)
-    return fetched
-  }
-
-  // One fetch at a time for one address, however many ask.
-  const fetchOnce = (name: string, uri: string): Promise<Fetched> => {
-    const running = underway.get(name)
-    if (running !== undefined) return running.fetched
-    const { hostname } = new URL(uri)
-    const ofHost = [...underway.values()].filter((flight) => flight.hostname === hostname)
-    if (underway.size >= underwayMax || ofHost.length >= underwayPerHostMax) throw busy()
-    const fetched = fetchKeys(needs, uri, kept.get(name))
-      .then((answer) => keep(name, answer))
-      .finally(() => underway.delete(name))
-    underway.set(name, { hostname, fetched })
-    return fetched
-  }
-
+export function createClientKeys({ keySets, documents }: Needs): ClientKeys {
   return {
-    find: async (tenant, client, { isNewer } = { isNewer: false }) => {
+    find: async (tenant, client, wanted = { isNewer: false }) => {
       // A document is the client's present word about itself, keys included.
       const { metadata } =
         client.kind === 'document' ? await documents.find(tenant, client.id) : client
       const { jwks, jwks_uri: uri } = metadata
       if (jwks !== undefined) return jwks.keys
-      if (uri === undefined) return []
-      const name = `${tenant.id} ${uri}`
-      const known = kept.get(name)
-      const now = clock.now()
-      const isEnough =
-        known !== undefined &&
-        known.freshUntil > now &&
-        !(isNewer && known.fetchedAt <= now - minuteMs)
-      return (isEnough ? known : await fetchOnce(name, uri)).keys
+      return uri === undefined ? [] : keySets.fetch(tenant, uri, wanted)
     },
   }
-}
-
-/** Fetches keys; when that fails, what is still fresh stays, and it is not tried again for a minute. */
-async function fetchKeys(
-  { clock, outbound, log }: Needs,
-  uri: string,
-  known: Fetched | undefined,
-): Promise<Fetched> {
-  try {
-    const response = await outbound.fetch({
-      url: uri,
-      purpose: 'client_keys',
-      headers: { accept: 'application/json, application/jwk-set+json' },
-      accept: ['application/json', 'application/jwk-set+json'],
-      limits,
-    })
-    const read = keySet.safeParse(response.status === 200 ? response.json() : undefined)
-    if (!read.success) throw new Fault('invalid_client', { because: 'the answer is no key set' })
-    const now = clock.now()
-    const freshUntil = now + freshnessMs(response.headers.get('cache-control'))
-    return { keys: read.data.keys, fetchedAt: now, freshUntil }
-  } catch (error) {
-    if (!isFault(error)) throw error
-    log.info({ uri, fault: error.code, because: error.because }, 'client keys not fetched')
-    const now = clock.now()
-    const isFresh = known !== undefined && known.freshUntil > now
-    if (isFresh) return { ...known, fetchedAt: now }
-    return { keys: [], fetchedAt: now, freshUntil: now + minuteMs }
-  }
-}
-
-function busy(): Fault {
-  const because = 'too many client keys are being fetched'
-  return new Fault('too_many_requests', { because, retryAfterS: 5 })
 }

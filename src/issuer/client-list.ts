@@ -22,6 +22,8 @@ export interface PublicClient {
   readonly resource?: string
   /** Does it get only tokens that are bound to a key of its own (RFC 9449 §5.2)? */
   readonly dpopBoundAccessTokens: boolean
+  /** The resources that it may exchange a token for. */
+  readonly mayReach?: readonly string[]
   readonly disabled: boolean
   readonly createdAt: number
   readonly createdBy?: string
@@ -132,6 +134,7 @@ function describe(row: ClientRow) {
     grantTypes: metadata.grant_types,
     ...(metadata.resource === undefined ? {} : { resource: metadata.resource }),
     dpopBoundAccessTokens: metadata.dpop_bound_access_tokens === true,
+    ...(metadata.may_reach === undefined ? {} : { mayReach: metadata.may_reach }),
     disabled: isDisabled,
     createdAt: row.created_at,
     ...(row.created_by === null ? {} : { createdBy: row.created_by }),

@@ -132,6 +132,11 @@ onEveryDatabase('the metadata document says what is true of this tenant', async 
     'refresh_token',
     'client_credentials',
     'urn:ietf:params:oauth:grant-type:device_code',
+    'urn:ietf:params:oauth:grant-type:token-exchange',
+    'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  ])
+  assert.deepEqual(document['authorization_grant_profiles_supported'], [
+    'urn:ietf:params:oauth:grant-profile:id-jag',
   ])
   assert.deepEqual(document['scopes_supported'], ['mcp', 'openid', 'profile', 'email'])
   assert.equal(document['authorization_response_iss_parameter_supported'], true)

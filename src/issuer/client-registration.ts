@@ -31,6 +31,8 @@ export interface NewClient {
   readonly grantTypes?: readonly GrantTypeName[]
   /** The resource that it serves and whose tokens it may introspect. */
   readonly resource?: string
+  /** For the token exchange: the resources that it may get tokens for. */
+  readonly mayReach?: readonly string[]
   /** For `private_key_jwt`: its public keys, or where they are (RFC 7591 §2). */
   readonly jwks?: unknown
   readonly jwksUri?: string
@@ -113,7 +115,7 @@ export async function createClient(
   by: ClientMaker,
   { name, redirectUris, authMethod, scopes = [], grantTypes = forPeople, ...rest }: NewClient,
 ): Promise<MadeClient> {
-  const { resource, ownerId, jwks, jwksUri, dpopBoundAccessTokens } = rest
+  const { resource, mayReach = [], ownerId, jwks, jwksUri, dpopBoundAccessTokens } = rest
   requireAdministrator(by)
   const description = readClientMetadata({
     client_name: name,
@@ -128,6 +130,7 @@ export async function createClient(
   const metadata = {
     ...ourMetadata(description, 'manual'),
     ...(resource === undefined ? {} : { resource }),
+    ...(mayReach.length === 0 ? {} : { may_reach: mayReach }),
   }
   const row = newRow(needs, { by, kind: 'manual', metadata, ownerId })
   const secret = newSecret(needs, metadata)

@@ -8,7 +8,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ClientRow } from '../store/schema.ts'
-import { authMethods, grantTypeNames } from './metadata.ts'
+import { authMethods, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
 import type { ClientAuthMethod, GrantTypeName } from './metadata.ts'
 import { knownScopes } from './scopes.ts'
 
@@ -32,6 +32,8 @@ export interface OurClientMetadata extends ClientMetadata {
   readonly token_endpoint_auth_method: ClientAuthMethod
   /** The resource that this client serves, said by an administrator; it may introspect that resource's tokens. */
   readonly resource?: string
+  /** The resources that it may exchange a token for, said by an administrator (RFC 8693). */
+  readonly may_reach?: readonly string[]
 }
 
 // RFC 6749 appendix A.1: visible characters; a database also must never see a NUL.
@@ -78,10 +80,8 @@ export function ourMetadata(
   const { scope, ...rest } = metadata
   const method = authMethods.find((known) => known === metadata.token_endpoint_auth_method)
   if (method === undefined) throw refused('its way to prove itself is not supported')
-  // RFC 6749 §4.4: only a client that can prove itself acts for itself; and not one that let itself in.
-  const mayActAlone = kind === 'manual' && method !== 'none'
   const grantTypes = grantTypeNames.filter(
-    (name) => metadata.grant_types.includes(name) && (mayActAlone || name !== 'client_credentials'),
+    (name) => metadata.grant_types.includes(name) && mayHaveGrantType(name, { kind, method }),
   )
   if (grantTypes.every((name) => name === 'refresh_token')) {
     throw refused('none of its grant types is for such a client')
@@ -93,6 +93,28 @@ export function ourMetadata(
     grant_types: grantTypes,
     token_endpoint_auth_method: method,
   }
+}
+
+/**
+ * RFC 6749 §4.4: only a client that can prove itself gets anything without a person's answer; and one that let itself in
+ * only what a trusted issuer says, for that says it of this very client.
+ */
+function mayHaveGrantType(
+  name: GrantTypeName,
+  { kind, method }: { readonly kind: Client['kind']; readonly method: ClientAuthMethod },
+): boolean {
+  const isConfidential = method !== 'none'
+  if (name === jwtBearer) return isConfidential
+  if (name === 'client_credentials' || name === tokenExchange) {
+    return isConfidential && kind === 'manual'
+  }
+  return true
+}
+
+/** RFC 6749 §4.4: anybody can be a public client, so it gets nothing on its own word. */
+export function requireConfidential({ metadata }: Client): void {
+  if (metadata.token_endpoint_auth_method !== 'none') return
+  throw new Fault('unauthorized_client', { because: 'a public client cannot prove who it is' })
 }
 
 /** The row of a client that is new or whose document has been read again. */

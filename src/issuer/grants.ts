@@ -1,5 +1,6 @@
 // Grants: what one person gave one client, once. Every code and token hangs on its grant, so ending the grant ends them
 // all at the next look. Two installs of one client have two grants (P-11).
+import type { SelectQueryBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
@@ -9,6 +10,7 @@ import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import type { Schema } from '../store/schema.ts'
 
 /** A person's view of their grants: the apps with access. */
 export interface Grants {
@@ -29,6 +31,8 @@ export interface GrantSummary {
   readonly scopes: readonly string[]
   readonly createdAt: number
   readonly lastUsedAt: number | undefined
+  /** The grant that it was made from by an exchange (RFC 8693). */
+  readonly parentId?: string
 }
 
 /** The facts of a grant that its tokens are made from. */
@@ -37,6 +41,10 @@ export interface Grant {
   readonly userId: string | undefined
   readonly scopes: readonly string[]
   readonly resource: string
+  /** The grant whose token was exchanged (RFC 8693); this one ends with it. */
+  readonly parentId?: string
+  /** The issuer that spoke for the person (ID-JAG). */
+  readonly trustedIssuerId?: string
 }
 
 interface Needs {
@@ -67,7 +75,9 @@ export async function storeGrant(
     readonly attempt?: string
   },
 ): Promise<string> {
-  const { id = newGrantId(random), userId } = facts
+  const { id = newGrantId(random), userId, parentId, trustedIssuerId } = facts
+  // Who comes through another grant or another issuer was never asked for by the person in front of us.
+  const isByPerson = userId !== undefined && parentId === undefined && trustedIssuerId === undefined
   const now = clock.now()
   await tx
     .insertInto('grants')
@@ -82,6 +92,8 @@ export async function storeGrant(
       last_used_at: null,
       revoked_at: null,
       revoke_reason: null,
+      parent_grant_id: parentId ?? null,
+      trusted_issuer_id: trustedIssuerId ?? null,
     })
     .execute()
   await tx
@@ -94,12 +106,17 @@ export async function storeGrant(
   await journal.record(tx, {
     tenantId: tenant.id,
     type: 'grant.created',
-    actor:
-      userId === undefined ? { kind: 'client', id: facts.clientId } : { kind: 'user', id: userId },
+    actor: isByPerson ? { kind: 'user', id: userId } : { kind: 'client', id: facts.clientId },
     ...(userId === undefined ? {} : { userId }),
     subject: { kind: 'grant', id },
     ...(facts.attempt === undefined ? {} : { attempt: facts.attempt }),
-    data: { clientId: facts.clientId, resource: facts.resource, scopes: facts.scopes },
+    data: {
+      clientId: facts.clientId,
+      resource: facts.resource,
+      scopes: facts.scopes,
+      ...(parentId === undefined ? {} : { parentGrantId: parentId }),
+      ...(trustedIssuerId === undefined ? {} : { trustedIssuerId }),
+    },
   })
   return id
 }
@@ -115,12 +132,20 @@ interface StoreNeeds {
 }
 
 /** Why a grant ended; kept with it and in the journal. */
-export type EndReason = 'user' | 'client' | MisuseReason | 'resource_ended' | 'operator'
+export type EndReason =
+  | 'user'
+  | 'client'
+  | 'operator'
+  | MisuseReason
+  | 'resource_ended'
+  | 'parent_ended'
+  | 'reach_ended'
+  | 'issuer_ended'
 
 /** What came back although it had been spent. */
 export type MisuseReason = 'code_replayed' | 'device_code_replayed' | 'refresh_token_reused'
 
-/** Ends a grant inside the caller's transaction; false when it had ended before. */
+/** Ends a grant, and those made from it, inside the caller's transaction; false when it had ended before. */
 export async function endGrant(
   { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
   tenant: Tenant,
@@ -144,7 +169,31 @@ export async function endGrant(
     subject: { kind: 'grant', id: grantId },
     data: { clientId: ended.client_id, reason },
   })
+  // Their tokens are dead already (verify.ts); this is for whoever looks at the grants. An exchange has a bounded depth.
+  const derived = { reason: 'parent_ended', actor: { kind: 'system' } } as const
+  await endGrants({ tx, clock, journal }, tenant, derived, (some) =>
+    some.where('parent_grant_id', '=', grantId),
+  )
   return true
+}
+
+type LiveGrants = SelectQueryBuilder<Schema, 'grants', { readonly id: string }>
+
+/** Ends the grants of a tenant that the filter leaves, inside the caller's transaction. */
+export async function endGrants(
+  needs: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  facts: { readonly reason: EndReason; readonly actor: Entry['actor'] },
+  filter: (live: LiveGrants) => LiveGrants,
+): Promise<void> {
+  const live = needs.tx
+    .selectFrom('grants')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('revoked_at', 'is', null)
+  for (const { id } of await filter(live).execute()) {
+    await endGrant(needs, tenant, { ...facts, grantId: id })
+  }
 }
 
 async function endAll(
@@ -152,15 +201,8 @@ async function endAll(
   tenant: Tenant,
   resource: string,
 ): Promise<void> {
-  const rows = await needs.tx
-    .selectFrom('grants')
-    .select('id')
-    .where('tenant_id', '=', tenant.id)
-    .where('resource', '=', resource)
-    .where('revoked_at', 'is', null)
-    .execute()
   const facts = { reason: 'resource_ended', actor: { kind: 'system' } } as const
-  for (const { id } of rows) await endGrant(needs, tenant, { ...facts, grantId: id })
+  await endGrants(needs, tenant, facts, (some) => some.where('resource', '=', resource))
   await needs.tx
     .deleteFrom('consents')
     .where('tenant_id', '=', tenant.id)
@@ -206,7 +248,7 @@ async function listGrants(
         .onRef('clients.id', '=', 'grants.client_id'),
     )
     .select(['grants.id', 'grants.client_id', 'clients.name', 'grants.resource', 'grants.scope'])
-    .select(['grants.created_at', 'grants.last_used_at'])
+    .select(['grants.created_at', 'grants.last_used_at', 'grants.parent_grant_id'])
     .where('grants.tenant_id', '=', tenant.id)
     .where('grants.user_id', '=', userId)
     .where('grants.revoked_at', 'is', null)
@@ -214,7 +256,20 @@ async function listGrants(
     .orderBy('grants.id')
     .limit(listMax)
     .execute()
-  return rows.map((row) => ({
+  return rows.map(toSummary)
+}
+
+function toSummary(row: {
+  readonly id: string
+  readonly client_id: string
+  readonly name: string
+  readonly resource: string
+  readonly scope: string
+  readonly created_at: number
+  readonly last_used_at: number | null
+  readonly parent_grant_id: string | null
+}): GrantSummary {
+  return {
     id: row.id,
     clientId: row.client_id,
     clientName: row.name,
@@ -222,7 +277,8 @@ async function listGrants(
     scopes: parseScope(row.scope),
     createdAt: row.created_at,
     lastUsedAt: row.last_used_at ?? undefined,
-  }))
+    ...(row.parent_grant_id === null ? {} : { parentId: row.parent_grant_id }),
+  }
 }
 
 async function revokeOwn(

@@ -13,7 +13,9 @@ import { authenticateClient } from './client-authentication.ts'
 import type { Client } from './clients.ts'
 import { readForm, requireParameter } from './form-request.ts'
 import type { FormRequest } from './form-request.ts'
-import { createUseNotes, findLiveToken } from './verify.ts'
+import { actorClaim } from './signed-tokens.ts'
+import type { ActorClaim } from './signed-tokens.ts'
+import { actorsOf, createUseNotes, findLiveToken } from './verify.ts'
 import type { LiveToken } from './verify.ts'
 
 /** Answers one request. Throws Fault('invalid_client') for a caller that did not prove itself (RFC 7662 §2.3). */
@@ -34,6 +36,8 @@ export type Introspection =
       readonly iat: number
       /** The key that the token is bound to (RFC 9449 §6.2). */
       readonly cnf?: { readonly jkt: string }
+      /** Who acts for the person, where a token was exchanged (RFC 8693 §4.1). */
+      readonly act?: ActorClaim
     }
 
 interface Needs {
@@ -68,12 +72,13 @@ function requireConfidential({ metadata }: Client): void {
 }
 
 /** The token was made for this client, or for the resource that it serves (RFC 7662 §4). */
-function mayKnow({ id, metadata }: Client, live: LiveToken): boolean {
+export function mayKnow({ id, metadata }: Client, live: LiveToken): boolean {
   const isServed = metadata.resource !== undefined && sameResource(metadata.resource, live.resource)
   return live.client_id === id || isServed
 }
 
 function describe({ issuer }: Tenant, live: LiveToken): Introspection {
+  const act = actorClaim(actorsOf(live))
   return {
     active: true,
     iss: issuer,
@@ -85,5 +90,6 @@ function describe({ issuer }: Tenant, live: LiveToken): Introspection {
     exp: Math.floor(live.expires_at / 1000),
     iat: Math.floor(live.created_at / 1000),
     ...(live.jkt === null ? {} : { cnf: { jkt: live.jkt } }),
+    ...(act === undefined ? {} : { act }),
   }
 }

@@ -16,6 +16,7 @@ import { Secret } from '../base/secret.ts'
 import { createJournal } from '../journal/entries.ts'
 import { challengeOf } from '../oauth/pkce.ts'
 import { sameResource } from '../oauth/resource.ts'
+import { createIdentities } from '../people/identities.ts'
 import { createPasswords } from '../people/passwords.ts'
 import type { SessionPrincipal } from '../people/principal.ts'
 import { createSessions } from '../people/sessions.ts'
@@ -80,7 +81,14 @@ export async function createRig(
   const users = createUsers({ ...ground, passwords: createPasswords({ random }) })
   const sessions = createSessions(ground)
   const tenant = await createTenants(ground).ensureDefault('https://auth.test')
-  const issuer = createIssuer({ ...ground, ...options, users, outbound, resources })
+  const issuer = createIssuer({
+    ...ground,
+    ...options,
+    users,
+    identities: createIdentities({ ...ground, users }),
+    outbound,
+    resources,
+  })
 
   return {
     db,
@@ -113,7 +121,7 @@ export async function createTwins(
   return [first, await createRig(t, await openAnother(), { masterKeys })]
 }
 
-// Two servers with one scope each, and one with the scopes of seed 003.
+// Three servers with one scope each, and two with the scopes of seed 003.
 const resources: Resources = {
   defaultFor: ({ issuer }) => `${issuer}/mcp`,
   find: async ({ issuer }, resource) => {
@@ -122,6 +130,7 @@ const resources: Resources = {
       { resource: `${issuer}/notes/mcp`, name: 'Notes', scopes: ['mcp'] },
       { resource: `${issuer}/signed/mcp`, name: 'Signed', scopes: ['mcp'], tokenFormat: 'jwt' },
       { resource: `${issuer}/memories/mcp`, name: 'Memories', scopes: ['mcp', ...otherScopes] },
+      { resource: `${issuer}/front/mcp`, name: 'Front', scopes: ['mcp', ...otherScopes] },
     ]
     return known.find((one) => sameResource(one.resource, resource))
   },

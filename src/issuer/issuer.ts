@@ -7,6 +7,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopNonces } from '../oauth/dpop.ts'
+import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -31,6 +32,7 @@ import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
 import { createIntrospection } from './introspection.ts'
 import type { Introspect } from './introspection.ts'
+import { createKeySets } from './key-sets.ts'
 import { issuerMetadata } from './metadata.ts'
 import { createPushRequest } from './pushed-requests.ts'
 import type { PushRequest } from './pushed-requests.ts'
@@ -50,6 +52,8 @@ import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createTokenAdministration } from './token-ending.ts'
 import type { TokenAdministration } from './token-ending.ts'
+import { createTrustedIssuers } from './trusted-issuer-administration.ts'
+import type { TrustedIssuers } from './trusted-issuer-administration.ts'
 import { createUserInfo } from './userinfo.ts'
 import type { UserInfo } from './userinfo.ts'
 import { createVerify } from './verify.ts'
@@ -64,6 +68,8 @@ export interface Issuer {
   readonly registrations: Registrations
   /** Clients by an administrator's hand. */
   readonly clients: Clients
+  /** The identity providers whose word gives a client a token. */
+  readonly trustedIssuers: TrustedIssuers
   readonly authorize: AuthorizeHub
   /** Takes a request ahead of the browser (RFC 9126 §2). */
   readonly push: PushRequest
@@ -101,6 +107,7 @@ export interface IssuerNeeds {
   readonly outbound: Outbound
   readonly log: Log
   readonly users: Pick<Users, 'byId'>
+  readonly identities: Identities
   readonly resources: Resources
   readonly policy?: Partial<Policy>
   /** Development only: client documents on plain http of this machine. */
@@ -113,10 +120,12 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     allowLoopback: parts.allowLoopbackDocuments ?? false,
   })
   const policy = { ...defaultPolicy, ...parts.policy }
-  const keys = createClientKeys({ ...parts, documents })
+  const keySets = createKeySets(parts)
+  const keys = createClientKeys({ keySets, documents })
   const needs = {
     ...parts,
     policy,
+    keySets,
     signingKeys: createSigningKeys({ ...parts, policy }),
     assertions: createClientAssertions({ ...parts, keys }),
     clientFor: createClientFor(parts.db, documents),
@@ -127,6 +136,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     register: (tenant, json) => registerClient(needs, tenant, json),
     registrations: createRegistrations(needs),
     clients: createClients(needs),
+    trustedIssuers: createTrustedIssuers(needs),
     authorize: createAuthorizeHub(needs),
     push: createPushRequest({ ...needs, documents }),
     startDevice: createDeviceAuthorization(needs),

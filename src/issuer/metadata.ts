@@ -6,13 +6,19 @@ import { identityScopes, toolsScope } from './scopes.ts'
 
 /** The grant type of a device without a browser (RFC 8628 §3.4). */
 export const deviceCodeGrant = 'urn:ietf:params:oauth:grant-type:device_code'
+/** One token for another (RFC 8693 §2.1). */
+export const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
+/** What somebody we trust says about a person for a token (RFC 7523 §2.1). */
+export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 
-/** The grant types that we have (RFC 6749 §4.1, §4.4 and §6, RFC 8628). */
+/** The grant types that we have (RFC 6749 §4.1, §4.4 and §6, RFC 8628, RFC 8693, RFC 7523). */
 export const grantTypeNames = [
   'authorization_code',
   'refresh_token',
   'client_credentials',
   deviceCodeGrant,
+  tokenExchange,
+  jwtBearer,
 ] as const
 export type GrantTypeName = (typeof grantTypeNames)[number]
 
@@ -50,6 +56,8 @@ export function issuerMetadata({ issuer }: Tenant): Record<string, unknown> {
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: grantTypeNames,
+    // The one kind of JWT that the JWT bearer grant takes here (ID-JAG draft §7.2).
+    authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
     token_endpoint_auth_methods_supported: authMethods,
     token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: authMethods,

@@ -180,7 +180,7 @@ function changedFields(before: OurClientMetadata, after: OurClientMetadata): rea
 
 async function remove(needs: Needs, { tenant, row }: Managed): Promise<void> {
   await needs.db.transaction().execute(async (tx) => {
-    const { isDeleted, grants } = await deleteClient(tx, row)
+    const { isDeleted, grants } = await deleteClient({ ...needs, tx }, tenant, row.id)
     if (!isDeleted) throw refused('the client went at the same moment')
     await note(needs, { tx, tenant, row }, 'client.deleted', { grants })
   })

@@ -9,14 +9,12 @@ import type { Tenant } from '../people/tenants.ts'
 import type { User } from '../people/users.ts'
 import type { Client } from './clients.ts'
 import type { Grant } from './grants.ts'
-import type { Policy } from './policy.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { personClaims } from './userinfo.ts'
 
 export interface SigningNeeds {
   readonly clock: Clock
   readonly random: Random
-  readonly policy: Policy
   readonly signingKeys: SigningKeys
 }
 
@@ -28,21 +26,26 @@ export interface TokenFacts {
   readonly scopes: readonly string[]
   /** The key that the access token is bound to, if any (RFC 9449 §6). */
   readonly jkt: string | undefined
+  readonly expiresAt: number
+  /** Who exchanged it on its way, the latest first (RFC 8693 §4.1). */
+  readonly actors: readonly string[]
 }
 
 /** An access token that says what it is worth (RFC 9068 §2). */
 export function signAccessToken(needs: SigningNeeds, facts: TokenFacts): Promise<Secret> {
-  const { tenant, client, grant, scopes, jkt } = facts
+  const { tenant, client, grant, scopes, expiresAt, actors, jkt } = facts
+  const act = actorClaim(actors)
   return needs.signingKeys.sign(tenant, {
     typ: 'at+jwt',
     claims: {
-      ...times(needs),
+      ...times(needs, expiresAt),
       iss: tenant.issuer,
       aud: grant.resource,
       // RFC 9068 §2.2: a client that acts for itself is the subject.
       sub: grant.userId ?? client.id,
       client_id: client.id,
       scope: formatScope(scopes),
+      ...(act === undefined ? {} : { act }),
       jti: randomId(needs.random, 'jti_'),
       // RFC 9449 §6.1: who holds this key, and nobody else, may present the token.
       ...(jkt === undefined ? {} : { cnf: { jkt } }),
@@ -50,17 +53,28 @@ export function signAccessToken(needs: SigningNeeds, facts: TokenFacts): Promise
   })
 }
 
+/** The `act` claim (RFC 8693 §4.1): who acts for the person, and in it who did before. */
+export type ActorClaim = { readonly sub: string; readonly act?: ActorClaim }
+
+/** Writes the claim; undefined for a token that nobody exchanged. */
+export function actorClaim(actors: readonly string[]): ActorClaim | undefined {
+  return actors.reduceRight<ActorClaim | undefined>(
+    (act, sub) => ({ sub, ...(act === undefined ? {} : { act }) }),
+    undefined,
+  )
+}
+
 /** Who signed in, for the client that asked (OIDC Core §2); the nonce is the client's own. */
 export function signIdToken(
   needs: SigningNeeds,
-  { tenant, client, scopes }: Omit<TokenFacts, 'grant' | 'jkt'>,
+  { tenant, client, scopes, expiresAt }: Omit<TokenFacts, 'grant' | 'actors' | 'jkt'>,
   signIn: { readonly user: User; readonly nonce: string | undefined },
 ): Promise<Secret> {
   const { user, nonce } = signIn
   return needs.signingKeys.sign(tenant, {
     typ: 'JWT',
     claims: {
-      ...times(needs),
+      ...times(needs, expiresAt),
       iss: tenant.issuer,
       aud: client.id,
       ...personClaims(user, scopes),
@@ -69,10 +83,9 @@ export function signIdToken(
   })
 }
 
-function times({ clock, policy }: SigningNeeds): { readonly iat: number; readonly exp: number } {
-  const now = clock.now()
-  return {
-    iat: Math.floor(now / 1000),
-    exp: Math.floor((now + policy.accessTokenLifetimeMs) / 1000),
-  }
+function times(
+  { clock }: SigningNeeds,
+  expiresAt: number,
+): { readonly iat: number; readonly exp: number } {
+  return { iat: Math.floor(clock.now() / 1000), exp: Math.floor(expiresAt / 1000) }
 }

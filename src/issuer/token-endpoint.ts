@@ -8,6 +8,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { DpopProof } from '../oauth/dpop.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isSubset, parseScope } from '../oauth/scope.ts'
+import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -23,10 +24,13 @@ import { createAuthorizationCode } from './grant-types/authorization-code.ts'
 import { createClientCredentials } from './grant-types/client-credentials.ts'
 import { createDeviceCode } from './grant-types/device-code.ts'
 import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts'
+import { createJwtBearer } from './grant-types/jwt-bearer.ts'
 import { createRefreshToken } from './grant-types/refresh-token.ts'
+import { createTokenExchange } from './grant-types/token-exchange.ts'
+import type { KeySets } from './key-sets.ts'
 import { endMisusedGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
-import { deviceCodeGrant, grantTypeNames } from './metadata.ts'
+import { deviceCodeGrant, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import { namedResource } from './resources.ts'
@@ -57,6 +61,8 @@ interface Needs {
   readonly policy: Policy
   readonly signingKeys: SigningKeys
   readonly assertions: ClientAssertions
+  readonly keySets: KeySets
+  readonly identities: Identities
 }
 
 /** Makes the token endpoint with all its grant types. */
@@ -66,6 +72,8 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     refresh_token: createRefreshToken(needs),
     client_credentials: createClientCredentials(needs),
     [deviceCodeGrant]: createDeviceCode(needs),
+    [tokenExchange]: createTokenExchange(needs),
+    [jwtBearer]: createJwtBearer(needs),
   }
 
   return async (tenant, request) => {
@@ -80,7 +88,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const jkt = proof?.jkt
     const asked = { tenant, client, parameters, resources, jkt }
     const presented = await grantTypes[name].find(asked)
-    const { grant, signIn } = presented
+    const { grant, signIn, origin } = presented
     if (grant.userId !== undefined) await count?.({ kind: 'grant', id: grant.id })
     const user = await requirePerson(needs.users, tenant, grant)
     const scopes = narrowScopes(grant, parameters)
@@ -93,6 +101,8 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
       jkt,
       format: resource?.tokenFormat ?? 'opaque',
       signIn: signIn && user && { ...signIn, user },
+      hasRefreshToken: presented.hasNoRefreshToken !== true,
+      origin,
     })
     const body = await issue(needs, { tenant, client, name, proof }, presented, minted)
     return proof === undefined
@@ -154,7 +164,7 @@ async function issue(
   minted: MintedTokens,
 ): Promise<TokenAnswer> {
   const { scopes } = minted
-  const answer = tokenAnswer(minted, needs.policy)
+  const answer = tokenAnswer(minted, needs.clock.now())
   const { tenant, client, proof } = requester
   const { grant, generation } = presented
   const spending = await needs.db.transaction().execute(async (tx) => {
@@ -178,6 +188,8 @@ const entryTypes = {
   refresh_token: 'token.refreshed',
   client_credentials: 'token.issued',
   [deviceCodeGrant]: 'token.issued',
+  [tokenExchange]: 'token.exchanged',
+  [jwtBearer]: 'token.issued',
 } as const
 
 async function recordAnswer(
@@ -199,7 +211,12 @@ async function recordAnswer(
     ...(grant.userId === undefined ? {} : { userId: grant.userId }),
     subject: { kind: 'grant', id: grant.id },
     attempt: grant.attempt,
-    data: { clientId: client.id, resource: grant.resource, scopes: grant.scopes },
+    data: {
+      clientId: client.id,
+      resource: grant.resource,
+      scopes: grant.scopes,
+      ...(grant.parentId === undefined ? {} : { parentGrantId: grant.parentId }),
+    },
   })
 }
 

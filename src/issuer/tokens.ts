@@ -22,6 +22,19 @@ export type TokenAnswer = {
   readonly refresh_token?: string
   readonly scope: string
   readonly id_token?: string
+  /** What an exchange made (RFC 8693 §2.2.1). */
+  readonly issued_token_type?: typeof accessTokenType
+}
+
+/** The one type of token that is exchanged here, and what comes of it (RFC 8693 §3). */
+export const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
+
+/** What a token is made from by an exchange: it is good no longer than that (RFC 8693). */
+export interface TokenOrigin {
+  readonly parentDigest: string
+  readonly expiresAt: number
+  /** The clients that exchanged it on its way, the latest first (RFC 8693 §4.1). */
+  readonly actors: readonly string[]
 }
 
 /** Tokens that exist but are not stored yet. */
@@ -34,44 +47,60 @@ export interface MintedTokens {
   readonly scopes: readonly string[]
   /** The key that they are bound to, if any (RFC 9449 §5). */
   readonly jkt: string | undefined
+  /** The end of the access token. */
+  readonly expiresAt: number
+  readonly origin: TokenOrigin | undefined
 }
 
 /** What tokens are asked for. */
-export interface TokenOrder extends TokenFacts {
+export interface TokenOrder extends Omit<TokenFacts, 'expiresAt' | 'actors'> {
   readonly format: 'opaque' | 'jwt'
   readonly signIn: { readonly user: User; readonly nonce: string | undefined } | undefined
+  readonly hasRefreshToken: boolean
+  readonly origin: TokenOrigin | undefined
 }
 
 /** Makes the tokens of one answer. */
-export async function mintTokens(needs: SigningNeeds, order: TokenOrder): Promise<MintedTokens> {
-  const { client, grant, scopes, format, signIn, jkt } = order
-  const { random } = needs
+export async function mintTokens(
+  needs: SigningNeeds & { readonly policy: Policy },
+  order: TokenOrder,
+): Promise<MintedTokens> {
+  const { client, grant, scopes, format, signIn, hasRefreshToken, origin, jkt } = order
+  const { random, clock, policy } = needs
+  const { expiresAt: latest = Infinity, actors = [] } = origin ?? {}
+  const expiresAt = Math.min(clock.now() + policy.accessTokenLifetimeMs, latest)
+  const facts = { ...order, expiresAt, actors }
   // RFC 6749 §4.4.3: a client that acts for itself can just ask again.
   const mayRefresh =
-    grant.userId !== undefined && client.metadata.grant_types.includes('refresh_token')
+    hasRefreshToken &&
+    grant.userId !== undefined &&
+    client.metadata.grant_types.includes('refresh_token')
   const showsPerson = signIn !== undefined && scopes.includes(identityScopes.openid)
   return {
     accessToken:
-      format === 'jwt' ? await signAccessToken(needs, order) : randomSecret(random, 'mcp_at_'),
+      format === 'jwt' ? await signAccessToken(needs, facts) : randomSecret(random, 'mcp_at_'),
     refreshToken: mayRefresh ? randomSecret(random, 'mcp_rt_') : undefined,
-    idToken: showsPerson ? await signIdToken(needs, order, signIn) : undefined,
+    idToken: showsPerson ? await signIdToken(needs, facts, signIn) : undefined,
     scopes,
     jkt,
+    expiresAt,
+    origin,
   }
 }
 
 /** Writes the answer that carries the tokens (RFC 6749 §5.1). */
 export function tokenAnswer(
-  { accessToken, refreshToken, idToken, scopes, jkt }: MintedTokens,
-  policy: Policy,
+  { accessToken, refreshToken, idToken, scopes, expiresAt, origin, jkt }: MintedTokens,
+  now: number,
 ): TokenAnswer {
   return {
     access_token: accessToken.reveal(),
     token_type: jkt === undefined ? 'Bearer' : 'DPoP',
-    expires_in: Math.floor(policy.accessTokenLifetimeMs / 1000),
+    expires_in: Math.max(0, Math.floor((expiresAt - now) / 1000)),
     ...(refreshToken === undefined ? {} : { refresh_token: refreshToken.reveal() }),
     scope: formatScope(scopes),
     ...(idToken === undefined ? {} : { id_token: idToken.reveal() }),
+    ...(origin === undefined ? {} : { issued_token_type: accessTokenType }),
   }
 }
 
@@ -85,7 +114,7 @@ interface Needs {
 /** Stores the tokens inside the caller's transaction. */
 export async function storeTokens(
   { tx, clock, keyring, policy }: Needs,
-  { accessToken, refreshToken, scopes, jkt }: MintedTokens,
+  { accessToken, refreshToken, scopes, expiresAt, origin, jkt }: MintedTokens,
   owner: {
     readonly tenant: Tenant
     readonly clientId: string
@@ -102,18 +131,21 @@ export async function storeTokens(
     created_at: now,
     jkt: jkt ?? null,
   }
+  const digest = keyring.digest('access_token', accessToken)
   await tx
     .insertInto('access_tokens')
     .values({
       ...common,
-      token_digest: keyring.digest('access_token', accessToken),
+      token_digest: digest,
       user_id: grant.userId ?? null,
       scope: formatScope(scopes),
       resource: grant.resource,
-      expires_at: now + policy.accessTokenLifetimeMs,
+      expires_at: expiresAt,
       revoked_at: null,
+      actors: origin === undefined ? null : JSON.stringify(origin.actors),
     })
     .execute()
+  if (origin !== undefined) await storeAncestors(tx, { tenant, digest }, origin)
   if (refreshToken === undefined) return
   await tx
     .insertInto('refresh_tokens')
@@ -126,5 +158,30 @@ export async function storeTokens(
       replay_sealed: null,
       replay_until: null,
     })
+    .execute()
+}
+
+/** Its parent and all of that one's ancestors: whatever ends one of them ends this token. */
+async function storeAncestors(
+  tx: Database,
+  { tenant, digest }: { readonly tenant: Tenant; readonly digest: string },
+  { parentDigest }: TokenOrigin,
+): Promise<void> {
+  const further = await tx
+    .selectFrom('token_ancestors')
+    .select('ancestor_digest')
+    .where('tenant_id', '=', tenant.id)
+    .where('token_digest', '=', parentDigest)
+    .execute()
+  const ancestors = [parentDigest, ...further.map(({ ancestor_digest }) => ancestor_digest)]
+  await tx
+    .insertInto('token_ancestors')
+    .values(
+      ancestors.map((ancestor) => ({
+        tenant_id: tenant.id,
+        token_digest: digest,
+        ancestor_digest: ancestor,
+      })),
+    )
     .execute()
 }

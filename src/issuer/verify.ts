@@ -1,5 +1,6 @@
 // What an access token is worth right now: one indexed read, no cache, so that whatever ends a token holds on the next
 // request. The only maker of a token's Principal.
+import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
@@ -14,6 +15,7 @@ import { toUser } from '../people/users.ts'
 import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
+import type { Schema } from '../store/schema.ts'
 import { spendProof } from './dpop-proofs.ts'
 
 /**
@@ -65,14 +67,15 @@ export async function findLiveToken(
   tenant: Tenant,
   token: Secret,
 ): Promise<LiveToken | undefined> {
+  const now = clock.now()
   const digests = keyring.digests('access_token', token)
-  const [row] = await findToken(db, { tenantId: tenant.id, digests })
-  return row !== undefined && isAlive(row, clock.now()) ? row : undefined
+  const [row] = await findToken(db, { tenantId: tenant.id, digests, now })
+  return row !== undefined && isAlive(row, now) ? row : undefined
 }
 
 // Found by the digest of the whole text, a signed token as well as a random one: who has it has it as we made it, so no
 // claim of it is ever believed.
-const findToken = hotQuery((db, { tenantId, digests }: TokenPlace) =>
+const findToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
   db
     .selectFrom('access_tokens')
     .innerJoin('grants', (join) =>
@@ -92,6 +95,8 @@ const findToken = hotQuery((db, { tenantId, digests }: TokenPlace) =>
     )
     .select(['access_tokens.grant_id', 'access_tokens.client_id', 'access_tokens.user_id'])
     .select(['access_tokens.scope', 'access_tokens.resource', 'access_tokens.jkt'])
+    .select(['access_tokens.token_digest', 'access_tokens.actors'])
+    .select((is) => livingAncestors(is, now).as('living_ancestors'))
     .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
     .select(['grants.last_used_at', 'grants.revoked_at as grant_revoked_at'])
     .select('clients.disabled_at as client_disabled_at')
@@ -101,9 +106,48 @@ const findToken = hotQuery((db, { tenantId, digests }: TokenPlace) =>
     .where('access_tokens.token_digest', 'in', digests),
 )
 
-type TokenPlace = { readonly tenantId: string; readonly digests: readonly string[] }
+type TokenPlace = {
+  readonly tenantId: string
+  readonly digests: readonly string[]
+  readonly now: number
+}
+
+/** How many of the tokens that an exchanged one was made from are good, and so are their grants and clients. */
+function livingAncestors(is: ExpressionBuilder<Schema, 'access_tokens'>, now: number) {
+  return is
+    .selectFrom('token_ancestors as lineage')
+    .innerJoin('access_tokens as ancestor', (join) =>
+      join
+        .onRef('ancestor.tenant_id', '=', 'lineage.tenant_id')
+        .onRef('ancestor.token_digest', '=', 'lineage.ancestor_digest'),
+    )
+    .innerJoin('grants as origin', (join) =>
+      join
+        .onRef('origin.tenant_id', '=', 'ancestor.tenant_id')
+        .onRef('origin.id', '=', 'ancestor.grant_id'),
+    )
+    .innerJoin('clients as giver', (join) =>
+      join
+        .onRef('giver.tenant_id', '=', 'ancestor.tenant_id')
+        .onRef('giver.id', '=', 'ancestor.client_id'),
+    )
+    .select((of) => of.fn.countAll<number>().as('living'))
+    .whereRef('lineage.tenant_id', '=', 'access_tokens.tenant_id')
+    .whereRef('lineage.token_digest', '=', 'access_tokens.token_digest')
+    .where('ancestor.expires_at', '>', now)
+    .where('ancestor.revoked_at', 'is', null)
+    .where('origin.revoked_at', 'is', null)
+    .where('giver.disabled_at', 'is', null)
+}
+
+/** Who exchanged the token on its way, the latest first; each made one ancestor a token of its own. */
+export function actorsOf({ actors }: Pick<LiveToken, 'actors'>): readonly string[] {
+  return actors === null ? [] : (JSON.parse(actors) as readonly string[]) // only storeTokens() writes it
+}
 
 function isAlive(row: LiveToken, now: number): boolean {
+  // RFC 8693: what was exchanged is worth as much as what it was exchanged for.
+  if (row.living_ancestors !== actorsOf(row).length) return false
   const ends = [row.revoked_at, row.grant_revoked_at, row.client_disabled_at, row.user_disabled_at]
   const isSomebody = row.user_id === null || row.role !== null
   return isSomebody && row.expires_at > now && ends.every((end) => end === null)

@@ -124,6 +124,9 @@ const publicKeyFields = {
 
 const publicKeys = z.array(z.object(publicKeyFields).readonly()).min(1).max(20).readonly()
 
+/** A set of public keys (RFC 7517 §5); one with a private or shared key in it is none. */
+export const publicKeySet = z.object({ keys: publicKeys }).readonly()
+
 const descriptiveFields = {
   client_name: shownName,
   client_uri: webPage,
@@ -131,7 +134,7 @@ const descriptiveFields = {
   policy_uri: webPage,
   tos_uri: webPage,
   jwks_uri: webPage,
-  jwks: z.object({ keys: publicKeys }).readonly(),
+  jwks: publicKeySet,
   scope: z
     .string()
     .refine((text) => text === '' || isScope(text))

@@ -1,4 +1,4 @@
-// People: exactly one row for one person in one tenant. How they prove who they are is in passwords.ts and, later,
+// People: exactly one row for one person in one tenant. How they prove who they are is in passwords.ts and
 // identities.ts; who is signed in is in sessions.ts.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
@@ -25,7 +25,10 @@ export type Role = 'user' | 'admin' | 'operator'
 
 export interface NewUser {
   readonly tenant: Tenant
-  readonly email: string
+  /** Absent for somebody whom only an issuer elsewhere knows (S4-14). */
+  readonly email?: string
+  /** Whether somebody else has proven that the address is theirs. */
+  readonly emailVerified?: boolean
   readonly password?: Secret
   readonly name?: string
   readonly role: Role
@@ -74,14 +77,14 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
     return row?.hash
   }
 
-  const prepare = async ({ tenant, email, password, name, role }: NewUser) => {
-    const address = requireAddress(email)
+  const prepare = async ({ tenant, email, password, name, role, ...mail }: NewUser) => {
+    const address = email === undefined ? null : requireAddress(email)
     const hash = password && (await passwords.hash(password))
     const row: UserRow = {
       tenant_id: tenant.id,
       id: randomId(random, 'usr_'),
       email: address,
-      email_verified: 0,
+      email_verified: mail.emailVerified === true ? 1 : 0,
       name: name ?? null,
       role,
       disabled_at: null,
@@ -179,7 +182,7 @@ function requireAddress(email: string): string {
 }
 
 /** The address as it is stored and compared; undefined for what is none. */
-function addressIn(email: string): string | undefined {
+export function addressIn(email: string): string | undefined {
   const address = email.trim().toLowerCase()
   return emailShape.test(address) ? address : undefined
 }

@@ -39,6 +39,8 @@ export interface Schema {
   device_guesses: DeviceGuessRow
   rate_limits: RateLimitRow
   dpop_proofs: DpopProofRow
+  token_ancestors: TokenAncestorRow
+  trusted_issuers: TrustedIssuerRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -78,13 +80,14 @@ export interface UserRow {
   created_at: number
 }
 
-/** How a user proves who they are: unique per (tenant, provider, subject). */
+/** How a user proves who they are: unique per (tenant, issuer, subject). */
 export interface IdentityRow {
   tenant_id: string
-  provider: string
+  issuer: string
   subject: string
   user_id: string
   created_at: number
+  last_used_at: number | null
 }
 
 /** argon2id in PHC text form. */
@@ -226,6 +229,10 @@ export interface GrantRow {
   last_used_at: number | null
   revoked_at: number | null
   revoke_reason: string | null
+  /** The grant whose token was exchanged for one of this grant (RFC 8693). */
+  parent_grant_id: string | null
+  /** The issuer that spoke for the person (ID-JAG). */
+  trusted_issuer_id: string | null
 }
 
 /** An authorization code; single use, at most a minute (RFC 6749 §4.1.2). */
@@ -259,6 +266,15 @@ export interface AccessTokenRow {
   revoked_at: number | null
   /** The thumbprint of the key that it is bound to; null for a Bearer token (RFC 9449 §6). */
   jkt: string | null
+  /** For an exchanged one: JSON list of the clients that exchanged it on its way, the latest first (RFC 8693 §4.1). */
+  actors: string | null
+}
+
+/** What an exchanged token was made from, parents and theirs: it is good while all of them are. */
+export interface TokenAncestorRow {
+  tenant_id: string
+  token_digest: string
+  ancestor_digest: string
 }
 
 /** One generation of a refresh token family; the family is the grant. */
@@ -452,7 +468,7 @@ export interface SigningKeyRow {
   activate_at: number | null
 }
 
-/** A client assertion that was used; its id is a hash of the client's id and the `jti`. */
+/** An assertion of a client, or for one, that was used; its id is a hash of who made it and the `jti`. */
 export interface ClientAssertionRow {
   tenant_id: string
   assertion_id: string
@@ -507,6 +523,24 @@ export interface DpopProofRow {
   /** A digest of its key, its target and its `jti`. */
   proof_id: string
   expires_at: number
+}
+
+/** An identity provider whose word about a person gives a client a token (ID-JAG). */
+export interface TrustedIssuerRow {
+  tenant_id: string
+  id: string
+  /** Its issuer identifier, byte for byte (RFC 8414 §2). */
+  issuer: string
+  /** One of the two: where its keys are, or the keys as JSON (RFC 7517 §5). */
+  jwks_uri: string | null
+  jwks: string | null
+  /** JSON lists; empty: every one that is let in by the other rules. */
+  client_ids: string
+  resources: string
+  /** Whether a subject that is not known yet becomes a person. */
+  provisions: number
+  created_at: number
+  disabled_at: number | null
 }
 
 /** Somebody who is told what happens: where, what of it, and how far they have been told. */

@@ -111,6 +111,19 @@ test('what cannot be done is said in words, changes nothing, and ends with 1', a
   assert.deepEqual(await shell.json('clients', 'list'), { items: [] })
 })
 
+test('a service that exchanges tokens is made in one line, without a redirect URI', async (t) => {
+  const shell = await openShell(t)
+  assert.equal((await shell.run('migrate')).code, 0)
+  const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange'
+  const [resource, reached] = ['https://a.test/notes/mcp', 'https://a.test/files/mcp']
+  const described = ['--name', 'Notes', '--grant-type', grantType, '--resource', resource]
+  const reach = ['--may-reach', `${reached},${resource}`]
+  const made = await shell.json('clients', 'create', ...described, ...reach)
+  assert.deepEqual(made.grantTypes, [grantType])
+  assert.deepEqual([made.resource, made.mayReach], [resource, [reached, resource]])
+  assert.match(made.clientSecret, /^mcp_cs_/)
+})
+
 onEveryDatabase(
   'a person is asked for what is missing; only yes makes a client',
   async (t, store) => {

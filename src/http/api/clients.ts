@@ -13,6 +13,7 @@ import { pageOf } from './servers.ts'
 
 const redirectUris = z.array(z.string().max(2048)).max(10)
 const scopes = z.array(z.string().min(1).max(100)).max(100)
+const mayReach = z.array(z.url().max(2048)).max(20)
 const name = z.string().trim().min(1).max(64)
 
 const newClient = z.strictObject({
@@ -23,6 +24,7 @@ const newClient = z.strictObject({
   grantTypes: z.array(z.enum(grantTypeNames)).min(1).max(grantTypeNames.length).exactOptional(),
   resource: z.url().max(2048).exactOptional(),
   dpopBoundAccessTokens: z.boolean().exactOptional(),
+  mayReach: mayReach.exactOptional(),
 })
 
 const changedClient = z.strictObject({
@@ -30,6 +32,7 @@ const changedClient = z.strictObject({
   redirectUris: redirectUris.exactOptional(),
   scopes: scopes.exactOptional(),
   dpopBoundAccessTokens: z.boolean().exactOptional(),
+  mayReach: mayReach.exactOptional(),
   disabled: z.boolean().exactOptional(),
 })
 

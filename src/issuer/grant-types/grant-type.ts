@@ -5,7 +5,7 @@ import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
 import type { Client } from '../clients.ts'
 import type { Grant, MisuseReason } from '../grants.ts'
-import type { TokenAnswer } from '../tokens.ts'
+import type { TokenAnswer, TokenOrigin } from '../tokens.ts'
 
 export interface GrantType {
   /** Finds what is presented and checks it; spends nothing. Throws Fault('invalid_grant'). */
@@ -32,6 +32,10 @@ export interface Presented {
   readonly signIn?: { readonly nonce: string | undefined }
   /** Joins the journal's entry to those before it. */
   readonly attempt?: string
+  /** Set where the next token has to be asked for in the same way again. */
+  readonly hasNoRefreshToken?: true
+  /** What it is made from by an exchange (RFC 8693). */
+  readonly origin?: TokenOrigin
   /** Spends it inside the transaction that stores the answer's tokens. */
   readonly spend: (tx: Database, answer: TokenAnswer) => Promise<Spending>
 }

@@ -1,0 +1,88 @@
+// The grant of a program that asks for the same again and again without a person: it is the same one every time, so that
+// the list of who has access says each thing once.
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import type { Journal } from '../journal/entries.ts'
+import { formatScope } from '../oauth/scope.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
+import { newGrantId, storeGrant } from './grants.ts'
+import type { Grant } from './grants.ts'
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly journal: Journal
+}
+
+type Facts = Omit<Grant, 'id'> & { readonly clientId: string }
+
+/** A grant that is there, or will be once it is stored. */
+export interface StandingGrant {
+  readonly grant: Grant
+  /** Stores it inside the caller's transaction if it is new. */
+  readonly store: (tx: Database) => Promise<void>
+}
+
+/** The living grant with these facts, or a new one; two requests at once may each make one, which harms nobody. */
+export async function standingGrant(
+  { db, clock, random, journal }: Needs,
+  tenant: Tenant,
+  facts: Facts,
+): Promise<StandingGrant> {
+  const known = await findSame(db, tenant, facts)
+  const id = known ?? newGrantId(random)
+  return {
+    grant: { ...facts, id },
+    store: async (tx) => {
+      if (known !== undefined) return
+      await storeGrant({ tx, clock, random, journal }, tenant, { ...facts, id })
+    },
+  }
+}
+
+async function findSame(db: Database, tenant: Tenant, facts: Facts): Promise<string | undefined> {
+  const { userId, parentId, trustedIssuerId, clientId, resource } = facts
+  const values = { tenantId: tenant.id, clientId, resource, scope: formatScope(facts.scopes) }
+  const [row] =
+    userId === undefined
+      ? await findOwn(db, values)
+      : parentId === undefined
+        ? await findSpokenFor(db, { ...values, userId, from: trustedIssuerId ?? '' })
+        : await findDerived(db, { ...values, userId, from: parentId })
+  return row?.id
+}
+
+type Same = {
+  readonly tenantId: string
+  readonly clientId: string
+  readonly resource: string
+  readonly scope: string
+}
+
+type SameForPerson = Same & { readonly userId: string; readonly from: string }
+
+const findOwn = hotQuery((db, values: Same) => same(db, values).where('user_id', 'is', null))
+
+const findDerived = hotQuery((db, { userId, from, ...values }: SameForPerson) =>
+  same(db, values).where('user_id', '=', userId).where('parent_grant_id', '=', from),
+)
+
+const findSpokenFor = hotQuery((db, { userId, from, ...values }: SameForPerson) =>
+  same(db, values).where('user_id', '=', userId).where('trusted_issuer_id', '=', from),
+)
+
+function same(db: Database, { tenantId, clientId, resource, scope }: Same) {
+  return db
+    .selectFrom('grants')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('client_id', '=', clientId)
+    .where('resource', '=', resource)
+    .where('scope', '=', scope)
+    .where('revoked_at', 'is', null)
+    .orderBy('created_at')
+    .limit(1)
+}

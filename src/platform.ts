@@ -15,7 +15,7 @@ import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
 import { createConnections } from './connectors/connections.ts'
 import { createCredentials } from './connectors/credential.ts'
-import type { Servers } from './connectors/servers.ts'
+import type { Server, Servers } from './connectors/servers.ts'
 import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
@@ -29,7 +29,9 @@ import { createRoutes } from './http/routes.ts'
 import { createIssuer } from './issuer/issuer.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { Resources } from './issuer/resources.ts'
-import { toolsScope } from './issuer/scopes.ts'
+import { createScopes } from './issuer/scope-registry.ts'
+import type { Scopes } from './issuer/scope-registry.ts'
+import { toolsScope, usualAmong } from './issuer/scopes.ts'
 import { createJournal } from './journal/entries.ts'
 import { createWebhooks } from './journal/webhooks.ts'
 import { openMasterKeys } from './key-file.ts'
@@ -240,22 +242,35 @@ function createRooms(ground: Ground, config: Config) {
   const servers = createServers({
     ...ground,
     upstream,
-    addressEnded: (tx, tenant, slug) =>
-      issuer.grants.endForResource(tx, tenant, resourceOf(tenant, slug)),
+    addressEnded: (tx, tenant, ended) =>
+      issuer.grants.endForResource(
+        tx,
+        tenant,
+        'slug' in ended ? resourceOf(tenant, ended.slug) : ended.url,
+      ),
+    knownScopes: (tenant, names) => scopes.known(tenant, names),
   })
+  const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
   const connections = createConnections({ ...ground, upstream, servers })
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
 
-  const resources = createResources(servers)
+  const resources = createResources(servers, scopes)
   const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
   const issuer = createIssuer({
     ...ground,
     users,
     resources,
+    scopes,
     policy: { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
-  const gateway = createGateway({ ...ground, verify: issuer.verify, credentials, servers })
+  const gateway = createGateway({
+    ...ground,
+    verify: issuer.verify,
+    scopes,
+    credentials,
+    servers,
+  })
 
   const people = { tenants, users, administration, sessions, apiKeys, setup }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
@@ -272,18 +287,32 @@ function createDoors(parts: Ground & ReturnType<typeof createRooms>) {
   return { app, listener: createListener({ ...parts, app }) }
 }
 
-/** What tokens can be for: each server behind the gateway, and all of them as one. */
-function createResources(servers: Servers): Resources {
+/**
+ * What tokens can be for: each server behind the gateway, and all of them as one; and a server's own URL, if an
+ * administrator said that we are its authorization server.
+ */
+function createResources(servers: Servers, scopes: Scopes): Resources {
   const own = ({ issuer }: Tenant) => `${issuer}/mcp`
+  const serverFor = (tenant: Tenant, resource: string) => {
+    const slug = slugIn(tenant, resource)
+    if (slug !== undefined) return servers.bySlug(tenant, slug)
+    return servers.byUrl(tenant, resource, tenant.issuer)
+  }
   return {
     defaultFor: own,
     find: async (tenant, resource) => {
       if (resource === own(tenant)) return { resource, name: tenant.name, scopes: [toolsScope] }
-      const slug = slugIn(tenant, resource)
-      const server = slug === undefined ? undefined : await servers.bySlug(tenant, slug)
-      return server && { resource, name: server.name, scopes: [toolsScope] }
+      const server = await serverFor(tenant, resource)
+      return server && { resource, name: server.name, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
+}
+
+/** The scopes that a server understands, and which of them a client gets that names none. */
+async function scopesOf(registry: Scopes, tenant: Tenant, { toolScopes }: Server) {
+  if (toolScopes === undefined) return { scopes: [toolsScope] }
+  const names = toolScopes.map(({ scope }) => scope)
+  return { scopes: names, usual: usualAmong(await registry.all(tenant), names) }
 }
 
 function resourceOf({ issuer }: Tenant, slug: string): string {

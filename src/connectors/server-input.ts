@@ -1,6 +1,7 @@
 // What may be said about a server: checks and defaults, without a database and without a network.
 import { Fault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
+import type { ToolScope } from './tool-scopes.ts'
 
 /** How a server is reached. */
 export const serverAuths = ['none', 'headers', 'oauth'] as const
@@ -16,7 +17,10 @@ export interface ServerInput {
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
+  /** What to ask for where people sign in to it. */
   readonly scopes?: string | undefined
+  /** What clients of ours need for its tools; none: one scope opens all. */
+  readonly toolScopes?: readonly ToolScope[] | undefined
 }
 
 const urlCharsMax = 500

@@ -7,6 +7,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
+import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
@@ -23,7 +24,9 @@ import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
-import { missingScopes } from './policy.ts'
+import { exactBody, namesTheSame } from './exact-body.ts'
+import { policyFor } from './policy.ts'
+import type { Policy } from './policy.ts'
 import { isOwnOrigin, protectEndpoint } from './protection.ts'
 import { createRecorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
@@ -53,10 +56,12 @@ export interface DescribedResource {
   readonly resource: string
   readonly name: string
   readonly scopes: readonly string[]
+  readonly usual?: readonly string[]
 }
 
 interface Needs {
   readonly verify: Verify
+  readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
   readonly servers: Pick<Servers, 'bySlug'>
   readonly outbound: ServerCallNeeds['outbound']
@@ -91,10 +96,13 @@ export function createGateway(
     if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
     const server = await servers.bySlug(tenant, slug)
     if (server === undefined) return faultAnswer(noSuchServer())
-    const protection = protectEndpoint(verify, { tenant, slug })
+    const policy = await policyFor(server, () => needs.scopes.all(tenant))
+    const { usualScopes: scopes } = policy
+    const protection = protectEndpoint(verify, { tenant, slug, scopes })
     const verdict = await protection.guard(request)
     if (verdict.kind === 'refused') return verdict
-    return run({ ...visit, method, server, protection, principal: verdict.principal })
+    const { principal } = verdict
+    return run({ ...visit, method, server, protection, policy, principal })
   }
 
   const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
@@ -103,19 +111,25 @@ export function createGateway(
     const body = method === 'POST' ? await readBody(request) : undefined
     const call = callOf(visit, body)
     if (call === undefined) return notRpc()
+    const sent = bodyFor(visit, call, body)
+    if (sent === 'ambiguous') return notRpc()
     const era = eraOf(versionOf(request), call)
-    const ending = await endingOf(log, () => finish(visit, { call, era, body }), call)
+    const ending = await endingOf(log, () => finish(visit, { call, era, body: sent }), call)
     recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
     return ending.kind === 'answer' ? ending.answer : undefined
   }
 
   const finish = async (visit: VerifiedVisit, asked: Asked): Promise<Ending> => {
-    const missing = missingScopes(visit.principal)
-    if (missing.length > 0) {
-      const answer = visit.protection.insufficientScope(missing, asked.call.id)
-      return { kind: 'answer', answer }
+    const { principal, policy, protection } = visit
+    const { call } = asked
+    const decision = policy.decide(principal, call)
+    if (decision.kind === 'lacks') {
+      return { kind: 'answer', answer: protection.insufficientScope(decision.scopes, call.id) }
     }
-    return callServer(callNeeds, { ...visit, ...asked })
+    if (decision.kind === 'closed') {
+      throw new Fault('forbidden', { because: 'no scope opens this tool' })
+    }
+    return callServer(callNeeds, { ...visit, ...asked, isOffered: offersFor(visit, call) })
   }
 
   return {
@@ -146,6 +160,7 @@ interface VerifiedVisit extends Visit {
   readonly method: Method
   readonly server: Server
   readonly protection: Protection<TokenPrincipal>
+  readonly policy: Policy
   readonly principal: TokenPrincipal
 }
 
@@ -167,6 +182,20 @@ function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {
     throw new Fault('unsupported_media_type', { because: 'MCP messages are application/json' })
   }
   return readCall(body.toString())
+}
+
+/** Where scopes open tools one by one, the server must read the same call as we did. */
+function bodyFor({ server, request }: VerifiedVisit, call: Call, body: Buffer | undefined) {
+  if (body === undefined || server.toolScopes === undefined) return body
+  const exact = namesTheSame(request.headers, call) ? exactBody(body) : undefined
+  return exact ?? 'ambiguous'
+}
+
+/** The answers that may list tools: to that question, to a batch, and on a stream that goes on with earlier ones. */
+const listing = new Set(['tools/list', '(batch)', 'GET'])
+
+function offersFor({ policy, principal }: VerifiedVisit, { method }: Call) {
+  return listing.has(method) ? policy.offers?.(principal) : undefined
 }
 
 function versionOf(request: IncomingMessage): string | undefined {
@@ -197,10 +226,10 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
 
 function describeResource(
   { issuer }: Tenant,
-  { resource, name, scopes }: DescribedResource,
+  { resource, name, scopes, usual = scopes }: DescribedResource,
 ): Record<string, unknown> {
   const verify = () => Promise.resolve(undefined)
-  return protectMcpServer({ resource, issuer, name, scopes, verify }).metadata()
+  return protectMcpServer({ resource, issuer, name, scopes: usual, verify }).metadata()
 }
 
 function foreignOrigin(): Fault {

@@ -1,5 +1,4 @@
 // Our endpoints as protected resources: which resource an endpoint is, who may verify its tokens, which origins may call.
-import { toolsScope } from '../issuer/scopes.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -10,18 +9,20 @@ import { protectMcpServer } from '../protect/index.ts'
 export interface Endpoint {
   readonly tenant: Tenant
   readonly slug: string | undefined
+  /** What a client is told to ask for. */
+  readonly scopes: readonly string[]
 }
 
 /** Makes the guard of an endpoint. */
 export function protectEndpoint(
   verify: Verify,
-  { tenant, slug }: Endpoint,
+  { tenant, slug, scopes }: Endpoint,
 ): Protection<TokenPrincipal> {
   const resource = `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
   return protectMcpServer({
     resource,
     issuer: tenant.issuer,
-    scopes: [toolsScope],
+    scopes,
     verify: (token) => verify(tenant, token, resource),
   })
 }

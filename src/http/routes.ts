@@ -18,6 +18,7 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
@@ -68,6 +69,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhookRoutes(needs),
     ...eventRoutes(needs),
     ...clientRoutes(needs),
+    ...scopeRoutes(needs),
     ...signInRoutes(withForms),
     ...connectionPages(withForms),
     ...connectRoutes(withForms),

@@ -35,6 +35,7 @@ import type { Policy } from './policy.ts'
 import type { Resources } from './resources.ts'
 import { returnCode, returnError, storedReturnAddress } from './return-address.ts'
 import type { RedirectStep } from './return-address.ts'
+import type { Scopes } from './scope-registry.ts'
 
 /** What the browser does next. */
 export type AuthorizeStep =
@@ -95,6 +96,7 @@ interface Needs {
   readonly keyring: Keyring
   readonly journal: Journal
   readonly resources: Resources
+  readonly scopes: Pick<Scopes, 'show'>
   readonly policy: Policy
   readonly clientFor: (tenant: Tenant, id: string) => Promise<Client>
 }
@@ -171,7 +173,7 @@ async function nextStep(
   return {
     kind: 'consent',
     requestId: row.id,
-    view: consentView(question, session),
+    view: await consentView(needs.scopes, question, session),
     formToken: createFormToken(needs.keyring, { question, session }),
   }
 }

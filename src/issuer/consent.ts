@@ -12,7 +12,7 @@ import type { ConsentRow } from '../store/schema.ts'
 import type { Client } from './clients.ts'
 import { pretendsToBe, verifiedAs } from './known-clients.ts'
 import type { Resource } from './resources.ts'
-import { showScopes } from './scopes.ts'
+import type { Scopes } from './scope-registry.ts'
 import type { ShownScope } from './scopes.ts'
 
 /** What the consent page shows; every text in it is the client's own word and must be escaped. */
@@ -54,10 +54,11 @@ export interface ConsentQuestion {
 }
 
 /** Draws the facts of the consent page together. */
-export function consentView(
+export async function consentView(
+  registry: Pick<Scopes, 'show'>,
   { client, redirectUri, scopes, resource }: ConsentQuestion,
-  { user }: SessionPrincipal,
-): ConsentView {
+  { tenant, user }: SessionPrincipal,
+): Promise<ConsentView> {
   const { client_uri, redirect_uris } = client.metadata
   return {
     clientName: client.name,
@@ -69,7 +70,7 @@ export function consentView(
     standing: standingOf(client, redirectUri),
     serverName: resource.name,
     resource: resource.resource,
-    scopes: showScopes(scopes),
+    scopes: await registry.show(tenant, scopes),
     userEmail: user.email ?? user.name ?? user.id,
   }
 }

@@ -79,7 +79,9 @@ export async function storeGrant(
       resource: facts.resource,
       scope: formatScope(facts.scopes),
       created_at: now,
+      first_used_at: null,
       last_used_at: null,
+      use_count: 0,
       revoked_at: null,
       revoke_reason: null,
     })

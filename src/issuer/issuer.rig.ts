@@ -30,6 +30,7 @@ import { createIssuer } from './issuer.ts'
 import type { Issuer } from './issuer.ts'
 import type { Policy } from './policy.ts'
 import type { Resource, Resources } from './resources.ts'
+import { createScopes } from './scope-registry.ts'
 
 export interface Rig {
   readonly db: Database
@@ -80,7 +81,8 @@ export async function createRig(
   const users = createUsers({ ...ground, passwords: createPasswords({ random }) })
   const sessions = createSessions(ground)
   const tenant = await createTenants(ground).ensureDefault('https://auth.test')
-  const issuer = createIssuer({ ...ground, ...options, users, outbound, resources })
+  const scopes = createScopes({ ...ground, isUsed: async () => false })
+  const issuer = createIssuer({ ...ground, ...options, users, outbound, resources, scopes })
 
   return {
     db,

@@ -30,6 +30,7 @@ import { defaultPolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
 import type { Resources } from './resources.ts'
 import { revokeToken } from './revocation.ts'
+import type { Scopes } from './scope-registry.ts'
 import { sweepIssuer } from './sweep.ts'
 import type { IssuerSweep } from './sweep.ts'
 import { createSigningKeys } from './signing-keys.ts'
@@ -59,6 +60,8 @@ export interface Issuer {
   readonly verify: Verify
   readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate'>
   readonly grants: Grants
+  /** The scopes of a tenant, by an administrator's hand. */
+  readonly scopes: Scopes
   /** Deletes what has expired, of all tenants. */
   readonly sweep: (now: number) => Promise<IssuerSweep>
 }
@@ -73,6 +76,7 @@ export interface IssuerNeeds {
   readonly log: Log
   readonly users: Pick<Users, 'byId'>
   readonly resources: Resources
+  readonly scopes: Scopes
   readonly policy?: Partial<Policy>
   /** Development only: client documents on plain http of this machine. */
   readonly allowLoopbackDocuments?: boolean
@@ -105,6 +109,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     verify,
     signingKeys: needs.signingKeys,
     grants: createGrants(needs),
+    scopes: parts.scopes,
     sweep: (now) => sweepIssuer(needs.db, now),
   }
 }

@@ -100,7 +100,10 @@ export async function isRemembered(
   return isSubset(question.scopes, parseScope(row.scope))
 }
 
-/** Remembers a person's answer inside the caller's transaction; what they gave before is kept if nothing changed since. */
+/**
+ * Remembers a person's answer inside the caller's transaction. What they gave before and were not asked for now is kept if
+ * nothing changed since; what they were asked for and left out is forgotten.
+ */
 export async function rememberConsent(
   {
     tx,
@@ -108,14 +111,14 @@ export async function rememberConsent(
     journal,
   }: { readonly tx: Database; readonly clock: Clock; readonly journal: Journal },
   { tenant, user }: SessionPrincipal,
-  question: ConsentQuestion,
+  question: ConsentQuestion & { readonly asked: readonly string[] },
 ): Promise<void> {
-  const { client, redirectUri, scopes, resource } = question
+  const { client, redirectUri, scopes, resource, asked } = question
   const before = await findConsent(tx, { tenant, userId: user.id }, question)
   const isSame = before?.metadata_digest === client.metadataDigest
   const now = clock.now()
   const answer = {
-    scope: formatScope(isSame ? unionScopes(parseScope(before.scope), scopes) : scopes),
+    scope: formatScope(isSame ? unionScopes(keptOf(before, asked), scopes) : scopes),
     metadata_digest: client.metadataDigest,
     updated_at: now,
   }
@@ -142,6 +145,10 @@ export async function rememberConsent(
     attempt: question.attempt,
     data: { resource: resource.resource, scopes },
   })
+}
+
+function keptOf({ scope }: ConsentRow, asked: readonly string[]): readonly string[] {
+  return parseScope(scope).filter((one) => !asked.includes(one))
 }
 
 function findConsent(

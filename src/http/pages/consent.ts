@@ -1,15 +1,22 @@
 // The consent page: whom you let in, where it runs, what it may do, as whom. Works without scripts.
 import { html } from 'hono/html'
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
+import type { ShownScope } from '../../issuer/scopes.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 
 type ConsentStep = Extract<AuthorizeStep, { kind: 'consent' }>
 
 /** Draws the question; the answer is bound to this person, this browser and this request by the form token. */
-export function consentPage({ requestId, formToken, view }: ConsentStep): Promise<Response> {
+export function consentPage({
+  requestId,
+  formToken,
+  view,
+  problem,
+}: ConsentStep): Promise<Response> {
   return page({
     title: `Let ${view.clientName} in?`,
+    status: problem === undefined ? 200 : 422,
     signedInAs: view.userEmail,
     formsLeadTo: 'anywhere',
     body: html`
@@ -27,21 +34,44 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
           <dd><code>${view.resource}</code></dd>
         </dl>
         ${warning(view)}
-        <h2>It may</h2>
-        <ul class="scopes">
-          ${view.scopes.map(
-            ({ icon, words }) => html`<li><span aria-hidden="true">${icon}</span> ${words}</li>`,
-          )}
-        </ul>
-        <form method="post" action="/oauth/consent" class="buttons">
+        <form method="post" action="/oauth/consent">
           <input type="hidden" name="request" value="${requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
-          <button class="primary" name="decision" value="approve">Approve</button>
-          <button name="decision" value="deny">Deny</button>
+          <fieldset>
+            <legend>It may</legend>
+            ${view.scopes.length > 1 ? html`<p class="quiet">Untick what you do not want to give.</p>` : ''}
+            ${problem === undefined ? '' : nothingTicked}
+            <ul class="scopes">
+              ${view.scopes.map((scope) => scopeLine(scope, { isOnly: view.scopes.length === 1 }))}
+            </ul>
+          </fieldset>
+          <div class="buttons">
+            <button class="primary" name="decision" value="approve">Approve</button>
+            <button name="decision" value="deny">Deny</button>
+          </div>
+          <p class="quiet">
+            You can take this back at any time under <a href="/console/apps">Apps with access</a>.
+          </p>
         </form>
       </section>
     `,
   })
+}
+
+const nothingTicked = html`<p class="warning" role="alert">
+  Tick at least one of these, or press Deny.
+</p>`
+
+/** What stands alone is given or denied as a whole, so there is nothing to tick. */
+function scopeLine({ name, icon, words }: ShownScope, { isOnly }: { readonly isOnly: boolean }) {
+  const text = html`<span aria-hidden="true">${icon}</span> <bdi>${words}</bdi>`
+  if (isOnly) return html`<li><input type="hidden" name="scope" value="${name}" />${text}</li>`
+  return html`<li>
+    <label class="tick">
+      <input type="checkbox" name="scope" value="${name}" checked />
+      <span>${text}</span>
+    </label>
+  </li>`
 }
 
 /** One warning, the one that matters most: too many are read by nobody. A program that we are sure of has none. */

@@ -116,8 +116,9 @@ async function assemble(
   const before = await rooms.tenants.default()
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
-  const { webhooks, upstream } = rooms
-  const housekeeping = startHousekeeping({ ...ground, webhooks, refresh: upstream.refresh, sweep })
+  const { webhooks, upstream, issuer } = rooms
+  const { refresh } = upstream
+  const housekeeping = startHousekeeping({ ...ground, webhooks, issuer, refresh, sweep })
   closers.push(housekeeping.stop)
 
   return {
@@ -172,7 +173,7 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   const ground = await createGround(config, world, store)
   closers.push(ground.outbound.close)
   const rooms = createRooms(ground, config)
-  closers.push(rooms.gateway.close, rooms.webhooks.close)
+  closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
   return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
 }
 

@@ -28,7 +28,9 @@ import { discoveryRoutes } from './oauth/discovery.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
 import { operationRoutes } from './operations.ts'
+import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
+import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { signInRoutes } from './pages/sign-in.ts'
@@ -72,6 +74,8 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...scopeRoutes(needs),
     ...signInRoutes(withForms),
     ...connectionPages(withForms),
+    ...appPages(withForms),
+    ...clientPages(withForms),
     ...connectRoutes(withForms),
     ...operationRoutes(needs),
     ...assetRoutes(),

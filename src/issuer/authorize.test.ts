@@ -350,7 +350,7 @@ onEveryDatabase('a person who leaves out a scope gives only the rest', async (t,
   const client = await register(rig)
   const query = authorizeQuery(client, { resource: 'https://auth.test/memories/mcp' })
   await approve(rig, session, query, ['mcp', 'memories:read'])
-  const [grant] = await rig.issuer.grants.list(session)
+  const [grant] = (await rig.issuer.grants.list(session)).items
   assert.deepEqual(grant?.scopes, ['mcp', 'memories:read'])
   const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, session)
   assert.equal(step.kind, 'consent', 'the rest is asked for again')

@@ -5,14 +5,18 @@ import { Fault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
-import { formatScope, parseScope } from '../oauth/scope.ts'
+import { formatScope } from '../oauth/scope.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { listGrants } from './grant-list.ts'
+import type { GrantPage, GrantPageRequest } from './grant-list.ts'
+import type { Resources } from './resources.ts'
 
 /** A person's view of their grants: the apps with access. */
 export interface Grants {
-  readonly list: (principal: Owner) => Promise<readonly GrantSummary[]>
+  /** One page, newest first. Throws Fault('invalid_input') for a cursor that is not ours. */
+  readonly list: (principal: Owner, page?: GrantPageRequest) => Promise<GrantPage>
   /** Ends a grant at once. Throws Fault('not_found') for one that is not the caller's or has ended. */
   readonly revoke: (principal: Owner, id: string) => Promise<void>
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
@@ -20,16 +24,6 @@ export interface Grants {
 }
 
 export type Owner = SessionPrincipal | KeyPrincipal
-
-export interface GrantSummary {
-  readonly id: string
-  readonly clientId: string
-  readonly clientName: string
-  readonly resource: string
-  readonly scopes: readonly string[]
-  readonly createdAt: number
-  readonly lastUsedAt: number | undefined
-}
 
 /** The facts of a grant that its tokens are made from. */
 export interface Grant {
@@ -45,12 +39,10 @@ interface Needs {
   readonly journal: Journal
 }
 
-const listMax = 200
-
 /** Makes the grants of all tenants over one database. */
-export function createGrants(needs: Needs): Grants {
+export function createGrants(needs: Needs & { readonly resources: Resources }): Grants {
   return {
-    list: ({ tenant, user }) => listGrants(needs.db, tenant, user.id),
+    list: ({ tenant, user }, page = {}) => listGrants(needs, { tenant, userId: user.id }, page),
     revoke: (principal, id) => revokeOwn(needs, principal, id),
     endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
   }
@@ -195,38 +187,6 @@ export async function endMisusedGrant(
       data: { clientId, reason },
     })
   })
-}
-
-async function listGrants(
-  db: Database,
-  tenant: Tenant,
-  userId: string,
-): Promise<readonly GrantSummary[]> {
-  const rows = await db
-    .selectFrom('grants')
-    .innerJoin('clients', (join) =>
-      join
-        .onRef('clients.tenant_id', '=', 'grants.tenant_id')
-        .onRef('clients.id', '=', 'grants.client_id'),
-    )
-    .select(['grants.id', 'grants.client_id', 'clients.name', 'grants.resource', 'grants.scope'])
-    .select(['grants.created_at', 'grants.last_used_at'])
-    .where('grants.tenant_id', '=', tenant.id)
-    .where('grants.user_id', '=', userId)
-    .where('grants.revoked_at', 'is', null)
-    .orderBy('grants.created_at', 'desc')
-    .orderBy('grants.id')
-    .limit(listMax)
-    .execute()
-  return rows.map((row) => ({
-    id: row.id,
-    clientId: row.client_id,
-    clientName: row.name,
-    resource: row.resource,
-    scopes: parseScope(row.scope),
-    createdAt: row.created_at,
-    lastUsedAt: row.last_used_at ?? undefined,
-  }))
 }
 
 async function revokeOwn(

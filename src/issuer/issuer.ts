@@ -39,6 +39,7 @@ import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createUserInfo } from './userinfo.ts'
 import type { UserInfo } from './userinfo.ts'
+import { createUseNotes } from './use-notes.ts'
 import { createVerify } from './verify.ts'
 import type { Verify } from './verify.ts'
 
@@ -62,6 +63,8 @@ export interface Issuer {
   readonly grants: Grants
   /** The scopes of a tenant, by an administrator's hand. */
   readonly scopes: Scopes
+  /** Writes which grants were used, as far as that is only counted yet. */
+  readonly writeUses: () => Promise<void>
   /** Deletes what has expired, of all tenants. */
   readonly sweep: (now: number) => Promise<IssuerSweep>
 }
@@ -95,6 +98,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     signingKeys: createSigningKeys({ ...parts, policy }),
     assertions: createClientAssertions({ ...parts, keys }),
     clientFor: createClientFor(parts.db, documents),
+    uses: createUseNotes(parts),
   }
   const verify = createVerify(needs)
   return {
@@ -110,6 +114,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     signingKeys: needs.signingKeys,
     grants: createGrants(needs),
     scopes: parts.scopes,
+    writeUses: needs.uses.write,
     sweep: (now) => sweepIssuer(needs.db, now),
   }
 }

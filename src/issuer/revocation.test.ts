@@ -69,7 +69,7 @@ onEveryDatabase(
     const [ada, eve] = [await rig.signIn('ada'), await rig.signIn('eve')]
     const client = await register(rig)
     const { access, refresh } = await obtainTokens(rig, ada, client)
-    const [grant, ...others] = await rig.issuer.grants.list(ada)
+    const [grant, ...others] = (await rig.issuer.grants.list(ada)).items
     assert.ok(grant !== undefined && others.length === 0)
     assert.deepEqual(grant, {
       id: grant.id,
@@ -81,7 +81,7 @@ onEveryDatabase(
       lastUsedAt: rig.clock.now(),
     })
 
-    assert.deepEqual(await rig.issuer.grants.list(eve), [])
+    assert.deepEqual((await rig.issuer.grants.list(eve)).items, [])
     await refused(rig.issuer.grants.revoke(eve, grant.id), 'not_found')
     await refused(rig.issuer.grants.revoke(ada, 'grt_nobody'), 'not_found')
     await refused(rig.issuer.grants.revoke(ada, 'grt_\0'), 'not_found')
@@ -91,7 +91,7 @@ onEveryDatabase(
     assert.equal(await isGood(rig, access), false)
     await refused(tokens(rig, refreshForm(client, refresh)), 'invalid_grant')
     await refused(rig.issuer.grants.revoke(ada, grant.id), 'not_found')
-    assert.deepEqual(await rig.issuer.grants.list(ada), [])
+    assert.deepEqual((await rig.issuer.grants.list(ada)).items, [])
     const query = authorizeQuery(client)
     const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, ada)
     assert.equal(step.kind, 'consent', 'the app has to ask again: X-34')
@@ -149,7 +149,7 @@ onEveryDatabase('the use of a grant is noted once a minute', async (t, store) =>
   const start = rig.clock.now()
   const lastUsed = async () => {
     assert.equal(await isGood(rig, access), true)
-    const [grant] = await rig.issuer.grants.list(session)
+    const [grant] = (await rig.issuer.grants.list(session)).items
     return (grant?.lastUsedAt ?? 0) - start
   }
   await rig.clock.advance(minuteMs - 1)

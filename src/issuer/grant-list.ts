@@ -25,7 +25,7 @@ export interface GrantSummary {
   readonly firstUsedAt?: number
   /** A new token counts as well. */
   readonly lastUsedAt?: number
-  /** How often its access was used; what was counted in the last minute may still be missing. */
+  /** How often its access was used; what other instances counted in the last minute is still missing. */
   readonly useCount: number
 }
 

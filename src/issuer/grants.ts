@@ -12,6 +12,7 @@ import type { Database } from '../store/database.ts'
 import { listGrants } from './grant-list.ts'
 import type { GrantPage, GrantPageRequest } from './grant-list.ts'
 import type { Resources } from './resources.ts'
+import type { UseNotes } from './use-notes.ts'
 
 /** A person's view of their grants: the apps with access. */
 export interface Grants {
@@ -39,10 +40,19 @@ interface Needs {
   readonly journal: Journal
 }
 
+interface ListNeeds extends Needs {
+  readonly resources: Resources
+  readonly uses: Pick<UseNotes, 'write'>
+}
+
 /** Makes the grants of all tenants over one database. */
-export function createGrants(needs: Needs & { readonly resources: Resources }): Grants {
+export function createGrants(needs: ListNeeds): Grants {
   return {
-    list: ({ tenant, user }, page = {}) => listGrants(needs, { tenant, userId: user.id }, page),
+    list: async ({ tenant, user }, page = {}) => {
+      // What this process has counted is told to the person now, not in a minute.
+      await needs.uses.write()
+      return listGrants(needs, { tenant, userId: user.id }, page)
+    },
     revoke: (principal, id) => revokeOwn(needs, principal, id),
     endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
   }

@@ -182,7 +182,7 @@ for (const { how, browser } of looks) {
     const text = await row.innerText()
     assert.match(text, /Read your memories and related data/)
     assert.doesNotMatch(text, /Create, update/)
-    assert.match(text, /Used once, first \d{1,2} \w{3} \d{4}, \d\d:\d\d UTC/)
+    assert.match(text, /Used 3 times, first \d{1,2} \w{3} \d{4}, \d\d:\d\d UTC/)
     assert.equal(await page.locator('.row').count(), 1 + hostileNames.length)
 
     await page.getByRole('button', { name: 'Take access back from Notebook' }).click()

@@ -12,6 +12,7 @@ import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
+import { scopeWords } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { when } from './when.ts'
@@ -114,10 +115,7 @@ function appRow({ grant, scopes, token }: Row): Html {
           <span class="quiet">at <code>${grant.resource}</code></span>
         </div>
         <ul class="scopes">
-          ${own.map(
-            ({ icon, words }) =>
-              html`<li><span aria-hidden="true">${icon}</span> <bdi>${words}</bdi></li>`,
-          )}
+          ${own.map((scope) => html`<li>${scopeWords(scope)}</li>`)}
         </ul>
         <div class="quiet">${useOf(grant)}</div>
       </div>

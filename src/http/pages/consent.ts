@@ -62,14 +62,19 @@ const nothingTicked = html`<p class="warning" role="alert">
   Tick at least one of these, or press Deny.
 </p>`
 
+/** A scope as people read it. */
+export function scopeWords({ icon, words }: Pick<ShownScope, 'icon' | 'words'>): Html {
+  return html`<span class="scope"><span aria-hidden="true">${icon}</span><bdi>${words}</bdi></span>`
+}
+
 /** What stands alone is given or denied as a whole, so there is nothing to tick. */
 function scopeLine({ name, icon, words }: ShownScope, { isOnly }: { readonly isOnly: boolean }) {
-  const text = html`<span aria-hidden="true">${icon}</span> <bdi>${words}</bdi>`
+  const text = scopeWords({ icon, words })
   if (isOnly) return html`<li><input type="hidden" name="scope" value="${name}" />${text}</li>`
   return html`<li>
     <label class="tick">
       <input type="checkbox" name="scope" value="${name}" checked />
-      <span>${text}</span>
+      ${text}
     </label>
   </li>`
 }

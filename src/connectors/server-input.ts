@@ -1,11 +1,17 @@
 // What may be said about a server: checks and defaults, without a database and without a network.
 import { Fault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
-import type { ToolScope } from './tool-scopes.ts'
 
 /** How a server is reached. */
 export const serverAuths = ['none', 'headers', 'oauth'] as const
 export type ServerAuth = (typeof serverAuths)[number]
+
+/** One scope and what it opens. */
+export interface ToolScope {
+  readonly scope: string
+  /** Names of tools; one that ends in `*` stands for all that begin so. */
+  readonly tools: readonly string[]
+}
 
 /** A server as somebody describes it. */
 export interface ServerInput {

@@ -15,9 +15,8 @@ import type { ServerRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
 import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
-import type { ServerAuth, ServerInput } from './server-input.ts'
+import type { ServerAuth, ServerInput, ToolScope } from './server-input.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
-import type { ToolScope } from './tool-scopes.ts'
 
 /** A server as the rooms know it; no secret in it. */
 export interface Server {

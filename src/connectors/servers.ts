@@ -12,7 +12,7 @@ import { limitOf, pageOf, positionOf } from './page.ts'
 import type { Page, PageRequest } from './page.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
-import type { ServerInput } from './server-input.ts'
+import type { ServerInput, ToolScope } from './server-input.ts'
 import {
   actorOf,
   plainColumns,
@@ -25,7 +25,6 @@ import type { PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
 import { readToolScopes } from './tool-scopes.ts'
-import type { ToolScope } from './tool-scopes.ts'
 
 export type { PublicServer, Server, ServerInput, ServerTest, ToolScope }
 

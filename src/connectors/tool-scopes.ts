@@ -1,13 +1,7 @@
 // The scopes of ours that a server understands, each with the tools that it opens. What a caller may do with them is
 // decided by the gateway; whether there is such a scope is known by the platform.
 import { invalid } from './server-input.ts'
-
-/** One scope and what it opens. */
-export interface ToolScope {
-  readonly scope: string
-  /** Names of tools; one that ends in `*` stands for all that begin so. */
-  readonly tools: readonly string[]
-}
+import type { ToolScope } from './server-input.ts'
 
 const scopesMax = 50
 const toolsMax = 500

@@ -13,9 +13,10 @@ export function exactBody(body: Buffer): Buffer | undefined {
 
 /** Do the headers that stand for the call name the same one (MCP 2026-07-28, "Standard headers")? */
 export function namesTheSame(headers: IncomingHttpHeaders, { method, tool }: Call): boolean {
-  const [said, name] = [headers['mcp-method'], headers['mcp-name']]
+  const { 'mcp-method': said, 'mcp-name': name } = headers
   const isSameMethod = said === undefined || said === method
-  return isSameMethod && (tool === undefined || name === undefined || decoded(`${name}`) === tool)
+  if (tool === undefined || name === undefined) return isSameMethod
+  return isSameMethod && typeof name === 'string' && decoded(name) === tool
 }
 
 const base64Form = /^=\?base64\?(?<text>[A-Za-z0-9+/=]*)\?=$/i

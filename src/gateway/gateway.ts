@@ -120,15 +120,9 @@ export function createGateway(
   }
 
   const finish = async (visit: VerifiedVisit, asked: Asked): Promise<Ending> => {
-    const { principal, policy, protection } = visit
     const { call } = asked
-    const decision = policy.decide(principal, call)
-    if (decision.kind === 'lacks') {
-      return { kind: 'answer', answer: protection.insufficientScope(decision.scopes, call.id) }
-    }
-    if (decision.kind === 'closed') {
-      throw new Fault('forbidden', { because: 'no scope opens this tool' })
-    }
+    const answer = refusalOf(visit, call)
+    if (answer !== undefined) return { kind: 'answer', answer }
     return callServer(callNeeds, { ...visit, ...asked, isOffered: offersFor(visit, call) })
   }
 
@@ -182,6 +176,14 @@ function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {
     throw new Fault('unsupported_media_type', { because: 'MCP messages are application/json' })
   }
   return readCall(body.toString())
+}
+
+/** What the caller is told whose scopes do not open this call. */
+function refusalOf({ principal, policy, protection }: VerifiedVisit, call: Call) {
+  const decision = policy.decide(principal, call)
+  if (decision.kind === 'allowed') return undefined
+  if (decision.kind === 'lacks') return protection.insufficientScope(decision.scopes, call.id)
+  throw new Fault('forbidden', { because: 'no scope opens this tool' })
 }
 
 /** Where scopes open tools one by one, the server must read the same call as we did. */

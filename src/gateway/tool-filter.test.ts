@@ -1,7 +1,7 @@
 // Tools that a caller may not use are taken out of answers, wherever the chunks break; everything else passes unchanged.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createToolFilter, heldBytesMax } from './tool-filter.ts'
 
 const json = 'application/json'

@@ -24,8 +24,7 @@ export const toolsScope = 'mcp'
 /** The scopes that tell a client who its person is (OIDC Core §5.4); they can be asked for beside any other. */
 export const identityScopes = { openid: 'openid', profile: 'profile', email: 'email' } as const
 
-/** What every tenant has (S3-26), in the order in which scopes are shown. */
-export const builtInScopes: readonly RegisteredScope[] = [
+const shown: readonly ShownScope[] = [
   { name: toolsScope, words: "Use this server's tools for you", icon: '🔧' },
   { name: 'memories:read', words: 'Read your memories and related data', icon: '📖' },
   { name: 'memories:write', words: 'Create, update, and delete your memories', icon: '✏️' },
@@ -38,7 +37,16 @@ export const builtInScopes: readonly RegisteredScope[] = [
   { name: identityScopes.openid, words: 'Recognise you when you come back', icon: '🪪' },
   { name: identityScopes.profile, words: 'See your name', icon: '🙂' },
   { name: identityScopes.email, words: 'See your email address', icon: '✉️' },
-].map((scope) => ({ ...scope, isUsual: true, includes: [] }))
+]
+
+/** What every tenant has (S3-26), in the order in which scopes are shown. */
+export const builtInScopes: readonly RegisteredScope[] = shown.map(({ name, words, icon }) => ({
+  name,
+  words,
+  icon,
+  isUsual: true,
+  includes: [],
+}))
 
 /** Out of these scopes those that a client may have: all of them, unless it registered for less (RFC 7591 §2). */
 export function allowedScopes(

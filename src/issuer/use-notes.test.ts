@@ -57,7 +57,7 @@ onEveryDatabase(
     await use()
     const [grant] = (await rig.issuer.grants.list(session)).items
     assert.equal(grant?.useCount, 5)
-    assert.equal(grant?.firstUsedAt, grant!.createdAt + 1000)
+    assert.equal(grant?.firstUsedAt, grant.createdAt + 1000)
   },
 )
 

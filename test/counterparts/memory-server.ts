@@ -23,7 +23,7 @@ export interface RunningMemoryServer {
   readonly stop: () => Promise<void>
 }
 
-export const memoryScopes = ['memories:read', 'memories:write'] as const
+const memoryScopes = ['memories:read', 'memories:write'] as const
 
 interface Caller {
   readonly subject: string

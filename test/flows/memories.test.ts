@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { createOAuthMcpClient } from '../counterparts/mcp-client.ts'
 import type { OAuthMcpClient } from '../counterparts/mcp-client.ts'
-import { memoryScopes, startMemoryServer } from '../counterparts/memory-server.ts'
+import { startMemoryServer } from '../counterparts/memory-server.ts'
 import { operator, restAs, signIn } from '../harness.ts'
 import { addPerson, openDoorsOn } from '../http/doors.ts'
 import type { Doors } from '../http/doors.ts'
@@ -28,8 +28,8 @@ interface ToolAnswer {
 /** A platform with the memory server behind it, and a browser of its administrator. */
 async function start(t: TestContext, doors: Doors) {
   const { origin, alsoSecret } = doors
-  let credentials: { readonly id: string; readonly secret: string } | undefined
-  const server = await startMemoryServer({ issuer: origin, credentials: () => credentials })
+  const known: { readonly id: string; readonly secret: string }[] = []
+  const server = await startMemoryServer({ issuer: origin, credentials: () => known[0] })
   t.after(() => server.stop())
   const browser = await signIn(origin)
   const rest = restAs(browser, origin)
@@ -41,8 +41,9 @@ async function start(t: TestContext, doors: Doors) {
     resource: server.url,
   })
   assert.equal(made.status, 201, JSON.stringify(made.body))
-  credentials = { id: made.body.id, secret: made.body.clientSecret }
-  alsoSecret([credentials.secret])
+  const { id, clientSecret: secret } = made.body
+  known.push({ id, secret })
+  alsoSecret([secret])
   const added = await rest('POST', '/servers', {
     url: server.url,
     slug: 'memories',
@@ -68,11 +69,7 @@ async function connect({ origin }: Doors, browser: CookieBrowser, serverId: stri
 }
 
 /** A program that a person lets in for these scopes. */
-function letIn(
-  { origin }: Doors,
-  browser: CookieBrowser,
-  scope?: (typeof memoryScopes)[number],
-): Promise<OAuthMcpClient> {
+function letIn({ origin }: Doors, browser: CookieBrowser, scope?: string): Promise<OAuthMcpClient> {
   return createOAuthMcpClient({
     url: `${origin}/memories/mcp`,
     authorize: async (url) => {
@@ -87,16 +84,19 @@ function letIn(
   })
 }
 
+interface Used {
+  readonly isError: boolean
+  // Tools say many shapes; what a test finds there it asserts.
+  readonly said: any // oxlint-disable-line typescript/no-explicit-any
+}
+
 async function use(
   { client }: OAuthMcpClient,
   name: string,
   given: Record<string, unknown> = {},
-): Promise<{ readonly isError: boolean; readonly said: any }> {
-  // oxlint-disable-line typescript/no-explicit-any
-  const { isError = false, content } = (await client.callTool({
-    name,
-    arguments: given,
-  })) as ToolAnswer
+): Promise<Used> {
+  const answer = (await client.callTool({ name, arguments: given })) as ToolAnswer
+  const { isError = false, content } = answer
   const text = content[0]?.text ?? ''
   return { isError, said: isError ? text : JSON.parse(text) }
 }
@@ -129,10 +129,8 @@ onEveryDatabase(
       assert.equal(refused.status, 403, name)
       const challenge = refused.headers.get('www-authenticate') ?? ''
       if (name === 'drop_everything') continue
-      assert.match(
-        challenge,
-        /error="insufficient_scope".*scope="memories:write"|scope="memories:write".*error="insufficient_scope"/,
-      )
+      assert.match(challenge, /error="insufficient_scope"/)
+      assert.match(challenge, /scope="memories:write"/)
     }
     assert.equal((await use(writer, 'get_memory', stored)).isError, false, 'it is still there')
     const listed = await post(doors, token, 'tools/list', {})

@@ -37,7 +37,12 @@ onEveryDatabase('a tenant adds scopes and says all of them in its own words', as
   const shown = await scopes.show(tenant, ['gone', 'memories:admin', 'memories:read'])
   assert.deepEqual(shown, [
     { name: 'memories:read', words: 'Deine Erinnerungen lesen', icon: '👀' },
-    { name: 'memories:admin', words: 'Do everything with your memories', icon: '🔑' },
+    {
+      name: 'memories:admin',
+      words: 'Do everything with your memories',
+      icon: '🔑',
+      holds: ['Deine Erinnerungen lesen', 'Create, update, and delete your memories'],
+    },
     { name: 'gone', words: 'gone', icon: '🔑' },
   ])
   assert.equal((await scopes.list(by)).length, before.length + 1)

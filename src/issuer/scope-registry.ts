@@ -11,7 +11,7 @@ import { actorOf, requireAdministrator } from './administrator.ts'
 import type { ClientMaker } from './administrator.ts'
 import { checkScopeInput, checkScopeName, invalid } from './scope-input.ts'
 import type { ScopeInput } from './scope-input.ts'
-import { builtInScopes, identityScopes, toolsScope } from './scopes.ts'
+import { builtInScopes, identityScopes, toolsScope, withIncluded } from './scopes.ts'
 import type { RegisteredScope, ShownScope } from './scopes.ts'
 
 /** A scope as administrators see it. */
@@ -143,9 +143,19 @@ function showAmong(
   const known = registry.filter(({ name }) => names.includes(name))
   const others = names.filter((name) => known.every((scope) => scope.name !== name))
   return [
-    ...known.map(({ name, words, icon }) => ({ name, words, icon })),
+    ...known.map((scope) => showOne(registry, scope)),
     ...others.map((name) => ({ name, words: name, icon: iconOfOthers })),
   ]
+}
+
+function showOne(
+  registry: readonly RegisteredScope[],
+  { name, words, icon }: RegisteredScope,
+): ShownScope {
+  const held = withIncluded(registry, [name])
+  const others = registry.filter((scope) => held.has(scope.name) && scope.name !== name)
+  const holds = others.map((scope) => scope.words)
+  return { name, words, icon, ...(holds.length === 0 ? {} : { holds }) }
 }
 
 async function createScope(

@@ -8,10 +8,12 @@ export interface ShownScope {
   readonly name: string
   readonly words: string
   readonly icon: string
+  /** The words of the scopes that it holds besides itself, if there are any. */
+  readonly holds?: readonly string[]
 }
 
 /** A scope as a tenant's registry has it. */
-export interface RegisteredScope extends ShownScope {
+export interface RegisteredScope extends Omit<ShownScope, 'holds'> {
   /** Is it given to a client that names no scope? Any other has to be asked for by name. */
   readonly isUsual: boolean
   /** The scopes that it holds besides itself. */

@@ -99,6 +99,17 @@ function call(origin: string, token: string): Promise<number> {
 
 /** A server with the two scopes of a memory, added by the signed-in administrator. */
 async function addMemories({ context, origin }: InABrowser, url: string): Promise<void> {
+  const scope = {
+    name: 'memories:all',
+    words: 'Do everything with your memories, and with whatever else has to do with them',
+    icon: 'M',
+    includes: ['memories:read', 'memories:write'],
+  }
+  const made = await context.request.post(`${origin}/api/v1/scopes`, {
+    headers: { origin },
+    data: scope,
+  })
+  assert.equal(made.status(), 201, await made.text())
   const answer = await context.request.post(`${origin}/api/v1/servers`, {
     headers: { origin },
     data: {
@@ -108,6 +119,7 @@ async function addMemories({ context, origin }: InABrowser, url: string): Promis
       toolScopes: [
         { scope: 'memories:read', tools: ['echo'] },
         { scope: 'memories:write', tools: ['slow_count'] },
+        { scope: 'memories:all', tools: ['*'] },
       ],
     },
   })
@@ -156,12 +168,12 @@ for (const { how, browser } of looks) {
     const notebook = { id: await register(origin, redirectUri, 'Notebook'), redirectUri }
     await ask(browsing, notebook)
     await picture(page, `consent-scopes-${look}`)
-    await page.getByLabel('Read your memories').uncheck()
-    await page.getByLabel('Create, update, and delete').uncheck()
+    for (const box of await page.getByRole('checkbox').all()) await box.uncheck()
     await page.getByRole('button', { name: 'Approve' }).click()
     await page.getByText('Tick at least one of these').waitFor()
     await picture(page, `consent-nothing-${look}`)
-    await page.getByLabel('Create, update, and delete').uncheck()
+    await page.locator('input[value="memories:write"]').uncheck()
+    await page.locator('input[value="memories:all"]').uncheck()
     const tokens = await approve(browsing, notebook)
     assert.equal(tokens.scope, 'memories:read')
     for (let times = 0; times < 3; times += 1) {

@@ -76,7 +76,12 @@ onEveryDatabase('a server has the scopes that an administrator says', async (t, 
   const browser = await signIn(origin)
   const ada = restAs(browser, origin)
   await ada('POST', '/scopes', { name: 'notes:read', words: 'Read your notes', icon: '📝' })
-  await ada('POST', '/scopes', { name: 'notes:admin', words: 'Erase all notes', usual: false })
+  await ada('POST', '/scopes', {
+    name: 'notes:admin',
+    words: 'Erase all notes',
+    usual: false,
+    includes: ['notes:read'],
+  })
   const { body: server } = await ada('POST', '/servers', { url: upstream.url, slug: 'notes' })
   assert.equal('toolScopes' in server, false)
   const update = (toolScopes: unknown) => ada('PATCH', `/servers/${server.id}`, { toolScopes })
@@ -110,7 +115,8 @@ onEveryDatabase('a server has the scopes that an administrator says', async (t, 
   const usual = await open(undefined)
   assert.ok(usual.html.includes('Read your notes') && !usual.html.includes('Erase all notes'))
   const both = await open('notes:read notes:admin')
-  assert.ok(both.html.includes('Read your notes') && both.html.includes('Erase all notes'))
+  assert.ok(both.html.includes('Erase all notes'))
+  assert.match(both.html, /With it: <bdi>Read your notes/)
   const refused = new URL((await open('mcp')).url)
   assert.ok(refused.href.startsWith(redirectUri))
   assert.equal(refused.searchParams.get('error'), 'invalid_scope')
@@ -119,5 +125,7 @@ onEveryDatabase('a server has the scopes that an administrator says', async (t, 
   const after = await ask({ path: '/.well-known/oauth-protected-resource/notes/mcp' })
   assert.deepEqual(after.json.scopes_supported, ['mcp'])
   assertAnswer(after, { status: 200 })
+  assert.equal((await ada('DELETE', '/scopes/notes%3Aread')).status, 409, 'another includes it')
+  assert.equal((await ada('DELETE', '/scopes/notes%3Aadmin')).status, 204)
   assert.equal((await ada('DELETE', '/scopes/notes%3Aread')).status, 204)
 })

@@ -62,14 +62,19 @@ const nothingTicked = html`<p class="warning" role="alert">
   Tick at least one of these, or press Deny.
 </p>`
 
-/** A scope as people read it. */
-export function scopeWords({ icon, words }: Pick<ShownScope, 'icon' | 'words'>): Html {
-  return html`<span class="scope"><span aria-hidden="true">${icon}</span><bdi>${words}</bdi></span>`
+/** A scope as people read it, with what it brings along. */
+export function scopeWords({ icon, words, holds = [] }: Omit<ShownScope, 'name'>): Html {
+  const others = holds.map((one) => html`<span class="quiet">With it: <bdi>${one}</bdi></span>`)
+  return html`<span class="scope">
+    <span aria-hidden="true">${icon}</span>
+    <span class="lines"><bdi>${words}</bdi>${others}</span>
+  </span>`
 }
 
 /** What stands alone is given or denied as a whole, so there is nothing to tick. */
-function scopeLine({ name, icon, words }: ShownScope, { isOnly }: { readonly isOnly: boolean }) {
-  const text = scopeWords({ icon, words })
+function scopeLine(scope: ShownScope, { isOnly }: { readonly isOnly: boolean }) {
+  const { name } = scope
+  const text = scopeWords(scope)
   if (isOnly) return html`<li><input type="hidden" name="scope" value="${name}" />${text}</li>`
   return html`<li>
     <label class="tick">

@@ -15,7 +15,7 @@ import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
 import { createConnections } from './connectors/connections.ts'
 import { createCredentials } from './connectors/credential.ts'
-import type { Server, Servers } from './connectors/servers.ts'
+import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
@@ -243,12 +243,10 @@ function createRooms(ground: Ground, config: Config) {
   const servers = createServers({
     ...ground,
     upstream,
-    addressEnded: (tx, tenant, ended) =>
-      issuer.grants.endForResource(
-        tx,
-        tenant,
-        'slug' in ended ? resourceOf(tenant, ended.slug) : ended.url,
-      ),
+    addressEnded: async (tx, tenant, ended) => {
+      const resource = endedResource(tenant, ended)
+      if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
+    },
     knownScopes: (tenant, names) => scopes.known(tenant, names),
   })
   const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
@@ -293,16 +291,17 @@ function createDoors(parts: Ground & ReturnType<typeof createRooms>) {
  * administrator said that we are its authorization server.
  */
 function createResources(servers: Servers, scopes: Scopes): Resources {
-  const own = ({ issuer }: Tenant) => `${issuer}/mcp`
   const serverFor = (tenant: Tenant, resource: string) => {
     const slug = slugIn(tenant, resource)
     if (slug !== undefined) return servers.bySlug(tenant, slug)
     return servers.byUrl(tenant, resource, tenant.issuer)
   }
   return {
-    defaultFor: own,
+    defaultFor: ownResource,
     find: async (tenant, resource) => {
-      if (resource === own(tenant)) return { resource, name: tenant.name, scopes: [toolsScope] }
+      if (resource === ownResource(tenant)) {
+        return { resource, name: tenant.name, scopes: [toolsScope] }
+      }
       const server = await serverFor(tenant, resource)
       return server && { resource, name: server.name, ...(await scopesOf(scopes, tenant, server)) }
     },
@@ -314,6 +313,17 @@ async function scopesOf(registry: Scopes, tenant: Tenant, { toolScopes }: Server
   if (toolScopes === undefined) return { scopes: [toolsScope] }
   const names = toolScopes.map(({ scope }) => scope)
   return { scopes: names, usual: usualAmong(await registry.all(tenant), names) }
+}
+
+/** What ends with a server; our own endpoints stay, whoever named one of them as a server. */
+function endedResource(tenant: Tenant, ended: EndedAddress): string | undefined {
+  if ('slug' in ended) return resourceOf(tenant, ended.slug)
+  const isOurs = ended.url === ownResource(tenant) || slugIn(tenant, ended.url) !== undefined
+  return isOurs ? undefined : ended.url
+}
+
+function ownResource({ issuer }: Tenant): string {
+  return `${issuer}/mcp`
 }
 
 function resourceOf({ issuer }: Tenant, slug: string): string {

@@ -21,12 +21,12 @@ import {
   toPublicServer,
   toServer,
 } from './server-rows.ts'
-import type { PublicServer, Server, ServerNeeds } from './server-rows.ts'
+import type { EndedAddress, PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
 import { readToolScopes } from './tool-scopes.ts'
 
-export type { PublicServer, Server, ServerInput, ServerTest, ToolScope }
+export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
 export interface Servers {
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */

@@ -105,13 +105,16 @@ export function createScopes(needs: Needs): Scopes {
 }
 
 function readRows(db: Database, { id }: Tenant): Promise<ScopeRow[]> {
-  return db
-    .selectFrom('scopes')
-    .selectAll()
-    .where('tenant_id', '=', id)
-    .orderBy('name')
-    .limit(ownScopesMax + builtInScopes.length)
-    .execute()
+  return (
+    db
+      .selectFrom('scopes')
+      .selectAll()
+      .where('tenant_id', '=', id)
+      .orderBy('name')
+      // Several who add the last one at once may get a few more.
+      .limit(2 * ownScopesMax)
+      .execute()
+  )
 }
 
 function mergeRows(rows: readonly ScopeRow[]): readonly PublicScope[] {

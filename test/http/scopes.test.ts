@@ -6,7 +6,7 @@ import { operator, restAs, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { addPerson, assertAnswer, openDoorsOn } from './doors.ts'
-import { authorizePath, redirectUri, register } from './oauth-client.ts'
+import { authorizePath, obtainTokens, redirectUri, register } from './oauth-client.ts'
 
 onEveryDatabase('an administrator manages scopes over REST', async (t, store) => {
   verifies(t, 'S3-52', 'S3-26')
@@ -128,4 +128,21 @@ onEveryDatabase('a server has the scopes that an administrator says', async (t, 
   assert.equal((await ada('DELETE', '/scopes/notes%3Aread')).status, 409, 'another includes it')
   assert.equal((await ada('DELETE', '/scopes/notes%3Aadmin')).status, 204)
   assert.equal((await ada('DELETE', '/scopes/notes%3Aread')).status, 204)
+})
+
+onEveryDatabase('our own endpoints outlive a server that names one of them', async (t, store) => {
+  const upstream = await startOpenMcpServer()
+  t.after(() => upstream.stop())
+  const doors = await openDoorsOn(t, store)
+  const browser = await signIn(doors.origin)
+  const ada = restAs(browser, doors.origin)
+  await ada('POST', '/servers', { url: upstream.url, slug: 'notes' })
+  const client = await register(doors)
+  const grants = async () => (await ada('GET', '/grants')).body.items.length
+  for (const path of ['/mcp', '/notes/mcp']) {
+    await obtainTokens(doors, browser, client, { resource: doors.origin + path })
+    const { body } = await ada('POST', '/servers', { url: doors.origin + path, auth: 'none' })
+    assert.equal((await ada('DELETE', `/servers/${body.id}`)).status, 204)
+  }
+  assert.equal(await grants(), 2)
 })

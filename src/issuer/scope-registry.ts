@@ -6,6 +6,7 @@ import type { EntryType, Journal } from '../journal/entries.ts'
 import { formatScope, isScopeToken, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { ScopeRow } from '../store/schema.ts'
 import { actorOf, requireAdministrator } from './administrator.ts'
 import type { ClientMaker } from './administrator.ts'
@@ -104,18 +105,20 @@ export function createScopes(needs: Needs): Scopes {
   }
 }
 
-function readRows(db: Database, { id }: Tenant): Promise<ScopeRow[]> {
-  return (
-    db
-      .selectFrom('scopes')
-      .selectAll()
-      .where('tenant_id', '=', id)
-      .orderBy('name')
-      // Several who add the last one at once may get a few more.
-      .limit(2 * ownScopesMax)
-      .execute()
-  )
+function readRows(db: Database, { id: tenantId }: Tenant): Promise<ScopeRow[]> {
+  return findRows(db, { tenantId })
 }
+
+// Asked for every call to a server whose tools have scopes.
+const findRows = hotQuery((db, { tenantId }: { readonly tenantId: string }) =>
+  db
+    .selectFrom('scopes')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .orderBy('name')
+    // Several who add the last one at once may get a few more.
+    .limit(2 * ownScopesMax),
+)
 
 function mergeRows(rows: readonly ScopeRow[]): readonly PublicScope[] {
   const own = new Map(rows.map((row) => [row.name, toScope(row)]))

@@ -19,8 +19,10 @@ import type { UpstreamSweep } from './upstream/sweep.ts'
 interface Needs {
   readonly journal: Journal
   readonly refresh: Refresh
-  readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
   readonly webhooks: Pick<Webhooks, 'begin'>
+  readonly issuer: Pick<Issuer, 'writeUses'> & {
+    readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
+  }
   readonly sweep: () => Promise<SweepCounts>
   readonly log: Log
 }
@@ -44,13 +46,14 @@ interface Job {
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
 export function startHousekeeping(needs: Needs): Housekeeping {
-  const { journal, refresh, signingKeys, webhooks, sweep, log } = needs
+  const { journal, refresh, webhooks, issuer, sweep, log } = needs
   const jobs = [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
     // The first round takes up what a process left behind when it died in the middle of a refresh.
     { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
-    { name: 'rotate signing keys', everyMs: 60_000, run: signingKeys.rotateDue },
+    { name: 'rotate signing keys', everyMs: 60_000, run: issuer.signingKeys.rotateDue },
+    { name: 'write uses', everyMs: 60_000, run: issuer.writeUses },
     { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, await sweep()) },
   ].map((job) => startJob(job, log))
   return {

@@ -15,7 +15,7 @@ import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
 import { createConnections } from './connectors/connections.ts'
 import { createCredentials } from './connectors/credential.ts'
-import type { Servers } from './connectors/servers.ts'
+import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
@@ -35,7 +35,9 @@ import { createRoutes } from './http/routes.ts'
 import { createIssuer } from './issuer/issuer.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { Resources } from './issuer/resources.ts'
-import { toolsScope } from './issuer/scopes.ts'
+import { createScopes } from './issuer/scope-registry.ts'
+import type { Scopes } from './issuer/scope-registry.ts'
+import { toolsScope, usualAmong } from './issuer/scopes.ts'
 import { createJournal } from './journal/entries.ts'
 import { createWebhooks } from './journal/webhooks.ts'
 import { listMasterKeys, openMasterKeys } from './key-file.ts'
@@ -131,13 +133,8 @@ async function assemble(
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
   const { webhooks, upstream, issuer } = rooms
-  const housekeeping = startHousekeeping({
-    ...ground,
-    webhooks,
-    refresh: upstream.refresh,
-    signingKeys: issuer.signingKeys,
-    sweep,
-  })
+  const { refresh } = upstream
+  const housekeeping = startHousekeeping({ ...ground, webhooks, issuer, refresh, sweep })
   closers.push(housekeeping.stop)
 
   return {
@@ -197,7 +194,7 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   const ground = await createGround(config, world, store)
   closers.push(ground.outbound.close)
   const rooms = createRooms(ground, config)
-  closers.push(rooms.gateway.close, rooms.webhooks.close)
+  closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
   return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
 }
 
@@ -268,13 +265,17 @@ function createRooms(ground: Ground, config: Config) {
   const servers = createServers({
     ...ground,
     upstream,
-    addressEnded: (tx, tenant, slug) =>
-      issuer.grants.endForResource(tx, tenant, resourceOf(tenant, slug)),
+    addressEnded: async (tx, tenant, ended) => {
+      const resource = endedResource(tenant, ended)
+      if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
+    },
+    knownScopes: (tenant, names) => scopes.known(tenant, names),
   })
+  const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
   const connections = createConnections({ ...ground, upstream, servers })
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
 
-  const resources = createResources(servers)
+  const resources = createResources(servers, scopes)
   const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
   const { signingKeyLifetimeMs } = config
   const issuer = createIssuer({
@@ -282,6 +283,7 @@ function createRooms(ground: Ground, config: Config) {
     users,
     identities,
     resources,
+    scopes,
     policy: {
       codeLifetimeMs,
       accessTokenLifetimeMs,
@@ -291,7 +293,7 @@ function createRooms(ground: Ground, config: Config) {
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
   const { verify, dpopNonces } = issuer
-  const gateway = createGateway({ ...ground, verify, dpopNonces, credentials, servers })
+  const gateway = createGateway({ ...ground, verify, dpopNonces, scopes, credentials, servers })
 
   const people = { tenants, users, administration, sessions, apiKeys, setup }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
@@ -311,20 +313,46 @@ function createDoors(
   return { app, listener: createListener({ ...parts, app }) }
 }
 
-/** What tokens can be for: each server behind the gateway, and all of them as one. */
-function createResources(servers: Servers): Resources {
-  const own = ({ issuer }: Tenant) => `${issuer}/mcp`
+/**
+ * What tokens can be for: each server behind the gateway, and all of them as one; and a server's own URL, if an
+ * administrator said that we are its authorization server.
+ */
+function createResources(servers: Servers, scopes: Scopes): Resources {
+  const serverFor = (tenant: Tenant, resource: string) => {
+    const slug = slugIn(tenant, resource)
+    if (slug !== undefined) return servers.bySlug(tenant, slug)
+    return servers.byUrl(tenant, resource, tenant.issuer)
+  }
   return {
-    defaultFor: own,
+    defaultFor: ownResource,
     find: async (tenant, resource) => {
-      if (resource === own(tenant)) return { resource, name: tenant.name, scopes: [toolsScope] }
-      const slug = slugIn(tenant, resource)
-      const server = slug === undefined ? undefined : await servers.bySlug(tenant, slug)
+      if (resource === ownResource(tenant)) {
+        return { resource, name: tenant.name, scopes: [toolsScope] }
+      }
+      const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
       const { name, tokenFormat } = server
-      return { resource, name, scopes: [toolsScope], tokenFormat }
+      return { resource, name, tokenFormat, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
+}
+
+/** The scopes that a server understands, and which of them a client gets that names none. */
+async function scopesOf(registry: Scopes, tenant: Tenant, { toolScopes }: Server) {
+  if (toolScopes === undefined) return { scopes: [toolsScope] }
+  const names = toolScopes.map(({ scope }) => scope)
+  return { scopes: names, usual: usualAmong(await registry.all(tenant), names) }
+}
+
+/** What ends with a server; our own endpoints stay, whoever named one of them as a server. */
+function endedResource(tenant: Tenant, ended: EndedAddress): string | undefined {
+  if ('slug' in ended) return resourceOf(tenant, ended.slug)
+  const isOurs = ended.url === ownResource(tenant) || slugIn(tenant, ended.url) !== undefined
+  return isOurs ? undefined : ended.url
+}
+
+function ownResource({ issuer }: Tenant): string {
+  return `${issuer}/mcp`
 }
 
 function resourceOf({ issuer }: Tenant, slug: string): string {

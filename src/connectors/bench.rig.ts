@@ -52,11 +52,12 @@ export async function createBench(
   const journal = createJournal({ db, clock, random, keyring })
   const ground = { db, clock, random, keyring, journal, outbound, log: silentLog }
   const upstream = createUpstream(ground)
-  const servers = createServers({ ...ground, upstream, addressEnded: async () => {} })
+  const told = { addressEnded: async () => {}, knownScopes: everyScope }
+  const servers = createServers({ ...ground, ...told, upstream })
   const connections = createConnections({ ...ground, upstream, servers })
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
   const tenant = await createTenants(ground).ensureDefault('http://localhost:8787')
-  const parts = { ...ground, shared, upstream, servers, connections, credentials, tenant }
+  const parts = { ...ground, ...told, shared, upstream, servers, connections, credentials, tenant }
 
   return {
     ...parts,
@@ -70,6 +71,10 @@ export async function createBench(
       }
     },
   }
+}
+
+async function everyScope(_tenant: Tenant, names: readonly string[]) {
+  return names
 }
 
 async function makePerson(

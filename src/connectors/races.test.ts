@@ -282,7 +282,7 @@ onEveryDatabase(
       ...bench.upstream,
       discover: { ...bench.upstream.discover, inspect: slow },
     }
-    const servers = createServers({ ...bench, upstream, addressEnded: async () => {} })
+    const servers = createServers({ ...bench, upstream })
 
     const first = servers.update(ada.session, server.id, { issuer: provider.issuer })
     await assert.rejects(first, code('conflict'))

@@ -9,7 +9,14 @@ import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
-import { actorOf, plainColumns, sealedColumns, serverPlace, toPublicServer } from './server-rows.ts'
+import {
+  actorOf,
+  plainColumns,
+  sealedColumns,
+  serverPlace,
+  toolScopesColumn,
+  toPublicServer,
+} from './server-rows.ts'
 import type { PublicServer, ServerNeeds } from './server-rows.ts'
 
 /** Changes what the input names and leaves the rest. Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
@@ -30,6 +37,10 @@ export async function changeServer(
     ...plainColumns(needs, wanted),
     url,
     auth,
+    tool_scopes:
+      input.toolScopes === undefined
+        ? before.tool_scopes
+        : await toolScopesColumn(needs, principal.tenant, input.toolScopes),
     name: input.name === undefined ? before.name : checkName(input.name),
     slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
     token_format: input.tokenFormat ?? before.token_format,
@@ -119,7 +130,12 @@ async function storeChange(
       .returning('id')
       .executeTakeFirst()
     if (stored === undefined) throw overtaken()
-    if (after.slug !== before.slug) await needs.addressEnded(tx, principal.tenant, before.slug)
+    if (after.slug !== before.slug) {
+      await needs.addressEnded(tx, principal.tenant, { slug: before.slug })
+    }
+    if (isElsewhere) {
+      await needs.addressEnded(tx, principal.tenant, { url: before.url })
+    }
     if (isElsewhere) await dropSignIns(needs, tx, after)
     else if (input.clientSecret !== undefined)
       await changeSecret(needs, tx, after, input.clientSecret)

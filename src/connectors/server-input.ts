@@ -9,6 +9,12 @@ export type ServerAuth = (typeof serverAuths)[number]
 /** How the access tokens that we make for a server look: random, or signed for it to read (RFC 9068). */
 export const tokenFormats = ['opaque', 'jwt'] as const
 export type TokenFormat = (typeof tokenFormats)[number]
+/** One scope and what it opens. */
+export interface ToolScope {
+  readonly scope: string
+  /** Names of tools; one that ends in `*` stands for all that begin so. */
+  readonly tools: readonly string[]
+}
 
 /** A server as somebody describes it. */
 export interface ServerInput {
@@ -20,8 +26,11 @@ export interface ServerInput {
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
+  /** What to ask for where people sign in to it. */
   readonly scopes?: string | undefined
   readonly tokenFormat?: TokenFormat | undefined
+  /** What clients of ours need for its tools; none: one scope opens all. */
+  readonly toolScopes?: readonly ToolScope[] | undefined
 }
 
 const urlCharsMax = 500

@@ -14,8 +14,9 @@ import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
-import { checkHeaders, checkIssuer, checkScopes, checkVisible } from './server-input.ts'
-import type { ServerAuth, ServerInput, TokenFormat } from './server-input.ts'
+import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
+import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
+import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
 
 /** A server as the rooms know it; no secret in it. */
 export interface Server {
@@ -30,6 +31,8 @@ export interface Server {
   readonly clientId?: string
   readonly scopes?: string
   readonly tokenFormat: TokenFormat
+  /** The scopes of ours that it understands; absent: one opens all of its tools. */
+  readonly toolScopes?: readonly ToolScope[]
   /** The last segment of its redirect URI. */
   readonly context: string
 }
@@ -47,6 +50,7 @@ export interface PublicServer {
   readonly hasClientSecret: boolean
   readonly scopes?: string
   readonly tokenFormat: TokenFormat
+  readonly toolScopes?: readonly ToolScope[]
   readonly createdAt: number
   readonly updatedAt: number
   /** What was found out, in the answer to the call that looked. */
@@ -62,8 +66,27 @@ export interface ServerNeeds {
   readonly outbound: Outbound
   readonly log: Log
   readonly upstream: Upstream
-  /** Told, inside the transaction, that a slug names no server or another one from now on: tokens for it must end. */
-  readonly addressEnded: (tx: Database, tenant: Tenant, slug: string) => Promise<void>
+  /** Told, inside the transaction, that this is no server or another one from now on: tokens for it must end. */
+  readonly addressEnded: (tx: Database, tenant: Tenant, ended: EndedAddress) => Promise<void>
+  /** Out of these scopes those that the tenant has; told by the platform. */
+  readonly knownScopes: (tenant: Tenant, names: readonly string[]) => Promise<readonly string[]>
+}
+
+/** What named a server: its place behind the gateway, or its own URL. */
+export type EndedAddress = { readonly slug: string } | { readonly url: string }
+
+/** The column of the scopes that open tools. Throws Fault('invalid_input') for a scope that the tenant does not have. */
+export async function toolScopesColumn(
+  { knownScopes }: ServerNeeds,
+  tenant: Tenant,
+  given: readonly ToolScope[],
+): Promise<string | null> {
+  const checked = checkToolScopes(given)
+  if (checked === undefined) return null
+  const names = checked.map(({ scope }) => scope)
+  const known = await knownScopes(tenant, names)
+  if (names.every((name) => known.includes(name))) return JSON.stringify(checked)
+  throw invalid('toolScopes', 'One of these scopes does not exist here. Add it first.')
 }
 
 /** The columns that are checked and kept as they are. */
@@ -142,6 +165,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
     tokenFormat: row.token_format as TokenFormat, // likewise
+    ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     context: row.context,
   }
 }

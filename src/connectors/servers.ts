@@ -12,13 +12,21 @@ import { limitOf, pageOf, positionOf } from './page.ts'
 import type { Page, PageRequest } from './page.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
-import type { ServerInput } from './server-input.ts'
-import { actorOf, plainColumns, sealedColumns, toPublicServer, toServer } from './server-rows.ts'
-import type { PublicServer, Server, ServerNeeds } from './server-rows.ts'
+import type { ServerInput, ToolScope } from './server-input.ts'
+import {
+  actorOf,
+  plainColumns,
+  sealedColumns,
+  toolScopesColumn,
+  toPublicServer,
+  toServer,
+} from './server-rows.ts'
+import type { EndedAddress, PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
+import { readToolScopes } from './tool-scopes.ts'
 
-export type { PublicServer, Server, ServerInput, ServerTest }
+export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
 export interface Servers {
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
@@ -37,6 +45,10 @@ export interface Servers {
   readonly test: (principal: Principal, id: string) => Promise<ServerTest>
   readonly byId: (tenant: Tenant, id: string) => Promise<Server | undefined>
   readonly bySlug: (tenant: Tenant, slug: string) => Promise<Server | undefined>
+  /** The server at this URL whose own authorization server is this one. */
+  readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
+  /** Does a server's list name this scope? */
+  readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
   /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
   readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
 }
@@ -75,6 +87,19 @@ export function createServers(needs: ServerNeeds): Servers {
       const row = await find(tenant.id, 'slug', slug)
       return row && toServer(row)
     },
+    byUrl: async (tenant, url, issuer) => {
+      const row = await needs.db
+        .selectFrom('servers')
+        .selectAll()
+        .where('tenant_id', '=', tenant.id)
+        .where('url', '=', url)
+        .where('issuer', '=', issuer)
+        .orderBy('created_at')
+        .limit(1)
+        .executeTakeFirst()
+      return row && toServer(row)
+    },
+    usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
     clientDocument: async (tenant, context) => {
       if (context === undefined)
         return tenantClientDocument(tenant, await contextsOf(needs, tenant))
@@ -92,6 +117,7 @@ async function createServer(
   const { tenant } = principal
   const url = checkUrl(needs.outbound, input.url)
   const facts = plainColumns(needs, input)
+  const toolScopes = await toolScopesColumn(needs, tenant, input.toolScopes ?? [])
   const slugs =
     input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
   const id = randomId(needs.random, 'srv_')
@@ -106,6 +132,7 @@ async function createServer(
     auth,
     ...sealedColumns(needs, { tenantId: tenant.id, id, auth }, input),
     ...facts,
+    tool_scopes: toolScopes,
     // A client id is known to one issuer only; which one is fixed at the first look.
     issuer: facts.issuer ?? (facts.client_id === null ? null : (discovered.issuer ?? null)),
     context,
@@ -172,6 +199,17 @@ async function listServers(
   return pageOf(rows, page, toPublicServer)
 }
 
+async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {
+  const rows = await db
+    .selectFrom('servers')
+    .select('tool_scopes')
+    .where('tenant_id', '=', id)
+    .where('tool_scopes', 'is not', null)
+    .execute()
+  const lists = rows.map(({ tool_scopes: list }) => (list === null ? [] : readToolScopes(list)))
+  return lists.some((list) => list.some((one) => one.scope === scope))
+}
+
 async function removeServer(
   { db, journal, upstream, addressEnded }: ServerNeeds,
   principal: Principal,
@@ -183,7 +221,8 @@ async function removeServer(
       .where('tenant_id', '=', row.tenant_id)
       .where('id', '=', row.id)
       .execute()
-    await addressEnded(tx, principal.tenant, row.slug)
+    await addressEnded(tx, principal.tenant, { slug: row.slug })
+    await addressEnded(tx, principal.tenant, { url: row.url })
     await journal.record(tx, {
       tenantId: row.tenant_id,
       type: 'server.deleted',

@@ -10,6 +10,10 @@ export interface Call {
   readonly tool?: string
   /** How many messages a batch has. */
   readonly messages?: number
+  /** The names of all tools that a batch calls. */
+  readonly batchedTools?: readonly string[]
+  /** True when a call of a tool does not say which. */
+  readonly hasUnnamedTool?: boolean
   /** False for what JSON-RPC never answers: notifications and responses. */
   readonly wantsAnswer: boolean
   /** The revision that the body claims (MCP 2026-07-28, `_meta`). */
@@ -28,7 +32,7 @@ export function readCall(body: string): Call | undefined {
   if (!isRecord(message)) return undefined
   const { id, method, params } = message
   if (typeof method !== 'string') return readResponse(message)
-  const facts = isRecord(params) ? paramsOf(method, params) : {}
+  const facts = paramsOf(method, isRecord(params) ? params : {})
   return { id: readId(id), method, wantsAnswer: id !== undefined, ...facts }
 }
 
@@ -40,14 +44,28 @@ function readResponse(message: Record<string, unknown>): Call | undefined {
 function readBatch(messages: readonly unknown[]): Call | undefined {
   if (messages.length === 0 || !messages.every(isRecord)) return undefined
   const wantsAnswer = messages.some(({ id, method }) => id !== undefined && method !== undefined)
-  return { id: null, method: '(batch)', messages: messages.length, wantsAnswer }
+  const calls = messages.filter(({ method }) => method === callMethod).map(({ params }) => params)
+  const names = calls.map((params) => (isRecord(params) ? params['name'] : undefined))
+  const tools = names.filter((name) => typeof name === 'string')
+  return {
+    id: null,
+    method: '(batch)',
+    messages: messages.length,
+    wantsAnswer,
+    ...(tools.length === 0 ? {} : { batchedTools: tools }),
+    ...(tools.length === names.length ? {} : { hasUnnamedTool: true }),
+  }
 }
+
+const callMethod = 'tools/call'
 
 function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {
   const { name, _meta: meta } = params
   const version = isRecord(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined
+  const isCall = method === callMethod
   return {
-    ...(method === 'tools/call' && typeof name === 'string' ? { tool: name } : {}),
+    ...(isCall && typeof name === 'string' ? { tool: name } : {}),
+    ...(isCall && typeof name !== 'string' ? { hasUnnamedTool: true } : {}),
     ...(typeof version === 'string' ? { claimedVersion: version } : {}),
   }
 }

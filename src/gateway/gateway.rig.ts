@@ -10,7 +10,8 @@ import { createOutbound } from '../base/outbound.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import type { Credential } from '../connectors/credential.ts'
-import type { Server as McpServer } from '../connectors/servers.ts'
+import type { Server as McpServer, ToolScope } from '../connectors/servers.ts'
+import type { RegisteredScope } from '../issuer/scopes.ts'
 import type { Entry } from '../journal/entries.ts'
 import type { Principal, TokenPrincipal } from '../people/principal.ts'
 import { verifiedPrincipal } from '../people/principal.ts'
@@ -37,6 +38,10 @@ export interface RigSettings {
   readonly renewed?: Credential
   readonly scopes?: readonly string[]
   readonly answerTimeMs?: number
+  /** The scopes that the server understands. */
+  readonly toolScopes?: readonly ToolScope[]
+  /** The scopes of the tenant. */
+  readonly registry?: readonly RegisteredScope[]
   /** In place of a listening upstream. */
   readonly upstreamUrl?: string
 }
@@ -92,7 +97,10 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
     {
       verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
       dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
-      servers: { bySlug: async (_tenant, slug) => serverAt(slug, url) },
+      servers: {
+        bySlug: async (_tenant, slug) => serverAt(slug, { url, toolScopes: settings.toolScopes }),
+      },
+      scopes: { all: async () => settings.registry ?? [] },
       credentials,
       outbound,
       keyring,
@@ -129,11 +137,21 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   }
 }
 
-function serverAt(slug: string, url: string): McpServer | undefined {
+function serverAt(
+  slug: string,
+  { url, toolScopes }: { readonly url: string; readonly toolScopes: RigSettings['toolScopes'] },
+): McpServer | undefined {
   const shape = { auth: 'oauth', headerNames: [], tokenFormat: 'opaque' } as const
   const facts = { ...shape, tenantId: tenant.id, context: 'ctx' }
   return ['notes', 'other'].includes(slug)
-    ? { ...facts, id: `srv_${slug}`, slug, name: 'Notes', url }
+    ? {
+        ...facts,
+        id: `srv_${slug}`,
+        slug,
+        name: 'Notes',
+        url,
+        ...(toolScopes === undefined ? {} : { toolScopes }),
+      }
     : undefined
 }
 

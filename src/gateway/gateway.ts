@@ -6,6 +6,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
+import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -22,7 +23,9 @@ import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
-import { missingScopes } from './policy.ts'
+import { exactBody, namesTheSame } from './exact-body.ts'
+import { policyFor } from './policy.ts'
+import type { Policy } from './policy.ts'
 import { isOwnOrigin, protectEndpoint, protectResource } from './protection.ts'
 import type { DescribedResource, ProtectionNeeds } from './protection.ts'
 import { createRecorder } from './recorder.ts'
@@ -49,6 +52,7 @@ export interface Gateway {
 }
 
 interface Needs extends ProtectionNeeds {
+  readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
   readonly servers: Pick<Servers, 'bySlug'>
   readonly outbound: ServerCallNeeds['outbound']
@@ -82,38 +86,39 @@ export function createGateway(
     if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
     const server = await servers.bySlug(tenant, slug)
     if (server === undefined) return faultAnswer(noSuchServer())
-    const protection = protectEndpoint(needs, { tenant, slug })
+    const policy = await policyFor(server, () => needs.scopes.all(tenant))
+    const { usualScopes: scopes } = policy
+    const protection = protectEndpoint(needs, { tenant, slug, scopes })
     const verdict = await protection.guard(request)
     if (verdict.kind === 'refused') return refuseStranger(visit.limits, verdict, method)
     // Whatever answers: Node puts them beside the fields that the answer has of its own.
     response.setHeaders(new Map(Object.entries(verdict.headers)))
-    return run({ ...visit, method, server, protection, principal: verdict.principal })
+    const { principal } = verdict
+    return run({ ...visit, method, server, protection, policy, principal })
   }
 
   const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
     const startedAt = clock.now()
-    const { request, response, method, principal, server } = visit
+    const { request, method, principal, server } = visit
     const body = method === 'POST' ? await readBody(request) : undefined
     const call = callOf(visit, body)
     if (call === undefined) return notRpc()
-    const counted = await visit.limits.call(principal, call.messages ?? 1)
-    const tooMany = tooManyCalls(counted, call)
+    const tooMany = await countCall(visit, call)
     // It is not journalled call by call: that would let whoever calls too often fill the journal.
     if (tooMany !== undefined) return tooMany
-    for (const [name, value] of Object.entries(counted.fields)) response.setHeader(name, value)
+    const sent = bodyFor(visit, call, body)
+    if (sent === 'ambiguous') return notRpc()
     const era = eraOf(versionOf(request), call)
-    const ending = await endingOf(log, () => finish(visit, { call, era, body }), call)
+    const ending = await endingOf(log, () => finish(visit, { call, era, body: sent }), call)
     recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
     return ending.kind === 'answer' ? ending.answer : undefined
   }
 
   const finish = async (visit: VerifiedVisit, asked: Asked): Promise<Ending> => {
-    const missing = missingScopes(visit.principal)
-    if (missing.length > 0) {
-      const answer = visit.protection.insufficientScope(missing, asked.call.id)
-      return { kind: 'answer', answer }
-    }
-    return callServer(callNeeds, { ...visit, ...asked })
+    const { call } = asked
+    const answer = refusalOf(visit, call)
+    if (answer !== undefined) return { kind: 'answer', answer }
+    return callServer(callNeeds, { ...visit, ...asked, isOffered: offersFor(visit, call) })
   }
 
   return {
@@ -145,6 +150,7 @@ interface VerifiedVisit extends Visit {
   readonly method: Method
   readonly server: Server
   readonly protection: Protection<TokenPrincipal>
+  readonly policy: Policy
   readonly principal: TokenPrincipal
 }
 
@@ -166,6 +172,40 @@ function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {
     throw new Fault('unsupported_media_type', { because: 'MCP messages are application/json' })
   }
   return readCall(body.toString())
+}
+
+/** Counts a call and says on the answer how much is left; the refusal of one that is too much. */
+async function countCall(
+  { limits, response, principal }: VerifiedVisit,
+  call: Call,
+): Promise<Answer | undefined> {
+  const counted = await limits.call(principal, call.messages ?? 1)
+  const tooMany = tooManyCalls(counted, call)
+  if (tooMany !== undefined) return tooMany
+  response.setHeaders(new Map(Object.entries(counted.fields)))
+  return undefined
+}
+
+/** What the caller is told whose scopes do not open this call. */
+function refusalOf({ principal, policy, protection }: VerifiedVisit, call: Call) {
+  const decision = policy.decide(principal, call)
+  if (decision.kind === 'allowed') return undefined
+  if (decision.kind === 'lacks') return protection.insufficientScope(decision.scopes, call.id)
+  throw new Fault('forbidden', { because: 'no scope opens this tool' })
+}
+
+/** Where scopes open tools one by one, the server must read the same call as we did. */
+function bodyFor({ server, request }: VerifiedVisit, call: Call, body: Buffer | undefined) {
+  if (body === undefined || server.toolScopes === undefined) return body
+  const exact = namesTheSame(request.headers, call) ? exactBody(body) : undefined
+  return exact ?? 'ambiguous'
+}
+
+/** The answers that may list tools: to that question, to a batch, and on a stream that goes on with earlier ones. */
+const listing = new Set(['tools/list', '(batch)', 'GET'])
+
+function offersFor({ policy, principal }: VerifiedVisit, { method }: Call) {
+  return listing.has(method) ? policy.offers?.(principal) : undefined
 }
 
 function versionOf(request: IncomingMessage): string | undefined {

@@ -11,7 +11,7 @@ import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
-import { missingScopes } from './policy.ts'
+import { onePolicy } from './policy.ts'
 import { isOwnOrigin, protectEndpoint } from './protection.ts'
 import type { ProtectionNeeds } from './protection.ts'
 import type { Recorder } from './recorder.ts'
@@ -33,6 +33,8 @@ const server = { id: 'mcp', slug: 'mcp' } as const
 export function createOwn(needs: Needs): Own {
   const { recorder, clock, log } = needs
   const builtin = createBuiltin({ log })
+  const protectOwn = (tenant: Tenant) =>
+    protectEndpoint(needs, { tenant, slug: undefined, scopes: onePolicy.usualScopes })
 
   const run = async (
     request: Request,
@@ -61,10 +63,9 @@ export function createOwn(needs: Needs): Own {
   }
 
   const refusalOf = (principal: TokenPrincipal, call: Call): Answer | undefined => {
-    const missing = missingScopes(principal)
-    if (missing.length === 0) return undefined
-    const endpoint = { tenant: principal.tenant, slug: undefined }
-    return protectEndpoint(needs, endpoint).insufficientScope(missing, call.id)
+    const decision = onePolicy.decide(principal, call)
+    if (decision.kind !== 'lacks') return undefined
+    return protectOwn(principal.tenant).insufficientScope(decision.scopes, call.id)
   }
 
   return {
@@ -73,7 +74,7 @@ export function createOwn(needs: Needs): Own {
         const because = 'a page of another origin called'
         return toResponse(faultAnswer(new Fault('forbidden', { because })))
       }
-      const verdict = await protectEndpoint(needs, { tenant, slug: undefined }).guard(request)
+      const verdict = await protectOwn(tenant).guard(request)
       if (verdict.kind === 'refused') {
         return toResponse(await refuseStranger(limits, verdict, request.method))
       }

@@ -1,8 +1,88 @@
-// What a verified caller may do here. For now one scope opens every tool of a server.
-import { toolsScope } from '../issuer/scopes.ts'
+// What a verified caller may do: which tools of a server the scopes of a token open. A server that says nothing of scopes
+// has one that opens all of it.
+import type { Server, ToolScope } from '../connectors/servers.ts'
+import { toolsScope, usualAmong, withIncluded } from '../issuer/scopes.ts'
+import type { RegisteredScope } from '../issuer/scopes.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
+import type { Call } from './calls.ts'
 
-/** The scopes that a call needs and the caller's token lacks; none when it may go on (RFC 6750 §3.1). */
-export function missingScopes(principal: TokenPrincipal): readonly string[] {
-  return [toolsScope].filter((scope) => !principal.scopes.includes(scope))
+/** The rules of one server. */
+export interface Policy {
+  /** What a client that names no scope is told to ask for. */
+  readonly usualScopes: readonly string[]
+  readonly decide: (principal: TokenPrincipal, call: Call) => Decision
+  /** Which tools a caller is offered; absent: all of them. */
+  readonly offers?: (principal: TokenPrincipal) => (tool: string) => boolean
+}
+
+export type Decision =
+  | { readonly kind: 'allowed' }
+  /** The scopes that the call needs, all of them (RFC 6750 §3.1; MCP authorization, "Runtime insufficient scope"). */
+  | { readonly kind: 'lacks'; readonly scopes: readonly string[] }
+  /** No scope opens it. */
+  | { readonly kind: 'closed' }
+
+const allowed = { kind: 'allowed' } as const
+
+/** Makes the policy of a server; the registry holds which scope includes which. */
+export async function policyFor(
+  { toolScopes }: Pick<Server, 'toolScopes'>,
+  registry: () => Promise<readonly RegisteredScope[]>,
+): Promise<Policy> {
+  return toolScopes === undefined ? onePolicy : toolPolicy(toolScopes, await registry())
+}
+
+/** One scope opens everything. */
+export const onePolicy: Policy = {
+  usualScopes: [toolsScope],
+  decide: ({ scopes }) =>
+    scopes.includes(toolsScope) ? allowed : { kind: 'lacks', scopes: [toolsScope] },
+}
+
+function toolPolicy(
+  toolScopes: readonly ToolScope[],
+  registry: readonly RegisteredScope[],
+): Policy {
+  const heldBy = ({ scopes }: TokenPrincipal) => withIncluded(registry, scopes)
+  const usualScopes = usualAmong(
+    registry,
+    toolScopes.map(({ scope }) => scope),
+  )
+  const opening = (tool: string) =>
+    toolScopes.filter(({ tools }) => tools.some((pattern) => stands(pattern, tool)))
+
+  const decideTools = (held: ReadonlySet<string>, tools: readonly string[]): Decision => {
+    const ways = tools.map(opening)
+    if (ways.some((scopes) => scopes.length === 0)) return { kind: 'closed' }
+    const isShut = (scopes: readonly ToolScope[]) => scopes.every(({ scope }) => !held.has(scope))
+    if (!ways.some(isShut)) return allowed
+    // Where several scopes open a tool, the first of the list does.
+    const needed = ways.flatMap(([first]) => (first === undefined ? [] : [first.scope]))
+    return { kind: 'lacks', scopes: [...new Set(needed)] }
+  }
+
+  return {
+    usualScopes,
+    decide: (principal, call) => {
+      const held = heldBy(principal)
+      if (call.hasUnnamedTool === true) return { kind: 'closed' }
+      const tools = toolsOf(call)
+      if (tools.length > 0) return decideTools(held, tools)
+      // What is no call of a tool is open to whoever may call one.
+      const isOpen = toolScopes.some(({ scope }) => held.has(scope))
+      return isOpen ? allowed : { kind: 'lacks', scopes: usualScopes }
+    },
+    offers: (principal) => {
+      const held = heldBy(principal)
+      return (tool) => opening(tool).some(({ scope }) => held.has(scope))
+    },
+  }
+}
+
+function toolsOf({ tool, batchedTools = [] }: Call): readonly string[] {
+  return tool === undefined ? batchedTools : [tool]
+}
+
+function stands(pattern: string, tool: string): boolean {
+  return pattern.endsWith('*') ? tool.startsWith(pattern.slice(0, -1)) : pattern === tool
 }

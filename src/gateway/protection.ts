@@ -1,7 +1,6 @@
 // Our endpoints as protected resources: which resource an endpoint is, who may verify its tokens, which origins may call.
 import type { Clock } from '../base/clock.ts'
 import type { Issuer } from '../issuer/issuer.ts'
-import { toolsScope } from '../issuer/scopes.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -13,12 +12,16 @@ export interface DescribedResource {
   readonly resource: string
   readonly name: string
   readonly scopes: readonly string[]
+  /** What a client is told to ask for; all of its scopes unless said. */
+  readonly usual?: readonly string[]
 }
 
 /** One endpoint of a tenant: its path is `/{slug}/mcp`, or `/mcp` for our own. */
 export interface Endpoint {
   readonly tenant: Tenant
   readonly slug: string | undefined
+  /** What a client is told to ask for. */
+  readonly scopes: readonly string[]
 }
 
 /** What it takes to verify a caller. */
@@ -31,10 +34,10 @@ export interface ProtectionNeeds {
 /** Makes the guard of an endpoint. */
 export function protectEndpoint(
   needs: ProtectionNeeds,
-  { tenant, slug }: Endpoint,
+  { tenant, slug, scopes }: Endpoint,
 ): Protection<TokenPrincipal> {
   const resource = `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
-  return protectResource(needs, tenant, { resource, scopes: [toolsScope] })
+  return protectResource(needs, tenant, { resource, scopes })
 }
 
 /** A resource of ours, under a name where people and clients are told of it. */
@@ -43,10 +46,13 @@ export function protectResource(
   tenant: Tenant,
   described: Omit<DescribedResource, 'name'> & { readonly name?: string },
 ): Protection<TokenPrincipal> {
+  const { resource, name, scopes, usual = scopes } = described
   return protectMcpServer({
-    ...described,
+    resource,
+    ...(name === undefined ? {} : { name }),
     issuer: tenant.issuer,
-    verify: (presented) => verify(tenant, presented, described.resource),
+    scopes: usual,
+    verify: (presented) => verify(tenant, presented, resource),
     dpop: { now: clock.now, nonces: dpopNonces(tenant) },
   })
 }

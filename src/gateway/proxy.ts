@@ -4,6 +4,8 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
+import { createToolFilter } from './tool-filter.ts'
+import type { ToolFilter } from './tool-filter.ts'
 
 /** One call on its way out. */
 export interface Outgoing {
@@ -29,6 +31,8 @@ interface Parts {
   readonly headersOf: (upstream: IncomingHttpHeaders) => Record<string, string>
   /** How long the server may think before it answers. */
   readonly answerTimeMs: number
+  /** Which tools the caller is offered, where the answer may list some; absent: the answer passes as it is. */
+  readonly isOffered?: ((tool: string) => boolean) | undefined
 }
 
 /** Dispatches the call. Never throws; the outcome says what is left to do. */
@@ -61,10 +65,14 @@ export function forward(parts: Parts): Promise<Outcome> {
 const discarded = new Error('the answer is not passed on')
 const disconnected = new Error('the client left')
 
-function createRelay({ response, headersOf }: Parts, resolve: (outcome: Outcome) => void) {
+function createRelay(
+  { response, headersOf, isOffered }: Parts,
+  resolve: (outcome: Outcome) => void,
+) {
   let upstream: Dispatcher.DispatchController | undefined
   let status = 0
   let isSettled = false
+  let filter: ToolFilter | undefined
   const readOn = () => upstream?.resume()
 
   const settle = (outcome: Outcome) => {
@@ -96,28 +104,44 @@ function createRelay({ response, headersOf }: Parts, resolve: (outcome: Outcome)
         settle({ kind: 'held', status: statusCode, headers })
         return controller.abort(discarded)
       }
-      response.writeHead(statusCode, framed(statusCode, headersOf(headers)))
+      filter = filterFor(headers, isOffered)
+      const isFramed = statusCode !== 204 && filter === undefined
+      response.writeHead(statusCode, framed(isFramed, headersOf(headers)))
       status = statusCode
       response.on('drain', readOn)
       if (isEventStream(headers)) response.flushHeaders()
     },
     onResponseData: (controller, chunk) => {
       if (isSettled || response.destroyed) return
-      if (!response.write(chunk)) controller.pause()
+      const bytes = filter === undefined ? chunk : filter.write(chunk)
+      if (bytes.length > 0 && !response.write(bytes)) controller.pause()
     },
     onResponseEnd: () => {
       if (isSettled) return
       settle({ kind: 'passed', status })
-      response.end()
+      response.end(filter?.end())
     },
     onResponseError: (_controller, error) => failed(error),
   }
   return { handler, failed, clientClosed }
 }
 
-/** RFC 9110 §8.6: a 204 has no length; one that nevertheless came would make the next answer look like its body. */
-function framed(status: number, headers: Record<string, string>): Record<string, string> {
-  if (status !== 204) return headers
+/** Reads an answer that is in plain text; what the server encoded is not looked into. */
+function filterFor(
+  headers: IncomingHttpHeaders,
+  isOffered: Parts['isOffered'],
+): ToolFilter | undefined {
+  const isPlain = (headers['content-encoding'] ?? 'identity') === 'identity'
+  if (isOffered === undefined || !isPlain) return undefined
+  return createToolFilter(mediaTypeOf(headers), isOffered)
+}
+
+/**
+ * RFC 9110 §8.6: a 204 has no length; one that nevertheless came would make the next answer look like its body. What is
+ * filtered has no longer the length that the server said.
+ */
+function framed(isFramed: boolean, headers: Record<string, string>): Record<string, string> {
+  if (isFramed) return headers
   const { 'content-length': _none, ...others } = headers
   return others
 }

@@ -35,6 +35,8 @@ export interface VerifiedCall {
   readonly call: Call
   readonly era: Era
   readonly body: Buffer | undefined
+  /** Which tools the caller is offered, where the answer may list some. */
+  readonly isOffered?: ((tool: string) => boolean) | undefined
 }
 
 /** How a call ended: with the server's answer, which was sent, or with one of ours, which is still to be sent. */
@@ -95,7 +97,7 @@ type AttemptOutcome = Outcome | { readonly kind: 'not_connected'; readonly conne
 
 async function attempt(
   { outbound, sessions, answerTimeMs }: ServerCallNeeds,
-  { request, response, principal, server, method, body }: VerifiedCall,
+  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
   { credential, sessionId }: Attempt,
 ): Promise<AttemptOutcome> {
   if (credential.kind === 'authorization_required') {
@@ -117,6 +119,7 @@ async function attempt(
     response,
     headersOf: (upstream) => responseHeaders(upstream, (id) => sessions.bind(owner, id)),
     answerTimeMs,
+    isOffered,
   })
 }
 

@@ -18,6 +18,7 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
@@ -30,7 +31,9 @@ import { registrationRoutes } from './oauth/registration.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
 import { operationRoutes } from './operations.ts'
+import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
+import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
@@ -76,8 +79,11 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...eventRoutes(needs),
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
+    ...scopeRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
+    ...appPages(withForms),
+    ...clientPages(withForms),
     ...connectRoutes(withForms),
     ...devicePages(withForms),
     ...operationRoutes(needs),

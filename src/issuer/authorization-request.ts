@@ -5,7 +5,7 @@ import { isThumbprint } from '../oauth/dpop.ts'
 import { readParameters } from '../oauth/parameters.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import { isChallenge } from '../oauth/pkce.ts'
-import { isSubset, parseScope, unionScopes } from '../oauth/scope.ts'
+import { parseScope, unionScopes } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Client } from './clients.ts'
 import { requireParameter, separateResources } from './form-request.ts'
@@ -14,7 +14,7 @@ import { requestedResource } from './resources.ts'
 import type { Resource, Resources } from './resources.ts'
 import { proveReturnAddress } from './return-address.ts'
 import type { ReturnAddress } from './return-address.ts'
-import { allowedScopes, chooseScopes, identityScopes, knownScopes } from './scopes.ts'
+import { allowedScopes, chooseScopes, identityScopes } from './scopes.ts'
 
 /** A request whose every part has been checked. */
 export interface CheckedRequest {
@@ -116,7 +116,7 @@ async function readRest(
   for (const check of checks) check(parameters)
   if (!isPushed) refuseUnlessPushed(client)
   const prompts = readPrompts(parameters)
-  const asked = readScopes(parameters)
+  const asked = parseScope(parameters.get('scope'))
   const resource = await requestedResource(resources, tenant, named)
   return {
     codeChallenge: requireParameter(parameters, 'code_challenge'),
@@ -207,16 +207,9 @@ function readPrompts(parameters: Parameters): readonly Prompt[] {
   return prompts
 }
 
-/** The scopes that a request names. Throws Fault('invalid_scope') for one that nothing here has. */
-export function readScopes(parameters: Parameters): readonly string[] {
-  const scopes = parseScope(parameters.get('scope'))
-  if (isSubset(scopes, knownScopes(scopes))) return scopes
-  throw new Fault('invalid_scope', { because: 'a scope is unknown' })
-}
-
 /** What this client may have of this resource and, beside it, of the person. */
-export function scopesFor({ metadata }: Client, { scopes }: Resource) {
+export function scopesFor({ metadata }: Client, { scopes, usual = scopes }: Resource) {
   const registered = parseScope(metadata.scope)
   const all = unionScopes(scopes, Object.values(identityScopes))
-  return { usual: allowedScopes(scopes, registered), available: allowedScopes(all, registered) }
+  return { usual: allowedScopes(usual, registered), available: allowedScopes(all, registered) }
 }

@@ -289,7 +289,6 @@ onEveryDatabase(
         formToken: other.step.formToken,
       }),
       decide(rig.tenant, requestId, asked.browser, ada, { ...form, decision: 'yes' }),
-      decide(rig.tenant, requestId, asked.browser, ada, { ...form, scopes: [] }),
       decide(rig.tenant, requestId, asked.browser, ada, {
         ...form,
         scopes: ['mcp', 'memories:read'],
@@ -301,6 +300,9 @@ onEveryDatabase(
     for (const unknown of ['', 'req_nobody', 'req_\0', `${requestId}x`]) {
       await refused(resume(rig.tenant, unknown, asked.browser, ada), 'gone')
     }
+    const nothing = { ...form, scopes: [] }
+    const asksAgain = await decide(rig.tenant, requestId, asked.browser, ada, nothing)
+    assert.ok(asksAgain.kind === 'consent' && asksAgain.problem === 'nothing_ticked')
     const answered = await decide(rig.tenant, requestId, asked.browser, ada, form)
     assert.ok(locationOf(answered).searchParams.has('code'), 'the attempts changed nothing')
   },
@@ -372,11 +374,32 @@ onEveryDatabase('a person who leaves out a scope gives only the rest', async (t,
   const client = await register(rig)
   const query = authorizeQuery(client, { resource: 'https://auth.test/memories/mcp' })
   await approve(rig, session, query, ['mcp', 'memories:read'])
-  const [grant] = await rig.issuer.grants.list(session)
+  const [grant] = (await rig.issuer.grants.list(session)).items
   assert.deepEqual(grant?.scopes, ['mcp', 'memories:read'])
   const { step } = await rig.issuer.authorize.begin(rig.tenant, query, undefined, session)
   assert.equal(step.kind, 'consent', 'the rest is asked for again')
 })
+
+onEveryDatabase(
+  'what a person gave before and leaves out now is forgotten, and nothing else is',
+  async (t, store) => {
+    verifies(t, 'A3-4')
+    const rig = await createRig(t, store)
+    const session = await rig.signIn()
+    const client = await register(rig)
+    const asking = (scope: string) =>
+      authorizeQuery(client, { resource: 'https://auth.test/memories/mcp', scope })
+    const isAsked = async (scope: string) => {
+      const { step } = await beginByHand(rig, asking(scope), session)
+      return step.kind === 'consent'
+    }
+    await approve(rig, session, asking('mcp memories:read memories:write'))
+    assert.equal(await isAsked('memories:write'), false)
+    await approve(rig, session, asking('memories:read memories:write'), ['memories:read'])
+    assert.equal(await isAsked('mcp memories:read'), false)
+    assert.equal(await isAsked('memories:write'), true)
+  },
+)
 
 onEveryDatabase(
   'a client that any local program could pretend to be is always asked about',

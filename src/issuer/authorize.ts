@@ -37,6 +37,7 @@ import type { FoundPushed } from './pushed-requests.ts'
 import type { Resources } from './resources.ts'
 import { returnCode, returnError, storedReturnAddress } from './return-address.ts'
 import type { RedirectStep } from './return-address.ts'
+import type { Scopes } from './scope-registry.ts'
 
 /** What the browser does next. */
 export type AuthorizeStep =
@@ -46,6 +47,8 @@ export type AuthorizeStep =
       readonly requestId: string
       readonly view: ConsentView
       readonly formToken: string
+      /** What was wrong with the answer before, if there was one. */
+      readonly problem?: 'nothing_ticked'
     }
   | RedirectStep
 
@@ -97,6 +100,7 @@ interface Needs {
   readonly keyring: Keyring
   readonly journal: Journal
   readonly resources: Resources
+  readonly scopes: Pick<Scopes, 'show'>
   readonly policy: Policy
   readonly clientFor: (tenant: Tenant, id: string) => Promise<Client>
 }
@@ -197,12 +201,7 @@ async function nextStep(
     return sendCode(needs, pending, session, question)
   }
   if (prompts.includes('none')) return sendError(needs, pending, 'consent_required')
-  return {
-    kind: 'consent',
-    requestId: row.id,
-    view: consentView(question, session),
-    formToken: createFormToken(needs.keyring, { question, session }),
-  }
+  return askPerson(needs, session, question)
 }
 
 async function takeAnswer(
@@ -216,11 +215,27 @@ async function takeAnswer(
   if (!(await isRecentEnough(needs.db, pending.row, session))) {
     return { kind: 'sign_in', requestId: pending.row.id }
   }
-  const scopes = form.scopes ?? question.scopes
-  if (scopes.length === 0 || !isSubset(scopes, question.scopes)) {
-    throw badForm('the scopes are not among those asked for')
+  const ticked = form.scopes ?? question.scopes
+  if (!isSubset(ticked, question.scopes)) throw badForm('a scope is ticked that was not asked for')
+  const scopes = question.scopes.filter((scope) => ticked.includes(scope))
+  if (scopes.length === 0) {
+    return { ...(await askPerson(needs, session, question)), problem: 'nothing_ticked' }
   }
-  return sendCode(needs, pending, session, { ...question, scopes, isAnswer: true })
+  const asked = question.scopes
+  return sendCode(needs, pending, session, { ...question, scopes, answered: { asked } })
+}
+
+async function askPerson(
+  { scopes, keyring }: Needs,
+  session: SessionPrincipal,
+  question: ConsentQuestion,
+): Promise<Extract<AuthorizeStep, { kind: 'consent' }>> {
+  return {
+    kind: 'consent',
+    requestId: question.attempt,
+    view: await consentView(scopes, question, session),
+    formToken: createFormToken(keyring, { question, session }),
+  }
 }
 
 type Question =
@@ -345,13 +360,15 @@ async function sendCode(
   needs: Needs,
   { tenant, row }: Pending,
   session: SessionPrincipal,
-  question: ConsentQuestion & { readonly isAnswer?: boolean },
+  question: ConsentQuestion & { readonly answered?: { readonly asked: readonly string[] } },
 ): Promise<AuthorizeStep> {
   const { db, clock, random, keyring, journal, policy } = needs
   const code = randomSecret(random, 'auth_')
   await db.transaction().execute(async (tx) => {
     await spendRequest(tx, clock, row)
-    if (question.isAnswer) await rememberConsent({ tx, clock, journal }, session, question)
+    if (question.answered !== undefined) {
+      await rememberConsent({ tx, clock, journal }, session, { ...question, ...question.answered })
+    }
     const grantId = await storeGrant({ tx, clock, random, journal }, tenant, {
       userId: session.user.id,
       clientId: row.client_id,

@@ -14,12 +14,15 @@ import type { Database } from '../store/database.ts'
 import type { ClientRow } from '../store/schema.ts'
 import { listClients, showClient } from './client-list.ts'
 import type { ClientPage, PublicClient } from './client-list.ts'
-import { actorOf, createClient, requireAdministrator, storeSecret } from './client-registration.ts'
-import type { ClientMaker, NewClient } from './client-registration.ts'
+import { createClient, storeSecret } from './client-registration.ts'
+import type { NewClient } from './client-registration.ts'
+import { actorOf, requireAdministrator } from './administrator.ts'
+import type { ClientMaker } from './administrator.ts'
 import { clientRow, findClientRow, ourMetadata, toClient } from './clients.ts'
 import type { Client } from './clients.ts'
 import { endGrants } from './grants.ts'
-import { requireKnownScopes } from './scopes.ts'
+import { requireKnownScopes } from './scope-registry.ts'
+import type { Scopes } from './scope-registry.ts'
 
 /** A client with a secret that is shown here once. */
 export interface ClientWithSecret {
@@ -69,6 +72,7 @@ interface Needs {
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly scopes: Pick<Scopes, 'known'>
 }
 
 /** How long the secret before the new one works, unless said otherwise. */
@@ -160,6 +164,8 @@ async function updateClient(
   id: string,
   change: ClientChange,
 ): Promise<void> {
+  requireAdministrator(by)
+  await requireKnownScopes(needs.scopes, by.tenant, change.scopes ?? [])
   await inTurn(needs, by, id, async (tx, row) => {
     const described = describeAnew(by.tenant, row, change)
     if (change.mayReach !== undefined) {
@@ -210,7 +216,7 @@ function describeAnew(tenant: Tenant, row: ClientRow, change: ClientChange): Par
   const { metadata } = toClient(row)
   const { scope: before, resource, may_reach: reachedBefore, ...rest } = metadata
   const reached = mayReach ?? reachedBefore ?? []
-  const wanted = scopes === undefined ? parseScope(before) : requireKnownScopes(scopes)
+  const wanted = scopes ?? parseScope(before)
   const read = readClientMetadata({
     ...rest,
     ...(name === undefined ? {} : { client_name: name }),

@@ -54,7 +54,7 @@ onEveryDatabase(
     const session = await rig.signIn()
     const client = { id: site.url, secret: undefined }
     const { refresh } = await obtainTokens(rig, session, client)
-    const [grant] = await rig.issuer.grants.list(session)
+    const [grant] = (await rig.issuer.grants.list(session)).items
     assert.equal(grant?.clientId, site.url)
     assert.equal(grant?.clientName, 'Documented')
     assert.equal(site.visits(), 1)

@@ -12,6 +12,8 @@ import type { Database } from '../store/database.ts'
 import type { ClientRow } from '../store/schema.ts'
 import { clientRow, findClient, ourMetadata, toClient } from './clients.ts'
 import type { Client } from './clients.ts'
+import { withKnownScope } from './scope-registry.ts'
+import type { Scopes } from './scope-registry.ts'
 
 export interface ClientDocuments {
   /** The client behind a URL, fetched when it is not known freshly. Throws Fault('invalid_client'). */
@@ -23,6 +25,7 @@ interface Needs {
   readonly clock: Clock
   readonly outbound: Outbound
   readonly journal: Journal
+  readonly scopes: Pick<Scopes, 'known'>
   readonly log: Log
 }
 
@@ -102,7 +105,7 @@ function requireWritable(url: string): void {
 }
 
 async function fetchClient(needs: Needs, tenant: Tenant, url: string): Promise<Client> {
-  const { outbound, clock, log } = needs
+  const { outbound, clock, log, scopes } = needs
   try {
     const response = await outbound.fetch({
       url,
@@ -112,7 +115,9 @@ async function fetchClient(needs: Needs, tenant: Tenant, url: string): Promise<C
       limits,
     })
     if (response.status !== 200) throw refused(`the document's status is ${response.status}`)
-    const metadata = ourMetadata(readClientDocument(response.json(), url))
+    const metadata = ourMetadata(
+      await withKnownScope(scopes, tenant, readClientDocument(response.json(), url)),
+    )
     const now = clock.now()
     const freshUntil = now + freshnessMs(response.headers.get('cache-control'))
     const row = clientRow({ tenant, id: url, kind: 'document', metadata, now, freshUntil })

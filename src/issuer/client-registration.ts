@@ -6,18 +6,20 @@ import type { Keyring } from '../base/keyring.ts'
 import { randomId, randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Actor, Journal } from '../journal/entries.ts'
+import type { Journal } from '../journal/entries.ts'
 import { readClientMetadata } from '../oauth/client-metadata.ts'
 import { formatScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { ClientRow } from '../store/schema.ts'
+import { actorOf, requireAdministrator } from './administrator.ts'
+import type { ClientMaker } from './administrator.ts'
 import { findRegistration, makeRoom, registrationDigest } from './client-hygiene.ts'
 import { clientRow, ourMetadata, toClient } from './clients.ts'
 import type { Client, OurClientMetadata } from './clients.ts'
 import type { ClientAuthMethod, GrantTypeName } from './metadata.ts'
-import { requireKnownScopes } from './scopes.ts'
+import { requireKnownScopes, withKnownScope } from './scope-registry.ts'
+import type { Scopes } from './scope-registry.ts'
 
 /** What an administrator says about a new client. */
 export interface NewClient {
@@ -51,19 +53,13 @@ export interface MadeClient {
   readonly secret: Secret | undefined
 }
 
-/** Who manages clients: a person or their API key, or the operator at the command line. */
-export interface ClientMaker {
-  readonly tenant: Tenant
-  readonly user?: User | undefined
-  readonly keyId?: string
-}
-
 interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly scopes: Pick<Scopes, 'known'>
 }
 
 /**
@@ -75,7 +71,8 @@ export async function registerClient(
   tenant: Tenant,
   json: unknown,
 ): Promise<Record<string, unknown>> {
-  const metadata = ourMetadata(readClientMetadata(json))
+  const description = await withKnownScope(needs.scopes, tenant, readClientMetadata(json))
+  const metadata = ourMetadata(description)
   return clientInformation(tenant, await storeRegistration(needs, tenant, metadata))
 }
 
@@ -117,6 +114,7 @@ export async function createClient(
 ): Promise<MadeClient> {
   const { resource, mayReach = [], ownerId, jwks, jwksUri, dpopBoundAccessTokens } = rest
   requireAdministrator(by)
+  const known = await requireKnownScopes(needs.scopes, by.tenant, scopes)
   const description = readClientMetadata({
     client_name: name,
     redirect_uris: redirectUris,
@@ -125,7 +123,7 @@ export async function createClient(
     jwks,
     jwks_uri: jwksUri,
     dpop_bound_access_tokens: dpopBoundAccessTokens,
-    ...(scopes.length === 0 ? {} : { scope: formatScope(requireKnownScopes(scopes)) }),
+    ...(scopes.length === 0 ? {} : { scope: formatScope(known) }),
   })
   const metadata = {
     ...ourMetadata(description, 'manual'),
@@ -136,12 +134,6 @@ export async function createClient(
   const secret = newSecret(needs, metadata)
   await needs.db.transaction().execute((tx) => insertClient(needs, { tx, by, row, secret }))
   return { client: toClient(row), issuedAt: row.created_at, secret }
-}
-
-/** Throws Fault('forbidden') for a person who is not an administrator. */
-export function requireAdministrator({ user }: ClientMaker): void {
-  if (user?.role !== 'user') return
-  throw new Fault('forbidden', { because: 'only an administrator manages clients' })
 }
 
 async function storeRegistration(
@@ -254,11 +246,4 @@ export async function storeSecret(
       expires_at: null,
     })
     .execute()
-}
-
-/** Who did it, for the journal. */
-export function actorOf({ user, keyId }: ClientMaker, kind: string): Actor {
-  if (keyId !== undefined) return { kind: 'key', id: keyId }
-  if (user !== undefined) return { kind: 'user', id: user.id }
-  return { kind: kind === 'manual' ? 'operator' : 'anonymous' }
 }

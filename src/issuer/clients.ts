@@ -3,14 +3,12 @@
 import { createHash } from 'node:crypto'
 import { Fault } from '../base/fault.ts'
 import type { ClientMetadata } from '../oauth/client-metadata.ts'
-import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ClientRow } from '../store/schema.ts'
 import { authMethods, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
 import type { ClientAuthMethod, GrantTypeName } from './metadata.ts'
-import { knownScopes } from './scopes.ts'
 
 /** One client of one tenant. */
 export interface Client {
@@ -77,7 +75,6 @@ export function ourMetadata(
   metadata: ClientMetadata,
   kind: Client['kind'] = 'registered',
 ): OurClientMetadata {
-  const { scope, ...rest } = metadata
   const method = authMethods.find((known) => known === metadata.token_endpoint_auth_method)
   if (method === undefined) throw refused('its way to prove itself is not supported')
   const grantTypes = grantTypeNames.filter(
@@ -86,10 +83,8 @@ export function ourMetadata(
   if (grantTypes.every((name) => name === 'refresh_token')) {
     throw refused('none of its grant types is for such a client')
   }
-  const scopes = knownScopes(parseScope(scope))
   return {
-    ...rest,
-    ...(scopes.length === 0 ? {} : { scope: formatScope(scopes) }),
+    ...metadata,
     grant_types: grantTypes,
     token_endpoint_auth_method: method,
   }

@@ -12,7 +12,7 @@ import type { ConsentRow } from '../store/schema.ts'
 import type { Client } from './clients.ts'
 import { describedAs, namedAs, pretendsToBe, verifiedAs } from './known-clients.ts'
 import type { Resource } from './resources.ts'
-import { showScopes } from './scopes.ts'
+import type { Scopes } from './scope-registry.ts'
 import type { ShownScope } from './scopes.ts'
 
 /** What a person is shown before they decide; every text in it is the client's own word and must be escaped. */
@@ -62,10 +62,14 @@ export interface ConsentQuestion extends Question {
 }
 
 /** Draws the facts of the consent page together. */
-export function consentView(question: ConsentQuestion, session: SessionPrincipal): ConsentView {
+export async function consentView(
+  registry: Pick<Scopes, 'show'>,
+  question: ConsentQuestion,
+  session: SessionPrincipal,
+): Promise<ConsentView> {
   const { client, redirectUri } = question
   return {
-    ...requestView(question, session, standingOf(client, redirectUri)),
+    ...(await requestView(registry, question, session, standingOf(client, redirectUri))),
     redirectHost: redirectHost(redirectUri),
     redirectUri,
     isLoopbackOnly: client.metadata.redirect_uris.every(isLoopbackRedirect),
@@ -73,11 +77,12 @@ export function consentView(question: ConsentQuestion, session: SessionPrincipal
 }
 
 /** Draws the facts together that every such page shows. */
-export function requestView(
+export async function requestView(
+  registry: Pick<Scopes, 'show'>,
   { client, scopes, resource }: Question,
-  { user }: SessionPrincipal,
+  { tenant, user }: SessionPrincipal,
   standing: Standing,
-): RequestView {
+): Promise<RequestView> {
   const { client_uri } = client.metadata
   return {
     clientName: client.name,
@@ -86,7 +91,7 @@ export function requestView(
     standing,
     serverName: resource.name,
     resource: resource.resource,
-    scopes: showScopes(scopes),
+    scopes: await registry.show(tenant, scopes),
     userEmail: user.email ?? user.name ?? user.id,
   }
 }
@@ -129,7 +134,10 @@ export async function isRemembered(
   return isSubset(question.scopes, parseScope(row.scope))
 }
 
-/** Remembers a person's answer inside the caller's transaction; what they gave before is kept if nothing changed since. */
+/**
+ * Remembers a person's answer inside the caller's transaction. What they gave before and were not asked for now is kept if
+ * nothing changed since; what they were asked for and left out is forgotten.
+ */
 export async function rememberConsent(
   {
     tx,
@@ -137,14 +145,14 @@ export async function rememberConsent(
     journal,
   }: { readonly tx: Database; readonly clock: Clock; readonly journal: Journal },
   { tenant, user }: SessionPrincipal,
-  question: ConsentQuestion,
+  question: ConsentQuestion & { readonly asked: readonly string[] },
 ): Promise<void> {
-  const { client, redirectUri, scopes, resource } = question
+  const { client, redirectUri, scopes, resource, asked } = question
   const before = await findConsent(tx, { tenant, userId: user.id }, question)
   const isSame = before?.metadata_digest === client.metadataDigest
   const now = clock.now()
   const answer = {
-    scope: formatScope(isSame ? unionScopes(parseScope(before.scope), scopes) : scopes),
+    scope: formatScope(isSame ? unionScopes(keptOf(before, asked), scopes) : scopes),
     metadata_digest: client.metadataDigest,
     updated_at: now,
   }
@@ -180,6 +188,10 @@ export async function recordConsent(
     attempt,
     data: { resource: resource.resource, scopes },
   })
+}
+
+function keptOf({ scope }: ConsentRow, asked: readonly string[]): readonly string[] {
+  return parseScope(scope).filter((one) => !asked.includes(one))
 }
 
 function findConsent(

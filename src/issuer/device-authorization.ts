@@ -7,10 +7,11 @@ import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import { holdsSecret } from '../journal/no-secrets.ts'
 import type { Parameters } from '../oauth/parameters.ts'
+import { parseScope } from '../oauth/scope.ts'
 import { displayName } from '../oauth/shown-text.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { readScopes, scopesFor } from './authorization-request.ts'
+import { scopesFor } from './authorization-request.ts'
 import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
 import { requireGrantType } from './clients.ts'
@@ -68,11 +69,11 @@ export function createDeviceAuthorization(needs: Needs): StartDevice {
   return async (tenant, request, caller) => {
     const { parameters, resources } = readForm(request)
     await meet(needs, tenant, parameters)
-    const { authorization } = request
-    const client = await authenticateClient(needs, tenant, { authorization, parameters })
+    const { authorization, count } = request
+    const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     // Nobody may begin in the name of a client that has no use for it.
     requireGrantType(client, deviceCodeGrant)
-    const asked = readScopes(parameters)
+    const asked = parseScope(parameters.get('scope'))
     const resource = await requestedResource(needs.resources, tenant, resources)
     const scopes = chooseScopes(asked, scopesFor(client, resource))
     const origin = originOf(caller)

@@ -567,7 +567,9 @@ onEveryDatabase('client, server and person may go while a person thinks', async 
   await rig.db.updateTable('users').set({ disabled_at: 1 }).execute()
   await refused(tokens(rig, pollForm(client, answer)), 'invalid_grant')
   await rig.db.updateTable('users').set({ disabled_at: null }).execute()
-  const [grant] = await rig.issuer.grants.list(session)
+  const {
+    items: [grant],
+  } = await rig.issuer.grants.list(session)
   await rig.issuer.grants.revoke(session, grant?.id ?? '')
   await refused(tokens(rig, pollForm(client, answer)), 'invalid_grant')
 })

@@ -24,6 +24,7 @@ import type { Question, RequestView } from './consent.ts'
 import { findByUserCode, findDeviceRequest, userCodePlace } from './device-codes.ts'
 import type { DeviceOrigin } from './device-codes.ts'
 import { createDeviceGuesses, wrongPerCodeMax } from './device-guesses.ts'
+import type { Scopes } from './scope-registry.ts'
 import type { DeviceGuesses, LookUp } from './device-guesses.ts'
 import { newGrantId, storeGrant } from './grants.ts'
 import type { Resources } from './resources.ts'
@@ -71,6 +72,7 @@ export interface DeviceForm {
 
 interface Needs {
   readonly db: Database
+  readonly scopes: Pick<Scopes, 'show'>
   readonly clock: Clock
   readonly random: Random
   readonly keyring: Keyring
@@ -109,7 +111,7 @@ export function createDevices(needs: Needs): Devices {
       requireInTime(needs, row)
       const question = await readQuestion(needs, session.tenant, row)
       const formToken = createFormToken(needs.keyring, { question, session })
-      return { kind: 'question', view: viewOf(needs, { row, question }, session), formToken }
+      return { kind: 'question', view: await viewOf(needs, { row, question }, session), formToken }
     },
 
     decide: async (session, id, { decision, formToken }) => {
@@ -271,13 +273,13 @@ async function readQuestion(
   return { client, scopes: parseScope(row.scope), resource, attempt: row.id }
 }
 
-function viewOf(
-  { clock, keyring }: Needs,
+async function viewOf(
+  { clock, keyring, scopes }: Needs,
   { row, question }: { readonly row: DeviceCodeRow; readonly question: Question },
   session: SessionPrincipal,
-): DeviceView {
+): Promise<DeviceView> {
   return {
-    ...requestView(question, session, standingByProof(question.client)),
+    ...(await requestView(scopes, question, session, standingByProof(question.client))),
     requestId: row.id,
     userCode: showUserCode(keyring.open(row.user_code_sealed, userCodePlace(row))),
     origin: {

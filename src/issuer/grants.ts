@@ -6,15 +6,20 @@ import { Fault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
-import { formatScope, parseScope } from '../oauth/scope.ts'
+import { formatScope } from '../oauth/scope.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Schema } from '../store/schema.ts'
+import { listGrants } from './grant-list.ts'
+import type { GrantPage, GrantPageRequest } from './grant-list.ts'
+import type { Resources } from './resources.ts'
+import type { UseNotes } from './use-notes.ts'
 
 /** A person's view of their grants: the apps with access. */
 export interface Grants {
-  readonly list: (principal: Owner) => Promise<readonly GrantSummary[]>
+  /** One page, newest first. Throws Fault('invalid_input') for a cursor that is not ours. */
+  readonly list: (principal: Owner, page?: GrantPageRequest) => Promise<GrantPage>
   /** Ends a grant at once. Throws Fault('not_found') for one that is not the caller's or has ended. */
   readonly revoke: (principal: Owner, id: string) => Promise<void>
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
@@ -22,18 +27,6 @@ export interface Grants {
 }
 
 export type Owner = SessionPrincipal | KeyPrincipal
-
-export interface GrantSummary {
-  readonly id: string
-  readonly clientId: string
-  readonly clientName: string
-  readonly resource: string
-  readonly scopes: readonly string[]
-  readonly createdAt: number
-  readonly lastUsedAt: number | undefined
-  /** The grant that it was made from by an exchange (RFC 8693). */
-  readonly parentId?: string
-}
 
 /** The facts of a grant that its tokens are made from. */
 export interface Grant {
@@ -53,12 +46,19 @@ interface Needs {
   readonly journal: Journal
 }
 
-const listMax = 200
+interface ListNeeds extends Needs {
+  readonly resources: Resources
+  readonly uses: Pick<UseNotes, 'write'>
+}
 
 /** Makes the grants of all tenants over one database. */
-export function createGrants(needs: Needs): Grants {
+export function createGrants(needs: ListNeeds): Grants {
   return {
-    list: ({ tenant, user }) => listGrants(needs.db, tenant, user.id),
+    list: async ({ tenant, user }, page = {}) => {
+      // What this process has counted is told to the person now, not in a minute.
+      await needs.uses.write()
+      return listGrants(needs, { tenant, userId: user.id }, page)
+    },
     revoke: (principal, id) => revokeOwn(needs, principal, id),
     endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
   }
@@ -89,7 +89,9 @@ export async function storeGrant(
       resource: facts.resource,
       scope: formatScope(facts.scopes),
       created_at: now,
+      first_used_at: null,
       last_used_at: null,
+      use_count: 0,
       revoked_at: null,
       revoke_reason: null,
       parent_grant_id: parentId ?? null,
@@ -233,52 +235,6 @@ export async function endMisusedGrant(
       data: { clientId, reason },
     })
   })
-}
-
-async function listGrants(
-  db: Database,
-  tenant: Tenant,
-  userId: string,
-): Promise<readonly GrantSummary[]> {
-  const rows = await db
-    .selectFrom('grants')
-    .innerJoin('clients', (join) =>
-      join
-        .onRef('clients.tenant_id', '=', 'grants.tenant_id')
-        .onRef('clients.id', '=', 'grants.client_id'),
-    )
-    .select(['grants.id', 'grants.client_id', 'clients.name', 'grants.resource', 'grants.scope'])
-    .select(['grants.created_at', 'grants.last_used_at', 'grants.parent_grant_id'])
-    .where('grants.tenant_id', '=', tenant.id)
-    .where('grants.user_id', '=', userId)
-    .where('grants.revoked_at', 'is', null)
-    .orderBy('grants.created_at', 'desc')
-    .orderBy('grants.id')
-    .limit(listMax)
-    .execute()
-  return rows.map(toSummary)
-}
-
-function toSummary(row: {
-  readonly id: string
-  readonly client_id: string
-  readonly name: string
-  readonly resource: string
-  readonly scope: string
-  readonly created_at: number
-  readonly last_used_at: number | null
-  readonly parent_grant_id: string | null
-}): GrantSummary {
-  return {
-    id: row.id,
-    clientId: row.client_id,
-    clientName: row.name,
-    resource: row.resource,
-    scopes: parseScope(row.scope),
-    createdAt: row.created_at,
-    lastUsedAt: row.last_used_at ?? undefined,
-    ...(row.parent_grant_id === null ? {} : { parentId: row.parent_grant_id }),
-  }
 }
 
 async function revokeOwn(

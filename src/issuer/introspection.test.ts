@@ -157,7 +157,7 @@ onEveryDatabase('a resource server that asks shows that the grant is used', asyn
   const { access } = await obtainTokens(rig, session, await register(rig))
   await rig.clock.advance(120_000)
   await introspect(rig, server, access)
-  const [grant] = await rig.issuer.grants.list(session)
+  const [grant] = (await rig.issuer.grants.list(session)).items
   assert.equal(grant?.lastUsedAt, rig.clock.now())
 })
 

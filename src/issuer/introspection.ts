@@ -3,7 +3,6 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
-import type { Log } from '../base/log.ts'
 import { Secret } from '../base/secret.ts'
 import { sameResource } from '../oauth/resource.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -15,7 +14,8 @@ import { readForm, requireParameter } from './form-request.ts'
 import type { FormRequest } from './form-request.ts'
 import { actorClaim } from './signed-tokens.ts'
 import type { ActorClaim } from './signed-tokens.ts'
-import { actorsOf, createUseNotes, findLiveToken } from './verify.ts'
+import type { UseNotes } from './use-notes.ts'
+import { actorsOf, findLiveToken } from './verify.ts'
 import type { LiveToken } from './verify.ts'
 
 /** Answers one request. Throws Fault('invalid_client') for a caller that did not prove itself (RFC 7662 §2.3). */
@@ -44,13 +44,12 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
-  readonly log: Log
+  readonly uses: UseNotes
   readonly assertions: ClientAssertions
 }
 
 /** Makes the introspection endpoint. */
 export function createIntrospection(needs: Needs): Introspect {
-  const noteUse = createUseNotes(needs)
   return async (tenant, request) => {
     const { parameters } = readForm(request)
     const { authorization, count } = request
@@ -60,7 +59,7 @@ export function createIntrospection(needs: Needs): Introspect {
     const live = await findLiveToken(needs, tenant, token)
     if (live === undefined || !mayKnow(client, live)) return { active: false }
     // A resource server asks because somebody uses the token.
-    if (live.client_id !== client.id) await noteUse(tenant, live)
+    if (live.client_id !== client.id) await needs.uses.note(tenant, live)
     return describe(tenant, live)
   }
 }

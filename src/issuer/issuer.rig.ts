@@ -31,6 +31,7 @@ import { createIssuer } from './issuer.ts'
 import type { Issuer } from './issuer.ts'
 import type { Policy } from './policy.ts'
 import type { Resource, Resources } from './resources.ts'
+import { createScopes } from './scope-registry.ts'
 
 export interface Rig {
   readonly db: Database
@@ -81,14 +82,10 @@ export async function createRig(
   const users = createUsers({ ...ground, passwords: createPasswords({ random }) })
   const sessions = createSessions(ground)
   const tenant = await createTenants(ground).ensureDefault('https://auth.test')
-  const issuer = createIssuer({
-    ...ground,
-    ...options,
-    users,
-    identities: createIdentities({ ...ground, users }),
-    outbound,
-    resources,
-  })
+  const scopes = createScopes({ ...ground, isUsed: async () => false })
+  const identities = createIdentities({ ...ground, users })
+  const rooms = { users, identities, outbound, resources, scopes }
+  const issuer = createIssuer({ ...ground, ...options, ...rooms })
 
   return {
     db,

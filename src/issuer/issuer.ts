@@ -42,6 +42,7 @@ import { createRegistrations } from './registration-management.ts'
 import type { Registrations } from './registration-management.ts'
 import type { Resources } from './resources.ts'
 import { revokeToken } from './revocation.ts'
+import type { Scopes } from './scope-registry.ts'
 import { sweepIssuer } from './sweep.ts'
 import type { IssuerSweep } from './sweep.ts'
 import { listSigningKeys } from './signing-key-list.ts'
@@ -56,6 +57,7 @@ import { createTrustedIssuers } from './trusted-issuer-administration.ts'
 import type { TrustedIssuers } from './trusted-issuer-administration.ts'
 import { createUserInfo } from './userinfo.ts'
 import type { UserInfo } from './userinfo.ts'
+import { createUseNotes } from './use-notes.ts'
 import { createVerify } from './verify.ts'
 import type { Verify } from './verify.ts'
 
@@ -94,6 +96,10 @@ export interface Issuer {
   readonly grants: Grants
   /** Single tokens by an operator's hand. */
   readonly tokens: TokenAdministration
+  /** The scopes of a tenant, by an administrator's hand. */
+  readonly scopes: Scopes
+  /** Writes which grants were used, as far as that is only counted yet. */
+  readonly writeUses: () => Promise<void>
   /** Deletes what has expired, of all tenants. */
   readonly sweep: (now: number) => Promise<IssuerSweep>
 }
@@ -109,6 +115,7 @@ export interface IssuerNeeds {
   readonly users: Pick<Users, 'byId'>
   readonly identities: Identities
   readonly resources: Resources
+  readonly scopes: Scopes
   readonly policy?: Partial<Policy>
   /** Development only: client documents on plain http of this machine. */
   readonly allowLoopbackDocuments?: boolean
@@ -129,6 +136,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     signingKeys: createSigningKeys({ ...parts, policy }),
     assertions: createClientAssertions({ ...parts, keys }),
     clientFor: createClientFor(parts.db, documents),
+    uses: createUseNotes(parts),
   }
   const verify = createVerify(needs)
   return {
@@ -150,6 +158,8 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     signingKeys: { ...needs.signingKeys, list: () => listSigningKeys(parts.db) },
     grants: createGrants(needs),
     tokens: createTokenAdministration(needs),
+    scopes: parts.scopes,
+    writeUses: needs.uses.write,
     sweep: (now) => sweepIssuer(needs.db, now),
   }
 }

@@ -176,6 +176,14 @@ export function namedAs(name: string): KnownClient | undefined {
   return claimed.find((known) => plainLetters(known.name) === plainLetters(name)) ?? claimed[0]
 }
 
+/** The program that this is, wherever its answers go: all of its addresses are its makers' own. */
+export function surelyIs(
+  client: Pick<Client, 'kind' | 'id' | 'metadata'>,
+): KnownClient | undefined {
+  const [first, ...others] = client.metadata.redirect_uris.map((uri) => verifiedAs(client, uri))
+  return others.every((one) => one === first) ? first : undefined
+}
+
 /**
  * The program whose name a client bears although it is answered elsewhere than that one (X-39); undefined if none. What is
  * answered on this machine can be anything, by any name, and has a warning of its own.

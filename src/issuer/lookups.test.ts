@@ -64,7 +64,9 @@ async function runEverything(rig: Rig): Promise<void> {
   await issuer.revoke(tenant, form({ ...secret, token: refresh }))
   await refused(issuer.token(tenant, codeForm(client, code)), 'invalid_grant')
   await obtainTokens(rig, session, client)
-  const [grant] = await issuer.grants.list(session)
+  const {
+    items: [grant],
+  } = await issuer.grants.list(session)
   await issuer.grants.revoke(session, grant?.id ?? '')
   await issuer.clients.rotateSecret({ tenant }, client.id)
   await issuer.clients.update({ tenant }, client.id, { disabled: true })

@@ -17,6 +17,8 @@ export interface Resource {
   readonly name: string
   /** The scopes it understands. */
   readonly scopes: readonly string[]
+  /** Those that a client gets that names none; all of them unless said otherwise. */
+  readonly usual?: readonly string[]
   /** How its access tokens look; `opaque` unless said otherwise (RFC 9068 for `jwt`). */
   readonly tokenFormat?: 'opaque' | 'jwt'
 }

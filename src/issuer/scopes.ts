@@ -1,5 +1,5 @@
-// The scopes that our tokens can carry, with the words that a person sees before agreeing (S3-26). What a scope permits
-// is enforced where the tools are.
+// The scopes that every tenant has, and the rules of choosing among scopes. What a tenant adds or says in other words is
+// in scope-registry.ts; what a scope permits is enforced where the tools are.
 import { Fault } from '../base/fault.ts'
 import { isSubset } from '../oauth/scope.ts'
 
@@ -8,15 +8,25 @@ export interface ShownScope {
   readonly name: string
   readonly words: string
   readonly icon: string
+  /** The words of the scopes that it holds besides itself, if there are any. */
+  readonly holds?: readonly string[]
 }
 
-/** The scope that every server of ours has: to call its tools. */
+/** A scope as a tenant's registry has it. */
+export interface RegisteredScope extends Omit<ShownScope, 'holds'> {
+  /** Is it given to a client that names no scope? Any other has to be asked for by name. */
+  readonly isUsual: boolean
+  /** The scopes that it holds besides itself. */
+  readonly includes: readonly string[]
+}
+
+/** The scope that every server has that says nothing else: to call its tools. */
 export const toolsScope = 'mcp'
 
 /** The scopes that tell a client who its person is (OIDC Core §5.4); they can be asked for beside any other. */
 export const identityScopes = { openid: 'openid', profile: 'profile', email: 'email' } as const
 
-const registry: readonly ShownScope[] = [
+const shown: readonly ShownScope[] = [
   { name: toolsScope, words: "Use this server's tools for you", icon: '🔧' },
   { name: 'memories:read', words: 'Read your memories and related data', icon: '📖' },
   { name: 'memories:write', words: 'Create, update, and delete your memories', icon: '✏️' },
@@ -31,25 +41,14 @@ const registry: readonly ShownScope[] = [
   { name: identityScopes.email, words: 'See your email address', icon: '✉️' },
 ]
 
-/** The scopes with their words, in the order of the registry. */
-export function showScopes(names: readonly string[]): readonly ShownScope[] {
-  return registry.filter(({ name }) => names.includes(name))
-}
-
-/** The names that the registry has, out of those given. */
-export function knownScopes(names: readonly string[]): readonly string[] {
-  return showScopes(names).map(({ name }) => name)
-}
-
-/** Throws Fault('invalid_input') for a scope that nothing here has. */
-export function requireKnownScopes(scopes: readonly string[]): readonly string[] {
-  const unknown = scopes.find((scope) => knownScopes([scope]).length === 0)
-  if (unknown === undefined) return scopes
-  throw new Fault('invalid_input', {
-    because: 'a scope is unknown',
-    detail: { scopes: 'One of these scopes does not exist here.' },
-  })
-}
+/** What every tenant has (S3-26), in the order in which scopes are shown. */
+export const builtInScopes: readonly RegisteredScope[] = shown.map(({ name, words, icon }) => ({
+  name,
+  words,
+  icon,
+  isUsual: true,
+  includes: [],
+}))
 
 /** Out of these scopes those that a client may have: all of them, unless it registered for less (RFC 7591 §2). */
 export function allowedScopes(
@@ -73,4 +72,28 @@ export function chooseScopes(
     throw new Fault('invalid_scope', { because: 'a scope is asked for that cannot be had here' })
   }
   return chosen
+}
+
+/** Out of these scopes those that a client gets that names none: the usual ones, or all if there is no usual one. */
+export function usualAmong(
+  registry: readonly RegisteredScope[],
+  names: readonly string[],
+): readonly string[] {
+  const unusual = new Set(registry.filter(({ isUsual }) => !isUsual).map(({ name }) => name))
+  const usual = names.filter((name) => !unusual.has(name))
+  return usual.length === 0 ? names : usual
+}
+
+/** These scopes with everything that they hold besides (MCP authorization, "Scope hierarchies"). A circle does no harm. */
+export function withIncluded(
+  registry: readonly RegisteredScope[],
+  held: readonly string[],
+): ReadonlySet<string> {
+  const all = new Set(held)
+  // A set gives what is added while it is walked, so this ends when nothing new is held.
+  for (const name of all) {
+    const { includes = [] } = registry.find((scope) => scope.name === name) ?? {}
+    for (const included of includes) all.add(included)
+  }
+  return all
 }

@@ -84,7 +84,7 @@ onEveryDatabase('a token that was revoked is over here, whatever it says', async
   await rig.issuer.revoke(rig.tenant, form({ client_id: client.id, token: one.access }))
   assert.equal(await isGood(rig, one.access, resource), false)
   assert.ok(await isGood(rig, two.access, resource))
-  const [grant] = await rig.issuer.grants.list(session)
+  const [grant] = (await rig.issuer.grants.list(session)).items
   await rig.issuer.grants.revoke(session, grant?.id ?? '')
   const asked = form({ client_id: server.id, client_secret: server.secret, token: one.access })
   assert.deepEqual(await rig.issuer.introspect(rig.tenant, asked), { active: false })

@@ -3,7 +3,6 @@
 import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
-import type { Log } from '../base/log.ts'
 import type { Secret } from '../base/secret.ts'
 import type { PresentedToken } from '../oauth/dpop.ts'
 import { sameResource } from '../oauth/resource.ts'
@@ -17,6 +16,7 @@ import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { Schema } from '../store/schema.ts'
 import { spendProof } from './dpop-proofs.ts'
+import type { UseNotes } from './use-notes.ts'
 
 /**
  * The caller behind an access token of this tenant for this resource (RFC 8707 §2), presented as it is bound; undefined
@@ -32,20 +32,18 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
-  readonly log: Log
+  readonly uses: UseNotes
 }
 
 /** Makes the verification of access tokens. */
 export function createVerify(needs: Needs): Verify {
-  const noteUse = createUseNotes(needs)
-
   return async (tenant, { token, proof }, resource) => {
     const row = await findLiveToken(needs, tenant, token)
     if (row === undefined || !sameResource(row.resource, resource)) return undefined
     // RFC 9449 §7: a bound token comes with its key and no other, never as Bearer; and a key makes no Bearer token better.
     if (row.jkt !== (proof?.jkt ?? null)) return undefined
     if (proof !== undefined) await spendProof(needs.db, tenant, proof)
-    await noteUse(tenant, row)
+    await needs.uses.note(tenant, row)
     return verifiedPrincipal<TokenPrincipal>({
       kind: 'token',
       tenant,
@@ -98,7 +96,8 @@ const findToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
     .select(['access_tokens.token_digest', 'access_tokens.actors'])
     .select((is) => livingAncestors(is, now).as('living_ancestors'))
     .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
-    .select(['grants.last_used_at', 'grants.revoked_at as grant_revoked_at'])
+    .select(['grants.first_used_at', 'grants.last_used_at'])
+    .select('grants.revoked_at as grant_revoked_at')
     .select('clients.disabled_at as client_disabled_at')
     .select(['users.email', 'users.email_verified', 'users.name', 'users.role'])
     .select(['users.disabled_at as user_disabled_at', 'users.created_at as user_created_at'])
@@ -166,30 +165,4 @@ function readUser({ id: tenantId }: Tenant, row: LiveToken): User | undefined {
     disabled_at: null,
     created_at: row.user_created_at ?? 0,
   })
-}
-
-const useNotedEveryMs = 60_000
-
-/** Notes that a grant is used, at most once a minute, and never lets that stand in the way of the call. */
-export function createUseNotes({ db, clock, log }: Pick<Needs, 'db' | 'clock' | 'log'>) {
-  const underway = new Set<string>()
-
-  return async (tenant: Tenant, row: LiveToken): Promise<void> => {
-    const now = clock.now()
-    if ((row.last_used_at ?? 0) > now - useNotedEveryMs || underway.has(row.grant_id)) return
-    underway.add(row.grant_id)
-    try {
-      await db
-        .updateTable('grants')
-        .set({ last_used_at: now })
-        .where('tenant_id', '=', tenant.id)
-        .where('id', '=', row.grant_id)
-        .execute()
-    } catch (error) {
-      // The token was verified; a store that cannot write now must not turn that into a refusal.
-      log.warn({ error: String(error), grantId: row.grant_id }, 'the use of a grant was not noted')
-    } finally {
-      underway.delete(row.grant_id)
-    }
-  }
 }

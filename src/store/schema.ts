@@ -41,6 +41,7 @@ export interface Schema {
   dpop_proofs: DpopProofRow
   token_ancestors: TokenAncestorRow
   trusted_issuers: TrustedIssuerRow
+  scopes: ScopeRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -226,7 +227,10 @@ export interface GrantRow {
   resource: string
   scope: string
   created_at: number
+  first_used_at: number | null
   last_used_at: number | null
+  /** How often its access tokens were verified. */
+  use_count: number
   revoked_at: number | null
   revoke_reason: string | null
   /** The grant whose token was exchanged for one of this grant (RFC 8693). */
@@ -310,6 +314,8 @@ export interface ServerRow {
   client_id: string | null
   client_secret_sealed: string | null
   scopes: string | null
+  /** JSON list of the scopes of ours that it understands, each with the tools that it opens; null: one scope opens all. */
+  tool_scopes: string | null
   /** The last segment of its redirect URI, distinct per connection context. */
   context: string
   created_by: string | null
@@ -596,4 +602,19 @@ export interface WebhookDeliveryRow {
   finished_at: number | null
   /** When a finished one is forgotten. */
   expires_at: number | null
+}
+
+/** A scope that a tenant made, or its own words for one that every tenant has. */
+export interface ScopeRow {
+  tenant_id: string
+  name: string
+  words: string
+  icon: string
+  /** Is it given to a client that names no scope? */
+  is_usual: number
+  /** JSON list of the scopes that it holds besides itself. */
+  includes: string
+  created_at: number
+  updated_at: number
+  created_by: string | null
 }

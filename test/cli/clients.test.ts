@@ -250,7 +250,9 @@ async function seed(t: TestContext, shell: Shell) {
       resource: `${shell.origin}/mcp`,
       scope: 'mcp',
       created_at: 1,
+      first_used_at: null,
       last_used_at: null,
+      use_count: 0,
       revoked_at: null,
       revoke_reason: null,
     })

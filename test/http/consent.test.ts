@@ -48,7 +48,7 @@ function answerTo(
     path,
     browser,
     headers: { origin, 'sec-fetch-site': 'same-origin' },
-    form: { request, form_token, decision: 'approve', ...changes },
+    form: { request, form_token, decision: 'approve', scope: 'mcp', ...changes },
   }
 }
 
@@ -175,7 +175,6 @@ test('the answer to the question', async (t) => {
         redirect_uri: 'https://evil.test/cb',
         redirectUri: 'https://evil.test/cb',
         client_id: evil.id,
-        scope: 'mcp memories:write',
         scopes: 'memories:write',
         state: 'another',
         resource: 'https://evil.test/mcp',

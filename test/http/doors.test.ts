@@ -36,6 +36,8 @@ const withoutName = [
   'GET /connect/finished/{flow}',
   'GET /connect/{connection}',
   'GET /console',
+  'GET /console/apps',
+  'GET /console/clients',
   'GET /console/connections',
   'GET /device',
   'GET /healthz',

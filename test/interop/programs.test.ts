@@ -212,7 +212,8 @@ async function makeWithKey({ store, platform }: Doors, jwks: unknown): Promise<o
   const ground = { db: store.db, clock: systemClock, random: systemRandom }
   // It has no secret, so the key of this keyring is never used.
   const keyring = createKeyring(ground, [{ id: 'none', key: systemRandom.bytes(32) }])
-  const needs = { ...ground, keyring, journal: createJournal({ ...ground, keyring }) }
+  const scopes = { known: async () => [] }
+  const needs = { ...ground, scopes, keyring, journal: createJournal({ ...ground, keyring }) }
   const { client } = await createClient(
     needs,
     { tenant: platform.tenant },

@@ -8,6 +8,7 @@ import { apiKeyScopes } from '../../people/api-keys.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { pageOf } from './servers.ts'
 
 const newKey = z.strictObject({
   name: z.string().min(1).max(80),
@@ -29,7 +30,7 @@ export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Rout
       path: '/api/v1/grants',
       method: 'GET',
       words: 'Apps with access: what the caller let in.',
-      run: async ({ principal }) => json({ items: await issuer.grants.list(principal) }),
+      run: async ({ principal, query }) => json(await issuer.grants.list(principal, pageOf(query))),
     }),
     route({
       ...api,

@@ -115,9 +115,9 @@ function withSecret({ client, secret }: ClientWithSecret) {
 }
 
 /** The id in the path; one that is the URL of a document comes escaped. */
-function idOf(params: Readonly<Record<string, string>>): string {
+export function idOf(params: Readonly<Record<string, string>>, name = 'id'): string {
   try {
-    return decodeURIComponent(params['id'] ?? '')
+    return decodeURIComponent(params[name] ?? '')
   } catch (cause) {
     throw new Fault('not_found', { because: 'the id is not escaped as it should be', cause })
   }

@@ -17,6 +17,16 @@ const newServer = z.strictObject({
   clientSecret: z.string().max(2000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
+  /** What clients need for its tools; an empty list: one scope opens all. */
+  toolScopes: z
+    .array(
+      z.strictObject({
+        scope: z.string().min(1).max(100),
+        tools: z.array(z.string().max(130)).max(500),
+      }),
+    )
+    .max(50)
+    .exactOptional(),
 })
 
 const changedServer = z.strictObject({

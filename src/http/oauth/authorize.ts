@@ -58,7 +58,11 @@ export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readon
           form.get('request') ?? '',
           browser,
           session,
-          { decision: form.get('decision') ?? '', formToken: form.get('form_token') ?? '' },
+          {
+            decision: form.get('decision') ?? '',
+            formToken: form.get('form_token') ?? '',
+            scopes: form.getAll('scope'),
+          },
         )
         return follow(step, 303)
       },

@@ -9,14 +9,18 @@ import type { Route, Visit } from '../route.ts'
 /** A pushed request is kept, by clients that need no proof; it may be as large as the headers of one that is not. */
 const pushedBytes = 16_384
 
+const shared = { method: 'POST', surface: 'oauth', cors: 'public', guard: 'client' } as const
+
 /** The rows of the endpoints that take a client's own requests. */
-export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
-  const shared = { method: 'POST', surface: 'oauth', cors: 'public' } as const
+export function tokenRoutes(needs: { readonly issuer: Issuer }): readonly Route[] {
+  return [...grantRoutes(needs), ...aboutTokens(needs), registrationRoute(needs)]
+}
+
+function grantRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
   return [
     route({
       ...shared,
       path: '/oauth/token',
-      guard: 'client',
       limits: ['token', 'token-place'],
       words: 'Exchanges a grant for tokens (RFC 6749 §3.2).',
       run: (visit) =>
@@ -34,7 +38,6 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
     route({
       ...shared,
       path: '/oauth/par',
-      guard: 'client',
       limits: ['token', 'token-place'],
       bodyBytes: pushedBytes,
       words: 'Takes an authorization request ahead of the browser (RFC 9126).',
@@ -43,10 +46,14 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
           json(await issuer.push(visit.tenant, formOf(visit)), 201),
         ),
     }),
+  ]
+}
+
+function aboutTokens({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+  return [
     route({
       ...shared,
       path: '/oauth/revoke',
-      guard: 'client',
       limits: ['token', 'token-place'],
       words: 'Ends a token (RFC 7009).',
       run: (visit) =>
@@ -58,7 +65,6 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
     route({
       ...shared,
       path: '/oauth/introspect',
-      guard: 'client',
       limits: ['introspect'],
       words: 'Says what a token is worth (RFC 7662).',
       run: (visit) =>
@@ -66,16 +72,19 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
           json(await issuer.introspect(visit.tenant, formOf(visit))),
         ),
     }),
-    route({
-      ...shared,
-      path: '/oauth/register',
-      guard: 'open',
-      limits: ['register', 'register-hour', 'register-tenant'],
-      words: 'Registers a client (RFC 7591).',
-      run: async ({ tenant, body, request }) =>
-        json(await issuer.register(tenant, readRegistration(request, body)), 201),
-    }),
   ]
+}
+
+function registrationRoute({ issuer }: { readonly issuer: Issuer }): Route {
+  return route({
+    ...shared,
+    path: '/oauth/register',
+    guard: 'open',
+    limits: ['register', 'register-hour', 'register-tenant'],
+    words: 'Registers a client (RFC 7591).',
+    run: async ({ tenant, body, request }) =>
+      json(await issuer.register(tenant, readRegistration(request, body)), 201),
+  })
 }
 
 /** The form of a client as the rooms read it. */

@@ -129,6 +129,7 @@ async function connectionsPage(
     title: 'Connections',
     status: failed === undefined ? 200 : 422,
     signedInAs: principal.user.email,
+    place: { here: 'connections', isAdmin: isAdmin(principal) },
     body: html`
       <h1>Connections</h1>
       <section class="card">

@@ -2,15 +2,22 @@
 import { html } from 'hono/html'
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
 import type { RequestView } from '../../issuer/consent.ts'
+import type { ShownScope } from '../../issuer/scopes.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 
 type ConsentStep = Extract<AuthorizeStep, { kind: 'consent' }>
 
 /** Draws the question; the answer is bound to this person, this browser and this request by the form token. */
-export function consentPage({ requestId, formToken, view }: ConsentStep): Promise<Response> {
+export function consentPage({
+  requestId,
+  formToken,
+  view,
+  problem,
+}: ConsentStep): Promise<Response> {
   return page({
     title: `Let ${view.clientName} in?`,
+    status: problem === undefined ? 200 : 422,
     signedInAs: view.userEmail,
     formsLeadTo: 'anywhere',
     body: html`
@@ -28,17 +35,54 @@ export function consentPage({ requestId, formToken, view }: ConsentStep): Promis
           <dd><code>${view.resource}</code></dd>
         </dl>
         ${warning(view)}
-        <h2>It may</h2>
-        ${scopeList(view)}
-        <form method="post" action="/oauth/consent" class="buttons">
+        <form method="post" action="/oauth/consent">
           <input type="hidden" name="request" value="${requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
-          <button class="primary" name="decision" value="approve">Approve</button>
-          <button name="decision" value="deny">Deny</button>
+          <fieldset>
+            <legend>It may</legend>
+            ${view.scopes.length > 1 ? html`<p class="quiet">Untick what you do not want to give.</p>` : ''}
+            ${problem === undefined ? '' : nothingTicked}
+            <ul class="scopes">
+              ${view.scopes.map((scope) => scopeLine(scope, { isOnly: view.scopes.length === 1 }))}
+            </ul>
+          </fieldset>
+          <div class="buttons">
+            <button class="primary" name="decision" value="approve">Approve</button>
+            <button name="decision" value="deny">Deny</button>
+          </div>
+          <p class="quiet">
+            You can take this back at any time under <a href="/console/apps">Apps with access</a>.
+          </p>
         </form>
       </section>
     `,
   })
+}
+
+const nothingTicked = html`<p class="warning" role="alert">
+  Tick at least one of these, or press Deny.
+</p>`
+
+/** A scope as people read it, with what it brings along. */
+export function scopeWords({ icon, words, holds = [] }: Omit<ShownScope, 'name'>): Html {
+  const others = holds.map((one) => html`<span class="quiet">With it: <bdi>${one}</bdi></span>`)
+  return html`<span class="scope">
+    <span aria-hidden="true">${icon}</span>
+    <span class="lines"><bdi>${words}</bdi>${others}</span>
+  </span>`
+}
+
+/** What stands alone is given or denied as a whole, so there is nothing to tick. */
+function scopeLine(scope: ShownScope, { isOnly }: { readonly isOnly: boolean }) {
+  const { name } = scope
+  const text = scopeWords(scope)
+  if (isOnly) return html`<li><input type="hidden" name="scope" value="${name}" />${text}</li>`
+  return html`<li>
+    <label class="tick">
+      <input type="checkbox" name="scope" value="${name}" checked />
+      ${text}
+    </label>
+  </li>`
 }
 
 /** One warning, the one that matters most: too many are read by nobody. A program that we are sure of has none. */
@@ -72,8 +116,6 @@ export function badge({ standing }: RequestView): Html {
 /** What the client may do once it is let in, in words. */
 export function scopeList({ scopes }: RequestView): Html {
   return html`<ul class="scopes">
-    ${scopes.map(
-      ({ icon, words }) => html`<li><span aria-hidden="true">${icon}</span> ${words}</li>`,
-    )}
+    ${scopes.map((scope) => html`<li>${scopeWords(scope)}</li>`)}
   </ul>`
 }

@@ -10,6 +10,8 @@ export interface Page {
   readonly status?: number
   /** Who is signed in, for the header. */
   readonly signedInAs?: string | undefined
+  /** Which page of the console this is; it then leads to the others. */
+  readonly place?: Place
   /** A script of ours under /assets/ that makes the page nicer. */
   readonly script?: 'callback.js'
   /**
@@ -19,9 +21,15 @@ export interface Page {
   readonly formsLeadTo?: 'here' | 'anywhere'
 }
 
+/** A page of the console, and whether the person also sees those for administrators. */
+export interface Place {
+  readonly here: 'connections' | 'apps' | 'clients'
+  readonly isAdmin: boolean
+}
+
 /** Draws a page. */
 export async function page(content: Page): Promise<Response> {
-  const { title, body, status = 200, signedInAs, script } = content
+  const { title, body, status = 200, signedInAs, script, place } = content
   const text = await html`<!doctype html>
     <html lang="en">
       <head>
@@ -38,10 +46,28 @@ export async function page(content: Page): Promise<Response> {
           <a class="brand" href="/console/connections">Latchkey</a>
           ${signedInAs === undefined ? '' : html`<span class="who">${signedInAs}</span>`}
         </header>
+        ${place === undefined ? '' : navigation(place)}
         <main>${body}</main>
       </body>
     </html>`
   return new Response(String(text), { status, headers: pageHeaders(content) })
+}
+
+const places = [
+  { name: 'connections', words: 'Connections', isForAdmins: false },
+  { name: 'apps', words: 'Apps with access', isForAdmins: false },
+  { name: 'clients', words: 'Clients', isForAdmins: true },
+] as const
+
+function navigation({ here, isAdmin }: Place): Html {
+  const shown = places.filter(({ isForAdmins }) => isAdmin || !isForAdmins)
+  return html`<nav class="places" aria-label="Console">
+    ${shown.map(({ name, words }) =>
+      name === here
+        ? html`<a href="/console/${name}" aria-current="page">${words}</a>`
+        : html`<a href="/console/${name}">${words}</a>`,
+    )}
+  </nav>`
 }
 
 function pageHeaders({ formsLeadTo = 'here', script }: Page): Record<string, string> {

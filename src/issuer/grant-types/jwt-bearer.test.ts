@@ -42,7 +42,7 @@ onEveryDatabase(
     assert.equal(principal?.clientId, agent.id)
     assert.equal(await isGood(rig, access), false, 'not for another resource')
     await present(rig, agent, await sign())
-    const listed = await rig.issuer.grants.list(ada)
+    const { items: listed } = await rig.issuer.grants.list(ada)
     assert.deepEqual(
       listed.map(({ clientId, resource }) => [clientId, resource]),
       [[agent.id, memories]],

@@ -216,7 +216,7 @@ onEveryDatabase(
       'its grant is revoked by the client': (subject) =>
         rig.issuer.revoke(rig.tenant, form({ client_id: app.id, token: subject.refresh })),
       'its grant is taken back by the person': async () => {
-        const grants = await rig.issuer.grants.list(ada)
+        const { items: grants } = await rig.issuer.grants.list(ada)
         const parents = grants.filter(({ clientId }) => clientId === app.id)
         await Promise.all(parents.map(({ id }) => rig.issuer.grants.revoke(ada, id)))
       },
@@ -226,7 +226,7 @@ onEveryDatabase(
         await refused(tokens(rig, refreshForm(app, subject.refresh)), 'invalid_grant')
       },
       'the derived grant is taken back': async () => {
-        const grants = await rig.issuer.grants.list(ada)
+        const { items: grants } = await rig.issuer.grants.list(ada)
         const derived = grants.filter(({ clientId }) => clientId === service.id)
         await Promise.all(derived.map(({ id }) => rig.issuer.grants.revoke(ada, id)))
       },
@@ -271,7 +271,7 @@ onEveryDatabase(
     const { rig, ada, app, service, subject, front, memories } = await start(t, store)
     await exchange(rig, service, subject.access)
     const { access } = await exchange(rig, service, subject.access)
-    const grants = await rig.issuer.grants.list(ada)
+    const { items: grants } = await rig.issuer.grants.list(ada)
     const [derived, ...more] = grants.filter(({ clientId }) => clientId === service.id)
     const parent = grants.find(({ clientId }) => clientId === app.id)
     assert.deepEqual(more, [], 'one line, however often it is exchanged')
@@ -351,7 +351,9 @@ onEveryDatabase(
       if (one.status === 'rejected') assert.equal(one.reason.code, 'invalid_request')
     }
     await refused(exchange(rig, service, subject.access), 'invalid_request')
-    assert.ok((await rig.issuer.grants.list(ada)).every(({ clientId }) => clientId !== app.id))
+    assert.ok(
+      (await rig.issuer.grants.list(ada)).items.every(({ clientId }) => clientId !== app.id),
+    )
   },
 )
 

@@ -1,0 +1,39 @@
+// One reading of a message: where scopes open tools one by one, what we read must be what the server reads. JSON leaves
+// room for two readings (a name that comes twice, or in other letters), so such a body is refused or written anew.
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Call } from './calls.ts'
+import { isJsonObject, parseExactly, writeExactly } from './exact-json.ts'
+
+/** The body as it is sent on; undefined when a server could read another call in it. */
+export function exactBody(body: Buffer): Buffer | undefined {
+  const message = parseExactly(body.toString())
+  const messages: readonly unknown[] = Array.isArray(message) ? message : [message]
+  return messages.every(hasOneReading) ? Buffer.from(writeExactly(message)) : undefined
+}
+
+/** Do the headers that stand for the call name the same one (MCP 2026-07-28, "Standard headers")? */
+export function namesTheSame(headers: IncomingHttpHeaders, { method, tool }: Call): boolean {
+  const { 'mcp-method': said, 'mcp-name': name } = headers
+  const isSameMethod = said === undefined || said === method
+  if (tool === undefined || name === undefined) return isSameMethod
+  return isSameMethod && typeof name === 'string' && decoded(name) === tool
+}
+
+const base64Form = /^=\?base64\?(?<text>[A-Za-z0-9+/=]*)\?=$/i
+
+function decoded(value: string): string {
+  const text = base64Form.exec(value)?.groups?.['text']
+  return text === undefined ? value : Buffer.from(text, 'base64').toString()
+}
+
+/** JSON-RPC 2.0 §4 and §5: a message has these members and no others. */
+const members = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error'])
+
+function hasOneReading(message: unknown): boolean {
+  if (!isJsonObject(message)) return false
+  if (!Object.keys(message).every((member) => members.has(member))) return false
+  const { params } = message
+  // Some libraries take a name in any letters for the one that they look for.
+  const isOdd = (name: string) => name !== 'name' && name.normalize('NFKC').toLowerCase() === 'name'
+  return !isJsonObject(params) || !Object.keys(params).some(isOdd)
+}

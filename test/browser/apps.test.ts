@@ -1,0 +1,217 @@
+// Ticking scopes, seeing who has access and taking it back, and an administrator's clients, in a real browser: with
+// scripts and without, in the light, in the dark and on a phone, and with names that want to do harm.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { test } from 'node:test'
+import type { Page } from 'playwright-core'
+import { listenOnLoopback } from '../counterparts/loopback.ts'
+import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { operator } from '../harness.ts'
+import { verifies } from '../requirements.ts'
+import { openBrowser } from './in-a-browser.ts'
+import type { InABrowser } from './in-a-browser.ts'
+
+const verifier = 'v'.repeat(64)
+const challenge = createHash('sha256').update(verifier).digest('base64url')
+const hostileNames = [
+  '<img src=x onerror="document.title=1"><script>document.title=2</script>',
+  '\u202Egnp.edualC\u202C\u2066 reversed',
+  'A'.repeat(10_240),
+]
+
+async function signIn({ page, origin }: InABrowser): Promise<void> {
+  await page.goto(`${origin}/sign-in`)
+  await page.getByLabel('E-mail').fill(operator.email)
+  await page.getByLabel('Password').fill(operator.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL('**/console/connections')
+}
+
+/** Registers a program of this name at the platform; its answers go to this address. */
+async function register(origin: string, redirectUri: string, name: string): Promise<string> {
+  const answer = await fetch(`${origin}/oauth/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      client_name: name,
+      redirect_uris: [redirectUri],
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'none',
+    }),
+  })
+  const { client_id: id } = (await answer.json()) as { client_id: string } // RFC 7591 §3.2.1
+  assert.equal(answer.status, 201)
+  return id
+}
+
+interface App {
+  readonly id: string
+  readonly redirectUri: string
+}
+
+/** Opens the question for this client; the server's scopes are those of a memory. */
+async function ask({ page, origin }: InABrowser, { id, redirectUri }: App): Promise<void> {
+  const query = new URLSearchParams({
+    response_type: 'code',
+    client_id: id,
+    redirect_uri: redirectUri,
+    resource: `${origin}/memories/mcp`,
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
+    state: 's',
+  })
+  await page.goto(`${origin}/oauth/authorize?${query.toString()}`)
+  await page.getByRole('button', { name: 'Approve' }).waitFor()
+}
+
+/** Approves, and redeems the code that comes back. */
+async function approve({ page, origin }: InABrowser, { id, redirectUri }: App) {
+  await page.getByRole('button', { name: 'Approve' }).click()
+  await page.waitForURL(`${redirectUri}**`)
+  const code = new URL(page.url()).searchParams.get('code') ?? ''
+  const answer = await fetch(`${origin}/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'authorization_code',
+      client_id: id,
+      code,
+      redirect_uri: redirectUri,
+      code_verifier: verifier,
+    }),
+  })
+  return (await answer.json()) as { access_token: string; scope: string } // RFC 6749 §5.1
+}
+
+function call(origin: string, token: string): Promise<number> {
+  return fetch(`${origin}/memories/mcp`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }),
+  }).then(async (answer) => {
+    await answer.text()
+    return answer.status
+  })
+}
+
+/** A server with the two scopes of a memory, added by the signed-in administrator. */
+async function addMemories({ context, origin }: InABrowser, url: string): Promise<void> {
+  const scope = {
+    name: 'memories:all',
+    words: 'Do everything with your memories, and with whatever else has to do with them',
+    icon: 'M',
+    includes: ['memories:read', 'memories:write'],
+  }
+  const made = await context.request.post(`${origin}/api/v1/scopes`, {
+    headers: { origin },
+    data: scope,
+  })
+  assert.equal(made.status(), 201, await made.text())
+  const answer = await context.request.post(`${origin}/api/v1/servers`, {
+    headers: { origin },
+    data: {
+      url,
+      slug: 'memories',
+      name: 'Memories',
+      toolScopes: [
+        { scope: 'memories:read', tools: ['echo'] },
+        { scope: 'memories:write', tools: ['slow_count'] },
+        { scope: 'memories:all', tools: ['*'] },
+      ],
+    },
+  })
+  assert.equal(answer.status(), 201, await answer.text())
+}
+
+/** Nothing on the page sticks out of it. */
+async function fits(page: Page): Promise<void> {
+  const [wide, room] = (await page.evaluate(
+    '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
+  )) as [number, number] // two numbers of the browser
+  assert.ok(wide <= room, `the page is ${wide} wide in ${room}`)
+}
+
+const looks = [
+  { how: 'with scripts', browser: {} },
+  {
+    how: 'without any script, in the dark',
+    browser: { javaScriptEnabled: false, colorScheme: 'dark' },
+  },
+  { how: 'on a phone', browser: { viewport: { width: 360, height: 740 } } },
+] as const
+
+for (const { how, browser } of looks) {
+  test(`a person ticks what they give and takes it back, ${how}`, async (t) => {
+    verifies(t, 'S3-28', 'S3-47', 'S3-48', 'A3-4', 'A3-14')
+    const browsing = await openBrowser(t, { browser })
+    if (browsing === undefined) return
+    const { page, origin, picture, problems } = browsing
+    const upstream = await startOpenMcpServer({ host: '127.0.0.1' })
+    t.after(() => upstream.stop())
+    const look = how.replaceAll(/[ ,]+/g, '-')
+    await signIn(browsing)
+    await addMemories(browsing, upstream.url)
+    await page.getByRole('link', { name: 'Apps with access' }).click()
+    await page.getByText('No app has access yet.').waitFor()
+
+    const app = await listenOnLoopback(
+      () => (_request, response) => void response.end('The app.'),
+      {
+        host: '127.0.0.1',
+      },
+    )
+    t.after(app.stop)
+    const redirectUri = `${app.origin}/cb`
+    const notebook = { id: await register(origin, redirectUri, 'Notebook'), redirectUri }
+    await ask(browsing, notebook)
+    await picture(page, `consent-scopes-${look}`)
+    for (const box of await page.getByRole('checkbox').all()) await box.uncheck()
+    await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByText('Tick at least one of these').waitFor()
+    await picture(page, `consent-nothing-${look}`)
+    await page.locator('input[value="memories:write"]').uncheck()
+    await page.locator('input[value="memories:all"]').uncheck()
+    const tokens = await approve(browsing, notebook)
+    assert.equal(tokens.scope, 'memories:read')
+    for (let times = 0; times < 3; times += 1) {
+      assert.equal(await call(origin, tokens.access_token), 200)
+    }
+
+    for (const name of hostileNames) {
+      const hostile = { id: await register(origin, redirectUri, name), redirectUri }
+      await ask(browsing, hostile)
+      await approve(browsing, hostile)
+    }
+    await page.goto(`${origin}/console/apps`)
+    await picture(page, `apps-${look}`)
+    assert.match(await page.title(), /^Apps with access/)
+    assert.equal(await page.locator('main img, main script').count(), 0)
+    if (browser !== looks[1].browser) await fits(page)
+    const row = page.locator('.row', { hasText: 'Notebook' })
+    const text = await row.innerText()
+    assert.match(text, /Read your memories and related data/)
+    assert.doesNotMatch(text, /Create, update/)
+    assert.match(text, /Used 3 times, first \d{1,2} \w{3} \d{4}, \d\d:\d\d UTC/)
+    assert.equal(await page.locator('.row').count(), 1 + hostileNames.length)
+
+    await page.getByRole('button', { name: 'Take access back from Notebook' }).click()
+    await page.waitForURL('**/console/apps')
+    assert.equal(await page.locator('.row', { hasText: 'Notebook' }).count(), 0)
+    assert.equal(await page.locator('.row').count(), hostileNames.length)
+    assert.equal(await call(origin, tokens.access_token), 401)
+
+    await page.getByRole('link', { name: 'Clients' }).click()
+    await picture(page, `clients-${look}`)
+    assert.equal(await page.locator('main img, main script').count(), 0)
+    if (browser !== looks[1].browser) await fits(page)
+    await page.getByRole('button', { name: 'Switch Notebook off' }).click()
+    await page.getByRole('button', { name: 'Switch Notebook on' }).waitFor()
+    await page.getByRole('button', { name: 'Switch Notebook on' }).click()
+    await page.getByRole('button', { name: 'Switch Notebook off' }).waitFor()
+    const complaints = problems.filter((problem) => !/ERR_NAME_NOT_RESOLVED|422/.test(problem))
+    assert.deepEqual(complaints, [])
+  })
+}

@@ -87,7 +87,11 @@ export async function authorize(
   const page = await ask({ path: pathOf(begun), cookies })
   expectStatus(page, 200)
   expect(page.text.includes(clientName), 'the consent page does not name the client')
-  const form = { request: fieldOf(page, 'request'), form_token: fieldOf(page, 'form_token') }
+  const form = {
+    request: fieldOf(page, 'request'),
+    form_token: fieldOf(page, 'form_token'),
+    scope: fieldOf(page, 'scope'),
+  }
   const answered = await ask({ path: '/oauth/consent', form: { ...form, decision }, cookies })
   expectStatus(answered, 303)
   expect(isBack(stage, answered), 'the answer did not go to the registered address')

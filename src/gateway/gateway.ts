@@ -109,16 +109,13 @@ export function createGateway(
     const sent = bodyFor(visit, call, body)
     if (sent === 'ambiguous') return notRpc()
     const era = eraOf(versionOf(request), call)
-    const ending = await endingOf(log, () => finish(visit, { call, era, body: sent }), call)
+    const ending = await endingOf(
+      log,
+      () => finish(callNeeds, visit, { call, era, body: sent }),
+      call,
+    )
     recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
     return ending.kind === 'answer' ? ending.answer : undefined
-  }
-
-  const finish = async (visit: VerifiedVisit, asked: Asked): Promise<Ending> => {
-    const { call } = asked
-    const answer = refusalOf(visit, call)
-    if (answer !== undefined) return { kind: 'answer', answer }
-    return callServer(callNeeds, { ...visit, ...asked, isOffered: offersFor(visit, call) })
   }
 
   return {
@@ -136,6 +133,13 @@ export function createGateway(
       await recorder.close()
     },
   }
+}
+
+async function finish(needs: ServerCallNeeds, visit: VerifiedVisit, asked: Asked): Promise<Ending> {
+  const { call } = asked
+  const answer = refusalOf(visit, call)
+  if (answer !== undefined) return { kind: 'answer', answer }
+  return callServer(needs, { ...visit, ...asked, isOffered: offersFor(visit, call) })
 }
 
 interface Visit {

@@ -110,9 +110,9 @@ async function isScan({ db, engine }: Store, statement: CompiledQuery): Promise<
   })
 }
 
-/** A statement that is built once has marks where its values go, and Postgres takes no mark with a NUL in it. */
+/** A statement that is built once has marks where its values go, which Postgres does not take; `1` is a text and a number. */
 function valuesOf({ parameters }: CompiledQuery): unknown[] {
   return parameters.map((value) =>
-    typeof value === 'string' && value.includes('\0') ? 'value' : value,
+    typeof value === 'string' && value.includes('\0') ? '1' : value,
   )
 }

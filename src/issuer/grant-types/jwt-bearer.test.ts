@@ -343,7 +343,7 @@ onEveryDatabase('what an issuer may no longer say ends on the next request', asy
     await end()
     assert.equal(await isGood(rig, access, memories), false, `way ${index}`)
     await refused(present(rig, agent, await sign()), 'invalid_grant')
-    assert.deepEqual(await rig.issuer.grants.list(ada), [])
+    assert.deepEqual(await rig.issuer.grants.list(ada), { items: [] })
   }
 })
 

@@ -6,6 +6,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
+import type { Visitor } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -25,6 +26,8 @@ import { createOwn } from './own.ts'
 import { missingScopes } from './policy.ts'
 import { isOwnOrigin, protectEndpoint, protectResource } from './protection.ts'
 import type { DescribedResource, ProtectionNeeds } from './protection.ts'
+import { createRefusals } from './refusals.ts'
+import type { RefusalNeeds } from './refusals.ts'
 import { createRecorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
@@ -35,10 +38,15 @@ export interface Gateway {
   readonly serve: (
     request: IncomingMessage,
     response: ServerResponse,
-    at: { readonly tenant: Tenant; readonly slug: string; readonly limits?: CallLimits },
+    at: ServedAt,
   ) => Promise<void>
   /** Serves `/mcp`, our own tools. */
-  readonly own: (request: Request, tenant: Tenant, limits?: CallLimits) => Promise<Response>
+  readonly own: (
+    request: Request,
+    tenant: Tenant,
+    limits?: CallLimits,
+    visitor?: Visitor,
+  ) => Promise<Response>
   /** The protected resource metadata of one of our endpoints (RFC 9728 §2). */
   readonly resourceMetadata: (
     tenant: Tenant,
@@ -48,6 +56,15 @@ export interface Gateway {
   readonly close: () => Promise<void>
 }
 
+/** What the listener knows of a call. */
+export interface ServedAt {
+  readonly tenant: Tenant
+  readonly slug: string
+  readonly limits?: CallLimits
+  /** Where the caller is, as far as can be told. */
+  readonly address?: string | undefined
+}
+
 interface Needs extends ProtectionNeeds {
   readonly credentials: Credentials
   readonly servers: Pick<Servers, 'bySlug'>
@@ -55,6 +72,9 @@ interface Needs extends ProtectionNeeds {
   readonly keyring: Keyring
   readonly db: Database
   readonly journal: Pick<Journal, 'record'>
+  readonly notes: RefusalNeeds['notes']
+  readonly traces: RefusalNeeds['traces']
+  readonly attempts: RefusalNeeds['attempts']
   readonly log: Log
 }
 
@@ -72,7 +92,8 @@ export function createGateway(
 ): Gateway {
   const { servers, clock, log } = needs
   const recorder = createRecorder(needs)
-  const own = createOwn({ ...needs, recorder })
+  const noteRefusal = createRefusals(needs)
+  const own = createOwn({ ...needs, recorder, noteRefusal })
   const callNeeds = { ...needs, sessions: createSessionBinding(needs), answerTimeMs }
 
   const admit = async (visit: Visit): Promise<Answer | undefined> => {
@@ -84,7 +105,10 @@ export function createGateway(
     if (server === undefined) return faultAnswer(noSuchServer())
     const protection = protectEndpoint(needs, { tenant, slug })
     const verdict = await protection.guard(request)
-    if (verdict.kind === 'refused') return refuseStranger(visit.limits, verdict, method)
+    if (verdict.kind === 'refused') {
+      noteRefusal({ tenant, slug, request, visitor: visitorOf(visit), refusal: verdict })
+      return refuseStranger(visit.limits, verdict, method)
+    }
     // Whatever answers: Node puts them beside the fields that the answer has of its own.
     response.setHeaders(new Map(Object.entries(verdict.headers)))
     return run({ ...visit, method, server, protection, principal: verdict.principal })
@@ -139,6 +163,7 @@ interface Visit {
   readonly tenant: Tenant
   readonly slug: string
   readonly limits: CallLimits
+  readonly address?: string | undefined
 }
 
 interface VerifiedVisit extends Visit {
@@ -158,6 +183,10 @@ type Method = 'GET' | 'POST' | 'DELETE'
 
 function methodOf({ method }: IncomingMessage): Method | undefined {
   return method === 'GET' || method === 'POST' || method === 'DELETE' ? method : undefined
+}
+
+function visitorOf({ request, tenant, address }: Visit): Visitor {
+  return { tenantId: tenant.id, address, agent: request.headers['user-agent'] }
 }
 
 function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {

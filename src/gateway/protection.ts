@@ -28,12 +28,17 @@ export interface ProtectionNeeds {
   readonly clock: Clock
 }
 
+/** The endpoint's identifier (RFC 8707 §2). */
+export function resourceOf({ tenant, slug }: Endpoint): string {
+  return `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
+}
+
 /** Makes the guard of an endpoint. */
 export function protectEndpoint(
   needs: ProtectionNeeds,
   { tenant, slug }: Endpoint,
 ): Protection<TokenPrincipal> {
-  const resource = `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
+  const resource = resourceOf({ tenant, slug })
   return protectResource(needs, tenant, { resource, scopes: [toolsScope] })
 }
 

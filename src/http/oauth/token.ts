@@ -2,6 +2,7 @@
 import { isFault } from '../../base/fault.ts'
 import type { FormRequest } from '../../issuer/form-request.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import type { Attempts } from '../../journal/attempts.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
@@ -9,8 +10,13 @@ import type { Route, Visit } from '../route.ts'
 /** A pushed request is kept, by clients that need no proof; it may be as large as the headers of one that is not. */
 const pushedBytes = 16_384
 
+interface Needs {
+  readonly issuer: Issuer
+  readonly attempts: Pick<Attempts, 'forRegistration' | 'registered' | 'redeemed'>
+}
+
 /** The rows of the endpoints that take a client's own requests. */
-export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+export function tokenRoutes({ issuer, attempts }: Needs): readonly Route[] {
   const shared = { method: 'POST', surface: 'oauth', cors: 'public' } as const
   return [
     route({
@@ -22,6 +28,9 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       run: (visit) =>
         countingFailures(visit, async () => {
           const answer = await issuer.token(visit.tenant, formOf(visit))
+          if (answer.attempt !== undefined) {
+            attempts.redeemed(visit.visitor, answer.attempt, answer.clientId)
+          }
           // RFC 9449 §8.2: the next proof need not be refused first to learn its nonce.
           const nonce = answer.dpopNonce
           return json(
@@ -72,8 +81,17 @@ export function tokenRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       guard: 'open',
       limits: ['register', 'register-hour', 'register-tenant'],
       words: 'Registers a client (RFC 7591).',
-      run: async ({ tenant, body, request }) =>
-        json(await issuer.register(tenant, readRegistration(request, body)), 201),
+      run: async ({ tenant, body, request, visitor }) => {
+        const description = readRegistration(request, body)
+        let attempt: string | undefined
+        const client = await issuer.register(tenant, description, async () => {
+          attempt = await attempts.forRegistration(visitor)
+          return attempt
+        })
+        const id = String(client['client_id'])
+        if (attempt !== undefined) await attempts.registered(visitor, attempt, id)
+        return json(client, 201)
+      },
     }),
   ]
 }

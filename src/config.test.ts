@@ -12,6 +12,7 @@ test('without any setting it runs on loopback with an embedded database', () => 
   const config = readConfig({})
   assert.equal(config.publicUrl, 'http://localhost:8787')
   assert.deepEqual(config.listen, { host: '127.0.0.1', port: 8787 })
+  assert.equal(config.metricsListen, undefined)
   assert.equal(config.databaseUrl, undefined)
   assert.deepEqual(config.allowPrivateNetworks, [])
   assert.equal(config.accessTokenLifetimeMs, 3_600_000)
@@ -25,6 +26,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
   ['LATCHKEY_PUBLIC_URL', 'ftp://mcp.example.com', /must be an origin/],
   ['LATCHKEY_LISTEN', '8787', /host:port/],
   ['LATCHKEY_LISTEN', '127.0.0.1:99999', /host:port/],
+  ['LATCHKEY_METRICS_LISTEN', '9464', /LATCHKEY_METRICS_LISTEN must be host:port/],
   ['LATCHKEY_DATABASE_URL', 'mysql://db', /postgres/],
   ['LATCHKEY_LOG', 'loud', /LATCHKEY_LOG/],
   ['LATCHKEY_CODE_LIFETIME_S', '601', /5 to 600/],
@@ -58,6 +60,7 @@ const accepted: readonly (readonly [string, string])[] = [
   ['LATCHKEY_PUBLIC_URL', 'http://127.0.0.1:9000'],
   ['LATCHKEY_PUBLIC_URL', 'http://[::1]:9000'],
   ['LATCHKEY_LISTEN', '[::1]:8787'],
+  ['LATCHKEY_METRICS_LISTEN', '127.0.0.1:9464'],
   ['LATCHKEY_CODE_LIFETIME_S', '600'],
   ['LATCHKEY_ACCESS_TOKEN_LIFETIME_S', '604800'],
   ['LATCHKEY_REFRESH_TOKEN_LIFETIME_S', '2592000'],

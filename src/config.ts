@@ -11,6 +11,8 @@ export interface Config {
   /** The default tenant's origin, which is its issuer byte for byte. */
   readonly publicUrl: string
   readonly listen: { readonly host: string; readonly port: number }
+  /** Where the measurements are served without a key; nowhere unless said. */
+  readonly metricsListen: { readonly host: string; readonly port: number } | undefined
   readonly dataFolder: string
   readonly databaseUrl: Secret | undefined
   readonly key: Secret | undefined
@@ -49,6 +51,12 @@ const settings = [
     name: 'LATCHKEY_LISTEN',
     fallback: '127.0.0.1:8787',
     words: 'the address and port to listen on',
+  },
+  {
+    name: 'LATCHKEY_METRICS_LISTEN',
+    fallback: undefined,
+    words:
+      'an address and port for /metrics alone, open to whoever reaches it; otherwise /metrics needs an API key',
   },
   {
     name: 'LATCHKEY_DATA',
@@ -144,10 +152,15 @@ type Values = (name: SettingName) => string | undefined
 export function readConfig(environment: Environment): Config {
   const values = valuesOf(environment, readFileSettings(environment['LATCHKEY_CONFIG']))
   const dataFolder = required(values, 'LATCHKEY_DATA')
-  const listen = readListen(required(values, 'LATCHKEY_LISTEN'))
+  const listen = readListen('LATCHKEY_LISTEN', required(values, 'LATCHKEY_LISTEN'))
+  const metricsListen = values('LATCHKEY_METRICS_LISTEN')
   return {
     publicUrl: readPublicUrl(values('LATCHKEY_PUBLIC_URL') ?? localUrl(listen)),
     listen,
+    metricsListen:
+      metricsListen === undefined
+        ? undefined
+        : readListen('LATCHKEY_METRICS_LISTEN', metricsListen),
     dataFolder,
     databaseUrl: readDatabaseUrl(values('LATCHKEY_DATABASE_URL')),
     key: secret(values('LATCHKEY_KEY')),
@@ -289,12 +302,15 @@ function readPublicUrl(text: string): string {
   return url.origin
 }
 
-function readListen(text: string): { readonly host: string; readonly port: number } {
+function readListen(
+  name: SettingName,
+  text: string,
+): { readonly host: string; readonly port: number } {
   const match = /^(?<host>\[[0-9a-f:]+\]|[^:]+):(?<port>\d{1,5})$/i.exec(text)
   const port = Number(match?.groups?.['port'])
   const host = match?.groups?.['host']
   if (host === undefined || port > 65_535) {
-    throw new Error(`LATCHKEY_LISTEN must be host:port, not "${text}"`)
+    throw new Error(`${name} must be host:port, not "${text}"`)
   }
   return { host: host.replace(/^\[|\]$/g, ''), port }
 }

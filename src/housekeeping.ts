@@ -5,7 +5,10 @@ import { sweepIdempotencyKeys } from './http/idempotency.ts'
 import { sweepRateLimits } from './http/limit-counts.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { IssuerSweep } from './issuer/sweep.ts'
+import { sweepAttempts } from './journal/attempts.ts'
+import type { AttemptSweep } from './journal/attempts.ts'
 import type { Journal } from './journal/entries.ts'
+import type { RefusalCounts } from './journal/refusal-counts.ts'
 import type { Webhooks } from './journal/webhooks.ts'
 import { sweepWebhooks } from './journal/webhook-sweep.ts'
 import type { WebhookSweep } from './journal/webhook-sweep.ts'
@@ -23,6 +26,7 @@ interface Needs {
   readonly issuer: Pick<Issuer, 'writeUses'> & {
     readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
   }
+  readonly counts: Pick<RefusalCounts, 'flush'>
   readonly sweep: () => Promise<SweepCounts>
   readonly log: Log
 }
@@ -31,7 +35,8 @@ interface Needs {
 export type SweepCounts = IssuerSweep &
   PeopleSweep &
   UpstreamSweep &
-  WebhookSweep & { readonly idempotencyKeys: number; readonly rateLimits: number }
+  WebhookSweep &
+  AttemptSweep & { readonly idempotencyKeys: number; readonly rateLimits: number }
 
 export interface Housekeeping {
   /** Stops the timers and waits for the jobs that run. */
@@ -46,7 +51,7 @@ interface Job {
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
 export function startHousekeeping(needs: Needs): Housekeeping {
-  const { journal, refresh, webhooks, issuer, sweep, log } = needs
+  const { journal, refresh, webhooks, issuer, counts, sweep, log } = needs
   const jobs = [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
@@ -54,6 +59,7 @@ export function startHousekeeping(needs: Needs): Housekeeping {
     { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
     { name: 'rotate signing keys', everyMs: 60_000, run: issuer.signingKeys.rotateDue },
     { name: 'write uses', everyMs: 60_000, run: issuer.writeUses },
+    { name: 'count refusals', everyMs: 10_000, run: counts.flush },
     { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, await sweep()) },
   ].map((job) => startJob(job, log))
   return {
@@ -80,6 +86,7 @@ export function createSweep({
       ...(await sweepPeople(db, now)),
       ...(await sweepUpstream(db, now)),
       ...(await sweepWebhooks(db, now)),
+      ...(await sweepAttempts(db, now)),
       idempotencyKeys: await sweepIdempotencyKeys(db, now),
       rateLimits: await sweepRateLimits(db, now),
     }

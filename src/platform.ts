@@ -5,6 +5,7 @@ import type { Clock } from './base/clock.ts'
 import { systemClock } from './base/clock.ts'
 import { isFault } from './base/fault.ts'
 import { createKeyring } from './base/keyring.ts'
+import type { Keyring } from './base/keyring.ts'
 import type { Log } from './base/log.ts'
 import { silentLog } from './base/log.ts'
 import type { Connector, Resolve } from './base/outbound.ts'
@@ -30,15 +31,26 @@ import { createSharedCounts } from './http/limit-counts.ts'
 import { createLimiter } from './http/limiter.ts'
 import { createMeters } from './http/meter.ts'
 import type { MeterOf } from './http/meter.ts'
+import { createMetricsListener } from './http/metrics-listener.ts'
+import { createMetrics } from './http/metrics.ts'
 import { createListener } from './http/node.ts'
 import { createRoutes } from './http/routes.ts'
+import { createWitness } from './http/witness.ts'
 import { createIssuer } from './issuer/issuer.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { Resources } from './issuer/resources.ts'
 import { createScopes } from './issuer/scope-registry.ts'
 import type { Scopes } from './issuer/scope-registry.ts'
 import { toolsScope, usualAmong } from './issuer/scopes.ts'
+import { createAttemptList } from './journal/attempt-list.ts'
+import type { AttemptList } from './journal/attempt-list.ts'
+import { createAttempts } from './journal/attempts.ts'
 import { createJournal } from './journal/entries.ts'
+import type { Journal } from './journal/entries.ts'
+import { createNotes } from './journal/notes.ts'
+import { createRefusalCounts } from './journal/refusal-counts.ts'
+import { createUsage } from './journal/usage.ts'
+import type { Usage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
 import { listMasterKeys, openMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
@@ -55,7 +67,7 @@ import { createUserAdministration } from './people/user-administration.ts'
 import type { UserAdministration } from './people/user-administration.ts'
 import { createUsers } from './people/users.ts'
 import type { Users } from './people/users.ts'
-import type { Store } from './store/database.ts'
+import type { Database, Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
 import { createUpstream } from './upstream/upstream.ts'
@@ -122,11 +134,16 @@ async function assemble(
   closers.push(limiter.close)
   const meterOf = createMeters({ ...ground, limiter }, config)
   const addressOf = createAddressOf(config.trustedProxies)
-  const { app, listener } = createDoors({ ...ground, ...rooms, meterOf, addressOf })
+  const parts = { ...ground, ...rooms, meterOf, addressOf }
+  const { app, listener, metricsListener } = createDoors(parts, closers)
   // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
   if (world.opensPort === true) {
     await listen(listener, config.listen)
     closers.push(() => stopListening(listener))
+    if (config.metricsListen !== undefined) {
+      await listen(metricsListener, config.metricsListen)
+      closers.push(() => stopListening(metricsListener))
+    }
   }
 
   const before = await rooms.tenants.default()
@@ -160,6 +177,8 @@ export interface Workshop {
   readonly sessions: Pick<Sessions, 'begin'>
   readonly masterKeys: () => Promise<readonly MasterKeyStatus[]>
   readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
+  readonly attempts: Pick<AttemptList, 'list' | 'read'>
+  readonly usage: Pick<Usage, 'report'>
   /** Deletes what has expired and says how much of what. */
   readonly sweep: () => Promise<SweepCounts>
   readonly close: () => Promise<void>
@@ -170,10 +189,11 @@ export function openWorkshop(config: Config, world: World = {}): Promise<Worksho
   if (world.store === undefined) requireHome(config)
   return opening(async ({ closers, close }) => {
     const { ground, rooms, sweep } = await build(config, world, closers)
+    const { attemptList: attempts, usage } = ground
     const { issuer, servers, users, sessions, administration: people, tenants } = rooms
     const masterKeys = () => listMasterKeys(ground)
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
-    const hands = { issuer, servers, users, sessions, people, masterKeys, sweep }
+    const hands = { issuer, servers, users, sessions, people, masterKeys, attempts, usage, sweep }
     return { tenant, ground, ...hands, close }
   })
 }
@@ -192,7 +212,7 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   if (world.store === undefined) closers.push(store.close)
   await migrate(store)
   const ground = await createGround(config, world, store)
-  closers.push(ground.outbound.close)
+  closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
   const rooms = createRooms(ground, config)
   closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
   return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
@@ -246,7 +266,29 @@ async function createGround(config: Config, world: World, { db }: Store) {
     { allow: config.allowPrivateNetworks },
   )
   const journal = createJournal({ db, clock, random, keyring })
-  return { db, clock, random, keyring, journal, outbound, log }
+  const shared = { db, clock, random, keyring, journal, outbound, log }
+  return { ...shared, ...createWatch(shared) }
+}
+
+/** What is kept of the attempts of clients to connect, and of how all is used. */
+function createWatch(ground: {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly log: Log
+}) {
+  const counts = createRefusalCounts(ground)
+  const attempts = createAttempts(ground)
+  const notes = createNotes({ ...ground, attempts, counts })
+  const settle = async () => {
+    await notes.settle()
+    await attempts.settle()
+  }
+  const attemptList = createAttemptList({ ...ground, settle })
+  const usage = createUsage({ ...ground, flush: counts.flush })
+  return { counts, attempts, notes, settle, attemptList, usage }
 }
 
 /** The rooms, each with what it needs of the ones before it. */
@@ -292,8 +334,9 @@ function createRooms(ground: Ground, config: Config) {
     },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
-  const { verify, dpopNonces } = issuer
-  const gateway = createGateway({ ...ground, verify, dpopNonces, scopes, credentials, servers })
+  const { verify, traces, dpopNonces } = issuer
+  const needs = { ...ground, verify, traces, dpopNonces, scopes, credentials, servers }
+  const gateway = createGateway(needs)
 
   const people = { tenants, users, administration, sessions, apiKeys, setup }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
@@ -303,14 +346,25 @@ function createRooms(ground: Ground, config: Config) {
 function createDoors(
   parts: Ground &
     ReturnType<typeof createRooms> & { readonly meterOf: MeterOf; readonly addressOf: AddressOf },
+  closers: Ending['closers'],
 ) {
+  const metrics = createMetrics()
+  closers.push(async () => metrics.close())
+  const { usage, notes } = parts
+  const measurements = async () =>
+    metrics.text({ tableRows: await usage.tableRows(), notesDropped: notes.dropped() })
   const app = createApp({
     ...parts,
-    routes: createRoutes(parts),
+    routes: createRoutes({ ...parts, measurements }),
+    witness: createWitness({ ...parts, metrics }),
     admit: createGuards(parts),
     idempotency: createIdempotency(parts),
   })
-  return { app, listener: createListener({ ...parts, app }) }
+  return {
+    app,
+    listener: createListener({ ...parts, app, metrics }),
+    metricsListener: createMetricsListener(parts, measurements),
+  }
 }
 
 /**

@@ -32,6 +32,8 @@ const words = {
   discoveries: 'findings of discovery',
   idempotencyKeys: 'idempotency keys',
   rateLimits: 'counts of limits',
+  attempts: 'attempts of clients to connect (their entries in the journal stay)',
+  refusalCounts: 'counts of refusals',
 } as const
 
 /** Sweeps once and prints the counts. */

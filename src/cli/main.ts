@@ -1,6 +1,7 @@
 // The command line: reads words, calls parts, prints. The only place besides http/app that catches.
 import { Command } from 'commander'
 import { isFault } from '../base/fault.ts'
+import { addAttempts } from './attempts.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
 import { addKeys } from './keys.ts'
@@ -10,6 +11,7 @@ import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
 import { addTestFlow } from './test-flow.ts'
 import { addTokens } from './tokens.ts'
+import { addUsage } from './usage.ts'
 import { addUsers } from './users.ts'
 
 const program = new Command('latchkey')
@@ -40,6 +42,8 @@ addUsers(program)
 addTokens(program)
 addKeys(program)
 addTestFlow(program)
+addAttempts(program)
+addUsage(program)
 addCleanup(program)
 
 try {

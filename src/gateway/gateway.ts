@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
+import type { Visitor } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -28,6 +29,8 @@ import { policyFor } from './policy.ts'
 import type { Policy } from './policy.ts'
 import { isOwnOrigin, protectEndpoint, protectResource } from './protection.ts'
 import type { DescribedResource, ProtectionNeeds } from './protection.ts'
+import { createRefusals } from './refusals.ts'
+import type { RefusalNeeds } from './refusals.ts'
 import { createRecorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
@@ -38,10 +41,15 @@ export interface Gateway {
   readonly serve: (
     request: IncomingMessage,
     response: ServerResponse,
-    at: { readonly tenant: Tenant; readonly slug: string; readonly limits?: CallLimits },
+    at: ServedAt,
   ) => Promise<void>
   /** Serves `/mcp`, our own tools. */
-  readonly own: (request: Request, tenant: Tenant, limits?: CallLimits) => Promise<Response>
+  readonly own: (
+    request: Request,
+    tenant: Tenant,
+    limits?: CallLimits,
+    visitor?: Visitor,
+  ) => Promise<Response>
   /** The protected resource metadata of one of our endpoints (RFC 9728 §2). */
   readonly resourceMetadata: (
     tenant: Tenant,
@@ -49,6 +57,15 @@ export interface Gateway {
   ) => Record<string, unknown>
   /** Writes what is still to be journalled, and ends our own server's streams. */
   readonly close: () => Promise<void>
+}
+
+/** What the listener knows of a call. */
+export interface ServedAt {
+  readonly tenant: Tenant
+  readonly slug: string
+  readonly limits?: CallLimits
+  /** Where the caller is, as far as can be told. */
+  readonly address?: string | undefined
 }
 
 interface Needs extends ProtectionNeeds {
@@ -59,6 +76,9 @@ interface Needs extends ProtectionNeeds {
   readonly keyring: Keyring
   readonly db: Database
   readonly journal: Pick<Journal, 'record'>
+  readonly notes: RefusalNeeds['notes']
+  readonly traces: RefusalNeeds['traces']
+  readonly attempts: RefusalNeeds['attempts']
   readonly log: Log
 }
 
@@ -76,7 +96,8 @@ export function createGateway(
 ): Gateway {
   const { servers, clock, log } = needs
   const recorder = createRecorder(needs)
-  const own = createOwn({ ...needs, recorder })
+  const noteRefusal = createRefusals(needs)
+  const own = createOwn({ ...needs, recorder, noteRefusal })
   const callNeeds = { ...needs, sessions: createSessionBinding(needs), answerTimeMs }
 
   const admit = async (visit: Visit): Promise<Answer | undefined> => {
@@ -90,7 +111,10 @@ export function createGateway(
     const { usualScopes: scopes } = policy
     const protection = protectEndpoint(needs, { tenant, slug, scopes })
     const verdict = await protection.guard(request)
-    if (verdict.kind === 'refused') return refuseStranger(visit.limits, verdict, method)
+    if (verdict.kind === 'refused') {
+      noteRefusal({ tenant, slug, request, visitor: visitorOf(visit), refusal: verdict })
+      return refuseStranger(visit.limits, verdict, method)
+    }
     // Whatever answers: Node puts them beside the fields that the answer has of its own.
     response.setHeaders(new Map(Object.entries(verdict.headers)))
     const { principal } = verdict
@@ -148,6 +172,7 @@ interface Visit {
   readonly tenant: Tenant
   readonly slug: string
   readonly limits: CallLimits
+  readonly address?: string | undefined
 }
 
 interface VerifiedVisit extends Visit {
@@ -168,6 +193,10 @@ type Method = 'GET' | 'POST' | 'DELETE'
 
 function methodOf({ method }: IncomingMessage): Method | undefined {
   return method === 'GET' || method === 'POST' || method === 'DELETE' ? method : undefined
+}
+
+function visitorOf({ request, tenant, address }: Visit): Visitor {
+  return { tenantId: tenant.id, address, agent: request.headers['user-agent'] }
 }
 
 function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {

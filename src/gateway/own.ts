@@ -1,6 +1,7 @@
 // The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them our own.
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
+import type { Visitor } from '../journal/attempts.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Answer } from './answers.ts'
@@ -14,15 +15,22 @@ import { eraOf } from './eras.ts'
 import { onePolicy } from './policy.ts'
 import { isOwnOrigin, protectEndpoint } from './protection.ts'
 import type { ProtectionNeeds } from './protection.ts'
+import type { NoteRefusal } from './refusals.ts'
 import type { Recorder } from './recorder.ts'
 
 export interface Own {
-  readonly serve: (request: Request, tenant: Tenant, limits?: CallLimits) => Promise<Response>
+  readonly serve: (
+    request: Request,
+    tenant: Tenant,
+    limits?: CallLimits,
+    visitor?: Visitor,
+  ) => Promise<Response>
   readonly close: () => Promise<void>
 }
 
 interface Needs extends ProtectionNeeds {
   readonly recorder: Recorder
+  readonly noteRefusal: NoteRefusal
   readonly log: Log
 }
 
@@ -69,13 +77,16 @@ export function createOwn(needs: Needs): Own {
   }
 
   return {
-    serve: async (request, tenant, limits = uncounted) => {
+    serve: async (request, tenant, limits = uncounted, visitor) => {
       if (!isOwnOrigin(request.headers.get('origin'), tenant)) {
         const because = 'a page of another origin called'
         return toResponse(faultAnswer(new Fault('forbidden', { because })))
       }
       const verdict = await protectOwn(tenant).guard(request)
       if (verdict.kind === 'refused') {
+        if (visitor !== undefined) {
+          needs.noteRefusal({ tenant, slug: undefined, request, visitor, refusal: verdict })
+        }
         return toResponse(await refuseStranger(limits, verdict, request.method))
       }
       return withFields(await run(request, verdict.principal, limits), verdict.headers)

@@ -31,13 +31,17 @@ export interface ProtectionNeeds {
   readonly clock: Clock
 }
 
+/** The endpoint's identifier (RFC 8707 §2). */
+export function resourceOf({ tenant, slug }: Pick<Endpoint, 'tenant' | 'slug'>): string {
+  return `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
+}
+
 /** Makes the guard of an endpoint. */
 export function protectEndpoint(
   needs: ProtectionNeeds,
   { tenant, slug, scopes }: Endpoint,
 ): Protection<TokenPrincipal> {
-  const resource = `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
-  return protectResource(needs, tenant, { resource, scopes })
+  return protectResource(needs, tenant, { resource: resourceOf({ tenant, slug }), scopes })
 }
 
 /** A resource of ours, under a name where people and clients are told of it. */

@@ -7,6 +7,8 @@ import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Call } from './calls.ts'
 import type { Era } from './eras.ts'
+import { createFirstCalls } from './first-calls.ts'
+import type { FirstCall } from './first-calls.ts'
 
 /** What became of one call. Its content is not part of it. */
 export interface CallRecord {
@@ -34,6 +36,11 @@ interface Needs {
   readonly journal: Pick<Journal, 'record'>
 }
 
+interface Waiting {
+  readonly entry: CallEntry
+  readonly call: FirstCall
+}
+
 type CallEntry = Entry & { readonly data: EntryData }
 
 const gatherMs = 50
@@ -41,7 +48,8 @@ const waitingMax = 10_000
 
 /** Makes the recorder. What waits for more than 50 ms is written. */
 export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
-  let waiting: CallEntry[] = []
+  const attemptOf = createFirstCalls({ clock })
+  let waiting: Waiting[] = []
   let isGathering = false
   let written: Promise<void> = Promise.resolve()
 
@@ -50,7 +58,10 @@ export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
     waiting = []
     if (entries.length === 0) return
     await db.transaction().execute(async (tx) => {
-      for (const entry of entries) await recordOne(journal, tx, entry)
+      for (const { entry, call } of entries) {
+        const attempt = await attemptOf(tx, call)
+        await recordOne(journal, tx, attempt === undefined ? entry : { ...entry, attempt })
+      }
     })
   }
   const write = (): Promise<void> => {
@@ -66,7 +77,11 @@ export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
       if (waiting.length >= waitingMax) {
         return log.error({ waitingMax }, 'a call was not journalled: too many are waiting')
       }
-      waiting.push(entryOf(record, clock.now()))
+      const { principal, status, reason } = record
+      waiting.push({
+        entry: entryOf(record, clock.now()),
+        call: { principal, status, reason },
+      })
       if (isGathering) return
       isGathering = true
       void clock.sleep(gatherMs).then(write)

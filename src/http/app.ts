@@ -8,12 +8,13 @@ import type { Tenant, Tenants } from '../people/tenants.ts'
 import { empty } from './answers.ts'
 import type { AddressOf, Arrival } from './callers-address.ts'
 import { browserCookie, readCookie } from './cookies.ts'
-import { renderError } from './errors.ts'
+import { asFault, renderError } from './errors.ts'
 import type { Admitted } from './guards.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Meter, MeterOf } from './meter.ts'
 import type { Route, Surface, Visit } from './route.ts'
 import { countingStrangers, takeAsClient, takeAsPrincipal, takeAtTheDoor } from './row-limits.ts'
+import type { Passage, Witness } from './witness.ts'
 
 interface Needs {
   readonly tenants: Tenants
@@ -22,12 +23,19 @@ interface Needs {
   readonly meterOf: MeterOf
   readonly addressOf: AddressOf
   readonly routes: readonly Route[]
+  readonly witness: Witness
   readonly log: Log
 }
 
 interface Match {
   readonly row: Route
   readonly params: Readonly<Record<string, string>>
+}
+
+/** A row with the request on its way; what it sent is kept in case that it is refused. */
+interface Matched extends Match {
+  readonly passage: Passage
+  readonly sent: { body: string }
 }
 
 const defaultBodyBytes = 65_536
@@ -47,16 +55,18 @@ interface Asked {
 }
 
 /** Makes the app: a Request goes in, a Response comes out; it never throws. */
-export function createApp({ tenants, admit, idempotency, meterOf, addressOf, routes, log }: Needs) {
+export function createApp(needs: Needs) {
+  const { tenants, admit, idempotency, meterOf, addressOf, routes, witness, log } = needs
   const find = createFinder(routes)
 
-  const answer = async (asked: Asked, match: Match): Promise<Response> => {
+  const answer = async (asked: Asked, matched: Matched): Promise<Response> => {
     const { tenant, request, meter, address } = asked
-    const { row, params } = match
+    const { row, params, passage, sent } = matched
     await takeAtTheDoor(meter, row)
     const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
     await takeAsPrincipal(meter, row, admitted.principal)
     const body = await readBody(request, row.bodyBytes ?? defaultBodyBytes)
+    sent.body = body
     const named = row.guard === 'client' ? { namedClient: clientIn(request, body) } : undefined
     if (named !== undefined) await takeAsClient(meter, row, named.namedClient)
     const visit: Visit = {
@@ -68,6 +78,8 @@ export function createApp({ tenants, admit, idempotency, meterOf, addressOf, rou
       remoteAddress: address,
       body,
       meter,
+      visitor: passage.visitorOf(tenant),
+      noteRefusal: (fault) => passage.refused(tenant, fault, body),
     }
     const input = readInput(row, request, body)
     // The guard of this row has just made what its context promises.
@@ -82,21 +94,28 @@ export function createApp({ tenants, admit, idempotency, meterOf, addressOf, rou
     const matches = find(url.pathname)
     const match = matches.find(({ row }) => row.method === methodOf(request))
     const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(url.pathname)
+    const path = matches[0]?.row.path
+    const arrival = arrivalOf(request, remoteAddress)
+    const address = addressOf(arrival)
+    const passage = witness.begin(request, address, path)
+    const sent = { body: '' }
     let tenant: Tenant | undefined
     let meter: Meter | undefined
     const respond = async () => {
       tenant = await tenants.byHost(url.host)
       if (tenant === undefined) throw await misdirected(tenants, url)
       if (match === undefined) return otherwise(request, matches)
-      const arrival = arrivalOf(request, remoteAddress)
       meter = meterOf(tenant, arrival)
-      return answer({ tenant, request, meter, address: addressOf(arrival) }, match)
+      return answer({ tenant, request, meter, address }, { ...match, passage, sent })
     }
     try {
-      return withHeaders(await respond(), { matches, tenant, meter })
+      const response = await respond()
+      passage.answered(tenant, response.status)
+      return withHeaders(response, { matches, tenant, meter })
     } catch (thrown) {
-      const path = matches[0]?.row.path
       const rendered = await renderError(log, thrown, { surface, tenant, request, path })
+      passage.answered(tenant, rendered.status)
+      passage.refused(tenant, asFault(thrown), sent.body)
       return withHeaders(withAllow(thrown, matches, rendered), { matches, tenant, meter })
     }
   }

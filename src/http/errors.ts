@@ -32,7 +32,7 @@ export async function renderError(log: Log, thrown: unknown, refused: Refused): 
 }
 
 /** A database that is away is nobody's mistake: the same request may succeed in a moment. */
-function asFault(thrown: unknown): Fault {
+export function asFault(thrown: unknown): Fault {
   if (isFault(thrown)) return thrown
   if (!isStoreUnavailable(thrown)) {
     return new Fault('internal', { because: 'something unexpected was thrown', cause: thrown })

@@ -18,7 +18,7 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
       surface: 'oauth',
       bodyBytes,
       words: 'All of the person’s servers as one, and Latchkey’s own tools (MCP, Streamable HTTP).',
-      run: ({ tenant, request, body, meter }) =>
+      run: ({ tenant, request, body, meter, visitor }) =>
         gateway.own(
           new Request(request.url, {
             method,
@@ -27,6 +27,7 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
           }),
           tenant,
           callLimitsOf(meter),
+          visitor,
         ),
     }),
   )

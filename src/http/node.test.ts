@@ -276,6 +276,8 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
       gateway: rig.gateway,
       tenants: { byHost: async (name) => (name === host ? tenant : undefined) },
       meterOf: () => unlimited,
+      addressOf: ({ peer }) => peer,
+      metrics: { observe: () => {} },
       log,
     },
     { requestTimeMs, checkEveryMs: 50, headersTimeMs: Math.min(requestTimeMs, 10_000) },

@@ -10,8 +10,9 @@ import type { Gateway } from '../gateway/gateway.ts'
 import { slugOf } from '../gateway/targets.ts'
 import type { Tenants } from '../people/tenants.ts'
 import { callLimitsOf } from './call-limits.ts'
-import type { Arrival } from './callers-address.ts'
+import type { AddressOf, Arrival } from './callers-address.ts'
 import type { MeterOf } from './meter.ts'
+import type { Metrics } from './metrics.ts'
 
 interface Needs {
   readonly app: (
@@ -21,6 +22,8 @@ interface Needs {
   readonly gateway: Pick<Gateway, 'serve'>
   readonly tenants: Pick<Tenants, 'byHost'>
   readonly meterOf: MeterOf
+  readonly addressOf: AddressOf
+  readonly metrics: Pick<Metrics, 'observe'>
   readonly log: Log
 }
 
@@ -34,7 +37,7 @@ interface Limits {
 
 /** Makes the HTTP server; it does not listen yet. */
 export function createListener(
-  { app, gateway, tenants, meterOf, log }: Needs,
+  { app, gateway, tenants, meterOf, addressOf, metrics, log }: Needs,
   {
     headerBytes = 16_384,
     headersTimeMs = 10_000,
@@ -48,8 +51,15 @@ export function createListener(
   const toGateway = async (request: IncomingMessage, response: ServerResponse, slug: string) => {
     const tenant = await tenants.byHost((request.headers.host ?? '').toLowerCase())
     if (tenant === undefined) return refuse(response, { status: 421, because: 'unknown host' })
-    const limits = callLimitsOf(meterOf(tenant, arrivalOf(request)))
-    await gateway.serve(request, response, { tenant, slug, limits })
+    const arrival = arrivalOf(request)
+    const limits = callLimitsOf(meterOf(tenant, arrival))
+    const startedMs = performance.now()
+    response.once('close', () => {
+      const { method = '' } = request
+      const { statusCode: status } = response
+      metrics.observe({ method, route: '/{slug}/mcp', status, ms: performance.now() - startedMs })
+    })
+    await gateway.serve(request, response, { tenant, slug, limits, address: addressOf(arrival) })
   }
 
   // What follows a refused request on its connection may have been smuggled in by it: it is not even looked at.

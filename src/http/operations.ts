@@ -6,8 +6,14 @@ import { json } from './answers.ts'
 import { route } from './route.ts'
 import type { Route } from './route.ts'
 
-/** The rows of `/healthz` and `/readyz`. */
-export function operationRoutes({ db }: { readonly db: Database }): readonly Route[] {
+interface Needs {
+  readonly db: Database
+  /** Everything that is measured, as Prometheus reads it. */
+  readonly measurements: () => Promise<string>
+}
+
+/** The rows of `/healthz`, `/readyz` and `/metrics`. */
+export function operationRoutes({ db, measurements }: Needs): readonly Route[] {
   const shared = { method: 'GET', guard: 'open', surface: 'api', limits: [] } as const
   return [
     route({
@@ -25,7 +31,31 @@ export function operationRoutes({ db }: { readonly db: Database }): readonly Rou
         return json({ status: 'ready' })
       },
     }),
+    route({
+      method: 'GET',
+      path: '/metrics',
+      guard: 'admin',
+      keyScope: 'metrics',
+      surface: 'api',
+      words:
+        'What is measured, for Prometheus; with an administrator’s API key that has the scope metrics.',
+      run: async ({ tenant }) => {
+        // The measurements are of the whole installation, which other tenants have no business with.
+        if (tenant.slug !== 'default') throw new Fault('forbidden', { because: 'another tenant' })
+        return metricsAnswer(await measurements())
+      },
+    }),
   ]
+}
+
+/** The text format of Prometheus. */
+function metricsAnswer(text: string): Response {
+  return new Response(text, {
+    headers: {
+      'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+      'cache-control': 'no-store',
+    },
+  })
 }
 
 async function askDatabase(db: Database): Promise<void> {

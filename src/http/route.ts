@@ -1,7 +1,9 @@
 // A route is data: method, path, guard, limits, CORS, input, words and what runs. The router, the guards, the error shapes and
 // the tests that ask "is every door guarded?" read the same rows.
 import type { z } from 'zod'
+import type { Fault } from '../base/fault.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Visitor } from '../journal/attempts.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { RowLimitName } from './limits.ts'
@@ -32,6 +34,10 @@ export interface Visit {
   readonly body: string
   /** What this request takes of the limits; the ones of the row are taken already. */
   readonly meter: Meter
+  /** Who comes without an id, for the attempt that they may be making. */
+  readonly visitor: Visitor
+  /** Says that a request was refused, where the answer is a redirect and nothing is thrown. */
+  readonly noteRefusal: (fault: Fault) => void
 }
 
 interface GuardedBy {

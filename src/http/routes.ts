@@ -7,7 +7,10 @@ import type { Servers } from '../connectors/servers.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Issuer } from '../issuer/issuer.ts'
 import type { Resources } from '../issuer/resources.ts'
+import type { AttemptList } from '../journal/attempt-list.ts'
+import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
@@ -58,6 +61,10 @@ export interface RouteNeeds {
   readonly servers: Servers
   readonly connections: Connections
   readonly gateway: Gateway
+  readonly attempts: Attempts
+  readonly attemptList: AttemptList
+  readonly usage: Usage
+  readonly measurements: () => Promise<string>
 }
 
 /** Makes every row of every door. */

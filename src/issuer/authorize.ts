@@ -8,6 +8,7 @@ import type { Keyring } from '../base/keyring.ts'
 import { randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Attempts } from '../journal/attempts.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
 import { matchRedirectUri } from '../oauth/redirect-uri.ts'
 import { formatScope, isSubset, parseScope } from '../oauth/scope.ts'
@@ -60,7 +61,7 @@ export interface AuthorizeHub {
     browser: Secret | undefined,
     session?: SessionPrincipal,
     arrival?: Arrival,
-  ) => Promise<{ readonly step: AuthorizeStep; readonly browser?: Secret }>
+  ) => Promise<Beginning>
   /** Decides anew, after a sign-in or when a page is loaded again; changes nothing unless an answer goes back. */
   readonly resume: (
     tenant: Tenant,
@@ -78,8 +79,18 @@ export interface AuthorizeHub {
   ) => Promise<AuthorizeStep>
 }
 
+/** What became of a request that has just come. */
+export interface Beginning {
+  readonly step: AuthorizeStep
+  readonly browser?: Secret
+  /** Why the step sends an error back, when the request itself was refused. */
+  readonly refusal?: Fault
+}
+
 /** How the browser came to us. */
 export interface Arrival {
+  /** The attempt to connect that it goes on with, as far as that is known. */
+  readonly attempt?: string | undefined
   /** Did the person's own click lead here? Otherwise another site may have sent them, without their seeing it (P-23). */
   readonly isByHand: boolean
 }
@@ -99,6 +110,7 @@ interface Needs {
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly attempts: Pick<Attempts, 'authorized'>
   readonly resources: Resources
   readonly scopes: Pick<Scopes, 'show'>
   readonly policy: Policy
@@ -114,10 +126,14 @@ export function createAuthorizeHub(needs: Needs): AuthorizeHub {
       const isPushed = pushed !== undefined
       const given = { query: pushed?.query ?? query, isPushed }
       const reading = await readAuthorizationRequest(needs, tenant, given)
-      if (reading.kind === 'refused') return { step: returnError(reading.returnTo, reading.fault) }
+      if (reading.kind === 'refused') {
+        const { returnTo, fault } = reading
+        return { step: returnError(returnTo, fault), refusal: fault }
+      }
       const key = browser ?? randomSecret(needs.random)
       const request = withConsentAsked(reading.request, arrival)
-      const row = await storeRequest(needs, { tenant, browser: key, pushed }, request)
+      const { attempt } = arrival
+      const row = await storeRequest(needs, { tenant, browser: key, pushed, attempt }, request)
       if (row === undefined)
         return { step: await goOn(needs, { tenant, pushed }, browser, session) }
       const step = await nextStep(needs, { tenant, row }, session)
@@ -255,7 +271,9 @@ async function readQuestion({ db, resources }: Needs, { tenant, row }: Pending):
   if (resource === undefined) return { kind: 'refused', code: 'invalid_target' }
   const scopes = parseScope(row.scope)
   const redirectUri = row.redirect_uri
-  return { kind: 'question', client, redirectUri, scopes, resource, attempt: row.id }
+  const requestId = row.id
+  const attempt = attemptOf(row)
+  return { kind: 'question', client, redirectUri, scopes, resource, requestId, attempt }
 }
 
 /** prompt=login is answered by a sign-in that is younger than the request (OIDC Core §3.1.2.1). */
@@ -275,16 +293,29 @@ async function isRecentEnough(
   return session !== undefined && session.created_at > row.created_at
 }
 
+/** A request that nothing is known to have come before is its own attempt. */
+function attemptOf({ attempt, id }: AuthorizationRequestRow): string {
+  return attempt ?? id
+}
+
+interface Beginner extends Begun {
+  readonly browser: Secret
+  readonly attempt: string | undefined
+}
+
 /** Stores the request; undefined when it was pushed, and somebody used it at the same moment. */
 async function storeRequest(
-  { db, clock, random, keyring, journal, policy }: Needs,
-  { tenant, browser, pushed }: Begun & { readonly browser: Secret },
+  { db, clock, random, keyring, journal, attempts, policy }: Needs,
+  { tenant, browser, pushed, attempt }: Beginner,
   request: CheckedRequest,
 ): Promise<AuthorizationRequestRow | undefined> {
   const now = clock.now()
+  const id = pushed?.row.id ?? newRequestId(random)
   const row: AuthorizationRequestRow = {
     tenant_id: tenant.id,
-    id: pushed?.row.id ?? newRequestId(random),
+    id,
+    // What was pushed stands in the journal under its own id already.
+    attempt: pushed?.row.id ?? attempt ?? id,
     browser_digest: keyring.digest('browser', browser),
     client_id: request.client.id,
     redirect_uri: request.returnTo.redirectUri,
@@ -302,12 +333,14 @@ async function storeRequest(
   return db.transaction().execute(async (tx) => {
     if (pushed !== undefined && !(await spendPushed({ tx, clock }, pushed.row))) return undefined
     await tx.insertInto('authorization_requests').values(row).execute()
+    const joined = { tenantId: tenant.id, attempt: attemptOf(row), clientId: row.client_id }
+    await attempts.authorized(tx, joined)
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'authorization.started',
       actor: { kind: 'anonymous' },
       subject: { kind: 'client', id: row.client_id },
-      attempt: row.id,
+      attempt: attemptOf(row),
       data: { resource: row.resource, scopes: request.scopes },
     })
     return row
@@ -374,7 +407,7 @@ async function sendCode(
       clientId: row.client_id,
       resource: row.resource,
       scopes: question.scopes,
-      attempt: row.id,
+      attempt: attemptOf(row),
     })
     await storeCode({ tx, clock, keyring, policy }, code, { request: row, grantId })
   })
@@ -397,7 +430,7 @@ async function sendError(
       actor,
       ...(session === undefined ? {} : { userId: session.user.id }),
       subject: { kind: 'client', id: row.client_id },
-      attempt: row.id,
+      attempt: attemptOf(row),
       data: { error: code, resource: row.resource },
     })
   })

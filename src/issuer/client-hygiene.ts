@@ -28,7 +28,7 @@ export function registrationDigest(metadata: OurClientMetadata): string | null {
 export async function findRegistration(
   { tx, clock, journal }: Needs,
   tenant: Tenant,
-  digest: string | null,
+  { digest, attempt }: { readonly digest: string | null; readonly attempt: string | undefined },
 ): Promise<ClientRow | undefined> {
   if (digest === null) return undefined
   const found = await tx
@@ -44,6 +44,7 @@ export async function findRegistration(
     type: 'client.registered_again',
     actor: { kind: 'anonymous' },
     subject: { kind: 'client', id: found.id },
+    attempt,
   })
   return found
 }

@@ -53,6 +53,9 @@ export interface MadeClient {
   readonly secret: Secret | undefined
 }
 
+/** Gives the attempt to connect that a registration belongs to; asked once the registration is known to be good. */
+export type BeginAttempt = () => Promise<string | undefined>
+
 interface Needs {
   readonly db: Database
   readonly clock: Clock
@@ -70,10 +73,12 @@ export async function registerClient(
   needs: Needs,
   tenant: Tenant,
   json: unknown,
+  beginAttempt?: BeginAttempt,
 ): Promise<Record<string, unknown>> {
   const description = await withKnownScope(needs.scopes, tenant, readClientMetadata(json))
   const metadata = ourMetadata(description)
-  return clientInformation(tenant, await storeRegistration(needs, tenant, metadata))
+  const attempt = await beginAttempt?.()
+  return clientInformation(tenant, await storeRegistration(needs, tenant, { metadata, attempt }))
 }
 
 /** What a client is told about itself (RFC 7591 §3.2.1); with its token, also where it manages that (RFC 7592 §3). */
@@ -139,7 +144,10 @@ export async function createClient(
 async function storeRegistration(
   needs: Needs,
   tenant: Tenant,
-  metadata: OurClientMetadata,
+  {
+    metadata,
+    attempt,
+  }: { readonly metadata: OurClientMetadata; readonly attempt?: string | undefined },
 ): Promise<ClientFacts> {
   const by = { tenant }
   const digest = registrationDigest(metadata)
@@ -153,12 +161,12 @@ async function storeRegistration(
   }
   const secret = newSecret(needs, metadata)
   const stored = await needs.db.transaction().execute(async (tx) => {
-    const known = await findRegistration({ ...needs, tx }, tenant, digest)
+    const known = await findRegistration({ ...needs, tx }, tenant, { digest, attempt })
     if (known !== undefined) return known
     await makeRoom(tx, tenant)
-    if (await insertClient(needs, { tx, by, row, secret })) return row
+    if (await insertClient(needs, { tx, by, row, secret, attempt })) return row
     // Another one with the same words came in between our look and our insert.
-    return findRegistration({ ...needs, tx }, tenant, digest)
+    return findRegistration({ ...needs, tx }, tenant, { digest, attempt })
   })
   if (stored === undefined) {
     throw new Fault('temporarily_unavailable', { because: 'the same registration came and went' })
@@ -200,11 +208,14 @@ async function insertClient(
     by,
     row,
     secret,
+    attempt,
   }: {
     readonly tx: Database
     readonly by: ClientMaker
     readonly row: ClientRow
     readonly secret: Secret | undefined
+    /** The attempt to connect that it registers itself in. */
+    readonly attempt?: string | undefined
   },
 ): Promise<boolean> {
   const { id, kind, created_at: now, token_endpoint_auth_method: authMethod } = row
@@ -224,6 +235,7 @@ async function insertClient(
     type: 'client.registered',
     actor: actorOf(by, kind),
     subject: { kind: 'client', id },
+    attempt,
     // Only facts of ours: the journal refuses what looks like a secret, and a name may look like anything.
     data: { kind, authMethod },
   })

@@ -54,6 +54,7 @@ export function findCode(
     )
     .selectAll('codes')
     .select(['grants.user_id', 'grants.scope', 'grants.resource', 'grants.revoked_at'])
+    .select('grants.attempt')
     .where('codes.tenant_id', '=', tenant.id)
     .where('codes.code_digest', 'in', keyring.digests('code', code))
     .executeTakeFirst()

@@ -52,7 +52,9 @@ export interface Question {
   readonly client: Client
   readonly scopes: readonly string[]
   readonly resource: Resource
-  /** The request that asks; joins the journal's entries about it. */
+  /** The request that asks. */
+  readonly requestId: string
+  /** Joins the journal's entries about it. */
   readonly attempt: string
 }
 
@@ -231,6 +233,11 @@ interface BoundForm {
 const formPurpose = 'consent_form'
 
 function formData({ question, session }: BoundForm): string {
-  const { attempt, client } = question
-  return JSON.stringify([session.tenant.id, attempt, session.sessionDigest, client.metadataDigest])
+  const { requestId, client } = question
+  return JSON.stringify([
+    session.tenant.id,
+    requestId,
+    session.sessionDigest,
+    client.metadataDigest,
+  ])
 }

@@ -270,7 +270,8 @@ async function readQuestion(
   if (resource === undefined) {
     throw new Fault('invalid_target', { because: 'the resource went while the person thought' })
   }
-  return { client, scopes: parseScope(row.scope), resource, attempt: row.id }
+  const { id } = row
+  return { client, scopes: parseScope(row.scope), resource, requestId: id, attempt: id }
 }
 
 async function viewOf(

@@ -96,6 +96,8 @@ export async function storeGrant(
       revoke_reason: null,
       parent_grant_id: parentId ?? null,
       trusted_issuer_id: trustedIssuerId ?? null,
+      attempt: facts.attempt ?? null,
+      first_call_at: null,
     })
     .execute()
   await tx
@@ -111,7 +113,7 @@ export async function storeGrant(
     actor: isByPerson ? { kind: 'user', id: userId } : { kind: 'client', id: facts.clientId },
     ...(userId === undefined ? {} : { userId }),
     subject: { kind: 'grant', id },
-    ...(facts.attempt === undefined ? {} : { attempt: facts.attempt }),
+    attempt: facts.attempt,
     data: {
       clientId: facts.clientId,
       resource: facts.resource,

@@ -13,6 +13,7 @@ import { createOutbound } from '../base/outbound.ts'
 import type { Connector, Resolve } from '../base/outbound.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
+import { createAttempts } from '../journal/attempts.ts'
 import { createJournal } from '../journal/entries.ts'
 import { challengeOf } from '../oauth/pkce.ts'
 import { sameResource } from '../oauth/resource.ts'
@@ -72,7 +73,8 @@ export async function createRig(
   const masterKeys = options.masterKeys ?? [{ id: 'test', key: random.bytes(32) }]
   const keyring = createKeyring({ random }, masterKeys)
   const journal = createJournal({ db, clock, random, keyring })
-  const ground = { db, clock, random, keyring, journal, log: silentLog }
+  const attempts = createAttempts({ db, clock, random, keyring, log: silentLog })
+  const ground = { db, clock, random, keyring, journal, attempts, log: silentLog }
   const { resolve = async () => [], connect, allow = [] } = options
   const outbound = createOutbound(
     { log: silentLog, clock, resolve, ...(connect === undefined ? {} : { connect }) },

@@ -5,6 +5,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
+import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopNonces } from '../oauth/dpop.ts'
 import type { Identities } from '../people/identities.ts'
@@ -20,6 +21,7 @@ import { createClientKeys } from './client-keys.ts'
 import { createClients } from './client-administration.ts'
 import type { Clients } from './client-administration.ts'
 import { registerClient } from './client-registration.ts'
+import type { BeginAttempt } from './client-registration.ts'
 import { findClient } from './clients.ts'
 import type { Client } from './clients.ts'
 import { createDeviceAuthorization } from './device-authorization.ts'
@@ -49,6 +51,8 @@ import { listSigningKeys } from './signing-key-list.ts'
 import type { TenantKeys } from './signing-key-list.ts'
 import { createSigningKeys } from './signing-keys.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { createTraces } from './traces.ts'
+import type { Traces } from './traces.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createTokenAdministration } from './token-ending.ts'
@@ -65,7 +69,11 @@ export interface Issuer {
   /** The metadata document (RFC 8414 §2). */
   readonly metadata: (tenant: Tenant) => Record<string, unknown>
   /** Dynamic client registration (RFC 7591 §3). */
-  readonly register: (tenant: Tenant, json: unknown) => Promise<Record<string, unknown>>
+  readonly register: (
+    tenant: Tenant,
+    json: unknown,
+    beginAttempt?: BeginAttempt,
+  ) => Promise<Record<string, unknown>>
   /** A client's own hand on its registration (RFC 7592). */
   readonly registrations: Registrations
   /** Clients by an administrator's hand. */
@@ -87,6 +95,8 @@ export interface Issuer {
   /** Who a person is (OIDC Core §5.3). */
   readonly userInfo: UserInfo
   readonly verify: Verify
+  /** Whose attempt a refused request belongs to. */
+  readonly traces: Traces
   /** The nonces of the proofs that come with a tenant's tokens (RFC 9449 §9). */
   readonly dpopNonces: (tenant: Tenant) => DpopNonces
   readonly signingKeys: Pick<SigningKeys, 'published' | 'rotate' | 'rotateSoon' | 'rotateDue'> & {
@@ -110,6 +120,7 @@ export interface IssuerNeeds {
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly attempts: Pick<Attempts, 'authorized'>
   readonly outbound: Outbound
   readonly log: Log
   readonly users: Pick<Users, 'byId'>
@@ -141,7 +152,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
   const verify = createVerify(needs)
   return {
     metadata: issuerMetadata,
-    register: (tenant, json) => registerClient(needs, tenant, json),
+    register: (tenant, json, beginAttempt) => registerClient(needs, tenant, json, beginAttempt),
     registrations: createRegistrations(needs),
     clients: createClients(needs),
     trustedIssuers: createTrustedIssuers(needs),
@@ -154,6 +165,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     introspect: createIntrospection(needs),
     userInfo: createUserInfo({ ...needs, verify }),
     verify,
+    traces: createTraces(needs),
     dpopNonces: (tenant) => dpopNonces(parts, tenant),
     signingKeys: { ...needs.signingKeys, list: () => listSigningKeys(parts.db) },
     grants: createGrants(needs),

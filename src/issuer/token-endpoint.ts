@@ -48,6 +48,9 @@ export type TokenEndpoint = (
   readonly body: TokenAnswer
   /** For the next proof of a client that sent one (RFC 9449 §8.2). */
   readonly dpopNonce?: string
+  /** For a code: which attempt to connect got its token here. */
+  readonly attempt?: string | undefined
+  readonly clientId: string
 }>
 
 interface Needs {
@@ -77,6 +80,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
   }
 
   return async (tenant, request) => {
+    const startedAt = needs.clock.now()
     const { parameters, resources } = readForm(request)
     const name = readGrantType(parameters)
     const { authorization, dpop, count } = request
@@ -104,10 +108,10 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
       hasRefreshToken: presented.hasNoRefreshToken !== true,
       origin,
     })
-    const body = await issue(needs, { tenant, client, name, proof }, presented, minted)
-    return proof === undefined
-      ? { status: 200, body }
-      : { status: 200, body, dpopNonce: dpopNonces(needs, tenant).current() }
+    const facts = { tenant, client, name, proof, startedAt }
+    const body = await issue(needs, facts, presented, minted)
+    const dpopNonce = proof === undefined ? {} : { dpopNonce: dpopNonces(needs, tenant).current() }
+    return { status: 200, body, attempt: presented.attempt, clientId: client.id, ...dpopNonce }
   }
 }
 
@@ -155,6 +159,7 @@ interface Requester {
   readonly client: Client
   readonly name: GrantTypeName
   readonly proof: DpopProof | undefined
+  readonly startedAt: number
 }
 
 async function issue(
@@ -194,13 +199,14 @@ const entryTypes = {
 
 async function recordAnswer(
   { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
-  { tenant, client, name }: Requester,
+  { tenant, client, name, startedAt }: Requester,
   grant: Grant & { readonly attempt: string | undefined },
   kind: 'spent' | 'repeated',
 ): Promise<void> {
+  const now = clock.now()
   await tx
     .updateTable('grants')
-    .set({ last_used_at: clock.now() })
+    .set({ last_used_at: now })
     .where('tenant_id', '=', tenant.id)
     .where('id', '=', grant.id)
     .execute()
@@ -216,6 +222,7 @@ async function recordAnswer(
       resource: grant.resource,
       scopes: grant.scopes,
       ...(grant.parentId === undefined ? {} : { parentGrantId: grant.parentId }),
+      durationMs: now - startedAt,
     },
   })
 }

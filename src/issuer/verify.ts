@@ -52,12 +52,14 @@ export function createVerify(needs: Needs): Verify {
       grantId: row.grant_id,
       scopes: parseScope(row.scope),
       resource: row.resource,
+      // Only until a call of it was answered: what comes later is no part of the attempt to connect.
+      attempt: row.first_call_at === null ? (row.attempt ?? undefined) : undefined,
     })
   }
 }
 
 /** An access token as its row says, with what it hangs on. */
-export type LiveToken = Awaited<ReturnType<typeof findToken>>[number]
+export type LiveToken = Awaited<ReturnType<typeof queryToken>>[number]
 
 /** An access token that is good at this moment, whatever it is for; undefined for every other text. */
 export async function findLiveToken(
@@ -65,15 +67,24 @@ export async function findLiveToken(
   tenant: Tenant,
   token: Secret,
 ): Promise<LiveToken | undefined> {
-  const now = clock.now()
+  const row = await findToken({ db, keyring, clock }, tenant, token)
+  return row !== undefined && isAlive(row, clock.now()) ? row : undefined
+}
+
+/** An access token as its row says, alive or not. */
+export async function findToken(
+  { db, keyring, clock }: Pick<Needs, 'db' | 'keyring' | 'clock'>,
+  tenant: Tenant,
+  token: Secret,
+): Promise<LiveToken | undefined> {
   const digests = keyring.digests('access_token', token)
-  const [row] = await findToken(db, { tenantId: tenant.id, digests, now })
-  return row !== undefined && isAlive(row, now) ? row : undefined
+  const [row] = await queryToken(db, { tenantId: tenant.id, digests, now: clock.now() })
+  return row
 }
 
 // Found by the digest of the whole text, a signed token as well as a random one: who has it has it as we made it, so no
 // claim of it is ever believed.
-const findToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
+const queryToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
   db
     .selectFrom('access_tokens')
     .innerJoin('grants', (join) =>
@@ -98,6 +109,7 @@ const findToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
     .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
     .select(['grants.first_used_at', 'grants.last_used_at'])
     .select('grants.revoked_at as grant_revoked_at')
+    .select(['grants.attempt', 'grants.first_call_at'])
     .select('clients.disabled_at as client_disabled_at')
     .select(['users.email', 'users.email_verified', 'users.name', 'users.role'])
     .select(['users.disabled_at as user_disabled_at', 'users.created_at as user_created_at'])

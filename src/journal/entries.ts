@@ -32,7 +32,10 @@ export type EntryType =
   | 'client.deleted'
   | 'client.document_fetched'
   | 'authorization.pushed'
+  | 'client.registration_refused'
+  | 'discovery.answered'
   | 'authorization.started'
+  | 'authorization.refused'
   | 'authorization.failed'
   | 'device.started'
   | 'device.claimed'
@@ -42,6 +45,7 @@ export type EntryType =
   | 'grant.created'
   | 'grant.revoked'
   | 'token.issued'
+  | 'token.refused'
   | 'token.refreshed'
   | 'token.exchanged'
   | 'token.replayed'
@@ -111,6 +115,8 @@ export interface Entry {
   readonly subject?: { readonly kind: string; readonly id: string } | undefined
   /** Joins the entries of one attempt, such as one sign-in from start to end. */
   readonly attempt?: string | undefined
+  /** When it happened, if it is written a moment later. */
+  readonly at?: number | undefined
   readonly data?: EntryData | undefined
 }
 
@@ -130,7 +136,8 @@ export interface JournalQuery {
   /** At most 200. */
   readonly limit?: number | undefined
   readonly type?: EntryType | undefined
-  readonly attempt?: string | undefined
+  /** Of one attempt, or of several that are one story. */
+  readonly attempt?: string | readonly string[] | undefined
   readonly subjectId?: string | undefined
   readonly userId?: string | undefined
 }
@@ -220,13 +227,13 @@ function createToRow({ clock, random }: Needs) {
   }
 
   return (entry: Entry): JournalEntryRow => {
-    const { tenantId, type, actor, userId, subject, attempt, data = {} } = entry
+    const { tenantId, type, actor, userId, subject, attempt, at, data = {} } = entry
     refuseSecrets(data)
     refuseSecrets({ 'actor.id': actor.id, userId, 'subject.id': subject?.id, attempt })
     return {
       tenant_id: tenantId,
       id: nextId(),
-      at: clock.now(),
+      at: at ?? clock.now(),
       type,
       actor_kind: actor.kind,
       actor_id: actor.id ?? null,
@@ -260,7 +267,7 @@ async function readSealed(db: Database, query: JournalQuery): Promise<readonly S
     .where('chain.tenant_id', '=', tenantId)
     .where('chain.seq', '>', after)
     .$if(type !== undefined, (some) => some.where('entry.type', '=', type ?? ''))
-    .$if(attempt !== undefined, (some) => some.where('entry.attempt', '=', attempt ?? ''))
+    .$if(attempt !== undefined, (some) => some.where('entry.attempt', 'in', [attempt ?? ''].flat()))
     .$if(subjectId !== undefined, (some) => some.where('entry.subject_id', '=', subjectId ?? ''))
     .$if(userId !== undefined, (some) => some.where('entry.user_id', '=', userId ?? ''))
     .orderBy('chain.seq')

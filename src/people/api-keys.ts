@@ -12,8 +12,8 @@ import type { KeyPrincipal, SessionPrincipal } from './principal.ts'
 import type { Tenant } from './tenants.ts'
 import { toUser } from './users.ts'
 
-/** What a key may be allowed: to manage things, to read them, to be given live upstream tokens. */
-export const apiKeyScopes = ['api', 'connections:token'] as const
+/** What a key may be allowed: to manage things, to be given live upstream tokens, to read the measurements. */
+export const apiKeyScopes = ['api', 'connections:token', 'metrics'] as const
 export type ApiKeyScope = (typeof apiKeyScopes)[number]
 
 export interface ApiKeys {

@@ -34,6 +34,8 @@ export interface TokenPrincipal extends Caller {
   readonly scopes: readonly string[]
   /** The audience of the token (RFC 8707). */
   readonly resource: string
+  /** The attempt to connect that this caller is still in; undefined once a call of theirs was answered. */
+  readonly attempt?: string | undefined
 }
 
 export interface OperatorPrincipal extends Caller {

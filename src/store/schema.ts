@@ -42,6 +42,8 @@ export interface Schema {
   token_ancestors: TokenAncestorRow
   trusted_issuers: TrustedIssuerRow
   scopes: ScopeRow
+  attempts: AttemptRow
+  refusal_counts: RefusalCountRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -189,6 +191,8 @@ export interface AuthorizationRequestRow {
   expires_at: number
   /** Set once, when a code or an error was sent back. */
   claimed_at: number | null
+  /** The attempt that it belongs to; its own id where none began before. */
+  attempt: string | null
 }
 
 /** A request that a client pushed ahead of the browser (RFC 9126); used for one authorization request, with the same id. */
@@ -237,6 +241,10 @@ export interface GrantRow {
   parent_grant_id: string | null
   /** The issuer that spoke for the person (ID-JAG). */
   trusted_issuer_id: string | null
+  /** The attempt that led to it. */
+  attempt: string | null
+  /** When a call was answered with it for the first time. */
+  first_call_at: number | null
 }
 
 /** An authorization code; single use, at most a minute (RFC 6749 §4.1.2). */
@@ -617,4 +625,33 @@ export interface ScopeRow {
   created_at: number
   updated_at: number
   created_by: string | null
+}
+
+/** One attempt of a client to connect. Its story is the entries of the journal with its id, or with one linked to it. */
+export interface AttemptRow {
+  tenant_id: string
+  id: string
+  /** Digest of address and user agent, while this visitor's next step belongs to it. */
+  visitor_digest: string | null
+  address_digest: string | null
+  /** The client that it registered or turned out to be. */
+  client_id: string | null
+  /** The attempt that goes on with this one's story. */
+  linked_to: string | null
+  began_at: number
+  /** When a person's browser first came with it. */
+  authorized_at: number | null
+  expires_at: number
+}
+
+/** How often something was refused on one day; `client_id` is empty for a client that we do not have. */
+export interface RefusalCountRow {
+  tenant_id: string
+  /** Days since 1970. */
+  day: number
+  client_id: string
+  type: string
+  error: string
+  count: number
+  expires_at: number
 }

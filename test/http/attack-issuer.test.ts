@@ -21,7 +21,9 @@ import { createApp } from '../../src/http/app.ts'
 import { createIdempotency } from '../../src/http/idempotency.ts'
 import { unlimited } from '../../src/http/meter.ts'
 import { route } from '../../src/http/route.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
 import type { Route } from '../../src/http/route.ts'
+import { createWitness } from '../../src/http/witness.ts'
 import { verifiedPrincipal } from '../../src/people/principal.ts'
 import type { KeyPrincipal } from '../../src/people/principal.ts'
 import {
@@ -409,6 +411,8 @@ function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
   const facts = { kind: 'key' as const, tenant, user, keyId: 'key_1', scopes }
   const keyring = createKeyring({ random: systemRandom }, [{ id: 'k', key: Buffer.alloc(32, 1) }])
   const find = async () => tenant
+  const notes = { note: () => {} }
+  const traces = { ofForm: async () => undefined }
   const app = createApp({
     tenants: { byHost: find, byId: find, ensureDefault: find, default: find },
     admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
@@ -416,6 +420,7 @@ function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
     addressOf: () => undefined,
     meterOf: () => unlimited,
     routes,
+    witness: createWitness({ clock, notes, issuer: { traces }, metrics: createMetrics() }),
     log: silentLog,
   })
   const headers = { 'idempotency-key': 'one' }

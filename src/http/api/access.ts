@@ -1,10 +1,15 @@
 // REST for who may act for a person: the apps they let in, and their own API keys.
 import { z } from 'zod'
+import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import type { AttemptList } from '../../journal/attempt-list.ts'
+import { diagnose } from '../../journal/diagnosis.ts'
 import type { Journal } from '../../journal/entries.ts'
+import type { Usage } from '../../journal/usage.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import { apiKeyScopes } from '../../people/api-keys.ts'
+import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
@@ -16,13 +21,17 @@ const newKey = z.strictObject({
 })
 
 interface Needs {
+  readonly clock: Clock
   readonly issuer: Issuer
   readonly apiKeys: ApiKeys
   readonly journal: Journal
+  readonly attemptList: AttemptList
+  readonly usage: Pick<Usage, 'report'>
 }
 
 /** The rows of `/api/v1/grants`, `/api/v1/api-keys` and `/api/v1/journal`. */
-export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Route[] {
+export function accessRoutes(needs: Needs): readonly Route[] {
+  const { issuer, apiKeys, journal, attemptList, usage } = needs
   const api = { surface: 'api', guard: 'api' } as const
   return [
     route({
@@ -50,11 +59,44 @@ export function accessRoutes({ issuer, apiKeys, journal }: Needs): readonly Rout
       method: 'GET',
       words: 'What happened in this tenant, in order.',
       run: async ({ tenant, query }) => {
-        const items = await journal.list({ tenantId: tenant.id, ...journalQuery(query) })
+        const asked = journalQuery(query)
+        const { attempt } = asked
+        if (attempt !== undefined)
+          return json(await readAttempt(needs, tenant, { ...asked, attempt }))
+        const items = await journal.list({ tenantId: tenant.id, ...asked })
         return json({ items, nextCursor: items.at(-1)?.seq })
       },
     }),
+    route({
+      surface: 'api',
+      guard: 'admin',
+      path: '/api/v1/attempts',
+      method: 'GET',
+      words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
+      run: async ({ tenant, query }) => json(await attemptList.list(tenant.id, pageOf(query))),
+    }),
+    route({
+      surface: 'api',
+      guard: 'admin',
+      path: '/api/v1/usage',
+      method: 'GET',
+      words: 'How this tenant is used, in numbers.',
+      run: async ({ tenant }) => json(await usage.report(tenant.id)),
+    }),
   ]
+}
+
+/** The entries of one attempt and of what is linked to it, with what they mean; the meaning is of all, not of a page. */
+async function readAttempt(
+  { journal, attemptList, clock }: Needs,
+  { id: tenantId }: Tenant,
+  asked: ReturnType<typeof journalQuery> & { readonly attempt: string },
+) {
+  const attempt = await attemptList.family(tenantId, asked.attempt)
+  const all = await journal.list({ tenantId, attempt })
+  const isFirstPage = asked.after === 0 && asked.subjectId === undefined
+  const items = isFirstPage ? all : await journal.list({ tenantId, ...asked, attempt })
+  return { items, nextCursor: items.at(-1)?.seq, diagnosis: diagnose(all, clock.now()) }
 }
 
 function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {

@@ -1,14 +1,20 @@
 // The authorization endpoint and the consent page: doors to the hub in issuer/authorize, which alone knows the order.
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import type { Attempts } from '../../journal/attempts.ts'
 import { redirect } from '../answers.ts'
 import { browserCookie, writeCookie } from '../cookies.ts'
 import { consentPage } from '../pages/consent.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
+interface Needs {
+  readonly issuer: Issuer
+  readonly attempts: Pick<Attempts, 'forClient'>
+}
+
 /** The rows of the authorization endpoint (RFC 6749 §3.1). */
-export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+export function authorizeRoutes({ issuer, attempts }: Needs): readonly Route[] {
   const shared = { guard: 'visitor', surface: 'page' } as const
   return [
     route({
@@ -17,14 +23,17 @@ export function authorizeRoutes({ issuer }: { readonly issuer: Issuer }): readon
       path: '/oauth/authorize',
       limits: ['authorize'],
       words: 'Begins an authorization (RFC 6749 §4.1.1).',
-      run: async ({ tenant, query, browser, session, request }) => {
-        const { step, browser: made } = await issuer.authorize.begin(
-          tenant,
-          query,
-          browser,
-          session,
-          { isByHand: isByHand(request) },
-        )
+      run: async ({ tenant, query, browser, session, request, visitor, noteRefusal }) => {
+        const clientId = query.get('client_id') ?? ''
+        const {
+          step,
+          browser: made,
+          refusal,
+        } = await issuer.authorize.begin(tenant, query, browser, session, {
+          isByHand: isByHand(request),
+          attempt: await attempts.forClient(visitor, clientId),
+        })
+        if (refusal !== undefined) noteRefusal(refusal)
         const cookies = made === undefined ? [] : [writeCookie(browserCookie, made)]
         // The question has an address of its own, so that loading it again asks it again and begins nothing new.
         if (step.kind === 'consent') return redirect(consentPath(step.requestId), 302, cookies)

@@ -2,6 +2,7 @@
 import { isFault } from '../../base/fault.ts'
 import type { FormRequest } from '../../issuer/form-request.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import type { Attempts } from '../../journal/attempts.ts'
 import { empty, json } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
@@ -9,14 +10,19 @@ import type { Route, Visit } from '../route.ts'
 /** A pushed request is kept, by clients that need no proof; it may be as large as the headers of one that is not. */
 const pushedBytes = 16_384
 
+interface Needs {
+  readonly issuer: Issuer
+  readonly attempts: Pick<Attempts, 'forRegistration' | 'registered' | 'redeemed'>
+}
+
 const shared = { method: 'POST', surface: 'oauth', cors: 'public', guard: 'client' } as const
 
 /** The rows of the endpoints that take a client's own requests. */
-export function tokenRoutes(needs: { readonly issuer: Issuer }): readonly Route[] {
+export function tokenRoutes(needs: Needs): readonly Route[] {
   return [...grantRoutes(needs), ...aboutTokens(needs), registrationRoute(needs)]
 }
 
-function grantRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] {
+function grantRoutes({ issuer, attempts }: Needs): readonly Route[] {
   return [
     route({
       ...shared,
@@ -26,6 +32,9 @@ function grantRoutes({ issuer }: { readonly issuer: Issuer }): readonly Route[] 
       run: (visit) =>
         countingFailures(visit, async () => {
           const answer = await issuer.token(visit.tenant, formOf(visit))
+          if (answer.attempt !== undefined) {
+            attempts.redeemed(visit.visitor, answer.attempt, answer.clientId)
+          }
           // RFC 9449 §8.2: the next proof need not be refused first to learn its nonce.
           const nonce = answer.dpopNonce
           return json(
@@ -75,15 +84,24 @@ function aboutTokens({ issuer }: { readonly issuer: Issuer }): readonly Route[] 
   ]
 }
 
-function registrationRoute({ issuer }: { readonly issuer: Issuer }): Route {
+function registrationRoute({ issuer, attempts }: Needs): Route {
   return route({
     ...shared,
     path: '/oauth/register',
     guard: 'open',
     limits: ['register', 'register-hour', 'register-tenant'],
     words: 'Registers a client (RFC 7591).',
-    run: async ({ tenant, body, request }) =>
-      json(await issuer.register(tenant, readRegistration(request, body)), 201),
+    run: async ({ tenant, body, request, visitor }) => {
+      const description = readRegistration(request, body)
+      let attempt: string | undefined
+      const client = await issuer.register(tenant, description, async () => {
+        attempt = await attempts.forRegistration(visitor)
+        return attempt
+      })
+      const id = String(client['client_id'])
+      if (attempt !== undefined) await attempts.registered(visitor, attempt, id)
+      return json(client, 201)
+    },
   })
 }
 

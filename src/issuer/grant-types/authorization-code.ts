@@ -54,6 +54,7 @@ export function createAuthorizationCode(needs: Needs): GrantType {
           resource: found.resource,
         },
         generation: 1,
+        ...(found.attempt === null ? {} : { attempt: found.attempt }),
         signIn: { nonce: found.nonce ?? undefined },
         spend: async (tx) => {
           const isSpent = await spendCode({ tx, clock }, tenant, found.code_digest)

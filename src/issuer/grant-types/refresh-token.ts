@@ -81,6 +81,7 @@ export function findRefreshToken(
     .select(['refresh_tokens.token_digest', 'refresh_tokens.grant_id'])
     .select(['refresh_tokens.client_id', 'refresh_tokens.generation', 'refresh_tokens.jkt'])
     .select(['grants.user_id', 'grants.scope', 'grants.resource', 'grants.revoked_at'])
+    .select('grants.attempt')
     .where('refresh_tokens.tenant_id', '=', tenant.id)
     .where('refresh_tokens.token_digest', 'in', keyring.digests('refresh_token', token))
     .executeTakeFirst()

@@ -1,0 +1,84 @@
+// `latchkey usage`: how the authorization server is used, in numbers (seed 003's monitoring and audit queries).
+import type { Command } from 'commander'
+import type { Workshop } from '../platform.ts'
+import { table } from './terminal.ts'
+import { atTheBench } from './workshop.ts'
+import type { Bench } from './workshop.ts'
+
+interface Options {
+  readonly json?: boolean
+}
+
+type Report = Awaited<ReturnType<Workshop['usage']['report']>>
+
+/** Adds the command. */
+export function addUsage(program: Command): void {
+  program
+    .command('usage')
+    .description('tokens, clients, failures and table sizes, in numbers')
+    .option('--json', 'as JSON')
+    .action((options: Options) => atTheBench((bench) => printUsage(bench, options)))
+}
+
+/** Prints the numbers of the tenant. */
+export async function printUsage({ workshop, terminal }: Bench, { json }: Options): Promise<void> {
+  const report = await workshop.usage.report(workshop.tenant.id)
+  if (json === true) return terminal.print(JSON.stringify(report))
+  for (const { title, rows } of sectionsOf(report)) {
+    if (rows.length > 0) terminal.print(`${title}\n${table(rows)}\n`)
+  }
+}
+
+interface Section {
+  readonly title: string
+  readonly rows: readonly (readonly string[])[]
+}
+
+function sectionsOf(report: Report): readonly Section[] {
+  const { tokensPerClient, troubledClients, tokensPerDay, refusals, tableRows } = report
+  return [
+    {
+      title: 'Now:',
+      rows: [
+        line(report.activeTokens, 'tokens that work'),
+        line(report.activeClients, 'clients that have one'),
+        line(report.expiredTokens, 'expired tokens that are yet to be swept'),
+        line(report.failedAuthorizations, 'authorizations that failed in thirty days'),
+        line(report.journalEntriesLastDay, 'journal entries in the last day'),
+      ],
+    },
+    {
+      title: 'Tokens per client:',
+      rows: tokensPerClient.map(({ tokens, name, clientId }) =>
+        line(tokens, `${name} (${clientId})`),
+      ),
+    },
+    {
+      title: 'Clients with more than a hundred expired codes or failed attempts:',
+      rows: troubledClients.map(({ expiredCodes, failedAttempts, name, clientId }) =>
+        line(
+          expiredCodes + failedAttempts,
+          `${name ?? '?'} (${clientId}): ${expiredCodes} codes, ${failedAttempts} attempts`,
+        ),
+      ),
+    },
+    {
+      title: 'Refused in thirty days:',
+      rows: refusals.map(({ count, type, error }) => line(count, `${type}: ${error}`)),
+    },
+    {
+      title: 'Tokens given out per day:',
+      rows: tokensPerDay
+        .filter(({ tokens }) => tokens > 0)
+        .map(({ tokens, day }) => line(tokens, day)),
+    },
+    {
+      title: 'Rows per table:',
+      rows: Object.entries(tableRows).map(([name, rows]) => line(rows, name)),
+    },
+  ]
+}
+
+function line(count: number, words: string): readonly string[] {
+  return [`${count}`.padStart(8), words]
+}

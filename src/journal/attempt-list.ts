@@ -1,0 +1,323 @@
+// Attempts as an operator reads them: the recent ones in a list, and one with everything that happened in it. What is
+// said of one comes from its entries each time; nothing of it is kept beside the journal.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { Database } from '../store/database.ts'
+import type { AttemptRow } from '../store/schema.ts'
+import { diagnose } from './diagnosis.ts'
+import type { Diagnosis } from './diagnosis.ts'
+import type { EntryData, EntryType, Journal, SealedEntry } from './entries.ts'
+
+export interface AttemptList {
+  /** The recent attempts of a tenant, newest first. */
+  readonly list: (tenantId: string, page?: AttemptPage) => Promise<AttemptsPage>
+  /** One attempt, with the ones that are linked to it. Throws Fault('not_found') when there is nothing of it. */
+  readonly read: (tenantId: string, id: string) => Promise<AttemptReading>
+  /** The attempts that are one story with this one, itself included. */
+  readonly family: (tenantId: string, id: string) => Promise<readonly string[]>
+}
+
+export interface AttemptPage {
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+}
+
+export interface AttemptsPage {
+  readonly items: readonly AttemptSummary[]
+  readonly nextCursor?: string
+}
+
+/** One attempt in a line. */
+export interface AttemptSummary {
+  readonly id: string
+  readonly beganAt: number
+  readonly latestAt: number
+  readonly client: { readonly id: string; readonly name: string | undefined } | undefined
+  /** What the client calls itself where it is no client of ours yet. */
+  readonly agent: string | undefined
+  /** The server: the resource that was asked for, or the path of its metadata. */
+  readonly server: string | undefined
+  readonly person: { readonly id: string; readonly email: string | undefined } | undefined
+  readonly outcome: Diagnosis['outcome']
+  readonly summary: string
+  readonly finding: string | undefined
+}
+
+export interface AttemptReading {
+  readonly attempt: AttemptSummary
+  readonly items: readonly SealedEntry[]
+  readonly diagnosis: Diagnosis
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly journal: Pick<Journal, 'list'>
+  /** Waits until what this process has still to note is noted. */
+  readonly settle: () => Promise<void>
+}
+
+const listedMax = 100
+const listedUsually = 20
+const linkedMax = 20
+/** The entries of one page of the list, all attempts together. */
+const entriesReadMax = 5_000
+
+/** Makes the list over one database. */
+export function createAttemptList(needs: Needs): AttemptList {
+  const { db, clock, journal, settle } = needs
+  return {
+    list: async (tenantId, page = {}) => {
+      await settle()
+      return listAttempts(needs, tenantId, page)
+    },
+    family: async (tenantId, id) => {
+      await settle()
+      return findFamily(db, tenantId, id)
+    },
+    read: async (tenantId, id) => {
+      await settle()
+      const ids = await findFamily(db, tenantId, id)
+      const items = await journal.list({ tenantId, attempt: ids })
+      const [first] = items
+      if (first === undefined) {
+        throw new Fault('not_found', { because: 'nothing is known of such an attempt' })
+      }
+      const names = await findNames(db, tenantId, items)
+      const attempt = summarize({ id, beganAt: first.at, entries: items }, names, clock.now())
+      return { attempt, items, diagnosis: diagnose(items, clock.now()) }
+    },
+  }
+}
+
+async function findFamily(db: Database, tenantId: string, id: string): Promise<readonly string[]> {
+  const own = await db
+    .selectFrom('attempts')
+    .select('linked_to')
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  const head = own?.linked_to ?? id
+  const linked = await db
+    .selectFrom('attempts')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('linked_to', '=', head)
+    .orderBy('began_at', 'desc')
+    .limit(linkedMax)
+    .execute()
+  return [...new Set([head, id, ...linked.map((row) => row.id)])]
+}
+
+interface StoryRow {
+  readonly type: EntryType
+  readonly at: number
+  readonly data: EntryData
+  readonly userId?: string | undefined
+  readonly subject?: { readonly kind: string; readonly id: string } | undefined
+}
+
+interface AttemptStory {
+  readonly id: string
+  readonly beganAt: number
+  readonly entries: readonly StoryRow[]
+}
+
+async function listAttempts(
+  { db, clock }: Needs,
+  tenantId: string,
+  page: AttemptPage,
+): Promise<AttemptsPage> {
+  const limit = Math.min(Math.max(1, page.limit ?? listedUsually), listedMax)
+  const found = await findHeads(db, tenantId, { limit: limit + 1, after: readCursor(page.cursor) })
+  const heads = found.slice(0, limit)
+  const linked = await findLinked(db, tenantId, heads)
+  const entries = await findEntries(
+    db,
+    tenantId,
+    [...heads, ...linked].map(({ id }) => id),
+  )
+  const stories = heads.map(({ id, began_at: beganAt }) => {
+    const ids = [id, ...linked.filter((row) => row.linked_to === id).map((row) => row.id)]
+    const own = ids.flatMap((each) => entries.get(each) ?? [])
+    return { id, beganAt, entries: own.toSorted((one, other) => one.at - other.at) }
+  })
+  const names = await findNames(
+    db,
+    tenantId,
+    stories.flatMap((story) => story.entries),
+  )
+  const last = heads.at(-1)
+  const hasMore = found.length > limit && last !== undefined
+  return {
+    items: stories
+      .filter((story) => story.entries.length > 0)
+      .map((story) => summarize(story, names, clock.now())),
+    ...(hasMore ? { nextCursor: `${last.began_at}.${last.id}` } : {}),
+  }
+}
+
+interface Position {
+  readonly beganAt: number
+  readonly id: string
+}
+
+function readCursor(cursor: string | undefined): Position | undefined {
+  if (cursor === undefined) return undefined
+  const [, beganAt, id] = /^(\d{1,15})\.([a-z]{3}_[a-z0-9]{1,64})$/.exec(cursor) ?? []
+  if (beganAt !== undefined && id !== undefined) return { beganAt: Number(beganAt), id }
+  throw new Fault('invalid_input', {
+    because: 'the cursor is not one of ours',
+    detail: { cursor: 'Use a nextCursor that this call gave you.' },
+  })
+}
+
+function findHeads(
+  db: Database,
+  tenantId: string,
+  { limit, after }: { readonly limit: number; readonly after: Position | undefined },
+) {
+  const from = after ?? { beganAt: Number.MAX_SAFE_INTEGER, id: '' }
+  return db
+    .selectFrom('attempts')
+    .select(['id', 'began_at'])
+    .where('tenant_id', '=', tenantId)
+    .where('linked_to', 'is', null)
+    .where('began_at', '<=', from.beganAt)
+    .where((is) => is.or([is('began_at', '<', from.beganAt), is('id', '<', from.id)]))
+    .orderBy('began_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+}
+
+async function findLinked(
+  db: Database,
+  tenantId: string,
+  heads: readonly Pick<AttemptRow, 'id'>[],
+): Promise<readonly Pick<AttemptRow, 'id' | 'linked_to'>[]> {
+  if (heads.length === 0) return []
+  return db
+    .selectFrom('attempts')
+    .select(['id', 'linked_to'])
+    .where('tenant_id', '=', tenantId)
+    .where(
+      'linked_to',
+      'in',
+      heads.map(({ id }) => id),
+    )
+    .orderBy('began_at', 'desc')
+    .limit(heads.length * linkedMax)
+    .execute()
+}
+
+async function findEntries(
+  db: Database,
+  tenantId: string,
+  attempts: readonly string[],
+): Promise<ReadonlyMap<string, readonly StoryRow[]>> {
+  if (attempts.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('journal_entries')
+    .select(['attempt', 'type', 'at', 'data', 'user_id', 'subject_kind', 'subject_id'])
+    .where('tenant_id', '=', tenantId)
+    .where('attempt', 'in', [...attempts])
+    .orderBy('at')
+    .orderBy('id')
+    .limit(entriesReadMax)
+    .execute()
+  const stories = rows.map((row) => ({
+    attempt: row.attempt ?? '',
+    type: row.type as EntryType, // only the journal writes it
+    at: row.at,
+    data: JSON.parse(row.data) as EntryData, // likewise
+    userId: row.user_id ?? undefined,
+    subject:
+      row.subject_kind === null || row.subject_id === null
+        ? undefined
+        : { kind: row.subject_kind, id: row.subject_id },
+  }))
+  return Map.groupBy(stories, ({ attempt }) => attempt)
+}
+
+interface Names {
+  readonly clients: ReadonlyMap<string, string>
+  readonly people: ReadonlyMap<string, string | undefined>
+}
+
+async function findNames(
+  db: Database,
+  tenantId: string,
+  entries: readonly StoryRow[],
+): Promise<Names> {
+  const clientIds = [...new Set(entries.flatMap((entry) => clientOf(entry) ?? []))]
+  const userIds = [...new Set(entries.flatMap(({ userId }) => userId ?? []))]
+  const clients =
+    clientIds.length === 0
+      ? []
+      : await db
+          .selectFrom('clients')
+          .select(['id', 'name'])
+          .where('tenant_id', '=', tenantId)
+          .where('id', 'in', clientIds)
+          .execute()
+  const people =
+    userIds.length === 0
+      ? []
+      : await db
+          .selectFrom('users')
+          .select(['id', 'email'])
+          .where('tenant_id', '=', tenantId)
+          .where('id', 'in', userIds)
+          .execute()
+  return {
+    clients: new Map(clients.map(({ id, name }) => [id, name])),
+    people: new Map(people.map(({ id, email }) => [id, email ?? undefined])),
+  }
+}
+
+function clientOf({ subject, data }: StoryRow): string | undefined {
+  if (subject?.kind === 'client') return subject.id
+  const id = data['clientId']
+  return typeof id === 'string' ? id : undefined
+}
+
+function summarize(
+  { id, beganAt, entries }: AttemptStory,
+  { clients, people }: Names,
+  now: number,
+): AttemptSummary {
+  const { outcome, summary, findings } = diagnose(entries, now)
+  const clientId = lastOf(entries, clientOf)
+  const userId = lastOf(entries, (entry) => entry.userId)
+  const [first] = entries
+  return {
+    id,
+    beganAt: Math.min(beganAt, first?.at ?? beganAt),
+    latestAt: entries.at(-1)?.at ?? beganAt,
+    client: clientId === undefined ? undefined : { id: clientId, name: clients.get(clientId) },
+    agent: lastOf(entries, ({ data }) => textOf(data['agent'])),
+    server:
+      lastOf(entries, ({ data }) => textOf(data['resource'])) ??
+      lastOf(entries, ({ data }) => textOf(data['server']) ?? textOf(data['document'])),
+    person: userId === undefined ? undefined : { id: userId, email: people.get(userId) },
+    outcome,
+    summary,
+    finding: findings[0]?.code,
+  }
+}
+
+function lastOf<T>(
+  entries: readonly StoryRow[],
+  read: (entry: StoryRow) => T | undefined,
+): T | undefined {
+  for (const entry of entries.toReversed()) {
+    const found = read(entry)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

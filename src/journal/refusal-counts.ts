@@ -1,0 +1,124 @@
+// How often what was refused, per client and day: all of it, where the journal has only some. Counted in memory and added
+// to the table now and then, so that a flood of refusals costs one row.
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Database } from '../store/database.ts'
+
+export interface Refused {
+  readonly tenantId: string
+  readonly type: string
+  readonly error: string
+  readonly clientId?: string | undefined
+}
+
+export interface RefusalCounts {
+  readonly add: (refused: Refused) => void
+  /** Adds what was counted to the table. */
+  readonly flush: () => Promise<void>
+}
+
+interface Needs {
+  readonly db: Database
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** A day, by which refusals are counted. */
+export const dayMs = 24 * 3_600_000
+const keptMs = 31 * dayMs
+const namesMax = 1_000
+
+interface Counted extends Required<Refused> {
+  readonly clientId: string
+  readonly day: number
+  readonly count: number
+}
+
+/** Makes the counts of one process. */
+export function createRefusalCounts(needs: Needs): RefusalCounts {
+  const { clock, log } = needs
+  const waiting = new Map<string, Counted>()
+  let flushing: Promise<void> = Promise.resolve()
+
+  const add = (counted: Counted) => {
+    const key = JSON.stringify(Object.values({ ...counted, count: 0 }))
+    const before = waiting.get(key)?.count ?? 0
+    waiting.set(key, { ...counted, count: before + counted.count })
+  }
+  const flush = async () => {
+    const taken = [...waiting.values()]
+    waiting.clear()
+    if (taken.length === 0) return
+    try {
+      await store(needs, taken)
+    } catch (cause) {
+      for (const counted of taken) add(counted)
+      log.warn({ cause }, 'refusals were not counted in the database; they are kept for later')
+    }
+  }
+
+  return {
+    add: ({ tenantId, type, error, clientId = '' }) => {
+      // Whoever makes up client ids fills no memory: then all of them count as unknown.
+      const named = waiting.size < namesMax ? clientId : ''
+      const day = Math.floor(clock.now() / dayMs)
+      add({ tenantId, day, clientId: named, type, error, count: 1 })
+    },
+    flush: () => (flushing = flushing.then(flush)),
+  }
+}
+
+async function store({ db }: Needs, counted: readonly Counted[]): Promise<void> {
+  const known = await knownClients(db, counted)
+  await db.transaction().execute(async (tx) => {
+    for (const each of counted) {
+      const clientId = known.has(nameOf(each)) ? each.clientId : ''
+      await tx
+        .insertInto('refusal_counts')
+        .values({
+          tenant_id: each.tenantId,
+          day: each.day,
+          client_id: clientId,
+          type: each.type,
+          error: each.error,
+          count: each.count,
+          expires_at: each.day * dayMs + keptMs,
+        })
+        .onConflict((conflict) =>
+          conflict
+            .columns(['tenant_id', 'day', 'client_id', 'type', 'error'])
+            .doUpdateSet((row) => ({
+              count: row('refusal_counts.count', '+', row.ref('excluded.count')),
+            })),
+        )
+        .execute()
+    }
+  })
+}
+
+const idsPerQuery = 200
+const idShape = /^[\x21-\x7e]{1,2048}$/
+
+/** Only clients that exist get a row of their own, so that made-up ids make none. */
+async function knownClients(
+  db: Database,
+  counted: readonly Counted[],
+): Promise<ReadonlySet<string>> {
+  const named = counted.filter(({ clientId }) => idShape.test(clientId))
+  const known = new Set<string>()
+  for (let from = 0; from < named.length; from += idsPerQuery) {
+    const some = named.slice(from, from + idsPerQuery)
+    const rows = await db
+      .selectFrom('clients')
+      .select(['tenant_id', 'id'])
+      .where('tenant_id', 'in', [...new Set(some.map(({ tenantId }) => tenantId))])
+      .where('id', 'in', [...new Set(some.map(({ clientId }) => clientId))])
+      .execute()
+    for (const row of rows) known.add(nameOf({ tenantId: row.tenant_id, clientId: row.id }))
+  }
+  return known
+}
+
+function nameOf({ tenantId, clientId }: Pick<Counted, 'tenantId' | 'clientId'>): string {
+  return `${tenantId} ${clientId}`
+}

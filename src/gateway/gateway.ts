@@ -32,6 +32,7 @@ import type { DescribedResource, ProtectionNeeds } from './protection.ts'
 import { createRefusals } from './refusals.ts'
 import type { RefusalNeeds } from './refusals.ts'
 import { createRecorder } from './recorder.ts'
+import type { Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
 import { createSessionBinding } from './sessions.ts'
@@ -94,11 +95,16 @@ export function createGateway(
   needs: Needs,
   { answerTimeMs = defaultAnswerTimeMs }: Settings = {},
 ): Gateway {
-  const { servers, clock, log } = needs
+  const { servers, log } = needs
   const recorder = createRecorder(needs)
   const noteRefusal = createRefusals(needs)
   const own = createOwn({ ...needs, recorder, noteRefusal })
-  const callNeeds = { ...needs, sessions: createSessionBinding(needs), answerTimeMs }
+  const run = createRun({
+    ...needs,
+    recorder,
+    sessions: createSessionBinding(needs),
+    answerTimeMs,
+  })
 
   const admit = async (visit: Visit): Promise<Answer | undefined> => {
     const { request, response, tenant, slug } = visit
@@ -121,27 +127,6 @@ export function createGateway(
     return run({ ...visit, method, server, protection, policy, principal })
   }
 
-  const run = async (visit: VerifiedVisit): Promise<Answer | undefined> => {
-    const startedAt = clock.now()
-    const { request, method, principal, server } = visit
-    const body = method === 'POST' ? await readBody(request) : undefined
-    const call = callOf(visit, body)
-    if (call === undefined) return notRpc()
-    const tooMany = await countCall(visit, call)
-    // It is not journalled call by call: that would let whoever calls too often fill the journal.
-    if (tooMany !== undefined) return tooMany
-    const sent = bodyFor(visit, call, body)
-    if (sent === 'ambiguous') return notRpc()
-    const era = eraOf(versionOf(request), call)
-    const ending = await endingOf(
-      log,
-      () => finish(callNeeds, visit, { call, era, body: sent }),
-      call,
-    )
-    recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
-    return ending.kind === 'answer' ? ending.answer : undefined
-  }
-
   return {
     serve: async (request, response, at) => {
       const ending = await endingOf(log, async () => {
@@ -156,6 +141,30 @@ export function createGateway(
       await own.close()
       await recorder.close()
     },
+  }
+}
+
+/** Makes what runs a call of a verified caller, and records how it ended. */
+function createRun(
+  needs: ServerCallNeeds & Pick<Needs, 'clock'> & { readonly recorder: Recorder },
+) {
+  const { clock, log } = needs
+  return async (visit: VerifiedVisit): Promise<Answer | undefined> => {
+    const startedAt = clock.now()
+    const { request, method, principal, server } = visit
+    const body = method === 'POST' ? await readBody(request) : undefined
+    const call = callOf(visit, body)
+    if (call === undefined) return notRpc()
+    const tooMany = await countCall(visit, call)
+    // It is not journalled call by call: that would let whoever calls too often fill the journal.
+    if (tooMany !== undefined) return tooMany
+    const sent = bodyFor(visit, call, body)
+    if (sent === 'ambiguous') return notRpc()
+    const era = eraOf(versionOf(request), call)
+    const work = () => finish(needs, visit, { call, era, body: sent })
+    const ending = await endingOf(log, work, call)
+    needs.recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
+    return ending.kind === 'answer' ? ending.answer : undefined
   }
 }
 

@@ -56,38 +56,10 @@ interface Asked {
 
 /** Makes the app: a Request goes in, a Response comes out; it never throws. */
 export function createApp(needs: Needs) {
-  const { tenants, admit, idempotency, meterOf, addressOf, routes, witness, log } = needs
+  const { tenants, meterOf, addressOf, routes, witness, log } = needs
   const find = createFinder(routes)
 
-  const answer = async (asked: Asked, matched: Matched): Promise<Response> => {
-    const { tenant, request, meter, address } = asked
-    const { row, params, passage, sent } = matched
-    await takeAtTheDoor(meter, row)
-    const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
-    await takeAsPrincipal(meter, row, admitted.principal)
-    const body = await readBody(request, row.bodyBytes ?? defaultBodyBytes)
-    sent.body = body
-    const named = row.guard === 'client' ? { namedClient: clientIn(request, body) } : undefined
-    if (named !== undefined) await takeAsClient(meter, row, named.namedClient)
-    const visit: Visit = {
-      tenant,
-      request,
-      query: new URL(request.url).searchParams,
-      params,
-      browser: readCookie(request, browserCookie),
-      remoteAddress: address,
-      body,
-      meter,
-      visitor: passage.visitorOf(tenant),
-      noteRefusal: (fault) => passage.refused(tenant, fault, body),
-    }
-    const input = readInput(row, request, body)
-    // The guard of this row has just made what its context promises.
-    const run = () => row.run({ ...visit, ...admitted, ...named, input })
-    const { principal } = admitted
-    if (row.surface !== 'api' || row.isNeverReplayed || principal === undefined) return run()
-    return idempotency.once(visit, { row, principal }, run)
-  }
+  const answer = createAnswer(needs)
 
   return async (request: Request, { remoteAddress }: Extra = {}): Promise<Response> => {
     const url = new URL(request.url)
@@ -118,6 +90,39 @@ export function createApp(needs: Needs) {
       passage.refused(tenant, asFault(thrown), sent.body)
       return withHeaders(withAllow(thrown, matches, rendered), { matches, tenant, meter })
     }
+  }
+}
+
+/** Makes what answers a request whose row is known: limits, guard, body, input, and then the row itself. */
+function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency'>) {
+  return async (asked: Asked, matched: Matched): Promise<Response> => {
+    const { tenant, request, meter, address } = asked
+    const { row, params, passage, sent } = matched
+    await takeAtTheDoor(meter, row)
+    const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
+    await takeAsPrincipal(meter, row, admitted.principal)
+    const body = await readBody(request, row.bodyBytes ?? defaultBodyBytes)
+    sent.body = body
+    const named = row.guard === 'client' ? { namedClient: clientIn(request, body) } : undefined
+    if (named !== undefined) await takeAsClient(meter, row, named.namedClient)
+    const visit: Visit = {
+      tenant,
+      request,
+      query: new URL(request.url).searchParams,
+      params,
+      browser: readCookie(request, browserCookie),
+      remoteAddress: address,
+      body,
+      meter,
+      visitor: passage.visitorOf(tenant),
+      noteRefusal: (fault) => passage.refused(tenant, fault, body),
+    }
+    const input = readInput(row, request, body)
+    // The guard of this row has just made what its context promises.
+    const run = () => row.run({ ...visit, ...admitted, ...named, input })
+    const { principal } = admitted
+    if (row.surface !== 'api' || row.isNeverReplayed || principal === undefined) return run()
+    return idempotency.once(visit, { row, principal }, run)
   }
 }
 

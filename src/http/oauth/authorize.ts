@@ -13,33 +13,36 @@ interface Needs {
   readonly attempts: Pick<Attempts, 'forClient'>
 }
 
+const shared = { guard: 'visitor', surface: 'page' } as const
+
 /** The rows of the authorization endpoint (RFC 6749 §3.1). */
-export function authorizeRoutes({ issuer, attempts }: Needs): readonly Route[] {
-  const shared = { guard: 'visitor', surface: 'page' } as const
+export function authorizeRoutes(needs: Needs): readonly Route[] {
+  return [beginRoute(needs), ...consentRoutes(needs)]
+}
+
+function beginRoute({ issuer, attempts }: Needs): Route {
+  return route({
+    ...shared,
+    method: 'GET',
+    path: '/oauth/authorize',
+    limits: ['authorize'],
+    words: 'Begins an authorization (RFC 6749 §4.1.1).',
+    run: async ({ tenant, query, browser, session, request, visitor, noteRefusal }) => {
+      const attempt = await attempts.forClient(visitor, query.get('client_id') ?? '')
+      const arrival = { isByHand: isByHand(request), attempt }
+      const begun = await issuer.authorize.begin(tenant, query, browser, session, arrival)
+      const { step, browser: made, refusal } = begun
+      if (refusal !== undefined) noteRefusal(refusal)
+      const cookies = made === undefined ? [] : [writeCookie(browserCookie, made)]
+      // The question has an address of its own, so that loading it again asks it again and begins nothing new.
+      if (step.kind === 'consent') return redirect(consentPath(step.requestId), 302, cookies)
+      return follow(step, 302, cookies)
+    },
+  })
+}
+
+function consentRoutes({ issuer }: Needs): readonly Route[] {
   return [
-    route({
-      ...shared,
-      method: 'GET',
-      path: '/oauth/authorize',
-      limits: ['authorize'],
-      words: 'Begins an authorization (RFC 6749 §4.1.1).',
-      run: async ({ tenant, query, browser, session, request, visitor, noteRefusal }) => {
-        const clientId = query.get('client_id') ?? ''
-        const {
-          step,
-          browser: made,
-          refusal,
-        } = await issuer.authorize.begin(tenant, query, browser, session, {
-          isByHand: isByHand(request),
-          attempt: await attempts.forClient(visitor, clientId),
-        })
-        if (refusal !== undefined) noteRefusal(refusal)
-        const cookies = made === undefined ? [] : [writeCookie(browserCookie, made)]
-        // The question has an address of its own, so that loading it again asks it again and begins nothing new.
-        if (step.kind === 'consent') return redirect(consentPath(step.requestId), 302, cookies)
-        return follow(step, 302, cookies)
-      },
-    }),
     route({
       ...shared,
       method: 'GET',

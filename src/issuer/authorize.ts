@@ -248,7 +248,7 @@ async function askPerson(
 ): Promise<Extract<AuthorizeStep, { kind: 'consent' }>> {
   return {
     kind: 'consent',
-    requestId: question.attempt,
+    requestId: question.requestId,
     view: await consentView(scopes, question, session),
     formToken: createFormToken(keyring, { question, session }),
   }

@@ -79,7 +79,9 @@ onEveryDatabase(
     const client = await registerByHand(store, first)
     // The client's back end: it knows its id already, so nothing but the code will say whose discovery this was.
     await ask(first, '/mcp', { method: 'POST', body: '{}' })
+    await aMoment() // What two processes see within a millisecond may stand in either order.
     await ask(second, '/.well-known/oauth-protected-resource/mcp')
+    await aMoment()
     await ask(first, '/.well-known/oauth-authorization-server')
     // The person's browser, with another agent: nothing of the back end's is joined to it yet.
     const browser = { cookie: await signInAt(first), 'user-agent': 'browser' }

@@ -269,7 +269,9 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
 
 test('every finding is caused by a client through real doors', async (t) => {
   const { make, told, doors } = await start(t)
-  assert.deepEqual(Object.keys(attempts).toSorted(), findings.map(({ code }) => code).toSorted())
+  // The one that takes many requests has a house of its own below.
+  const causedHere = findings.map(({ code }) => code).filter((code) => code !== 'too_many_requests')
+  assert.deepEqual(Object.keys(attempts).toSorted(), causedHere.toSorted())
   for (const [code, { run, afterMs = 0 }] of Object.entries(attempts)) {
     await t.test(code, async () => {
       const world = make(code)

@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { PGliteDialect } from 'kysely'
-import { Client } from 'pg'
 import { openStore, storeOn } from '../src/store/database.ts'
 import type { Place, Store } from '../src/store/database.ts'
 import { migrate } from '../src/store/migrate.ts'
 import { pgliteUrl, startPostgres } from './postgres-server.ts'
 import type { NoPostgres, PostgresServer } from './postgres-server.ts'
+import { asOwner, copyTemplateDatabase, copyTemplateFile } from './templates.ts'
 
 /** Opens another store on the same database, as a second process would; it is closed when the test ends. */
 export type OpenAnother = () => Promise<Store>
@@ -30,21 +30,29 @@ export function onEveryDatabase(name: string, run: Run, options: Options = {}): 
     await migrate(store)
     await run(t, store, openAnother)
   }
-  onEveryEmptyDatabase(name, runMigrated, options)
+  register(name, runMigrated, { ...options, isMigrated: true })
 }
 
 /** The same before any migration. */
 export function onEveryEmptyDatabase(name: string, run: Run, options: Options = {}): void {
+  register(name, run, { ...options, isMigrated: false })
+}
+
+type Chosen = Options & { readonly isMigrated: boolean }
+
+function register(name: string, run: Run, options: Chosen): void {
   void test(`${name} (sqlite)`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
+    const file = join(folder, 'test.db')
+    if (options.isMigrated) copyTemplateFile(file)
     const remove = async () => rmSync(folder, { recursive: true, force: true })
-    await runOn({ place: { kind: 'sqlite', file: join(folder, 'test.db') }, remove }, t, run)
+    await runOn({ place: { kind: 'sqlite', file }, remove }, t, run)
   })
   void test(`${name} (postgres)`, async (t) => {
     const server = await startOnce()
     if (server.kind === 'none') return t.skip(server.because)
     if (server.kind === 'pglite') return runOnPglite(t, run, options)
-    await runOn(await makeSchema(server), t, run)
+    await runOn(await makePlace(server, options), t, run)
   })
 }
 
@@ -82,22 +90,14 @@ after(async () => {
   if (started !== undefined && started.kind !== 'none') await started.stop()
 })
 
-async function makeSchema({ url }: PostgresServer): Promise<Fresh> {
+async function makePlace({ url }: PostgresServer, { isMigrated }: Chosen): Promise<Fresh> {
+  const copy = isMigrated ? await copyTemplateDatabase(url) : undefined
+  if (copy !== undefined) return { ...copy, place: { kind: 'postgres', url: copy.url } }
   const schema = `test_${randomBytes(8).toString('hex')}`
   await asOwner(url, `create schema ${schema}`)
   return {
     place: { kind: 'postgres', url, schema },
     remove: () => asOwner(url, `drop schema ${schema} cascade`),
-  }
-}
-
-async function asOwner(url: string, sql: string): Promise<void> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  try {
-    await client.query(`set client_min_messages = warning; ${sql}`)
-  } finally {
-    await client.end()
   }
 }
 

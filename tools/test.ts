@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { startPostgres } from '../test/postgres-server.ts'
+import { makeTemplates } from '../test/templates.ts'
 
 const testTimeoutMs = 180_000
 const filesAtOnce = 2
@@ -23,6 +24,7 @@ process.env['LATCHKEY_TEST_RUN'] = runFolder
 process.env['LATCHKEY_TEST_REPORT'] = join(runFolder, 'verified.ndjson')
 process.env['LATCHKEY_TEST_WHOLE_RUN'] = isWholeRun ? '1' : ''
 if (postgres.kind !== 'none') process.env['LATCHKEY_TEST_DATABASE_URL'] = postgres.url
+await makeTemplates(runFolder, postgres.kind === 'host' ? postgres.url : undefined)
 console.log(
   postgres.kind === 'none'
     ? `Postgres cannot run here: ${postgres.because}`

@@ -12,6 +12,7 @@ import type { Store } from '../../src/store/database.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { fetchOverHttp } from '../counterparts/cookie-browser.ts'
 import { startTestPlatform } from '../harness.ts'
+import { copyTemplateFile } from '../templates.ts'
 import type { TestPlatform, TestPlatformOptions } from '../harness.ts'
 
 export interface Doors extends TestPlatform {
@@ -65,7 +66,9 @@ export interface Scenario {
 /** Starts a platform on a SQLite store of its own. */
 export async function openDoors(t: TestContext, options: TestPlatformOptions = {}): Promise<Doors> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-doors-'))
-  const store = await openStore({ kind: 'sqlite', file: join(folder, 'doors.db') })
+  const file = join(folder, 'doors.db')
+  copyTemplateFile(file)
+  const store = await openStore({ kind: 'sqlite', file })
   const doors = await openDoorsOn(t, store, options)
   t.after(async () => {
     await store.close()

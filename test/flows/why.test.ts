@@ -217,6 +217,7 @@ async function approveAt(
     body: new URLSearchParams({
       request: new URLSearchParams(consent.split('?')[1]).get('request') ?? '',
       form_token: fieldOn(page),
+      scope: 'mcp',
       decision: 'approve',
     }),
   })

@@ -48,7 +48,7 @@ const refused: readonly (readonly [string, string, RegExp])[] = [
 for (const [name, value, words] of refused) {
   test(`${name}=${value} is refused with words`, (t) => {
     // In production everything travels under https.
-    if (value.startsWith('http://')) verifies(t, 'S3-44')
+    if (value.startsWith('http://')) verifies(t, 'S3-44', 'A10')
     if (name.endsWith('_LIFETIME_S')) verifies(t, 'S3-12')
     assert.throws(() => readConfig({ [name]: value }), words)
   })

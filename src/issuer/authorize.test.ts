@@ -173,7 +173,7 @@ onEveryDatabase('an only redirect URI may be left out, one of two may not', asyn
 onEveryDatabase(
   'behind a proven redirect URI every refusal goes back with state and iss: rows 3 to 11 and 13; X-02, X-07, P-10',
   async (t, store) => {
-    verifies(t, 'S3-14', 'S3-17', 'S3-45')
+    verifies(t, 'S3-14', 'S3-17', 'S3-45', 'A9', 'A12', 'A13')
     const rig = await createRig(t, store)
     const client = await register(rig, { redirect_uris: [`${redirectUri}?fixed=1`] })
     const cases: readonly (readonly [Record<string, string | undefined>, string])[] = [

@@ -49,7 +49,7 @@ void test('Cache-Control is honoured between five minutes and a day', () => {
 onEveryDatabase(
   'a client whose id is the URL of its document needs no registration',
   async (t, store) => {
-    verifies(t, 'S3-15')
+    verifies(t, 'S3-15', 'A3', 'A5')
     const { rig, site } = await start(t, store)
     const session = await rig.signIn()
     const client = { id: site.url, secret: undefined }
@@ -90,6 +90,7 @@ onEveryDatabase(
 onEveryDatabase(
   'a document that changes asks for consent again and drops old addresses: X-34, X-35',
   async (t, store) => {
+    verifies(t, 'A6', 'X-34', 'X-35')
     const { rig, site } = await start(t, store)
     const session = await rig.signIn()
     const query = authorizeQuery({ id: site.url, secret: undefined })
@@ -127,6 +128,7 @@ onEveryDatabase(
 onEveryDatabase(
   'a bad document is refused without a redirect and not kept: row 15; X-35',
   async (t, store) => {
+    verifies(t, 'A5', 'A6', 'X-35', 'row 15')
     const { rig, site } = await start(t, store)
     const good = document(site.url)
     const bad: readonly (readonly [unknown, Record<string, string>?, number?])[] = [
@@ -176,6 +178,7 @@ onEveryDatabase('a refusal is remembered for a minute', async (t, store) => {
 onEveryDatabase(
   'a document on a network of ours, or without https, is never asked for: X-14',
   async (t, store) => {
+    verifies(t, 'A6', 'A10', 'X-14')
     const reached: string[] = []
     const rig = await createRig(t, store, {
       resolve: async (hostname) =>

@@ -8,7 +8,7 @@ import type { Rig } from './issuer.rig.ts'
 onEveryDatabase(
   'a client that registers is told what it is; its secret is kept as a digest',
   async (t, store) => {
-    verifies(t, 'S3-3', 'S3-41', 'S3-42')
+    verifies(t, 'S3-3', 'S3-9', 'S3-41', 'S3-42')
     const rig = await createRig(t, store)
     const answer = await ask(rig, { client_secret: 'mine', client_id: 'mine', extra: 1 })
     const { client_id, client_secret, registration_access_token: token, ...rest } = answer
@@ -121,7 +121,7 @@ onEveryDatabase(
 )
 
 onEveryDatabase('the metadata document says what is true of this tenant', async (t, store) => {
-  verifies(t, 'S3-41', 'S3-45')
+  verifies(t, 'S3-41', 'S3-45', 'A2', 'A3', 'A8', 'A14', 'A15')
   const { issuer, tenant } = await createRig(t, store)
   const document = issuer.metadata(tenant)
   assert.equal(document['issuer'], tenant.issuer)

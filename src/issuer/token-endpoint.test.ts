@@ -74,7 +74,7 @@ onEveryDatabase('a code lives for sixty seconds', async (t, store) => {
 onEveryDatabase(
   'a code is bound to client, redirect URI, verifier and resource, and a refusal does not spend it: rows 23, 24; P-02, P-102, X-03',
   async (t, store) => {
-    verifies(t, 'S3-22', 'S3-23', 'S3-45')
+    verifies(t, 'S3-22', 'S3-23', 'S3-45', 'A12', 'A13')
     const rig = await createRig(t, store)
     const session = await rig.signIn()
     const [client, other] = [await register(rig), await register(rig, { client_name: 'Other' })]

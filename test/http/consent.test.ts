@@ -306,6 +306,20 @@ test('what the question shows [X-12] [X-39]', async (t) => {
   assert.match(html, /not verified/)
 })
 
+test('a program on this computer is named with where it is answered, and warned of', async (t) => {
+  verifies(t, 'A7')
+  const doors = await openDoors(t)
+  const browser = await signIn(doors.origin)
+  const onlyHere = { redirect_uris: ['http://127.0.0.1:33418/cb'], application_type: 'native' }
+  const { html } = await open(doors, browser, await register(doors, onlyHere))
+  assert.match(html, /<code>127\.0\.0\.1<\/code>/)
+  assert.match(html, /runs on this computer, and any program here can use its name/)
+
+  const elsewhere = await open(doors, browser, await register(doors))
+  assert.match(elsewhere.html, /<code>app\.test<\/code>/)
+  assert.doesNotMatch(elsewhere.html, /runs on this computer/)
+})
+
 test('the headers of the question let nobody frame it or run a script in it [X-13] [X-30]', async (t) => {
   verifies(t, 'S3-42')
   const doors = await openDoors(t)

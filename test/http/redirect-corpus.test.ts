@@ -210,7 +210,7 @@ async function walkAsking(
     await db.selectFrom('pushed_requests').selectAll().execute(),
   ]
   await t.test('none that only resembles the registered one', async (t) => {
-    verifies(t, 'P-25', 'X-01', 'S3-18')
+    verifies(t, 'P-25', 'X-01', 'S3-18', 'A9')
     for (const uri of mismatchedRedirectUris) {
       await labelled(uri, async () => {
         assertAnswer(await ask(several, uri), { ...refusal, ...noLocation })

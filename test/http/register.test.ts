@@ -133,7 +133,7 @@ test('what is accepted at registration', async (t) => {
   const { ask, store } = doors
 
   await t.test('the defaults and the shape of the answer', async (t) => {
-    verifies(t, 'S4-21', 'S1-81')
+    verifies(t, 'S4-21', 'S1-81', 'A4')
     const answer = await ask({ path, json: good })
     assertAnswer(answer, {
       status: 201,
@@ -236,7 +236,7 @@ test('what is accepted at registration', async (t) => {
   })
 
   await t.test('the redirect URIs of real clients', async (t) => {
-    verifies(t, 'S3-18', 'S3-40')
+    verifies(t, 'S3-18', 'S3-40', 'A4')
     const statusOf = async (redirect_uri: string, application_type: string) =>
       (await ask({ path, json: { ...good, redirect_uris: [redirect_uri], application_type } }))
         .status

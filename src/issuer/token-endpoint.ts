@@ -12,6 +12,7 @@ import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
 import { requireGrantType } from './clients.ts'
@@ -204,12 +205,7 @@ async function recordAnswer(
   kind: 'spent' | 'repeated',
 ): Promise<void> {
   const now = clock.now()
-  await tx
-    .updateTable('grants')
-    .set({ last_used_at: now })
-    .where('tenant_id', '=', tenant.id)
-    .where('id', '=', grant.id)
-    .execute()
+  await noteAnswer(tx, { tenantId: tenant.id, grantId: grant.id, now })
   await journal.record(tx, {
     tenantId: tenant.id,
     type: kind === 'spent' ? entryTypes[name] : 'token.replayed',
@@ -226,6 +222,16 @@ async function recordAnswer(
     },
   })
 }
+
+type Answered = { readonly tenantId: string; readonly grantId: string; readonly now: number }
+
+const noteAnswer = hotQuery((db, { tenantId, grantId, now }: Answered) =>
+  db
+    .updateTable('grants')
+    .set({ last_used_at: now })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', grantId),
+)
 
 async function conclude(
   needs: Needs,

@@ -8,6 +8,8 @@ import { formatScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
+import type { AccessTokenRow, RefreshTokenRow } from '../store/schema.ts'
 import type { Grant } from './grants.ts'
 import type { Policy } from './policy.ts'
 import { identityScopes } from './scopes.ts'
@@ -132,34 +134,36 @@ export async function storeTokens(
     jkt: jkt ?? null,
   }
   const digest = keyring.digest('access_token', accessToken)
-  await tx
-    .insertInto('access_tokens')
-    .values({
-      ...common,
-      token_digest: digest,
-      user_id: grant.userId ?? null,
-      scope: formatScope(scopes),
-      resource: grant.resource,
-      expires_at: expiresAt,
-      revoked_at: null,
-      actors: origin === undefined ? null : JSON.stringify(origin.actors),
-    })
-    .execute()
+  await insertAccessToken(tx, {
+    ...common,
+    token_digest: digest,
+    user_id: grant.userId ?? null,
+    scope: formatScope(scopes),
+    resource: grant.resource,
+    expires_at: expiresAt,
+    revoked_at: null,
+    actors: origin === undefined ? null : JSON.stringify(origin.actors),
+  })
   if (origin !== undefined) await storeAncestors(tx, { tenant, digest }, origin)
   if (refreshToken === undefined) return
-  await tx
-    .insertInto('refresh_tokens')
-    .values({
-      ...common,
-      token_digest: keyring.digest('refresh_token', refreshToken),
-      generation,
-      expires_at: now + policy.refreshTokenLifetimeMs,
-      claimed_at: null,
-      replay_sealed: null,
-      replay_until: null,
-    })
-    .execute()
+  await insertRefreshToken(tx, {
+    ...common,
+    token_digest: keyring.digest('refresh_token', refreshToken),
+    generation,
+    expires_at: now + policy.refreshTokenLifetimeMs,
+    claimed_at: null,
+    replay_sealed: null,
+    replay_until: null,
+  })
 }
+
+// Part of every answer.
+const insertAccessToken = hotQuery((db, row: Pick<AccessTokenRow, keyof AccessTokenRow>) =>
+  db.insertInto('access_tokens').values(row),
+)
+const insertRefreshToken = hotQuery((db, row: Pick<RefreshTokenRow, keyof RefreshTokenRow>) =>
+  db.insertInto('refresh_tokens').values(row),
+)
 
 /** Its parent and all of that one's ancestors: whatever ends one of them ends this token. */
 async function storeAncestors(

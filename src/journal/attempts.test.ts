@@ -54,6 +54,28 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'fifty registrations of one visitor at once, at two processes, all find an attempt',
+  async (_t, { db }, openAnother) => {
+    const { clock, attempts, visitorFrom } = await start(db)
+    const other = make((await openAnother()).db, clock)
+    const visitor = visitorFrom('192.0.2.1')
+    const found = await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        const own = index % 2 === 0 ? attempts : other
+        const made: (string | undefined)[] = []
+        for (let round = 0; round < 3; round += 1) {
+          const attempt = await own.forRegistration(visitor)
+          await own.registered(visitor, attempt ?? '', `client-${index}-${round}`)
+          made.push(attempt)
+        }
+        return made
+      }),
+    )
+    assert.ok(found.flat().every((attempt) => attempt?.startsWith('att_')))
+  },
+)
+
 onEveryDatabase('an attempt lasts half an hour', async (_t, { db }) => {
   const { clock, attempts, visitorFrom } = await start(db)
   const visitor = visitorFrom('192.0.2.1')

@@ -150,7 +150,8 @@ async function findOrBegin(needs: Needs, visitor: Visitor, digest: string): Prom
       .where('visitor_digest', '=', digest)
       .where('began_at', '<=', now - attemptWindowMs)
       .execute()
-    await tx
+    // One statement, so that the row which is there cannot be let go between a look and an insert.
+    const row = await tx
       .insertInto('attempts')
       .values({
         tenant_id: tenantId,
@@ -160,13 +161,10 @@ async function findOrBegin(needs: Needs, visitor: Visitor, digest: string): Prom
         began_at: now,
         expires_at: now + attemptKeptMs,
       })
-      .onConflict((conflict) => conflict.columns(['tenant_id', 'visitor_digest']).doNothing())
-      .execute()
-    const row = await tx
-      .selectFrom('attempts')
-      .select('id')
-      .where('tenant_id', '=', tenantId)
-      .where('visitor_digest', '=', digest)
+      .onConflict((conflict) =>
+        conflict.columns(['tenant_id', 'visitor_digest']).doUpdateSet({ visitor_digest: digest }),
+      )
+      .returning('id')
       .executeTakeFirstOrThrow()
     return row.id
   })

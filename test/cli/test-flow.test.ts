@@ -218,7 +218,7 @@ const counted: ReadonlySet<string> = new Set(['rate_limits', 'attempts', 'refusa
 
 /** A server writes uses when it comes to it. */
 function withoutUses(column: string, value: unknown): unknown {
-  return /^(?:use_count|(?:first|last)_used_at)$/.test(column) ? undefined : value
+  return /^(?:use_count|(?:first|last)_used_at|first_call_at)$/.test(column) ? undefined : value
 }
 
 /** Every row of every table but the journal, which keeps what happened, and those. */

@@ -9,6 +9,7 @@ import { Secret } from '../../base/secret.ts'
 import { parseScope } from '../../oauth/scope.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
+import { hotQuery } from '../../store/hot-query.ts'
 import type { Client } from '../clients.ts'
 import { requireKey } from '../dpop-proofs.ts'
 import { requireParameter } from '../form-request.ts'
@@ -63,15 +64,22 @@ function requireSameKey(
   if (isPublic || jkt === undefined) requireKey(bound, jkt)
 }
 
-type FoundToken = NonNullable<Awaited<ReturnType<typeof findRefreshToken>>>
-
 /** A refresh token with its grant, spent or not. */
-export function findRefreshToken(
+export async function findRefreshToken(
   { db, keyring }: { readonly db: Database; readonly keyring: Keyring },
   tenant: Tenant,
   token: Secret,
-) {
-  return db
+): Promise<FoundToken | undefined> {
+  const digests = keyring.digests('refresh_token', token)
+  const [found] = await findByDigest(db, { tenantId: tenant.id, digests })
+  return found
+}
+
+type FoundToken = Awaited<ReturnType<typeof findByDigest>>[number]
+type TokenPlace = { readonly tenantId: string; readonly digests: readonly string[] }
+
+const findByDigest = hotQuery((db, { tenantId, digests }: TokenPlace) =>
+  db
     .selectFrom('refresh_tokens')
     .innerJoin('grants', (join) =>
       join
@@ -82,10 +90,9 @@ export function findRefreshToken(
     .select(['refresh_tokens.client_id', 'refresh_tokens.generation', 'refresh_tokens.jkt'])
     .select(['grants.user_id', 'grants.scope', 'grants.resource', 'grants.revoked_at'])
     .select('grants.attempt')
-    .where('refresh_tokens.tenant_id', '=', tenant.id)
-    .where('refresh_tokens.token_digest', 'in', keyring.digests('refresh_token', token))
-    .executeTakeFirst()
-}
+    .where('refresh_tokens.tenant_id', '=', tenantId)
+    .where('refresh_tokens.token_digest', 'in', digests),
+)
 
 interface Attempt {
   readonly tx: Database
@@ -99,21 +106,34 @@ async function spend(needs: Needs, attempt: Attempt, answer: TokenAnswer): Promi
   const { clock, random, policy } = needs
   const { tx, tenant, token, found } = attempt
   const now = clock.now()
-  const spent = await tx
-    .updateTable('refresh_tokens')
-    .set({
-      claimed_at: now,
-      replay_sealed: sealUnder(token, JSON.stringify(answer), replayPurpose, random),
-      replay_until: now + policy.replayWindowMs,
-    })
-    .where('tenant_id', '=', tenant.id)
-    .where('token_digest', '=', found.token_digest)
-    .where('claimed_at', 'is', null)
-    .where('expires_at', '>', now)
-    .returning('token_digest')
-    .executeTakeFirst()
+  const [spent] = await claim(tx, {
+    tenantId: tenant.id,
+    digest: found.token_digest,
+    now,
+    answer: sealUnder(token, JSON.stringify(answer), replayPurpose, random),
+    until: now + policy.replayWindowMs,
+  })
   return spent === undefined ? whyNotSpent(attempt, now) : { kind: 'spent' }
 }
+
+type Claim = {
+  readonly tenantId: string
+  readonly digest: string
+  readonly now: number
+  readonly answer: string
+  readonly until: number
+}
+
+const claim = hotQuery((db, { tenantId, digest, now, answer, until }: Claim) =>
+  db
+    .updateTable('refresh_tokens')
+    .set({ claimed_at: now, replay_sealed: answer, replay_until: until })
+    .where('tenant_id', '=', tenantId)
+    .where('token_digest', '=', digest)
+    .where('claimed_at', 'is', null)
+    .where('expires_at', '>', now)
+    .returning('token_digest'),
+)
 
 async function whyNotSpent({ tx, tenant, token, found }: Attempt, now: number): Promise<Spending> {
   const family = await tx

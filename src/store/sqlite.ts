@@ -20,6 +20,10 @@ import type { GroupCommit, OnCommit } from './group-commit.ts'
 import { isRead, toSqlValues } from './statement.ts'
 
 const readerBusyMs = 5_000
+/** SQLite's own default, 2 MiB, is used up by a few thousand tokens. */
+const cacheKib = 65_536
+const mappedBytes = 268_435_456
+const pagesUntilCheckpoint = 4_000
 const statementsKeptMax = 256
 const parametersKeptMax = 64
 
@@ -35,7 +39,7 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
   const place = file === ':memory:' ? makeTemporaryPlace() : { file, remove: () => {} }
   makePrivateFile(place.file)
   const writer = await openWriter(place.file)
-  const reader = new DatabaseSync(place.file, { readOnly: true, timeout: readerBusyMs })
+  const reader = openReader(place.file)
   const group = createGroupCommit(writer, onCommit)
   const run = { read: createRunner(reader), write: createRunner(writer) }
   return {
@@ -69,11 +73,21 @@ async function openWriter(file: string): Promise<DatabaseSync> {
   try {
     await whenFree(() => writer.exec('pragma journal_mode = wal'))
     writer.exec('pragma synchronous = full')
+    writer.exec(`pragma cache_size = -${cacheKib}`)
+    // Digests are random, so each write touches other pages; copying them back less often writes each of them less often.
+    writer.exec(`pragma wal_autocheckpoint = ${pagesUntilCheckpoint}`)
     return writer
   } catch (error) {
     writer.close()
     throw error
   }
+}
+
+function openReader(file: string): DatabaseSync {
+  const reader = new DatabaseSync(file, { readOnly: true, timeout: readerBusyMs })
+  reader.exec(`pragma cache_size = -${cacheKib}`)
+  reader.exec(`pragma mmap_size = ${mappedBytes}`)
+  return reader
 }
 
 /** Runs statements on one connection. */

@@ -339,13 +339,15 @@ test('strangers who guess leave nothing behind in memory [P-33]', async (t) => {
       await refused(rig.issuer.token(rig.tenant, refreshForm(client, token)), 'invalid_grant')
     }
   }
-  await guess(1000)
-  const before = heapBytes()
   const guesses = 10_000
-  await guess(guesses)
-  const grown = heapBytes() - before
-  // One entry of a map for each of them would be some hundred bytes.
-  assert.ok(grown < guesses * 60, `${grown} bytes for ${guesses} guesses`)
+  const grown: number[] = []
+  for (let round = 0; round < 3; round += 1) {
+    const before = heapBytes()
+    await guess(guesses)
+    grown.push(heapBytes() - before)
+  }
+  // One entry of a map for each of them would be some hundred bytes, in every round; the engine's own is there but once.
+  assert.ok(Math.min(...grown) < guesses * 60, `${grown.join(', ')} bytes for ${guesses} guesses`)
 })
 
 /** What is alive after everything else was thrown away. */

@@ -12,7 +12,7 @@ import type { Results } from './report.ts'
 import { startSubject } from './subjects.ts'
 import type { Running, Subject } from './subjects.ts'
 
-const rounds = Number(process.env['ROUNDS'] ?? 3)
+const rounds = 3
 const times = { warmUpMs: 2_000, countedMs: 5_000 }
 
 installPeers()

@@ -37,6 +37,7 @@ const auth = betterAuth({
     oauthProvider({
       loginPage: '/sign-in',
       consentPage: '/consent',
+      clientPrivileges: () => true,
       scopes: ['openid', 'offline_access', 'mcp'],
       silenceWarnings: { oauthAuthServerConfig: true, openidConfig: true },
     }),

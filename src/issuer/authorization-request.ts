@@ -7,6 +7,7 @@ import type { Parameters } from '../oauth/parameters.ts'
 import { isChallenge } from '../oauth/pkce.ts'
 import { parseScope, unionScopes } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
+import { requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
 import { requireParameter, separateResources } from './form-request.ts'
 import { howToReconnect } from './known-clients.ts'
@@ -114,6 +115,8 @@ async function readRest(
 ): Promise<Omit<CheckedRequest, 'client' | 'returnTo'>> {
   const { parameters, resources: named } = separateResources(query)
   for (const check of checks) check(parameters)
+  // RFC 6749 §4.1.2.1: nobody could redeem what this would give.
+  requireGrantType(client, 'authorization_code')
   if (!isPushed) refuseUnlessPushed(client)
   const prompts = readPrompts(parameters)
   const asked = parseScope(parameters.get('scope'))

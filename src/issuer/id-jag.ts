@@ -17,7 +17,7 @@ import type { KeySets } from './key-sets.ts'
 import { assertionAlgorithms } from './metadata.ts'
 import type { Resource, Resources } from './resources.ts'
 import { assertionIdOf, isCompact, leewayS, verifySigned } from './signed-assertions.ts'
-import { findTrustedIssuer, keysOf } from './trusted-issuers.ts'
+import { findTrustedIssuer, holdTrustedIssuer, keysOf } from './trusted-issuers.ts'
 import type { TrustedIssuer } from './trusted-issuers.ts'
 
 /** What a good assertion says. */
@@ -41,7 +41,8 @@ interface Needs {
   readonly resources: Resources
 }
 
-interface Bearer {
+/** Who presents an assertion. */
+export interface Bearer {
   readonly tenant: Tenant
   readonly client: Client
 }
@@ -55,9 +56,7 @@ const type = 'oauth-id-jag+jwt'
 export async function readIdJag(needs: Needs, bearer: Bearer, assertion: Secret): Promise<IdJag> {
   const { tenant, client } = bearer
   const issuer = await requireIssuer(needs.db, tenant, claimedIssuer(assertion))
-  if (issuer.clientIds.length > 0 && !issuer.clientIds.includes(client.id)) {
-    throw refused('the issuer may not speak for this client')
-  }
+  requireSpeaksFor(issuer, client)
   const { payload, protectedHeader } = await verify(needs, { tenant, issuer }, assertion)
   if (protectedHeader.typ !== type) throw refused('the JWT was made for another purpose')
   const claims = readClaims(payload)
@@ -72,6 +71,26 @@ export async function readIdJag(needs: Needs, bearer: Bearer, assertion: Secret)
     id: assertionIdOf('id-jag', issuer.issuer, claims.jti),
     keptUntil: (Math.ceil(claims.exp) + leewayS) * 1000,
   }
+}
+
+/**
+ * Looks again inside the transaction that makes a grant of the assertion: what an administrator takes from the issuer at
+ * the same moment waits for that and ends the grant, or came first. Throws Fault('invalid_grant').
+ */
+export async function requireStillTrusted(
+  tx: Database,
+  { tenant, client }: Bearer,
+  { issuer, resource }: IdJag,
+): Promise<void> {
+  const still = await holdTrustedIssuer(tx, tenant, issuer.id)
+  if (still === undefined) throw refused('the issuer is not trusted here any more')
+  requireSpeaksFor(still, client)
+  requirePaired(still, resource)
+}
+
+function requireSpeaksFor({ clientIds }: TrustedIssuer, client: Client): void {
+  if (clientIds.length === 0 || clientIds.includes(client.id)) return
+  throw refused('the issuer may not speak for this client')
 }
 
 /** Who the assertion says it is of; nothing is proven yet. */
@@ -169,10 +188,12 @@ async function requireResource(
   const identifier = parseResource(named)
   const found = identifier === undefined ? undefined : await resources.find(tenant, identifier)
   if (found === undefined) throw refused('the assertion is for no resource of ours')
-  const isPaired =
-    issuer.resources.length === 0 ||
-    issuer.resources.some((one) => sameResource(one, found.resource))
-  if (isPaired) return found
+  requirePaired(issuer, found)
+  return found
+}
+
+function requirePaired({ resources }: TrustedIssuer, { resource }: Resource): void {
+  if (resources.length === 0 || resources.some((one) => sameResource(one, resource))) return
   throw refused('the issuer may not speak for this resource')
 }
 

@@ -66,7 +66,9 @@ export function issuerMetadata({ issuer }: Tenant): Record<string, unknown> {
     introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     dpop_signing_alg_values_supported: dpopAlgorithms,
     code_challenge_methods_supported: ['S256'],
-    prompt_values_supported: ['none', 'login', 'consent'],
+    prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
+    // OIDC Discovery §3: absent would mean true; the only `request_uri` that is taken is one of ours (RFC 9126).
+    request_uri_parameter_supported: false,
     authorization_response_iss_parameter_supported: true,
     client_id_metadata_document_supported: true,
     subject_types_supported: ['public'],

@@ -7,6 +7,8 @@ import { randomId, randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { DpopProof } from '../oauth/dpop.ts'
+import type { Parameters } from '../oauth/parameters.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
@@ -17,6 +19,7 @@ import type { ClientAssertions } from './client-assertion.ts'
 import { authenticateClient } from './client-authentication.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import type { Client } from './clients.ts'
+import { optionalProof, spendProof } from './dpop-proofs.ts'
 import { readForm } from './form-request.ts'
 import type { FormRequest } from './form-request.ts'
 import type { Policy } from './policy.ts'
@@ -55,13 +58,25 @@ export function createPushRequest(needs: Needs): PushRequest {
       // RFC 9126 §2.1: the one parameter of the authorization endpoint that must not be here.
       throw new Fault('invalid_request', { because: 'a pushed request names another request' })
     }
-    const { authorization } = form
+    const { authorization, dpop, count } = form
+    // Before the client proves itself, whose assertion would be spent by an attempt that fails for its nonce.
+    const proof = await optionalProof(needs, tenant, { method: 'POST', path: '/oauth/par', dpop })
+    requireNamedKey(parameters, proof)
     await meet(needs, tenant, parameters.get('client_id'))
-    const client = await authenticateClient(needs, tenant, { authorization, parameters })
+    const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     const query = withoutProof(new URLSearchParams(form.body))
+    // RFC 9449 §10.1: a proof beside the request says which key the code is for, as `dpop_jkt` does.
+    if (proof !== undefined) query.set('dpop_jkt', proof.jkt)
     const request = await check(needs, { tenant, client, query })
-    return store(needs, { tenant, query }, request)
+    return store(needs, { tenant, query, proof }, request)
   }
+}
+
+/** RFC 9449 §10.1: where a request both names a key and comes with a proof, they are of one key. */
+function requireNamedKey(parameters: Parameters, proof: DpopProof | undefined): void {
+  const named = parameters.get('dpop_jkt')
+  if (named === undefined || proof === undefined || named === proof.jkt) return
+  throw new Fault('invalid_request', { because: 'dpop_jkt and the proof are of two keys' })
 }
 
 /** A client that describes itself may come here first, so its document is read before it is asked for proof. */
@@ -110,7 +125,7 @@ function asPushError(error: unknown): never {
 
 async function store(
   { db, clock, random, keyring, journal, policy }: Needs,
-  { tenant, query }: Omit<Pushed, 'client'>,
+  { tenant, query, proof }: Omit<Pushed, 'client'> & { readonly proof: DpopProof | undefined },
   { client, resource, scopes }: CheckedRequest,
 ): Promise<PushedAnswer> {
   const requestUri = new Secret(uriPrefix + randomSecret(random).reveal())
@@ -127,6 +142,7 @@ async function store(
     claimed_at: null,
   }
   await db.transaction().execute(async (tx) => {
+    if (proof !== undefined) await spendProof(tx, tenant, proof)
     await tx.insertInto('pushed_requests').values(row).execute()
     await journal.record(tx, {
       tenantId: tenant.id,

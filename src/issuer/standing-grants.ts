@@ -1,12 +1,15 @@
 // The grant of a program that asks for the same again and again without a person: it is the same one every time, so that
 // the list of who has access says each thing once.
 import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import { formatScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
+import { toClient } from './clients.ts'
+import type { Client } from './clients.ts'
 import { newGrantId, storeGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
 
@@ -22,9 +25,15 @@ type Facts = Omit<Grant, 'id'> & { readonly clientId: string }
 /** A grant that is there, or will be once it is stored. */
 export interface StandingGrant {
   readonly grant: Grant
-  /** Stores it inside the caller's transaction if it is new. */
-  readonly store: (tx: Database) => Promise<void>
+  /**
+   * Stores it inside the caller's transaction if it is new. What an administrator takes away at the same moment waits for
+   * that and ends it, or came first: so `requireStill` looks again at what was allowed a moment ago.
+   */
+  readonly store: (tx: Database, requireStill?: RequireStill) => Promise<void>
 }
+
+/** Throws a Fault when the client, as it is now, may not have the grant any more. */
+export type RequireStill = (client: Client) => Promise<void> | void
 
 /** The living grant with these facts, or a new one; two requests at once may each make one, which harms nobody. */
 export async function standingGrant(
@@ -36,11 +45,25 @@ export async function standingGrant(
   const id = known ?? newGrantId(random)
   return {
     grant: { ...facts, id },
-    store: async (tx) => {
+    store: async (tx, requireStill) => {
       if (known !== undefined) return
+      await requireStill?.(await holdClient(tx, tenant, facts.clientId))
       await storeGrant({ tx, clock, random, journal }, tenant, { ...facts, id })
     },
   }
+}
+
+/** The client, written so that nobody changes or removes it before the transaction ends. */
+async function holdClient(tx: Database, tenant: Tenant, id: string): Promise<Client> {
+  const row = await tx
+    .updateTable('clients')
+    .set((columns) => ({ name: columns.ref('name') }))
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst()
+  if (row !== undefined) return toClient(row)
+  throw new Fault('invalid_client', { because: 'the client went at the same moment' })
 }
 
 async function findSame(db: Database, tenant: Tenant, facts: Facts): Promise<string | undefined> {

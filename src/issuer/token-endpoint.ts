@@ -36,6 +36,7 @@ import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import { namedResource } from './resources.ts'
 import type { Resource, Resources } from './resources.ts'
+import { allowedScopes } from './scopes.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { mintTokens, storeTokens, tokenAnswer } from './tokens.ts'
 import type { MintedTokens, TokenAnswer } from './tokens.ts'
@@ -96,7 +97,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const { grant, signIn, origin } = presented
     if (grant.userId !== undefined) await count?.({ kind: 'grant', id: grant.id })
     const user = await requirePerson(needs.users, tenant, grant)
-    const scopes = narrowScopes(grant, parameters)
+    const scopes = narrowScopes(client, grant, parameters)
     const resource = await requireSameResource(needs.resources, { tenant, grant }, resources)
     const minted = await mintTokens(needs, {
       tenant,
@@ -135,11 +136,22 @@ async function requirePerson(
   throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
 }
 
-/** The scopes of the new access token: those of the grant, or fewer if fewer are asked for (RFC 6749 §6). */
-function narrowScopes(grant: Grant, parameters: Parameters): readonly string[] {
+/**
+ * The scopes of the new access token: those of the grant that the client may still have, or fewer if fewer are asked for
+ * (RFC 6749 §6).
+ */
+function narrowScopes(
+  { metadata }: Client,
+  grant: Grant,
+  parameters: Parameters,
+): readonly string[] {
+  const given = allowedScopes(grant.scopes, parseScope(metadata.scope))
+  if (given.length === 0) {
+    throw new Fault('invalid_grant', { because: 'the client may have none of its scopes any more' })
+  }
   const asked = parseScope(parameters.get('scope'))
-  if (asked.length === 0) return grant.scopes
-  if (isSubset(asked, grant.scopes)) return asked
+  if (asked.length === 0) return given
+  if (isSubset(asked, given)) return asked
   throw new Fault('invalid_scope', { because: 'a scope is asked for that was not granted' })
 }
 

@@ -43,6 +43,23 @@ export async function findTrustedIssuer(
   return row && toTrustedIssuer(row)
 }
 
+/** The trusted issuer with this id, if it is switched on; written, so that nobody changes it before the transaction ends. */
+export async function holdTrustedIssuer(
+  tx: Database,
+  tenant: Tenant,
+  id: string,
+): Promise<TrustedIssuer | undefined> {
+  const row = await tx
+    .updateTable('trusted_issuers')
+    .set((columns) => ({ issuer: columns.ref('issuer') }))
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .where('disabled_at', 'is', null)
+    .returningAll()
+    .executeTakeFirst()
+  return row && toTrustedIssuer(row)
+}
+
 /** The keys that it signs with. */
 export async function keysOf(
   keySets: KeySets,

@@ -36,8 +36,8 @@ export interface Identities {
   ) => Promise<Identity>
   /** Ends that, inside the caller's transaction, and says whose it was. Throws Fault('not_found'). */
   readonly unlink: (tx: Database, tenant: Tenant, key: IdentityKey, actor: Actor) => Promise<string>
-  /** Notes that it was used, inside the caller's transaction. */
-  readonly noteUse: (tx: Database, tenant: Tenant, key: IdentityKey) => Promise<void>
+  /** Notes that it was used, inside the caller's transaction, and says whose it is by then. */
+  readonly noteUse: (tx: Database, tenant: Tenant, key: IdentityKey) => Promise<string | undefined>
 }
 
 interface Needs {
@@ -61,13 +61,15 @@ export function createIdentities(needs: Needs): Identities {
     link: (tenant, key, by) => link(needs, tenant, key, by),
     unlink: (tx, tenant, key, actor) => unlink(needs, { tx, tenant, actor }, key),
     noteUse: async (tx, tenant, { issuer, subject }) => {
-      await tx
+      const used = await tx
         .updateTable('identities')
         .set({ last_used_at: needs.clock.now() })
         .where('tenant_id', '=', tenant.id)
         .where('issuer', '=', issuer)
         .where('subject', '=', subject)
-        .execute()
+        .returning('user_id')
+        .executeTakeFirst()
+      return used?.user_id
     },
   }
 }

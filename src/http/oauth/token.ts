@@ -51,9 +51,13 @@ function grantRoutes({ issuer, attempts }: Needs): readonly Route[] {
       bodyBytes: pushedBytes,
       words: 'Takes an authorization request ahead of the browser (RFC 9126).',
       run: (visit) =>
-        countingFailures(visit, async () =>
-          json(await issuer.push(visit.tenant, formOf(visit)), 201),
-        ),
+        countingFailures(visit, async () => {
+          const { tenant, request } = visit
+          const answer = await issuer.push(tenant, formOf(visit))
+          const isProven = request.headers.has('dpop')
+          const nonce = isProven ? { 'dpop-nonce': issuer.dpopNonces(tenant).current() } : {}
+          return json(answer, 201, nonce)
+        }),
     }),
   ]
 }

@@ -12,8 +12,8 @@ import type { Database } from '../../store/database.ts'
 import { requireConfidential } from '../clients.ts'
 import type { Client } from '../clients.ts'
 import { requireParameter } from '../form-request.ts'
-import { readIdJag } from '../id-jag.ts'
-import type { IdJag } from '../id-jag.ts'
+import { readIdJag, requireStillTrusted } from '../id-jag.ts'
+import type { Bearer, IdJag } from '../id-jag.ts'
 import type { KeySets } from '../key-sets.ts'
 import type { Resources } from '../resources.ts'
 import { allowedScopes, chooseScopes } from '../scopes.ts'
@@ -39,8 +39,9 @@ export function createJwtBearer(needs: Needs): GrantType {
       const assertion = new Secret(requireParameter(parameters, 'assertion'))
       const said = await readIdJag(needs, { tenant, client }, assertion)
       const scopes = grantedScopes(client, said)
+      const userId = await requirePerson(needs, tenant, said)
       const { grant, store } = await standingGrant(needs, tenant, {
-        userId: await requirePerson(needs, tenant, said),
+        userId,
         clientId: client.id,
         scopes,
         resource: said.resource.resource,
@@ -52,8 +53,8 @@ export function createJwtBearer(needs: Needs): GrantType {
         // EMA §5: the client comes back with another assertion, so that the provider decides again.
         hasNoRefreshToken: true,
         spend: async (tx) => {
-          await spend(needs, { tx, tenant, client }, said)
-          await store(tx)
+          await store(tx, (still) => requireStillTrusted(tx, { tenant, client: still }, said))
+          await spend(needs, { tx, tenant, client, userId }, said)
           return { kind: 'spent' }
         },
       }
@@ -87,16 +88,13 @@ async function requirePerson(
 /** EMA §5: one insert decides who was first; a second use changes nothing. */
 async function spend(
   { identities }: Needs,
-  {
-    tx,
-    tenant,
-    client,
-  }: { readonly tx: Database; readonly tenant: Tenant; readonly client: Client },
+  { tx, tenant, client, userId }: Bearer & { readonly tx: Database; readonly userId: string },
   { id, issuer, subject, keptUntil }: IdJag,
 ): Promise<void> {
   const use = { id, clientId: client.id, expiresAt: keptUntil }
   if (!(await storeFirst(tx, tenant, use))) throw refused('the assertion was used before')
-  await identities.noteUse(tx, tenant, { issuer: issuer.issuer, subject })
+  const person = await identities.noteUse(tx, tenant, { issuer: issuer.issuer, subject })
+  if (person !== userId) throw refused('the subject is not that person any more')
 }
 
 function refused(because: string): Fault {

@@ -63,7 +63,7 @@ export function createTokenExchange(needs: Needs): GrantType {
           actors: [client.id, ...actorsOf(subject)],
         },
         spend: async (tx) => {
-          await store(tx)
+          await store(tx, (still) => requireReach(still, target))
           return { kind: 'spent' }
         },
       }
@@ -87,12 +87,16 @@ function requireOurTypes(parameters: Parameters): void {
 /** A living token of a person that came to this client: made for it, or for the resource that it serves. */
 async function requireSubject(
   needs: Needs,
-  { tenant, client, parameters }: GrantRequest,
+  { tenant, client, parameters, jkt }: GrantRequest,
 ): Promise<LiveToken> {
   const token = new Secret(requireParameter(parameters, 'subject_token'))
   const live = await findLiveToken(needs, tenant, token)
   if (live === undefined) throw refused('the subject token is not a living token of ours')
   if (!mayKnow(client, live)) throw refused('the subject token was not made for this client')
+  // RFC 9449: what is bound must not become what anybody can use who finds it; the new key is the client's own.
+  if (live.jkt !== null && jkt === undefined) {
+    throw new Fault('invalid_dpop_proof', { because: 'the subject token is bound to a key' })
+  }
   if (live.user_id === null) throw refused('the subject token is of a client that acts for itself')
   if (actorsOf(live).length >= exchangesMax) throw refused('it was exchanged too often')
   return live
@@ -121,14 +125,17 @@ async function requireTarget(
   const target =
     (await namedResource(resources, tenant, values)) ??
     (await resources.find(tenant, subject.resource))
-  const reached = client.metadata.may_reach ?? []
-  if (target === undefined || !reached.some((one) => sameResource(one, target.resource))) {
-    throw outOfReach('the client was not let reach this resource')
-  }
+  requireReach(client, target)
   if (await wasTakenBack(db, tenant, { client, subject, target })) {
     throw outOfReach('the person has taken this access back')
   }
   return target
+}
+
+function requireReach({ metadata }: Client, target: Resource | undefined): asserts target {
+  const reached = metadata.may_reach ?? []
+  if (target !== undefined && reached.some((one) => sameResource(one, target.resource))) return
+  throw outOfReach('the client was not let reach this resource')
 }
 
 /** What a person took back stays taken back for as long as the grant lives that it came from. */

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { Store } from '../store/database.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
@@ -14,6 +15,7 @@ import {
   authorizeQuery,
   beginByHand,
   createRig,
+  form,
   obtainTokens,
   redirectUri,
   refreshForm,
@@ -22,7 +24,7 @@ import {
   tokens,
 } from './issuer.rig.ts'
 import type { Rig, RigOptions } from './issuer.rig.ts'
-import { deviceCodeGrant } from './metadata.ts'
+import { deviceCodeGrant, jwtBearer } from './metadata.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -251,6 +253,43 @@ onEveryDatabase(
     assert.ok((await tokens(rig, pollForm(client, answer))).access)
     site.answer({}, {}, 404)
     await refused(startDevice(rig, { ...client, id: `${site.url}x` }), 'invalid_client')
+  },
+)
+
+onEveryDatabase(
+  'a client may come with an assertion first, or to the device endpoint: row 15',
+  async (t, store) => {
+    verifies(t, 'A6', 'row 15')
+    const { rig, site } = await start(t, store)
+    const { publicKey, privateKey } = await generateKeyPair('ES256')
+    const proof = async () => ({
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: await new SignJWT({ jti: crypto.randomUUID() })
+        .setProtectedHeader({ alg: 'ES256' })
+        .setIssuer(site.url)
+        .setSubject(site.url)
+        .setAudience(rig.tenant.issuer)
+        .setExpirationTime(Math.floor(rig.clock.now() / 1000) + 60)
+        .sign(privateKey),
+    })
+    const grant = { grant_type: jwtBearer, assertion: 'none' }
+    site.answer('broken')
+    await refused(tokens(rig, form({ ...grant, ...(await proof()) })), 'invalid_client')
+    await rig.clock.advance(minuteMs)
+    site.answer({
+      ...document(site.url),
+      grant_types: ['authorization_code', jwtBearer, deviceCodeGrant],
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [await exportJWK(publicKey)] },
+    })
+    const refreshing = { grant_type: 'refresh_token', refresh_token: 'x', ...(await proof()) }
+    await refused(tokens(rig, form(refreshing)), 'invalid_client')
+    assert.equal(site.visits(), 1, 'who refreshes was here before')
+    await refused(tokens(rig, form({ ...grant, ...(await proof()) })), 'invalid_grant')
+
+    await rig.db.deleteFrom('clients').execute()
+    const started = rig.issuer.startDevice(rig.tenant, form(await proof()))
+    assert.ok((await started).device_code, 'RFC 8628 §3.1: the assertion names the client')
   },
 )
 

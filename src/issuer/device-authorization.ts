@@ -6,14 +6,13 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import { holdsSecret } from '../journal/no-secrets.ts'
-import type { Parameters } from '../oauth/parameters.ts'
 import { parseScope } from '../oauth/scope.ts'
 import { displayName } from '../oauth/shown-text.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { scopesFor } from './authorization-request.ts'
 import type { ClientAssertions } from './client-assertion.ts'
-import { authenticateClient } from './client-authentication.ts'
+import { authenticateClient, namedClient } from './client-authentication.ts'
 import { requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
 import { pollIntervalS, storeDeviceCode } from './device-codes.ts'
@@ -68,7 +67,7 @@ interface Needs {
 export function createDeviceAuthorization(needs: Needs): StartDevice {
   return async (tenant, request, caller) => {
     const { parameters, resources } = readForm(request)
-    await meet(needs, tenant, parameters)
+    await meet(needs, tenant, request)
     const { authorization, count } = request
     const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     // Nobody may begin in the name of a client that has no use for it.
@@ -89,8 +88,8 @@ export function createDeviceAuthorization(needs: Needs): StartDevice {
 }
 
 /** A client that describes itself may come here first, so its document is read before it is asked for proof. */
-async function meet(needs: Needs, tenant: Tenant, parameters: Parameters): Promise<void> {
-  const clientId = parameters.get('client_id') ?? ''
+async function meet(needs: Needs, tenant: Tenant, request: FormRequest): Promise<void> {
+  const clientId = namedClient(request) ?? ''
   if (/^https?:/i.test(clientId)) await needs.clientFor(tenant, clientId)
 }
 

@@ -14,8 +14,8 @@ import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ClientAssertions } from './client-assertion.ts'
-import { authenticateClient } from './client-authentication.ts'
-import { requireGrantType } from './clients.ts'
+import { authenticateClient, namedClient } from './client-authentication.ts'
+import { findClient, requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { optionalProof, requireRegisteredProof, spendProof } from './dpop-proofs.ts'
@@ -68,6 +68,7 @@ interface Needs {
   readonly assertions: ClientAssertions
   readonly keySets: KeySets
   readonly identities: Identities
+  readonly clientFor: (tenant: Tenant, id: string) => Promise<Client>
 }
 
 /** Makes the token endpoint with all its grant types. */
@@ -88,6 +89,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const { authorization, dpop, count } = request
     // First of all, because an assertion of the client would be spent by an attempt that fails for its nonce.
     const proof = await optionalProof(needs, tenant, { method: 'POST', path: '/oauth/token', dpop })
+    if (name === jwtBearer) await meet(needs, tenant, request)
     const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     requireGrantType(client, name)
     requireRegisteredProof(client, proof)
@@ -115,6 +117,17 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const dpopNonce = proof === undefined ? {} : { dpopNonce: dpopNonces(needs, tenant).current() }
     return { status: 200, body, attempt: presented.attempt, clientId: client.id, ...dpopNonce }
   }
+}
+
+/** A client that describes itself may come with an assertion first, so its document is read before it is asked for proof. */
+async function meet(
+  { db, clientFor }: Pick<Needs, 'db' | 'clientFor'>,
+  tenant: Tenant,
+  request: FormRequest,
+): Promise<void> {
+  const clientId = namedClient(request) ?? ''
+  if (!/^https?:/i.test(clientId)) return
+  if ((await findClient(db, tenant, clientId)) === undefined) await clientFor(tenant, clientId)
 }
 
 function readGrantType(parameters: Parameters): GrantTypeName {

@@ -222,6 +222,26 @@ test('a Bearer token is no better for a proof, and stays a Bearer token', async 
   assertAnswer(plain, { status: 200, hasNot: ['dpop-nonce'] })
 })
 
+test('so does the endpoint for pushed requests', async (t) => {
+  const place = await start(t)
+  const { doors, client, own } = place
+  const form = {
+    response_type: 'code',
+    client_id: client.id,
+    redirect_uri: client.redirectUri,
+    code_challenge: own.jkt,
+    code_challenge_method: 'S256',
+  }
+  const at = { path: '/oauth/par', method: 'POST' } as const
+  const push = (dpop: string) => doors.ask({ path: '/oauth/par', form, headers: { dpop } })
+  const first = await push(await prove(place, own, { ...at, nonce: 'none' }))
+  assertAnswer(first, { status: 400, error: 'use_dpop_nonce', hasNot: ['www-authenticate'] })
+  const nonce = first.headers.get('dpop-nonce') ?? ''
+  const good = await prove(place, own, { ...at, nonce })
+  assertAnswer(await push(good), { status: 201, has: { 'dpop-nonce': nonce } })
+  assertAnswer(await push(good), { status: 400, error: 'invalid_dpop_proof' })
+})
+
 test('the token endpoint asks for its nonce, gives one with every answer, and spends nothing before', async (t) => {
   const place = await start(t)
   const { doors, client, own, clock } = place

@@ -57,7 +57,8 @@ function readBatch(messages: readonly unknown[]): Call | undefined {
   }
 }
 
-const callMethod = 'tools/call'
+/** The method that calls a tool. */
+export const callMethod = 'tools/call'
 
 function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {
   const { name, _meta: meta } = params

@@ -76,3 +76,13 @@ test('what is too large to be held passes', () => {
     event.toString(),
   )
 })
+
+test('an event that comes a few bytes at a time costs as little as one that comes at once', () => {
+  const event = Buffer.from(`data: ${list(['get', 'put'])}${' '.repeat(2_000_000)}\n\n`)
+  const cuts = Array.from({ length: 40_000 }, (_, index) => index * 50)
+  const startedAt = performance.now()
+  const said = run(events, split(event.toString(), cuts))
+  // Looked at anew with each piece, it took half a minute.
+  assert.ok(performance.now() - startedAt < 3_000)
+  assert.ok(!said.includes('put') && said.includes('get'))
+})

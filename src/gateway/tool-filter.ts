@@ -20,28 +20,21 @@ export function createToolFilter(
   return mediaType === 'text/event-stream' ? eventFilter(isOffered) : jsonFilter(isOffered)
 }
 
-const nothing = Buffer.alloc(0)
+const nothing: Buffer = Buffer.alloc(0)
 
 function jsonFilter(isOffered: (tool: string) => boolean): ToolFilter {
-  let held: Buffer[] = []
-  let size = 0
+  const held = createHeld()
   let isPassing = false
-  const letGo = () => {
-    const all = Buffer.concat(held)
-    held = []
-    return all
-  }
   return {
     write: (chunk) => {
       if (isPassing) return chunk
-      held.push(chunk)
-      size += chunk.length
-      if (size <= heldBytesMax) return nothing
+      held.add(chunk)
+      if (held.size() <= heldBytesMax) return nothing
       isPassing = true
-      return letGo()
+      return held.letGo()
     },
     end: () => {
-      const all = letGo()
+      const all = held.letGo()
       const filtered = isPassing ? undefined : filterText(all.toString(), isOffered)
       return filtered === undefined ? all : Buffer.from(filtered)
     },
@@ -49,35 +42,70 @@ function jsonFilter(isOffered: (tool: string) => boolean): ToolFilter {
 }
 
 function eventFilter(isOffered: (tool: string) => boolean): ToolFilter {
-  let held: Buffer = nothing
+  const held = createHeld()
+  const findEnd = createEndFinder()
   let isPassing = false
+  const letGo = () => (isPassing ? held.letGo() : filterEvents(held.letGo(), isOffered))
   return {
     write: (chunk) => {
-      const all = Buffer.concat([held, chunk])
-      const end = endOfEvents(all)
-      const [done, rest] = [all.subarray(0, end), all.subarray(end)]
-      const isTooMuch = rest.length > heldBytesMax
-      held = isTooMuch ? nothing : rest
-      // The rest of an event that was let go is not looked at either.
-      const events = isPassing ? done : filterEvents(done, isOffered)
-      if (end > 0) isPassing = false
-      if (!isTooMuch) return events
+      const end = findEnd(chunk)
+      let events = nothing
+      if (end > 0) {
+        held.add(chunk.subarray(0, end))
+        events = letGo()
+        // The rest of an event that was let go is not looked at either.
+        isPassing = false
+      }
+      held.add(chunk.subarray(end))
+      if (held.size() <= heldBytesMax) return events
       isPassing = true
-      return Buffer.concat([events, rest])
+      return Buffer.concat([events, held.letGo()])
     },
-    end: () => (isPassing ? held : filterEvents(held, isOffered)),
+    end: letGo,
+  }
+}
+
+/** Bytes one after the other. The room for them doubles, so that a byte at a time costs no more than all at once. */
+function createHeld() {
+  let room = nothing
+  let size = 0
+  return {
+    size: () => size,
+    add: (bytes: Buffer) => {
+      if (size + bytes.length > room.length) {
+        const larger = Buffer.allocUnsafe(2 * (size + bytes.length))
+        room.copy(larger, 0, 0, size)
+        room = larger
+      }
+      bytes.copy(room, size)
+      size += bytes.length
+    },
+    letGo: () => {
+      const all = room.subarray(0, size)
+      room = nothing
+      size = 0
+      return all
+    },
   }
 }
 
 /** WHATWG HTML §9.2.5: an empty line ends an event; a line ends with CRLF, LF or CR. */
 const eventEnd = /((?:\r\n|\n|\r(?!\n)){2})/g
 
-function endOfEvents(bytes: Buffer): number {
-  // In UTF-8 no byte of another character looks like the end of a line.
-  const text = bytes.toString('latin1')
-  let end = 0
-  for (const match of text.matchAll(eventEnd)) end = match.index + match[0].length
-  return end
+const eventEndBytesMax = 4
+
+/** Says after how many bytes of a chunk the last event ends; looks at each byte once, and at what is just before it. */
+function createEndFinder(): (chunk: Buffer) => number {
+  let before = nothing
+  return (chunk) => {
+    const all = Buffer.concat([before, chunk])
+    // In UTF-8 no byte of another character looks like the end of a line.
+    const ends = [...all.toString('latin1').matchAll(eventEnd)]
+    const last = ends.at(-1)
+    const end = last === undefined ? 0 : last.index + last[0].length
+    before = all.subarray(end).subarray(1 - eventEndBytesMax)
+    return Math.max(0, end - (all.length - chunk.length))
+  }
 }
 
 function filterEvents(bytes: Buffer, isOffered: (tool: string) => boolean): Buffer {

@@ -87,3 +87,20 @@ test('without a token the challenge names the usual scopes of the server', async
   assert.equal(refused.status, 401)
   assert.match(refused.headers.get('www-authenticate') ?? '', /scope="memories:read"/)
 })
+
+test('a method that only resembles a call of a tool, or a body nested too deeply, is refused', async (t) => {
+  verifies(t, 'X-33', 'X-38')
+  const rig = await startRig(t, reading)
+  const headers = { 'content-type': 'application/json' }
+  const params = '"params":{"name":"store_memory"}'
+  const deep = `"arguments":${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  for (const raw of [
+    `{"id":1,"method":"Tools/Call",${params}}`,
+    `{"id":1,"method":["tools/call"],"result":{},${params}}`,
+    `[{"id":1,"method":["tools/call"],${params}}]`,
+    `{"id":1,"method":"tools/call","params":{"name":"recall_memories",${deep}}}`,
+  ]) {
+    assert.equal((await rig.post(undefined, { raw, headers })).status, 400, raw.slice(0, 80))
+  }
+  assert.equal(rig.seen.length, 0)
+})

@@ -6,8 +6,10 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Log } from '../base/log.ts'
 import { createLog, silentLog } from '../base/log.ts'
+import { verifies } from '../../test/requirements.ts'
 import { aliceToken, listen, startRig, tenant } from '../gateway/gateway.rig.ts'
 import type { Rig, RigSettings } from '../gateway/gateway.rig.ts'
+import type { Tenants } from '../people/tenants.ts'
 import { unlimited } from './meter.ts'
 import { createListener } from './node.ts'
 
@@ -239,6 +241,21 @@ test('the access log has method, path words, status and time, and no query, id o
   assert.doesNotMatch(lines.join(''), /mcp_at_|con_4711|x=y/)
 })
 
+test('a call while the database is away is answered, with the time to come back (row 31)', async (t) => {
+  verifies(t, 'row 31')
+  const away = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
+  const { ask } = await startListener(t, {
+    byHost: async () => {
+      throw away
+    },
+  })
+
+  const answer = await ask(`POST /notes/mcp HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+
+  assert.equal(statusLine(answer), 'HTTP/1.1 503 Service Unavailable')
+  assert.match(answer, /^retry-after: 5\r$/im)
+})
+
 test('the app is told where a request comes from', async (t) => {
   const { ask, reached } = await startListener(t)
 
@@ -250,6 +267,7 @@ test('the app is told where a request comes from', async (t) => {
 })
 
 interface ListenerSettings extends RigSettings {
+  readonly byHost?: Tenants['byHost']
   readonly log?: Log
   readonly requestTimeMs?: number
 }
@@ -264,7 +282,7 @@ interface Started {
 }
 
 async function startListener(t: TestContext, settings: ListenerSettings = {}): Promise<Started> {
-  const { log = silentLog, requestTimeMs = 30_000 } = settings
+  const { log = silentLog, requestTimeMs = 30_000, byHost = ofOurHost } = settings
   const rig = await startRig(t, settings)
   const reached: string[] = []
   const listener = createListener(
@@ -274,7 +292,7 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
         return new Response('from the app')
       },
       gateway: rig.gateway,
-      tenants: { byHost: async (name) => (name === host ? tenant : undefined) },
+      tenants: { byHost },
       meterOf: () => unlimited,
       addressOf: ({ peer }) => peer,
       metrics: { observe: () => {} },
@@ -291,6 +309,8 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
   }
   return { rig, reached, open, ask }
 }
+
+const ofOurHost: Tenants['byHost'] = async (name) => (name === host ? tenant : undefined)
 
 async function readAll(socket: Socket): Promise<string> {
   const chunks: Buffer[] = []

@@ -8,7 +8,8 @@ import { getRequestListener } from '@hono/node-server'
 import type { Log } from '../base/log.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { slugOf } from '../gateway/targets.ts'
-import type { Tenants } from '../people/tenants.ts'
+import type { Tenant, Tenants } from '../people/tenants.ts'
+import { isStoreUnavailable } from '../store/unavailable.ts'
 import { callLimitsOf } from './call-limits.ts'
 import type { AddressOf, Arrival } from './callers-address.ts'
 import type { MeterOf } from './meter.ts'
@@ -49,7 +50,10 @@ export function createListener(
     app(request, { remoteAddress: incoming.socket.remoteAddress }),
   )
   const toGateway = async (request: IncomingMessage, response: ServerResponse, slug: string) => {
-    const tenant = await tenants.byHost((request.headers.host ?? '').toLowerCase())
+    const tenant = await findTenant(tenants, request)
+    if (tenant === 'unavailable') {
+      return refuse(response, { status: 503, because: 'the database cannot be asked now' })
+    }
     if (tenant === undefined) return refuse(response, { status: 421, because: 'unknown host' })
     const arrival = arrivalOf(request)
     const limits = callLimitsOf(meterOf(tenant, arrival))
@@ -90,6 +94,18 @@ export function createListener(
       })
     },
   )
+}
+
+async function findTenant(
+  tenants: Needs['tenants'],
+  { headers }: IncomingMessage,
+): Promise<Tenant | 'unavailable' | undefined> {
+  try {
+    return await tenants.byHost((headers.host ?? '').toLowerCase())
+  } catch (thrown) {
+    if (isStoreUnavailable(thrown)) return 'unavailable'
+    throw thrown
+  }
 }
 
 function arrivalOf({ socket, headers }: IncomingMessage): Arrival {
@@ -138,9 +154,11 @@ function pathOf(target: string): string {
 }
 
 interface RawRefusal {
-  readonly status: 400 | 421
+  readonly status: 400 | 421 | 503
   readonly because: string
 }
+
+const retryAfterS = 5
 
 /** A refusal in plain text; the connection ends with it. */
 function refuse(response: ServerResponse, { status, because }: RawRefusal): void {
@@ -148,6 +166,7 @@ function refuse(response: ServerResponse, { status, because }: RawRefusal): void
     'content-type': 'text/plain; charset=utf-8',
     'cache-control': 'no-store',
     connection: 'close',
+    ...(status === 503 ? { 'retry-after': `${retryAfterS}` } : {}),
   })
   response.end(`This request cannot be answered here: ${because}.\n`)
 }

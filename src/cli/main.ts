@@ -7,6 +7,7 @@ import { addClients } from './clients.ts'
 import { addKeys } from './keys.ts'
 import { addServers } from './servers.ts'
 import { start } from './start.ts'
+import { printable } from './terminal.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
 import { addTestFlow } from './test-flow.ts'
@@ -50,6 +51,6 @@ try {
   await program.parseAsync()
 } catch (thrown) {
   const words = thrown instanceof Error ? thrown.message : 'Something unexpected happened.'
-  console.error(isFault(thrown) ? `${words} (${thrown.because})` : words)
+  console.error(printable(isFault(thrown) ? `${words} (${thrown.because})` : words))
   process.exitCode = 1
 }

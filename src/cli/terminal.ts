@@ -12,7 +12,7 @@ export interface Terminal {
 /** The terminal that this process runs in. */
 export const terminal: Terminal = {
   isInteractive: process.stdin.isTTY && process.stdout.isTTY,
-  print: (text) => console.log(text),
+  print: (text) => console.log(printable(text)),
   ask: async (question) => {
     const lines = createInterface({ input: process.stdin, output: process.stdout })
     const givenUp = new Promise<undefined>((resolve) => {
@@ -27,6 +27,11 @@ export const terminal: Terminal = {
       lines.close()
     }
   },
+}
+
+/** Names and reasons are often a stranger's words: without control characters they cannot command a terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\ufffd')
 }
 
 /** Lines of a table, the columns as wide as their widest cell; the last one is not filled up. */

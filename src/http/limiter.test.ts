@@ -175,7 +175,7 @@ onEveryDatabase('neither an address nor an e-mail is in the table', async (_t, {
 test('while the store is away a process counts by itself, exactly', async () => {
   const clock = createManualClock()
   const limiter = createLimiter({ counts: away, clock })
-  for (const name of ['sign-in', 'device-session', 'device-place'] as const) {
+  for (const name of ['sign-in', 'sign-in-known', 'setup'] as const) {
     const { quota, windowS } = limits[name]
     const what = counter({ name, quota, windowMs: windowS * 1000 })
     assert.equal(await takeMany(limiter, what, 50), quota, name)

@@ -1,5 +1,6 @@
 // Every limit of the doors: how much, in what time, counted by what. Which doors a limit is for is said on their rows; how
-// it is counted is in limiter.ts. The numbers are such that a busy honest person never meets one.
+// it is counted is in limiter.ts. Wrong device codes are counted where they are looked up (issuer/device-guesses.ts). The
+// numbers are such that a busy honest person never meets one.
 
 /** One limit. */
 export interface Limit {
@@ -38,12 +39,6 @@ export const limits = {
   'sign-in-known': { quota: 10, windowS: tenMinutes, by: 'given', isPerPlace: false },
   setup: { quota: 20, windowS: tenMinutes, by: 'anybody', isPerPlace: true },
 
-  // RFC 8628 §5.1: a person's code is short. Five wrong ones in one session, and so few in all that guessing one of the
-  // codes that are alive is hopeless.
-  'device-session': { quota: 5, windowS: tenMinutes, by: 'given', isPerPlace: false },
-  'device-place': { quota: 20, windowS: tenMinutes, by: 'anybody', isPerPlace: true },
-  'device-tenant': { quota: 1000, windowS: hour, by: 'anybody', isPerPlace: false },
-
   authorize: { quota: 60, windowS: minute, by: 'anybody', isPerPlace: true },
   register: { quota: 20, windowS: minute, by: 'anybody', isPerPlace: true },
   'register-hour': { quota: 100, windowS: hour, by: 'anybody', isPerPlace: true },
@@ -53,6 +48,7 @@ export const limits = {
   token: { quota: 600, windowS: minute, by: 'client', isPerPlace: true },
   'token-place': { quota: 6000, windowS: minute, by: 'anybody', isPerPlace: true },
   introspect: { quota: 60_000, windowS: minute, by: 'client', isPerPlace: true },
+  'introspect-place': { quota: 120_000, windowS: minute, by: 'anybody', isPerPlace: true },
   'client-failures': { quota: 100, windowS: tenMinutes, by: 'client', isPerPlace: true },
   /** What a client does that has proved itself with a secret or a key, from wherever. */
   client: { quota: 60_000, windowS: minute, by: 'given', isPerPlace: false },

@@ -231,6 +231,27 @@ test('the token endpoint', async (t) => {
   })
 })
 
+test('who names another client with each request is counted by place', async (t) => {
+  verifies(t, 'S3-49')
+  // 24 introspections and two requests for tokens in a minute, from one place.
+  const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.0002' })
+  let made = 0
+  const form = () => ({ client_id: `made_up_${(made += 1)}`, token: 'x' })
+  for (const [path, quota] of [
+    ['/oauth/introspect', 24],
+    ['/oauth/revoke', 2],
+    ['/oauth/token', 0],
+    ['/oauth/par', 0],
+    ['/oauth/device_authorization', 0],
+  ] as const) {
+    const found = await statuses(quota + 2, () =>
+      doors.ask({ path, form: form(), headers: from(here) }),
+    )
+    assert.deepEqual(found.slice(quota), [429, 429], path)
+    assert.ok(!found.slice(0, quota).includes(429), path)
+  }
+})
+
 test('a client has a quota of its own everywhere, which only it can use up', async (t) => {
   verifies(t, 'S3-49')
   // Thirty for a client that has proved itself; one for a name at an address.

@@ -78,7 +78,7 @@ function aboutTokens({ issuer }: { readonly issuer: Issuer }): readonly Route[] 
     route({
       ...shared,
       path: '/oauth/introspect',
-      limits: ['introspect'],
+      limits: ['introspect', 'introspect-place'],
       words: 'Says what a token is worth (RFC 7662).',
       run: (visit) =>
         countingFailures(visit, async () =>

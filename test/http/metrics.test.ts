@@ -88,6 +88,18 @@ test('nobody else reads the measurements or the usage', async (t) => {
   assertAnswer(strange, { status: 422, error: 'invalid_input' })
 })
 
+test('the sizes of tables are of the whole installation, and not told to another tenant', async (t) => {
+  verifies(t, 'X-25')
+  const doors = await openDoors(t)
+  const first = await restAs(await signIn(doors.origin), doors.origin)('GET', '/usage')
+  assert.equal(first.body.tableRows.users, 1)
+  const { db } = doors.store
+  await db.updateTable('tenants').set({ slug: 'other' }).execute()
+  const { body } = await restAs(await signIn(doors.origin), doors.origin)('GET', '/usage')
+  assert.equal(body.tableRows, undefined)
+  assert.equal(body.activeTokens, 0)
+})
+
 test('a port of its own serves the measurements without a key, and nothing else', async (t) => {
   verifies(t, 'S3-53')
   const port = await freePort()

@@ -5,7 +5,13 @@ import { createManualClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
 import type { Database } from '../store/database.ts'
 import type { Entry } from './entries.ts'
-import { createNotes, notesPerTenantMinute, notesPerVisitor, sameAgainMs } from './notes.ts'
+import {
+  createNotes,
+  notesPerAddress,
+  notesPerTenantMinute,
+  notesPerVisitor,
+  sameAgainMs,
+} from './notes.ts'
 import type { Note } from './notes.ts'
 import type { Refused } from './refusal-counts.ts'
 
@@ -53,6 +59,23 @@ test('a visitor has room for so many, a tenant for so many in a minute', async (
   await clock.advance(60_000)
   await sayFrom('late', 1)
   assert.equal(written.length, notesPerTenantMinute + 1)
+})
+
+test('whoever calls itself something else each time leaves room for others', async () => {
+  const { notes, clock, written } = start()
+  const sayAs = async (agent: string, address: string) => {
+    notes.note(noteOf({}, address, agent))
+    await notes.settle()
+  }
+  for (let step = 0; step < notesPerTenantMinute; step += 1) {
+    await sayAs(`agent-${step}`, `2001:db8:0:1::${step.toString(16)}`)
+  }
+  assert.equal(written.length, notesPerAddress)
+  await sayAs('node', '2001:db8:0:2::1')
+  assert.equal(written.length, notesPerAddress + 1)
+  await clock.advance(sameAgainMs)
+  await sayAs('late', '2001:db8:0:1::1')
+  assert.equal(written.length, notesPerAddress + 2)
 })
 
 test('what is not worth a note, or cannot be written, hurts nobody', async () => {

@@ -1,7 +1,8 @@
 // Entries that strangers cause: what was asked and refused before anybody was verified. The journal only grows, so each is
-// written at most once in ten minutes for one visitor, few per visitor, and so many per tenant and minute; what is dropped
-// is counted. Nobody waits for a note, and one that fails costs the visitor nothing.
+// written at most once in ten minutes for one visitor, few per visitor and address, and so many per tenant and minute; what
+// is dropped is counted. Nobody waits for a note, and one that fails costs the visitor nothing.
 import { createHash } from 'node:crypto'
+import { subscriberOf } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Database } from '../store/database.ts'
@@ -55,6 +56,8 @@ export interface NoteNeeds {
 export const sameAgainMs = 10 * 60_000
 /** The most notes of one visitor in that time. */
 export const notesPerVisitor = 30
+/** The most notes from one address in that time, whatever else a visitor says about itself. */
+export const notesPerAddress = 150
 /** The most notes of one tenant in a minute, in one process. */
 export const notesPerTenantMinute = 300
 const minuteMs = 60_000
@@ -102,6 +105,7 @@ type Place = 'free' | 'noted_before' | 'full'
 function createRoom({ clock }: NoteNeeds) {
   const noted = createBoundedMap<number>(rememberedMax)
   const visitors = createWindowCounter(clock, { windowMs: sameAgainMs, namesMax: rememberedMax })
+  const addresses = createWindowCounter(clock, { windowMs: sameAgainMs, namesMax: rememberedMax })
   const tenants = createWindowCounter(clock, { windowMs: minuteMs, namesMax: rememberedMax })
 
   return {
@@ -111,13 +115,21 @@ function createRoom({ clock }: NoteNeeds) {
       const key = hash([who, type, ...same])
       if ((noted.get(key) ?? 0) > now) return 'noted_before'
       if (visitors.count(who) >= notesPerVisitor) return 'full'
+      const address = addressOf(visitor)
+      if (address !== undefined && addresses.count(address) >= notesPerAddress) return 'full'
       if (tenants.count(visitor.tenantId) >= notesPerTenantMinute) return 'full'
       visitors.add(who)
+      if (address !== undefined) addresses.add(address)
       tenants.add(visitor.tenantId)
       noted.set(key, now + sameAgainMs)
       return 'free'
     },
   }
+}
+
+/** Nobody is singled out whose address is not known: it may be anybody's. */
+function addressOf({ tenantId, address }: Visitor): string | undefined {
+  return address === undefined ? undefined : `${tenantId} ${subscriberOf(address) ?? address}`
 }
 
 // Only for the memory of this process: a name of fixed length for what a stranger sent, however long or secret.

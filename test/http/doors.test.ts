@@ -6,10 +6,11 @@ import type { Route } from '../../src/http/route.ts'
 import { createRoutes } from '../../src/http/routes.ts'
 import type { RouteNeeds } from '../../src/http/routes.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
-import { signIn } from '../harness.ts'
+import { apiKeyScopes } from '../../src/people/api-keys.ts'
+import { operator, restAs, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { assertAnswer, assertDecent, openDoors, openDoorsOn } from './doors.ts'
+import { addPerson, assertAnswer, assertDecent, openDoors, openDoorsOn } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
 
 // Rows are made without running anything, so whatever part they ask for may be empty.
@@ -84,6 +85,57 @@ test('every other door refuses somebody without a name [X-25] [P-40]', async (t)
         headers: { origin: row.guard === 'client' ? 'https://evil.test' : origin },
       })
       assertAnswer(answer, { status: 401, hasNot: ['set-cookie', 'location'] })
+    })
+  }
+})
+
+test('a user, a key of another scope and the other tenant get in where they may, and nowhere else [X-25]', async (t) => {
+  const doors = await openDoors(t)
+  await addPerson(doors, 'bob@example.com')
+  const ada = await signIn(doors.origin)
+  const bob = await signIn(doors.origin, { ...operator, email: 'bob@example.com' })
+  const keyOf = async (browser: CookieBrowser, scopes: readonly string[]) => {
+    const made = await restAs(browser, doors.origin)('POST', '/api-keys', { name: 'x', scopes })
+    return { authorization: `Bearer ${made.body.key}` }
+  }
+  const [adasKey, bobsKey] = [await keyOf(ada, ['api']), await keyOf(bob, ['api', 'metrics'])]
+  const adasOther = await keyOf(
+    ada,
+    apiKeyScopes.filter((scope) => scope !== 'api'),
+  )
+  const elsewhere = doors.origin.replace('localhost', '127.0.0.1')
+  await doors.store.db
+    .insertInto('tenants')
+    .values({ id: 'ten_other', slug: 'other', issuer: elsewhere, name: 'Other', created_at: 1 })
+    .execute()
+
+  for (const row of rows.filter(({ guard }) => ['session', 'api', 'admin'].includes(guard))) {
+    const { method, guard, keyScope = 'api' } = row
+    const askAs = (who: Partial<Ask>, origin = doors.origin) =>
+      doors.ask({
+        path: origin + filled(row.path),
+        method,
+        ...(method === 'GET' || method === 'DELETE' ? {} : { json: {} }),
+        ...who,
+        headers: { origin, ...who.headers },
+      })
+    await t.test(nameOf(row), async (t) => {
+      verifies(t, 'X-25')
+      const isAdmins = guard === 'admin'
+      if (isAdmins) assertAnswer(await askAs({ browser: bob }), { status: 403 })
+      if (guard !== 'session') {
+        const another = keyScope === 'api' ? adasOther : adasKey
+        assertAnswer(await askAs({ headers: another }), { status: 403 })
+      }
+      if (isAdmins) assertAnswer(await askAs({ headers: bobsKey }), { status: 403 })
+      // A key is no session; beside one it does not make a person of whoever sends it.
+      if (guard === 'session') assertAnswer(await askAs({ headers: bobsKey }), { status: 401 })
+      assertAnswer(await askAs({ browser: ada }, elsewhere), { status: 401 })
+      const keyElsewhere = await askAs(
+        { headers: keyScope === 'api' ? adasKey : adasOther },
+        elsewhere,
+      )
+      assertAnswer(keyElsewhere, { status: 401 })
     })
   }
 })

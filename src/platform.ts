@@ -22,8 +22,8 @@ import { createGateway } from './gateway/gateway.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
 import type { SweepCounts } from './housekeeping.ts'
 import { createApp } from './http/app.ts'
-import type { AddressOf } from './http/callers-address.ts'
-import { createAddressOf } from './http/callers-address.ts'
+import type { CallerOf } from './http/callers-address.ts'
+import { createCallerOf } from './http/callers-address.ts'
 import { createGuards } from './http/guards.ts'
 import { createIdempotency } from './http/idempotency.ts'
 import { listen, stopListening } from './http/listening.ts'
@@ -132,9 +132,9 @@ async function assemble(
   const { store, ground, rooms, sweep } = await build(config, world, closers)
   const limiter = createLimiter({ ...ground, counts: createSharedCounts(ground) })
   closers.push(limiter.close)
+  const callerOf = createCallerOf(config.trustedProxies)
   const meterOf = createMeters({ ...ground, limiter }, config)
-  const addressOf = createAddressOf(config.trustedProxies)
-  const parts = { ...ground, ...rooms, meterOf, addressOf }
+  const parts = { ...ground, ...rooms, callerOf, meterOf }
   const { app, listener, metricsListener } = createDoors(parts, closers)
   // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
   if (world.opensPort === true) {
@@ -345,7 +345,7 @@ function createRooms(ground: Ground, config: Config) {
 /** The doors: rows, guards, and the listener that hands streams to the gateway. */
 function createDoors(
   parts: Ground &
-    ReturnType<typeof createRooms> & { readonly meterOf: MeterOf; readonly addressOf: AddressOf },
+    ReturnType<typeof createRooms> & { readonly callerOf: CallerOf; readonly meterOf: MeterOf },
   closers: Ending['closers'],
 ) {
   const metrics = createMetrics()

@@ -124,6 +124,7 @@ const reasons = {
   grant_ended: 'no: its grant has ended',
   client_disabled: 'no: its client is off',
   user_disabled: 'no: its person is off',
+  origin_ended: 'no: the token that it was exchanged for has ended',
 } as const
 
 function toJson({ endedBy, ...token }: InspectedToken) {

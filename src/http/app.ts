@@ -6,7 +6,7 @@ import type { Log } from '../base/log.ts'
 import { namedClient } from '../issuer/client-authentication.ts'
 import type { Tenant, Tenants } from '../people/tenants.ts'
 import { empty } from './answers.ts'
-import type { AddressOf, Arrival } from './callers-address.ts'
+import type { Arrival, CallerOf } from './callers-address.ts'
 import { browserCookie, readCookie } from './cookies.ts'
 import { asFault, renderError } from './errors.ts'
 import type { Admitted } from './guards.ts'
@@ -20,8 +20,8 @@ interface Needs {
   readonly tenants: Tenants
   readonly admit: (route: Route, tenant: Tenant, request: Request) => Promise<Admitted>
   readonly idempotency: Idempotency
+  readonly callerOf: CallerOf
   readonly meterOf: MeterOf
-  readonly addressOf: AddressOf
   readonly routes: readonly Route[]
   readonly witness: Witness
   readonly log: Log
@@ -49,6 +49,7 @@ interface Extra {
 interface Asked {
   readonly tenant: Tenant
   readonly request: Request
+  readonly url: URL
   readonly meter: Meter
   /** Where the caller is, as far as can be told. */
   readonly address: string | undefined
@@ -56,9 +57,8 @@ interface Asked {
 
 /** Makes the app: a Request goes in, a Response comes out; it never throws. */
 export function createApp(needs: Needs) {
-  const { tenants, meterOf, addressOf, routes, witness, log } = needs
+  const { tenants, callerOf, meterOf, routes, witness, log } = needs
   const find = createFinder(routes)
-
   const answer = createAnswer(needs)
 
   return async (request: Request, { remoteAddress }: Extra = {}): Promise<Response> => {
@@ -67,9 +67,8 @@ export function createApp(needs: Needs) {
     const match = matches.find(({ row }) => row.method === methodOf(request))
     const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(url.pathname)
     const path = matches[0]?.row.path
-    const arrival = arrivalOf(request, remoteAddress)
-    const address = addressOf(arrival)
-    const passage = witness.begin(request, address, path)
+    const { address, place } = callerOf(arrivalOf(request, remoteAddress))
+    const passage = witness.begin(request, { url, address, route: path })
     const sent = { body: '' }
     let tenant: Tenant | undefined
     let meter: Meter | undefined
@@ -77,8 +76,8 @@ export function createApp(needs: Needs) {
       tenant = await tenants.byHost(url.host)
       if (tenant === undefined) throw await misdirected(tenants, url)
       if (match === undefined) return otherwise(request, matches)
-      meter = meterOf(tenant, arrival)
-      return answer({ tenant, request, meter, address }, { ...match, passage, sent })
+      meter = meterOf(tenant, place)
+      return answer({ tenant, request, url, meter, address }, { ...match, passage, sent })
     }
     try {
       const response = await respond()
@@ -96,7 +95,7 @@ export function createApp(needs: Needs) {
 /** Makes what answers a request whose row is known: limits, guard, body, input, and then the row itself. */
 function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency'>) {
   return async (asked: Asked, matched: Matched): Promise<Response> => {
-    const { tenant, request, meter, address } = asked
+    const { tenant, request, url, meter, address } = asked
     const { row, params, passage, sent } = matched
     await takeAtTheDoor(meter, row)
     const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
@@ -108,7 +107,7 @@ function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency
     const visit: Visit = {
       tenant,
       request,
-      query: new URL(request.url).searchParams,
+      query: url.searchParams,
       params,
       browser: readCookie(request, browserCookie),
       remoteAddress: address,

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
-import { createPlaceOf } from './callers-address.ts'
+import { createCallerOf } from './callers-address.ts'
+import type { Arrival } from './callers-address.ts'
 
-const nobody = createPlaceOf([])
-const behindProxies = createPlaceOf(['10.0.0.0/8', 'loopback', 'fd00::/8'])
+const nobody = placeBehind([])
+const behindProxies = placeBehind(['10.0.0.0/8', 'loopback', 'fd00::/8'])
 const plain = { forwardedFor: undefined, forwarded: undefined }
 
 test('all spellings of an address are one place', (t) => {
@@ -68,3 +69,8 @@ test('the addresses that a vendor calls from are one crowd', () => {
 test('without an address nobody is singled out', () => {
   assert.deepEqual(nobody({ ...plain, peer: undefined }), { name: 'unknown', isCrowd: true })
 })
+
+function placeBehind(trusted: readonly string[]) {
+  const callerOf = createCallerOf(trusted)
+  return (arrival: Arrival) => callerOf(arrival).place
+}

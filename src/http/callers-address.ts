@@ -1,4 +1,4 @@
-// Where a request comes from, as limits see it. A header is believed only when it was written by a proxy that the operator
+// Where a request comes from, as limits and the journal see it. A header is believed only when it was written by a proxy that the operator
 // trusts: everybody else can write what they like into it (threat P-49).
 import { createAddressRules, subscriberOf } from '../base/addresses.ts'
 import { crowdOf } from './vendor-egress.ts'
@@ -19,50 +19,53 @@ export interface Arrival {
   readonly forwarded: string | undefined
 }
 
-/** Nothing is known of the address: whoever calls in here may stand for many. */
-const unknown: Place = { name: 'unknown', isCrowd: true }
-const hopsMax = 32
-
-/** The address of a caller, as far as it can be told. */
-export type AddressOf = (arrival: Arrival) => string | undefined
-
-/** Makes the reader of callers' addresses; `trusted` are the networks of the operator's own proxies. */
-export function createAddressOf(trusted: readonly string[]): AddressOf {
-  const { isOwn: isTrusted } = createAddressRules(trusted)
-  return (arrival) => callerOf(arrival, isTrusted)
+/** Who calls, as far as can be told. */
+export interface Caller {
+  /** Undefined where nothing is known of it. */
+  readonly address: string | undefined
+  readonly place: Place
 }
 
-/** Makes the reader of the places that callers share. */
-export function createPlaceOf(trusted: readonly string[]): (arrival: Arrival) => Place {
-  const addressOf = createAddressOf(trusted)
+export type CallerOf = (arrival: Arrival) => Caller
+
+const hopsMax = 32
+
+/** Makes the reader of callers' addresses; `trusted` are the networks of the operator's own proxies. */
+export function createCallerOf(trusted: readonly string[]): CallerOf {
+  const { isOwn: isTrusted } = createAddressRules(trusted)
   return remembering((arrival) => {
-    const address = addressOf(arrival)
-    const name = address && subscriberOf(address)
-    if (address === undefined || name === undefined) return unknown
-    const crowd = crowdOf(address)
-    return crowd === undefined ? { name, isCrowd: false } : { name: crowd, isCrowd: true }
+    const address = addressOf(arrival, isTrusted)
+    return { address, place: placeOf(address) }
   })
+}
+
+/** Whoever calls in where nothing is known of the address may stand for many. */
+function placeOf(address: string | undefined): Place {
+  const name = address && subscriberOf(address)
+  if (address === undefined || name === undefined) return { name: 'unknown', isCrowd: true }
+  const crowd = crowdOf(address)
+  return crowd === undefined ? { name, isCrowd: false } : { name: crowd, isCrowd: true }
 }
 
 const rememberedMax = 5_000
 const textMax = 200
 
 /** Whoever calls once calls again, and reading an address takes longer than counting. */
-function remembering(placeOf: (arrival: Arrival) => Place): (arrival: Arrival) => Place {
-  const remembered = new Map<string, Place>()
+function remembering(callerOf: CallerOf): CallerOf {
+  const remembered = new Map<string, Caller>()
   return (arrival) => {
     const { peer, forwardedFor, forwarded } = arrival
     const text = `${peer}\n${forwardedFor}\n${forwarded}` // No field has a line break in it.
     const known = remembered.get(text)
     if (known !== undefined) return known
-    const place = placeOf(arrival)
+    const caller = callerOf(arrival)
     if (remembered.size >= rememberedMax) remembered.clear()
-    if (text.length <= textMax) remembered.set(text, place)
-    return place
+    if (text.length <= textMax) remembered.set(text, caller)
+    return caller
   }
 }
 
-function callerOf(
+function addressOf(
   { peer, forwardedFor, forwarded }: Arrival,
   isTrusted: (address: string) => boolean,
 ): string | undefined {

@@ -6,8 +6,7 @@ import type { Log } from '../base/log.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import type { Arrival, Place } from './callers-address.ts'
-import { createPlaceOf } from './callers-address.ts'
+import type { Place } from './callers-address.ts'
 import type { Counter } from './limit-counts.ts'
 import type { Limiter, Taken } from './limiter.ts'
 import { crowdFactor, limits } from './limits.ts'
@@ -37,7 +36,7 @@ export interface Counted extends Taken {
 }
 
 /** Makes the meter of a request. */
-export type MeterOf = (tenant: Tenant, arrival: Arrival) => Meter
+export type MeterOf = (tenant: Tenant, place: Place) => Meter
 
 interface Needs {
   readonly limiter: Limiter
@@ -48,7 +47,6 @@ interface Needs {
 }
 
 export interface MeterSettings {
-  readonly trustedProxies: readonly string[]
   /** Every quota is so many times as large; with 0 nothing is counted. */
   readonly limitScale: number
   readonly callsPerMinute: number
@@ -56,9 +54,8 @@ export interface MeterSettings {
 
 /** Makes the meters of all requests. */
 export function createMeters(needs: Needs, settings: MeterSettings): MeterOf {
-  const placeOf = createPlaceOf(settings.trustedProxies)
   if (settings.limitScale === 0) return () => unlimited
-  return (tenant, arrival) => createMeter(needs, settings, { tenant, place: placeOf(arrival) })
+  return (tenant, place) => createMeter(needs, settings, { tenant, place })
 }
 
 const nothing = { quota: 0, windowS: 0, remaining: 0, resetS: 1, endsAt: 0 } as const
@@ -72,15 +69,15 @@ export const unlimited: Meter = {
   fields: () => ({}),
 }
 
-interface Caller {
+interface Whose {
   readonly tenant: Tenant
   readonly place: Place
 }
 
-function createMeter(needs: Needs, settings: MeterSettings, caller: Caller): Meter {
+function createMeter(needs: Needs, settings: MeterSettings, whose: Whose): Meter {
   const { limiter, clock } = needs
   const counted = new Map<LimitName, Counted>()
-  const counterOf = (name: LimitName, key: string) => makeCounter(settings, caller, { name, key })
+  const counterOf = (name: LimitName, key: string) => makeCounter(settings, whose, { name, key })
 
   const count: Meter['count'] = async (name, key = '', cost = 1) => {
     const counter = counterOf(name, key)
@@ -89,7 +86,7 @@ function createMeter(needs: Needs, settings: MeterSettings, caller: Caller): Met
     const resetS = secondsUntil(taken.endsAt, clock)
     const result = { ...taken, name, quota, windowS: limits[name].windowS, resetS }
     counted.set(name, result)
-    if (taken.isNewlyFull) void tell(needs, caller, { name, key, quota })
+    if (taken.isNewlyFull) void tell(needs, whose, { name, key, quota })
     return result
   }
 
@@ -114,7 +111,7 @@ function secondsUntil(endsAt: number, clock: Clock): number {
 
 function makeCounter(
   { limitScale, callsPerMinute }: MeterSettings,
-  { tenant, place }: Caller,
+  { tenant, place }: Whose,
   { name, key }: { readonly name: LimitName; readonly key: string },
 ): Counter {
   const { quota, windowS, isPerPlace }: Limit = limits[name]
@@ -168,7 +165,7 @@ interface Reached {
 /** A limit that cannot be journalled holds all the same. */
 async function tell(
   { db, journal, log }: Needs,
-  { tenant }: Caller,
+  { tenant }: Whose,
   { name, key, quota }: Reached,
 ): Promise<void> {
   const subject = subjectOf(key)

@@ -10,6 +10,7 @@ import { verifies } from '../../test/requirements.ts'
 import { aliceToken, listen, startRig, tenant } from '../gateway/gateway.rig.ts'
 import type { Rig, RigSettings } from '../gateway/gateway.rig.ts'
 import type { Tenants } from '../people/tenants.ts'
+import { createCallerOf } from './callers-address.ts'
 import { unlimited } from './meter.ts'
 import { createListener } from './node.ts'
 
@@ -294,7 +295,7 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
       gateway: rig.gateway,
       tenants: { byHost },
       meterOf: () => unlimited,
-      addressOf: ({ peer }) => peer,
+      callerOf: createCallerOf([]),
       metrics: { observe: () => {} },
       log,
     },

@@ -11,7 +11,7 @@ import { slugOf } from '../gateway/targets.ts'
 import type { Tenant, Tenants } from '../people/tenants.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
 import { callLimitsOf } from './call-limits.ts'
-import type { AddressOf, Arrival } from './callers-address.ts'
+import type { Arrival, CallerOf } from './callers-address.ts'
 import type { MeterOf } from './meter.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -22,8 +22,8 @@ interface Needs {
   ) => Promise<Response>
   readonly gateway: Pick<Gateway, 'serve'>
   readonly tenants: Pick<Tenants, 'byHost'>
+  readonly callerOf: CallerOf
   readonly meterOf: MeterOf
-  readonly addressOf: AddressOf
   readonly metrics: Pick<Metrics, 'observe'>
   readonly log: Log
 }
@@ -38,7 +38,7 @@ interface Limits {
 
 /** Makes the HTTP server; it does not listen yet. */
 export function createListener(
-  { app, gateway, tenants, meterOf, addressOf, metrics, log }: Needs,
+  { app, gateway, tenants, callerOf, meterOf, metrics, log }: Needs,
   {
     headerBytes = 16_384,
     headersTimeMs = 10_000,
@@ -55,15 +55,15 @@ export function createListener(
       return refuse(response, { status: 503, because: 'the database cannot be asked now' })
     }
     if (tenant === undefined) return refuse(response, { status: 421, because: 'unknown host' })
-    const arrival = arrivalOf(request)
-    const limits = callLimitsOf(meterOf(tenant, arrival))
+    const { address, place } = callerOf(arrivalOf(request))
+    const limits = callLimitsOf(meterOf(tenant, place))
     const startedMs = performance.now()
     response.once('close', () => {
       const { method = '' } = request
       const { statusCode: status } = response
       metrics.observe({ method, route: '/{slug}/mcp', status, ms: performance.now() - startedMs })
     })
-    await gateway.serve(request, response, { tenant, slug, limits, address: addressOf(arrival) })
+    await gateway.serve(request, response, { tenant, slug, limits, address })
   }
 
   // What follows a refused request on its connection may have been smuggled in by it: it is not even looked at.

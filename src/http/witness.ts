@@ -2,6 +2,7 @@
 // to connect and is written down nowhere else: metadata that was asked for, and refusals of the OAuth endpoints.
 import type { Clock } from '../base/clock.ts'
 import type { Fault } from '../base/fault.ts'
+import { namedClient } from '../issuer/client-authentication.ts'
 import { grantTypeNames } from '../issuer/metadata.ts'
 import type { Traces } from '../issuer/traces.ts'
 import type { Visitor } from '../journal/attempts.ts'
@@ -19,12 +20,15 @@ export interface Passage {
 }
 
 export interface Witness {
-  /** `route` is the path of the row, without anybody's ids. */
-  readonly begin: (
-    request: Request,
-    address: string | undefined,
-    route: string | undefined,
-  ) => Passage
+  readonly begin: (request: Request, facts: Facts) => Passage
+}
+
+/** What the app has found out about a request. */
+interface Facts {
+  readonly url: URL
+  readonly address: string | undefined
+  /** The path of the row, without anybody's ids. */
+  readonly route: string | undefined
 }
 
 interface Needs {
@@ -37,10 +41,10 @@ interface Needs {
 /** Makes the witness. */
 export function createWitness({ clock, notes, issuer, metrics }: Needs): Witness {
   return {
-    begin: (request, address, route) => {
+    begin: (request, { url, address, route }) => {
       const startedAt = clock.now()
       const startedMs = performance.now()
-      const { pathname, searchParams } = new URL(request.url)
+      const { pathname, searchParams } = url
       const visitorOf = ({ id }: Tenant): Visitor => ({
         tenantId: id,
         address,
@@ -147,15 +151,10 @@ const refusals: Readonly<Record<string, Refusal>> = {
 
 /** Who a form says it is from; nobody has checked that. */
 function clientOf({ request, body }: Seen & { readonly body: string }): string | undefined {
-  const named = new URLSearchParams(body).get('client_id')
-  if (named !== null) return named
-  const encoded = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(
-    request.headers.get('authorization') ?? '',
+  const authorization = request.headers.get('authorization') ?? undefined
+  return (
+    namedClient({ authorization, body }) ?? new URLSearchParams(body).get('client_id') ?? undefined
   )
-  const [id = ''] = Buffer.from(encoded?.[1] ?? '', 'base64')
-    .toString('utf8')
-    .split(':', 1)
-  return /^[\w.~-]{1,200}$/.test(id) ? id : undefined
 }
 
 /** Clients look for metadata before and behind a path (RFC 8414 §3.1, RFC 9728 §3.1), found or not. */

@@ -67,6 +67,19 @@ export function namedClient({
   }
 }
 
+/**
+ * Before a form's client is asked for proof: one that describes itself may come here first, so `find` is called with the
+ * URL that it is named by. Other clients are left alone.
+ */
+export async function meetClient(
+  find: (tenant: Tenant, url: string) => Promise<unknown>,
+  tenant: Tenant,
+  request: Pick<FormRequest, 'authorization' | 'body'>,
+): Promise<void> {
+  const clientId = namedClient(request) ?? ''
+  if (/^https?:/i.test(clientId)) await find(tenant, clientId)
+}
+
 const secretMethods: ReadonlySet<string> = new Set(['client_secret_basic', 'client_secret_post'])
 
 /**

@@ -12,7 +12,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { scopesFor } from './authorization-request.ts'
 import type { ClientAssertions } from './client-assertion.ts'
-import { authenticateClient, namedClient } from './client-authentication.ts'
+import { authenticateClient, meetClient } from './client-authentication.ts'
 import { requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
 import { pollIntervalS, storeDeviceCode } from './device-codes.ts'
@@ -67,7 +67,7 @@ interface Needs {
 export function createDeviceAuthorization(needs: Needs): StartDevice {
   return async (tenant, request, caller) => {
     const { parameters, resources } = readForm(request)
-    await meet(needs, tenant, request)
+    await meetClient(needs.clientFor, tenant, request)
     const { authorization, count } = request
     const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     // Nobody may begin in the name of a client that has no use for it.
@@ -85,12 +85,6 @@ export function createDeviceAuthorization(needs: Needs): StartDevice {
       interval: pollIntervalS,
     }
   }
-}
-
-/** A client that describes itself may come here first, so its document is read before it is asked for proof. */
-async function meet(needs: Needs, tenant: Tenant, request: FormRequest): Promise<void> {
-  const clientId = namedClient(request) ?? ''
-  if (/^https?:/i.test(clientId)) await needs.clientFor(tenant, clientId)
 }
 
 /** Anybody can send any of it, so it is cut down to one short line, and what looks like a secret is not kept. */

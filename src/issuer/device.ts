@@ -24,10 +24,10 @@ import type { Question, RequestView } from './consent.ts'
 import { findByUserCode, findDeviceRequest, userCodePlace } from './device-codes.ts'
 import type { DeviceOrigin } from './device-codes.ts'
 import { createDeviceGuesses, wrongPerCodeMax } from './device-guesses.ts'
-import type { Scopes } from './scope-registry.ts'
 import type { DeviceGuesses, LookUp } from './device-guesses.ts'
 import { newGrantId, storeGrant } from './grants.ts'
 import type { Resources } from './resources.ts'
+import type { Scopes } from './scope-registry.ts'
 import { readUserCode, showUserCode } from './user-code.ts'
 
 export interface Devices {

@@ -97,6 +97,9 @@ onEveryDatabase(
     assert.equal(await opens(rig, await present(rig, own, bound.access)), true)
     assert.equal(await opens(rig, await present(rig, thief, bound.access)), false)
     assert.equal(await isGood(rig, bound.access), false, 'RFC 9449 §7.2: a downgrade')
+    const token = new Secret(bound.access)
+    const trace = await rig.issuer.traces.ofToken(rig.tenant, token, `${rig.tenant.issuer}/mcp`)
+    assert.equal(trace?.because, 'the token was not presented as it is bound')
 
     const free = await obtainTokens(rig, await rig.signIn(), client)
     assert.equal(free.body['token_type'], 'Bearer')

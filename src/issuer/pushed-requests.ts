@@ -16,7 +16,7 @@ import type { PushedRequestRow } from '../store/schema.ts'
 import { readAuthorizationRequest } from './authorization-request.ts'
 import type { CheckedRequest } from './authorization-request.ts'
 import type { ClientAssertions } from './client-assertion.ts'
-import { authenticateClient } from './client-authentication.ts'
+import { authenticateClient, meetClient } from './client-authentication.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import type { Client } from './clients.ts'
 import { optionalProof, spendProof } from './dpop-proofs.ts'
@@ -62,7 +62,7 @@ export function createPushRequest(needs: Needs): PushRequest {
     // Before the client proves itself, whose assertion would be spent by an attempt that fails for its nonce.
     const proof = await optionalProof(needs, tenant, { method: 'POST', path: '/oauth/par', dpop })
     requireNamedKey(parameters, proof)
-    await meet(needs, tenant, parameters.get('client_id'))
+    await meetClient(needs.documents.find, tenant, form)
     const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     const query = withoutProof(new URLSearchParams(form.body))
     // RFC 9449 §10.1: a proof beside the request says which key the code is for, as `dpop_jkt` does.
@@ -77,15 +77,6 @@ function requireNamedKey(parameters: Parameters, proof: DpopProof | undefined): 
   const named = parameters.get('dpop_jkt')
   if (named === undefined || proof === undefined || named === proof.jkt) return
   throw new Fault('invalid_request', { because: 'dpop_jkt and the proof are of two keys' })
-}
-
-/** A client that describes itself may come here first, so its document is read before it is asked for proof. */
-async function meet(
-  { documents }: Needs,
-  tenant: Tenant,
-  clientId: string | undefined,
-): Promise<void> {
-  if (clientId !== undefined && /^https?:/i.test(clientId)) await documents.find(tenant, clientId)
 }
 
 const proofs = ['client_secret', 'client_assertion', 'client_assertion_type']

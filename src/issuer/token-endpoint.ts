@@ -14,7 +14,7 @@ import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ClientAssertions } from './client-assertion.ts'
-import { authenticateClient, namedClient } from './client-authentication.ts'
+import { authenticateClient, meetClient } from './client-authentication.ts'
 import { findClient, requireGrantType } from './clients.ts'
 import type { Client } from './clients.ts'
 import { dpopNonces } from './dpop-nonces.ts'
@@ -82,6 +82,9 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     [jwtBearer]: createJwtBearer(needs),
   }
 
+  const meetOnce = async (tenant: Tenant, url: string) =>
+    (await findClient(needs.db, tenant, url)) ?? needs.clientFor(tenant, url)
+
   return async (tenant, request) => {
     const startedAt = needs.clock.now()
     const { parameters, resources } = readForm(request)
@@ -89,7 +92,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const { authorization, dpop, count } = request
     // First of all, because an assertion of the client would be spent by an attempt that fails for its nonce.
     const proof = await optionalProof(needs, tenant, { method: 'POST', path: '/oauth/token', dpop })
-    if (name === jwtBearer) await meet(needs, tenant, request)
+    if (name === jwtBearer) await meetClient(meetOnce, tenant, request)
     const client = await authenticateClient(needs, tenant, { authorization, parameters, count })
     requireGrantType(client, name)
     requireRegisteredProof(client, proof)
@@ -117,17 +120,6 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const dpopNonce = proof === undefined ? {} : { dpopNonce: dpopNonces(needs, tenant).current() }
     return { status: 200, body, attempt: presented.attempt, clientId: client.id, ...dpopNonce }
   }
-}
-
-/** A client that describes itself may come with an assertion first, so its document is read before it is asked for proof. */
-async function meet(
-  { db, clientFor }: Pick<Needs, 'db' | 'clientFor'>,
-  tenant: Tenant,
-  request: FormRequest,
-): Promise<void> {
-  const clientId = namedClient(request) ?? ''
-  if (!/^https?:/i.test(clientId)) return
-  if ((await findClient(db, tenant, clientId)) === undefined) await clientFor(tenant, clientId)
 }
 
 function readGrantType(parameters: Parameters): GrantTypeName {

@@ -7,6 +7,9 @@ import { parseScope } from '../oauth/scope.ts'
 import { findApiKeyRow } from '../people/api-key-administration.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { findCode } from './codes.ts'
+import { findToken, whyEnded } from './verify.ts'
+import type { TokenEnd } from './verify.ts'
 
 /** What was found behind a secret. */
 export interface InspectedToken {
@@ -26,13 +29,7 @@ export interface InspectedToken {
   readonly expiresAt?: number
 }
 
-export type EndedBy =
-  | 'revoked'
-  | 'spent'
-  | 'expired'
-  | 'grant_ended'
-  | 'client_disabled'
-  | 'user_disabled'
+export type EndedBy = TokenEnd | 'spent'
 
 export interface InspectionNeeds {
   readonly db: Database
@@ -47,83 +44,82 @@ export async function inspectToken(
   secret: Secret,
 ): Promise<InspectedToken | undefined> {
   return (
-    (await inspectOfGrant(needs, tenant, await findAccessToken(needs, tenant, secret))) ??
-    (await inspectOfGrant(needs, tenant, await findRefreshToken(needs, tenant, secret))) ??
-    (await inspectOfGrant(needs, tenant, await findCode(needs, tenant, secret))) ??
+    (await inspectAccessToken(needs, tenant, secret)) ??
+    (await inspectRefreshToken(needs, tenant, secret)) ??
+    (await inspectCode(needs, tenant, secret)) ??
     (await inspectClientSecret(needs, tenant, secret)) ??
     (await inspectApiKey(needs, tenant, secret))
   )
 }
 
-interface OfGrant {
-  readonly kind: 'access_token' | 'refresh_token' | 'code'
-  readonly grant_id: string
-  readonly created_at: number
-  readonly expires_at: number
-  readonly revoked_at?: number | null
-  readonly claimed_at?: number | null
-  /** Of an access token, which may have fewer than its grant. */
-  readonly scope?: string
-}
-
-async function findAccessToken(
-  { db, keyring }: InspectionNeeds,
+async function inspectAccessToken(
+  needs: InspectionNeeds,
   tenant: Tenant,
   secret: Secret,
-): Promise<OfGrant | undefined> {
-  const row = await db
-    .selectFrom('access_tokens')
-    .select(['grant_id', 'scope', 'created_at', 'expires_at', 'revoked_at'])
-    .where('tenant_id', '=', tenant.id)
-    .where('token_digest', 'in', keyring.digests('access_token', secret))
-    .executeTakeFirst()
-  return row && { ...row, kind: 'access_token' }
+): Promise<InspectedToken | undefined> {
+  const row = await findToken(needs, tenant, secret)
+  if (row === undefined) return undefined
+  const grant = await findGrant(needs.db, tenant, row.grant_id)
+  const endedBy = whyEnded(row, needs.clock.now())
+  const { scope } = row // It may have fewer than its grant.
+  return { kind: 'access_token', ...ended(endedBy), ...factsOf({ ...grant, scope }, row) }
 }
 
-async function findRefreshToken(
-  { db, keyring }: InspectionNeeds,
+async function inspectRefreshToken(
+  needs: InspectionNeeds,
   tenant: Tenant,
   secret: Secret,
-): Promise<OfGrant | undefined> {
-  const row = await db
+): Promise<InspectedToken | undefined> {
+  const row = await needs.db
     .selectFrom('refresh_tokens')
     .select(['grant_id', 'created_at', 'expires_at', 'claimed_at'])
     .where('tenant_id', '=', tenant.id)
-    .where('token_digest', 'in', keyring.digests('refresh_token', secret))
+    .where('token_digest', 'in', needs.keyring.digests('refresh_token', secret))
     .executeTakeFirst()
-  return row && { ...row, kind: 'refresh_token' }
+  return row && inspectOnce(needs, tenant, { ...row, kind: 'refresh_token' })
 }
 
-async function findCode(
-  { db, keyring }: InspectionNeeds,
+async function inspectCode(
+  needs: InspectionNeeds,
   tenant: Tenant,
   secret: Secret,
-): Promise<OfGrant | undefined> {
-  const row = await db
-    .selectFrom('codes')
-    .select(['grant_id', 'created_at', 'expires_at', 'claimed_at'])
-    .where('tenant_id', '=', tenant.id)
-    .where('code_digest', 'in', keyring.digests('code', secret))
-    .executeTakeFirst()
-  return row && { ...row, kind: 'code' }
+): Promise<InspectedToken | undefined> {
+  const row = await findCode(needs, tenant, secret)
+  return row && inspectOnce(needs, tenant, { ...row, kind: 'code' })
 }
 
-async function inspectOfGrant(
+interface OfGrant {
+  readonly grant_id: string
+  readonly created_at: number
+  readonly expires_at: number
+}
+
+interface ForOneUse extends OfGrant {
+  readonly kind: 'refresh_token' | 'code'
+  readonly claimed_at: number | null
+}
+
+async function inspectOnce(
   { db, clock }: InspectionNeeds,
   tenant: Tenant,
-  row: OfGrant | undefined,
-): Promise<InspectedToken | undefined> {
-  if (row === undefined) return undefined
+  row: ForOneUse,
+): Promise<InspectedToken> {
   const grant = await findGrant(db, tenant, row.grant_id)
+  const { claimed_at, expires_at } = row
+  const end = endOf({ ...grant.ends, claimed_at, expires_at }, clock.now())
+  return { kind: row.kind, ...end, ...factsOf(grant, row) }
+}
+
+type GrantFacts = Omit<Awaited<ReturnType<typeof findGrant>>, 'ends'>
+
+function factsOf({ who, resource, scope, lastUsedAt }: GrantFacts, row: OfGrant) {
   return {
-    kind: row.kind,
-    ...endOf({ ...row, ...grant.ends }, clock.now()),
-    ...grant.who,
+    ...who,
     grantId: row.grant_id,
-    resource: grant.resource,
-    scopes: parseScope(row.scope ?? grant.scope),
+    resource,
+    scopes: parseScope(scope),
     createdAt: row.created_at,
-    ...(grant.lastUsedAt === null ? {} : { lastUsedAt: grant.lastUsedAt }),
+    ...(lastUsedAt === null ? {} : { lastUsedAt }),
     expiresAt: row.expires_at,
   }
 }
@@ -232,8 +228,11 @@ function endOf(ends: Ends, now: number): { readonly endedBy?: EndedBy } {
     ['client_disabled', isSet(ends.client_disabled_at)],
     ['user_disabled', isSet(ends.user_disabled_at)],
   ]
-  const found = all.find(([, isSo]) => isSo)
-  return found === undefined ? {} : { endedBy: found[0] }
+  return ended(all.find(([, isSo]) => isSo)?.[0])
+}
+
+function ended(endedBy: EndedBy | undefined): { readonly endedBy?: EndedBy } {
+  return endedBy === undefined ? {} : { endedBy }
 }
 
 function isSet(at: number | null | undefined): boolean {

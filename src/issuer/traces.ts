@@ -8,8 +8,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { findCode } from './codes.ts'
 import { findRefreshToken } from './grant-types/refresh-token.ts'
-import { findToken } from './verify.ts'
-import type { LiveToken } from './verify.ts'
+import { findToken, whyEnded } from './verify.ts'
+import type { LiveToken, TokenEnd } from './verify.ts'
 
 /** What is known of the one who was refused. */
 export interface Trace {
@@ -78,12 +78,18 @@ function toTrace({ client_id, grant_id, user_id, attempt }: GrantFacts): Trace {
 
 function whyNotGood(row: LiveToken, resource: string, now: number): string {
   if (!sameResource(row.resource, resource)) return 'the token is for another resource'
-  if (row.grant_revoked_at !== null) return 'the grant of the token has ended'
-  if (row.revoked_at !== null) return 'the token was revoked'
-  if (row.expires_at <= now) return expired
-  if (row.client_disabled_at !== null) return 'the client is disabled'
-  return 'the person of the token is disabled or gone'
+  const end = whyEnded(row, now)
+  return end === undefined ? 'the token was not presented as it is bound' : words[end]
 }
 
 /** Why a token is refused that was good once; its client refreshes then. */
 export const expired = 'the token has expired'
+
+const words: Readonly<Record<TokenEnd, string>> = {
+  revoked: 'the token was revoked',
+  grant_ended: 'the grant of the token has ended',
+  expired,
+  client_disabled: 'the client is disabled',
+  user_disabled: 'the person of the token is disabled or gone',
+  origin_ended: 'the token that it was exchanged for has ended',
+}

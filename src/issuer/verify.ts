@@ -68,7 +68,7 @@ export async function findLiveToken(
   token: Secret,
 ): Promise<LiveToken | undefined> {
   const row = await findToken({ db, keyring, clock }, tenant, token)
-  return row !== undefined && isAlive(row, clock.now()) ? row : undefined
+  return row !== undefined && whyEnded(row, clock.now()) === undefined ? row : undefined
 }
 
 /** An access token as its row says, alive or not. */
@@ -156,12 +156,25 @@ export function actorsOf({ actors }: Pick<LiveToken, 'actors'>): readonly string
   return actors === null ? [] : (JSON.parse(actors) as readonly string[]) // only storeTokens() writes it
 }
 
-function isAlive(row: LiveToken, now: number): boolean {
+/** Why an access token is good no more. */
+export type TokenEnd =
+  | 'revoked'
+  | 'grant_ended'
+  | 'expired'
+  | 'client_disabled'
+  | 'user_disabled'
+  | 'origin_ended'
+
+/** The first reason why an access token is good no more; undefined while it is alive. */
+export function whyEnded(row: LiveToken, now: number): TokenEnd | undefined {
+  if (row.revoked_at !== null) return 'revoked'
+  if (row.grant_revoked_at !== null) return 'grant_ended'
+  if (row.expires_at <= now) return 'expired'
+  if (row.client_disabled_at !== null) return 'client_disabled'
+  const isNobody = row.user_id !== null && row.role === null
+  if (isNobody || row.user_disabled_at !== null) return 'user_disabled'
   // RFC 8693: what was exchanged is worth as much as what it was exchanged for.
-  if (row.living_ancestors !== actorsOf(row).length) return false
-  const ends = [row.revoked_at, row.grant_revoked_at, row.client_disabled_at, row.user_disabled_at]
-  const isSomebody = row.user_id === null || row.role !== null
-  return isSomebody && row.expires_at > now && ends.every((end) => end === null)
+  return row.living_ancestors === actorsOf(row).length ? undefined : 'origin_ended'
 }
 
 /** The person, unless the client acts for itself. */

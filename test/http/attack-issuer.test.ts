@@ -18,6 +18,7 @@ import type { Connections } from '../../src/connectors/connections.ts'
 import { connectionRoutes } from '../../src/http/api/connections.ts'
 import { json } from '../../src/http/answers.ts'
 import { createApp } from '../../src/http/app.ts'
+import { createCallerOf } from '../../src/http/callers-address.ts'
 import { createIdempotency } from '../../src/http/idempotency.ts'
 import { unlimited } from '../../src/http/meter.ts'
 import { route } from '../../src/http/route.ts'
@@ -419,7 +420,7 @@ function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
     tenants: { byHost: find, byId: find, ensureDefault: find, default: find },
     admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
     idempotency: createIdempotency({ db, clock, keyring, random: systemRandom }),
-    addressOf: () => undefined,
+    callerOf: createCallerOf([]),
     meterOf: () => unlimited,
     routes,
     witness: createWitness({ clock, notes, issuer: { traces }, metrics: createMetrics() }),

@@ -244,6 +244,10 @@ onEveryDatabase(
       assert.ok(await isGood(rig, access, memories), name)
       await end(subject)
       assert.equal(await isGood(rig, access, memories), false, name)
+      const inspected = await rig.issuer.tokens.inspect(rig.tenant, new Secret(access))
+      assert.ok(inspected?.endedBy, `${name}, and an operator sees it`)
+      const trace = await rig.issuer.traces.ofToken(rig.tenant, new Secret(access), memories)
+      assert.match(trace?.because ?? '', /has ended$|was revoked$/, name)
     }
     const subject = await obtainTokens(rig, ada, app, { resource: front, scope: 'mcp' })
     await refused(exchange(rig, service, subject.access), 'invalid_target')

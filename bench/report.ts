@@ -12,7 +12,6 @@ export interface Results {
   readonly clientCredentials: Measured
   readonly introspection: Measured
   readonly refresh: Measured
-  readonly residentMb: number
 }
 
 const loads = ['clientCredentials', 'introspection', 'refresh'] as const

@@ -59,7 +59,6 @@ async function runRound(round: number, subject: Subject): Promise<Results> {
       clientCredentials,
       introspection,
       refresh,
-      residentMb: running.residentMb(),
     }
     console.error(`round ${round}, ${subject.name}: ${describe(result)}`)
     return result

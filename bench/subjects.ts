@@ -1,7 +1,6 @@
 // What is measured: each server in a process of its own, started for one round and ended after it.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { connectionCount } from './driver.ts'
@@ -32,7 +31,6 @@ export interface Ready {
 }
 
 export interface Running extends Ready {
-  readonly residentMb: () => number
   readonly stop: () => Promise<void>
 }
 
@@ -48,11 +46,7 @@ export async function startSubject({ script, more }: Subject, round: number): Pr
     env: { ...process.env, NODE_ENV: 'production' },
   })
   const ready = await firstLine(child)
-  return {
-    ...(JSON.parse(ready) as Ready),
-    stop: () => stop(child),
-    residentMb: () => residentMb(child),
-  } // each script prints this shape
+  return { ...(JSON.parse(ready) as Ready), stop: () => stop(child) } // each script prints this shape
 }
 
 function firstLine(child: ChildProcess): Promise<string> {
@@ -72,12 +66,4 @@ function stop(child: ChildProcess): Promise<void> {
     child.once('exit', () => resolve())
     child.kill('SIGKILL')
   })
-}
-
-/** Linux only; elsewhere the column stays empty. */
-function residentMb({ pid }: ChildProcess): number {
-  const pages = existsSync(`/proc/${pid}/statm`)
-    ? Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
-    : Number.NaN
-  return (pages * 4096) / 1_000_000
 }

@@ -1,7 +1,7 @@
 // `latchkey attempts [id]`: the recent attempts of clients to connect, or one of them step by step with what went wrong.
 import type { Command } from 'commander'
 import type { Workshop } from '../platform.ts'
-import { day, table } from './terminal.ts'
+import { day, table, whenMissing } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
 
@@ -64,7 +64,9 @@ export async function showAttempt(
   id: string,
   { json }: Options,
 ): Promise<void> {
-  const reading = await workshop.attempts.read(workshop.tenant.id, id).catch(explain(id))
+  const reading = await workshop.attempts
+    .read(workshop.tenant.id, id)
+    .catch(whenMissing(`There is no attempt ${id}. "latchkey attempts" shows the recent ones.`))
   if (json === true) return terminal.print(JSON.stringify(reading))
   const { attempt, items, diagnosis } = reading
   const who = attempt.person?.email ?? attempt.person?.id ?? 'nobody yet'
@@ -101,12 +103,4 @@ function factsOf(data: Entry['data']): string {
   return factNames
     .flatMap((name) => (data[name] === undefined ? [] : [`${name}=${String(data[name])}`]))
     .join(' ')
-}
-
-function explain(id: string) {
-  return (thrown: unknown): never => {
-    throw new Error(`There is no attempt ${id}. "latchkey attempts" shows the recent ones.`, {
-      cause: thrown,
-    })
-  }
 }

@@ -1,6 +1,7 @@
 // `latchkey cleanup`: deletes what has expired and prints how much of what (seed 003's oauth:cleanup). The running server
 // does the same by itself, so this is for those who want it at a time of their own.
 import type { Command } from 'commander'
+import type { Workshop } from '../platform.ts'
 import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
@@ -14,7 +15,8 @@ export function addCleanup(program: Command): void {
     .action((options: { json?: boolean }) => atTheBench((bench) => cleanUp(bench, options)))
 }
 
-const words = {
+/** By the names of the counts, so that none is deleted without a word. */
+const words: Readonly<Record<keyof Awaited<ReturnType<Workshop['sweep']>>, string>> = {
   codes: 'authorization codes',
   accessTokens: 'access tokens',
   refreshTokens: 'refresh tokens',
@@ -34,7 +36,8 @@ const words = {
   rateLimits: 'counts of limits',
   attempts: 'attempts of clients to connect (their entries in the journal stay)',
   refusalCounts: 'counts of refusals',
-} as const
+  webhookDeliveries: 'deliveries of webhooks that ended long ago',
+}
 
 /** Sweeps once and prints the counts. */
 export async function cleanUp(

@@ -1,12 +1,11 @@
 // `latchkey clients …`: makes, lists, switches and re-keys the programs that use our authorization server. Works on the
 // database itself, so a running server sees it at once. A secret is printed once, when it is made.
 import type { Command } from 'commander'
-import { Fault } from '../base/fault.ts'
 import type { PublicClient } from '../issuer/client-list.ts'
 import { overlapMaxMs } from '../issuer/client-administration.ts'
 import { createOne, reveal } from './client-creation.ts'
 import type { CreateOptions } from './client-creation.ts'
-import { day, table } from './terminal.ts'
+import { day, table, whenMissing } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
 
@@ -143,13 +142,6 @@ function readHours(text: string): number {
   throw new Error(`--overlap-hours is a number from 0 to ${overlapMaxMs / 3_600_000}.`)
 }
 
-/** The catalogue's words for a missing thing are about addresses of pages; here it is an id. */
 function explain(id: string) {
-  return (thrown: unknown): never => {
-    const isMissing = thrown instanceof Fault && thrown.code === 'not_found'
-    if (!isMissing) throw thrown
-    throw new Error(`There is no client ${id}. "latchkey clients list" shows all.`, {
-      cause: thrown,
-    })
-  }
+  return whenMissing(`There is no client ${id}. "latchkey clients list" shows all.`)
 }

@@ -1,5 +1,6 @@
 // The place where a command speaks to a person: prints, and asks when somebody is there to answer.
 import { createInterface } from 'node:readline/promises'
+import { isFault } from '../base/fault.ts'
 
 export interface Terminal {
   /** Is a person there to answer? */
@@ -46,6 +47,17 @@ export function table(rows: readonly (readonly string[])[]): string {
         .trimEnd(),
     )
     .join('\n')
+}
+
+/**
+ * For a promise that a missing thing breaks: the catalogue's words for it are about addresses of pages, where a command
+ * was given an id. What else went wrong is thrown on.
+ */
+export function whenMissing(words: string): (thrown: unknown) => never {
+  return (thrown) => {
+    if (!isFault(thrown) || thrown.code !== 'not_found') throw thrown
+    throw new Error(words, { cause: thrown })
+  }
 }
 
 /** A moment as people write it; a dash for one that has not come. */

@@ -1,10 +1,9 @@
 // `latchkey tokens …`: says what a secret that somebody found is worth, and ends it. The secret comes in through a pipe or
 // a prompt, never as a word of the command, and is never printed.
 import type { Command } from 'commander'
-import { isFault } from '../base/fault.ts'
 import type { InspectedToken } from '../issuer/token-inspection.ts'
 import { readSecret } from './secret-input.ts'
-import { day, table } from './terminal.ts'
+import { day, table, whenMissing } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
 
@@ -81,12 +80,7 @@ async function revokeGrant(
 ): Promise<void> {
   const { ended } = await workshop.issuer.tokens
     .endGrant(workshop.tenant, id)
-    .catch((thrown: unknown): never => {
-      if (!isFault(thrown) || thrown.code !== 'not_found') throw thrown
-      throw new Error('There is no such grant here. "latchkey tokens inspect" tells a token’s.', {
-        cause: thrown,
-      })
-    })
+    .catch(whenMissing('There is no such grant here. "latchkey tokens inspect" tells a token’s.'))
   if (json === true) return terminal.print(JSON.stringify({ grantId: id, ended }))
   terminal.print(ended ? `The grant ${id} has ended, with all its tokens.` : `${id} had ended.`)
 }
@@ -142,11 +136,15 @@ function describe(token: InspectedToken): string {
     ['Key', token.apiKeyId],
     ['For', token.resource],
     ['Scopes', token.scopes?.join(', ')],
-    ['Made', `${day(token.createdAt)} UTC`],
-    ['Last used', token.lastUsedAt && `${day(token.lastUsedAt)} UTC`],
-    ['Expires', token.expiresAt && `${day(token.expiresAt)} UTC`],
-  ].map(([label = '', value]) => [String(label), value === undefined ? undefined : String(value)])
+    ['Made', moment(token.createdAt)],
+    ['Last used', moment(token.lastUsedAt)],
+    ['Expires', moment(token.expiresAt)],
+  ]
   return table(rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value]])))
+}
+
+function moment(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : `${day(ms)} UTC`
 }
 
 function nameOf({ grantId, client, apiKeyId }: InspectedToken): string {

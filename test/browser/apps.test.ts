@@ -3,12 +3,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import type { Page } from 'playwright-core'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
-import { operator } from '../harness.ts'
 import { verifies } from '../requirements.ts'
-import { openBrowser } from './in-a-browser.ts'
+import { fits, openBrowser, signIn } from './in-a-browser.ts'
 import type { InABrowser } from './in-a-browser.ts'
 
 const verifier = 'v'.repeat(64)
@@ -18,14 +16,6 @@ const hostileNames = [
   '\u202Egnp.edualC\u202C\u2066 reversed',
   'A'.repeat(10_240),
 ]
-
-async function signIn({ page, origin }: InABrowser): Promise<void> {
-  await page.goto(`${origin}/sign-in`)
-  await page.getByLabel('E-mail').fill(operator.email)
-  await page.getByLabel('Password').fill(operator.password)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.waitForURL('**/console/connections')
-}
 
 /** Registers a program of this name at the platform; its answers go to this address. */
 async function register(origin: string, redirectUri: string, name: string): Promise<string> {
@@ -124,14 +114,6 @@ async function addMemories({ context, origin }: InABrowser, url: string): Promis
     },
   })
   assert.equal(answer.status(), 201, await answer.text())
-}
-
-/** Nothing on the page sticks out of it. */
-async function fits(page: Page): Promise<void> {
-  const [wide, room] = (await page.evaluate(
-    '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
-  )) as [number, number] // two numbers of the browser
-  assert.ok(wide <= room, `the page is ${wide} wide in ${room}`)
 }
 
 const looks = [

@@ -7,8 +7,7 @@ import { createOAuthMcpClient } from '../counterparts/mcp-client.ts'
 import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator } from '../harness.ts'
 import { verifies } from '../requirements.ts'
-import { openBrowser } from './in-a-browser.ts'
-import type { InABrowser } from './in-a-browser.ts'
+import { openBrowser, signIn } from './in-a-browser.ts'
 
 const nobodyYet = { LATCHKEY_OPERATOR_EMAIL: '', LATCHKEY_OPERATOR_PASSWORD: '' }
 
@@ -21,14 +20,6 @@ async function startUpstream(t: TestContext) {
     await foreign.stop()
   })
   return { foreign, server }
-}
-
-async function signIn({ page, origin }: InABrowser): Promise<void> {
-  await page.goto(`${origin}/sign-in`)
-  await page.getByLabel('E-mail').fill(operator.email)
-  await page.getByLabel('Password').fill(operator.password)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.waitForURL('**/console/connections')
 }
 
 for (const javaScriptEnabled of [true, false]) {

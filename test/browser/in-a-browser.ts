@@ -1,15 +1,14 @@
 // A real browser on a platform of its own, for the tests of pages: what went wrong in the console is kept, and pictures
 // of the pages are taken for people to look at.
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
-import { openStore } from '../../src/store/database.ts'
 import { launchBrowser } from '../counterparts/browser.ts'
-import { startTestPlatform } from '../harness.ts'
+import { operator } from '../harness.ts'
 import type { TestPlatform } from '../harness.ts'
+import { openDoors } from '../http/doors.ts'
 
 export interface InABrowser extends TestPlatform {
   readonly context: BrowserContext
@@ -34,21 +33,37 @@ export async function openBrowser(
     t.skip(launched.skip)
     return undefined
   }
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-browser-'))
-  const store = await openStore({ kind: 'sqlite', file: join(folder, 'test.db') })
-  const platform = await startTestPlatform(t, store, { settings })
+  const platform = await openDoors(t, { settings })
   const context = await launched.browser.newContext(browserOptions)
   const problems: string[] = []
   context.on('console', (message) => {
     if (message.type() === 'error') problems.push(message.text())
   })
   context.on('weberror', (error) => problems.push(String(error.error())))
-  t.after(async () => {
-    await launched.close()
-    await store.close()
-    rmSync(folder, { recursive: true, force: true })
-  })
+  t.after(() => launched.close())
   return { ...platform, context, page: await context.newPage(), problems, picture }
+}
+
+/** Signs the operator in, from nowhere. */
+export async function signIn({ page, origin }: InABrowser): Promise<void> {
+  await page.goto(`${origin}/sign-in`)
+  await giveCredentials(page)
+  await page.waitForURL('**/console/connections')
+}
+
+/** Fills the sign-in form that the page shows. */
+export async function giveCredentials(page: Page): Promise<void> {
+  await page.getByLabel('E-mail').fill(operator.email)
+  await page.getByLabel('Password').fill(operator.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+/** Nothing on the page sticks out of it. */
+export async function fits(page: Page): Promise<void> {
+  const [wide, room] = (await page.evaluate(
+    '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
+  )) as [number, number] // two numbers of the browser
+  assert.ok(wide <= room, `the page is ${wide} wide in ${room}`)
 }
 
 async function picture(page: Page, name: string): Promise<void> {

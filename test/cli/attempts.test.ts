@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { signInClient } from '../flows/signed-in-client.ts'
 import { operator } from '../harness.ts'
 import { verifies } from '../requirements.ts'
-import { openShell } from './command.ts'
+import { openBeside, openShell } from './command.ts'
 
 test('the command line shows who tried to connect, and why it failed', async (t) => {
   verifies(t, 'S3-39')
@@ -53,6 +53,12 @@ test('the command line shows who tried to connect, and why it failed', async (t)
   const numbers = await shell.json('usage')
   assert.equal(numbers.activeClients, 1)
   assert.equal(numbers.tokensPerDay.length, 30)
+
+  const { db } = await openBeside(t, shell)
+  await db.schema.alterTable('attempts').renameTo('elsewhere').execute()
+  const broken = await shell.run('attempts', good.id)
+  assert.equal(broken.code, 1)
+  assert.doesNotMatch(broken.error, /There is no attempt/, 'a broken database is not a wrong id')
 })
 
 /** A running server writes calls and notes a moment after their answers. */

@@ -5,11 +5,11 @@ import type { TestContext } from 'node:test'
 import { createOne } from '../../src/cli/client-creation.ts'
 import type { CreateOptions } from '../../src/cli/client-creation.ts'
 import { readConfig } from '../../src/config.ts'
-import { openConfiguredStore, openWorkshop } from '../../src/platform.ts'
+import { openWorkshop } from '../../src/platform.ts'
 import { operator } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { openShell } from './command.ts'
+import { openBeside, openShell } from './command.ts'
 import type { Shell } from './command.ts'
 
 const callbacks = [
@@ -184,13 +184,12 @@ onEveryDatabase(
 test('cleanup prints how many expired rows went', async (t) => {
   verifies(t, 'S3-38', 'A3-11')
   const shell = await openShell(t)
-  const workshop = await seed(t, shell)
+  const { db } = await seed(t, shell)
   const printed = await shell.run('cleanup')
   assert.equal(printed.code, 0, printed.error)
   assert.match(printed.out, /^ +1 +authorization codes$/m)
   assert.match(printed.out, /^ +1 +access tokens$/m)
   assert.match(printed.out, /^ +1 +refresh tokens$/m)
-  const { db } = workshop.store
   const left = async (table: 'codes' | 'access_tokens' | 'refresh_tokens') =>
     (await db.selectFrom(table).select('expires_at').execute()).length
   assert.deepEqual(
@@ -199,6 +198,8 @@ test('cleanup prints how many expired rows went', async (t) => {
     'what lives stays',
   )
   const again = await shell.json('cleanup')
+  const [, ...lines] = printed.out.trim().split('\n')
+  assert.equal(lines.length, Object.keys(again).length, 'nothing is deleted without a word')
   assert.ok(Object.values(again).every((count) => count === 0))
 })
 
@@ -223,15 +224,8 @@ async function proves(shell: Shell, id: string, secret: string): Promise<boolean
 /** A grant with one expired and one living row of each kind; the database is open beside the command. */
 async function seed(t: TestContext, shell: Shell) {
   await shell.run('migrate')
-  const config = readConfig(shell.environment)
-  const store = await openConfiguredStore(config)
-  const workshop = await openWorkshop(config, { store })
-  t.after(async () => {
-    await workshop.close()
-    await store.close()
-  })
-  const { tenant } = workshop
-  const { client } = await workshop.issuer.clients.create(
+  const { db, tenant, issuer } = await openBeside(t, shell)
+  const { client } = await issuer.clients.create(
     { tenant },
     {
       name: 'x',
@@ -239,7 +233,6 @@ async function seed(t: TestContext, shell: Shell) {
     },
   )
   const common = { tenant_id: tenant.id, grant_id: 'grt_1', client_id: client.id, created_at: 1 }
-  const { db } = store
   await db
     .insertInto('grants')
     .values({
@@ -287,5 +280,5 @@ async function seed(t: TestContext, shell: Shell) {
       })
       .execute()
   }
-  return { store }
+  return { db }
 }

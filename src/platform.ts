@@ -138,10 +138,10 @@ async function assemble(
   const { app, listener, metricsListener } = createDoors(parts, closers)
   // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
   if (world.opensPort === true) {
-    await listen(listener, config.listen)
+    await listen(listener, config.listen, 'LATCHKEY_LISTEN and LATCHKEY_PUBLIC_URL')
     closers.push(() => stopListening(listener))
     if (config.metricsListen !== undefined) {
-      await listen(metricsListener, config.metricsListen)
+      await listen(metricsListener, config.metricsListen, 'LATCHKEY_METRICS_LISTEN')
       closers.push(() => stopListening(metricsListener))
     }
   }

@@ -50,25 +50,28 @@ export async function startTestPlatform(
   store: Store,
   options: TestPlatformOptions = {},
 ): Promise<TestPlatform> {
+  // One folder for all tries: the key in it is what the store was made with.
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-platform-'))
   for (let triesLeft = 5; ; triesLeft -= 1) {
     try {
-      return await startOn(await freePort(), t, store, options)
+      return await startOn({ port: await freePort(), folder }, t, store, options)
     } catch (error) {
       // Another test file may have taken the port since it was found free.
       const isTaken = error instanceof Error && /is taken/.test(error.message)
-      if (!isTaken || triesLeft === 0) throw error
+      if (isTaken && triesLeft > 0) continue
+      rmSync(folder, { recursive: true, force: true })
+      throw error
     }
   }
 }
 
 async function startOn(
-  port: number,
+  { port, folder }: { readonly port: number; readonly folder: string },
   t: TestContext,
   store: Store,
   { settings = {}, ...world }: TestPlatformOptions,
 ): Promise<TestPlatform> {
   const origin = `http://localhost:${port}`
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-platform-'))
   const recorder = startRecorder(port, store)
   const config = readConfig({
     LATCHKEY_LISTEN: `127.0.0.1:${port}`,

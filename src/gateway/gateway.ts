@@ -9,9 +9,7 @@ import type { Server, Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Visitor } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
-import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Protection } from '../protect/index.ts'
 import type { Database } from '../store/database.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
@@ -26,9 +24,14 @@ import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
 import { policyFor } from './policy.ts'
-import type { Policy } from './policy.ts'
-import { isOwnOrigin, protectEndpoint, protectResource } from './protection.ts'
-import type { DescribedResource, ProtectionNeeds } from './protection.ts'
+import {
+  foreignOrigin,
+  isOwnOrigin,
+  protectEndpoint,
+  protectResource,
+  refusalOf,
+} from './protection.ts'
+import type { DescribedResource, Guarded, ProtectionNeeds } from './protection.ts'
 import { createRefusals } from './refusals.ts'
 import type { RefusalNeeds } from './refusals.ts'
 import { createRecorder } from './recorder.ts'
@@ -123,8 +126,8 @@ export function createGateway(
     }
     // Whatever answers: Node puts them beside the fields that the answer has of its own.
     response.setHeaders(new Map(Object.entries(verdict.headers)))
-    const { principal } = verdict
-    return run({ ...visit, method, server, protection, policy, principal })
+    const { principal, scheme } = verdict
+    return run({ ...visit, method, server, protection, policy, principal, scheme })
   }
 
   return {
@@ -184,12 +187,9 @@ interface Visit {
   readonly address?: string | undefined
 }
 
-interface VerifiedVisit extends Visit {
+interface VerifiedVisit extends Visit, Guarded {
   readonly method: Method
   readonly server: Server
-  readonly protection: Protection<TokenPrincipal>
-  readonly policy: Policy
-  readonly principal: TokenPrincipal
 }
 
 interface Asked {
@@ -226,14 +226,6 @@ async function countCall(
   if (tooMany !== undefined) return tooMany
   response.setHeaders(new Map(Object.entries(counted.fields)))
   return undefined
-}
-
-/** What the caller is told whose scopes do not open this call. */
-function refusalOf({ principal, policy, protection }: VerifiedVisit, call: Call) {
-  const decision = policy.decide(principal, call)
-  if (decision.kind === 'allowed') return undefined
-  if (decision.kind === 'lacks') return protection.insufficientScope(decision.scopes, call.id)
-  throw new Fault('forbidden', { because: 'no scope opens this tool' })
 }
 
 /** Where scopes open tools one by one, the server must read the same call as we did. */
@@ -274,10 +266,6 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
     else log.info(facts, 'a call was refused')
     return { kind: 'answer', answer: faultAnswer(fault, call) }
   }
-}
-
-function foreignOrigin(): Fault {
-  return new Fault('forbidden', { because: 'a page of another origin called' })
 }
 
 function noSuchServer(): Fault {

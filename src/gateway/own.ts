@@ -1,20 +1,17 @@
 // The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them our own.
-import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Visitor } from '../journal/attempts.ts'
-import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc } from './answers.ts'
 import { createBuiltin } from './builtin.ts'
 import type { CallLimits } from './call-limits.ts'
 import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
-import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
 import { onePolicy } from './policy.ts'
-import { isOwnOrigin, protectEndpoint } from './protection.ts'
-import type { ProtectionNeeds } from './protection.ts'
+import { foreignOrigin, isOwnOrigin, protectEndpoint, refusalOf } from './protection.ts'
+import type { Guarded, ProtectionNeeds } from './protection.ts'
 import type { NoteRefusal } from './refusals.ts'
 import type { Recorder } from './recorder.ts'
 
@@ -44,11 +41,8 @@ export function createOwn(needs: Needs): Own {
   const protectOwn = (tenant: Tenant) =>
     protectEndpoint(needs, { tenant, slug: undefined, scopes: onePolicy.usualScopes })
 
-  const run = async (
-    request: Request,
-    principal: TokenPrincipal,
-    limits: CallLimits,
-  ): Promise<Response> => {
+  const run = async (request: Request, guarded: Guarded, limits: CallLimits): Promise<Response> => {
+    const { principal } = guarded
     const startedAt = clock.now()
     const body = request.method === 'POST' ? await request.text() : undefined
     const call = body === undefined ? bodylessCall(request.method) : readCall(body)
@@ -57,7 +51,7 @@ export function createOwn(needs: Needs): Own {
     const tooMany = tooManyCalls(counted, call)
     if (tooMany !== undefined) return toResponse(tooMany)
 
-    const refusal = refusalOf(principal, call)
+    const refusal = refusalOf(guarded, call)
     const response =
       refusal === undefined
         ? asOurs(await builtin.answer(request, principal, parsed(body)))
@@ -70,26 +64,21 @@ export function createOwn(needs: Needs): Own {
     return withFields(response, counted.fields)
   }
 
-  const refusalOf = (principal: TokenPrincipal, call: Call): Answer | undefined => {
-    const decision = onePolicy.decide(principal, call)
-    if (decision.kind !== 'lacks') return undefined
-    return protectOwn(principal.tenant).insufficientScope(decision.scopes, call.id)
-  }
-
   return {
     serve: async (request, tenant, limits = uncounted, visitor) => {
       if (!isOwnOrigin(request.headers.get('origin'), tenant)) {
-        const because = 'a page of another origin called'
-        return toResponse(faultAnswer(new Fault('forbidden', { because })))
+        return toResponse(faultAnswer(foreignOrigin()))
       }
-      const verdict = await protectOwn(tenant).guard(request)
+      const protection = protectOwn(tenant)
+      const verdict = await protection.guard(request)
       if (verdict.kind === 'refused') {
         if (visitor !== undefined) {
           needs.noteRefusal({ tenant, slug: undefined, request, visitor, refusal: verdict })
         }
         return toResponse(await refuseStranger(limits, verdict, request.method))
       }
-      return withFields(await run(request, verdict.principal, limits), verdict.headers)
+      const guarded = { ...verdict, policy: onePolicy, protection }
+      return withFields(await run(request, guarded, limits), verdict.headers)
     },
     close: () => builtin.close(),
   }

@@ -1,11 +1,14 @@
 // Our endpoints as protected resources: which resource an endpoint is, who may verify its tokens, which origins may call.
 import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
 import type { Issuer } from '../issuer/issuer.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Protection } from '../protect/index.ts'
+import type { Protection, Refusal, Scheme } from '../protect/index.ts'
 import { protectMcpServer } from '../protect/index.ts'
+import type { Call } from './calls.ts'
+import type { Policy } from './policy.ts'
 
 /** A resource as people and clients know it. */
 export interface DescribedResource {
@@ -59,6 +62,32 @@ export function protectResource(
     verify: (presented) => verify(tenant, presented, resource),
     dpop: { now: clock.now, nonces: dpopNonces(tenant) },
   })
+}
+
+/** A verified caller at an endpoint, and what the endpoint asks of it. */
+export interface Guarded {
+  readonly principal: TokenPrincipal
+  readonly scheme: Scheme
+  readonly policy: Policy
+  readonly protection: Protection<TokenPrincipal>
+}
+
+/** What the caller is told whose scopes do not open this call. Throws Fault('forbidden') where no scope does. */
+export function refusalOf(
+  { principal, scheme, policy, protection }: Guarded,
+  call: Call,
+): Refusal | undefined {
+  const decision = policy.decide(principal, call)
+  if (decision.kind === 'allowed') return undefined
+  if (decision.kind === 'lacks') {
+    return protection.insufficientScope(decision.scopes, { id: call.id, scheme })
+  }
+  throw new Fault('forbidden', { because: 'no scope opens this tool' })
+}
+
+/** The answer to a page of another origin. */
+export function foreignOrigin(): Fault {
+  return new Fault('forbidden', { because: 'a page of another origin called' })
 }
 
 /** A page of another origin may not call (MCP Streamable HTTP, "Security": DNS rebinding); programs send no Origin. */

@@ -8,11 +8,15 @@ export interface ListenPlace {
 
 const drainMs = 2000
 
-/** Opens the port. Throws an Error in plain words when it cannot be had. */
-export function listen(listener: Server, { host, port }: ListenPlace): Promise<void> {
+/** Opens the port. Throws an Error in plain words when it cannot be had; `settings` are those that choose another. */
+export function listen(
+  listener: Server,
+  { host, port }: ListenPlace,
+  settings: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     listener.once('error', (cause: NodeJS.ErrnoException) => {
-      reject(new Error(wordsFor(cause, { host, port }), { cause }))
+      reject(new Error(wordsFor(cause, { host, port }, settings), { cause }))
     })
     listener.listen(port, host, () => {
       listener.removeAllListeners('error')
@@ -21,8 +25,12 @@ export function listen(listener: Server, { host, port }: ListenPlace): Promise<v
   })
 }
 
-function wordsFor({ code, message }: NodeJS.ErrnoException, { host, port }: ListenPlace): string {
-  const other = 'Choose another with LATCHKEY_LISTEN and LATCHKEY_PUBLIC_URL.'
+function wordsFor(
+  { code, message }: NodeJS.ErrnoException,
+  { host, port }: ListenPlace,
+  settings: string,
+): string {
+  const other = `Choose another with ${settings}.`
   if (code === 'EADDRINUSE') {
     return `Port ${port} on ${host} is taken, perhaps by another Latchkey. ${other}`
   }

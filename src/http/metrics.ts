@@ -24,7 +24,15 @@ export interface Gauges {
 }
 
 const bucketsS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-const methods: ReadonlySet<string> = new Set(['GET', 'POST', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
+const methods: ReadonlySet<string> = new Set([
+  'GET',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'HEAD',
+  'OPTIONS',
+])
 const seriesMax = 5_000
 const lagResolutionMs = 20
 const nanosecondsPerSecond = 1e9

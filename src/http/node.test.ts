@@ -257,6 +257,25 @@ test('a call while the database is away is answered, with the time to come back 
   assert.match(answer, /^retry-after: 5\r$/im)
 })
 
+test('a stream is measured until it begins, however long it lasts', async (t) => {
+  const measured = Promise.withResolvers<number>()
+  const { ask } = await startListener(t, {
+    measured: measured.resolve,
+    upstream: (_request, response) => {
+      response.setHeader('content-type', 'text/event-stream')
+      response.write('data: one\n\n')
+      // Longer than all that came before it took.
+      setTimeout(() => response.end(), performance.now() - startedMs + 1)
+    },
+  })
+  const startedMs = performance.now()
+  const head = `GET /notes/mcp HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${aliceToken}\r\n`
+  const answer = await ask(`${head}Accept: text/event-stream\r\nConnection: close\r\n\r\n`)
+  const lastedMs = performance.now() - startedMs
+  assert.match(answer, /data: one/)
+  assert.ok((await measured.promise) < lastedMs / 2)
+})
+
 test('the app is told where a request comes from', async (t) => {
   const { ask, reached } = await startListener(t)
 
@@ -271,6 +290,7 @@ interface ListenerSettings extends RigSettings {
   readonly byHost?: Tenants['byHost']
   readonly log?: Log
   readonly requestTimeMs?: number
+  readonly measured?: (ms: number) => void
 }
 
 interface Started {
@@ -296,7 +316,7 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
       tenants: { byHost },
       meterOf: () => unlimited,
       callerOf: createCallerOf([]),
-      metrics: { observe: () => {} },
+      metrics: { observe: ({ ms }) => settings.measured?.(ms) },
       log,
     },
     { requestTimeMs, checkEveryMs: 50, headersTimeMs: Math.min(requestTimeMs, 10_000) },

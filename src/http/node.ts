@@ -58,10 +58,11 @@ export function createListener(
     const { address, place } = callerOf(arrivalOf(request))
     const limits = callLimitsOf(meterOf(tenant, place))
     const startedMs = performance.now()
+    const begun = whenBegun(response)
     response.once('close', () => {
       const { method = '' } = request
       const { statusCode: status } = response
-      metrics.observe({ method, route: '/{slug}/mcp', status, ms: performance.now() - startedMs })
+      metrics.observe({ method, route: '/{slug}/mcp', status, ms: begun() - startedMs })
     })
     await gateway.serve(request, response, { tenant, slug, limits, address })
   }
@@ -94,6 +95,18 @@ export function createListener(
       })
     },
   )
+}
+
+/** When the answer began, which a stream does long before it ends; now, while it has not. */
+function whenBegun(response: ServerResponse): () => number {
+  let begunMs: number | undefined
+  const writeHead = response.writeHead.bind(response) as (...given: unknown[]) => ServerResponse
+  // Node calls it too when nobody else has.
+  response.writeHead = (...given: unknown[]) => {
+    begunMs ??= performance.now()
+    return writeHead(...given)
+  }
+  return () => begunMs ?? performance.now()
 }
 
 async function findTenant(

@@ -96,6 +96,19 @@ onEveryDatabase('what anybody may register again is nobody’s to manage', async
   assert.equal(row?.registration_token_digest, null)
 })
 
+onEveryDatabase(
+  'an update loses the scopes that do not exist, as a registration does',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const { issuer, tenant } = rig
+    const { named, description } = await registerManaged(rig)
+    const update = (scope: string) =>
+      issuer.registrations.update(tenant, named, { ...description, scope })
+    assert.equal((await update('mcp nosuch:thing'))['scope'], 'mcp')
+    assert.equal('scope' in (await update('nosuch:thing')), false, 'then it may ask for any')
+  },
+)
+
 onEveryDatabase('an update replaces the whole description', async (t, store) => {
   const rig = await createRig(t, store)
   const { issuer, tenant } = rig

@@ -17,6 +17,8 @@ import { deleteClient } from './client-administration.ts'
 import { clientInformation } from './client-registration.ts'
 import { clientRow, findClientRow, ourMetadata, toClient } from './clients.ts'
 import type { OurClientMetadata } from './clients.ts'
+import { withKnownScope } from './scope-registry.ts'
+import type { Scopes } from './scope-registry.ts'
 
 /**
  * Every call throws Fault('invalid_token') unless the registration token of a living client came with it, the same for a
@@ -44,6 +46,7 @@ interface Needs {
   readonly clock: Clock
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly scopes: Pick<Scopes, 'known'>
 }
 
 /** Makes the management of registrations over one database. */
@@ -114,7 +117,8 @@ async function readUpdate(
   const set = ours.find((name) => Object.hasOwn(document, name))
   if (set !== undefined) wrong(`${set} is not for the client to set`)
   await requireOwnSecret(needs, { tenant, row }, document)
-  const metadata = ourMetadata(readClientMetadata(document))
+  const description = await withKnownScope(needs.scopes, tenant, readClientMetadata(document))
+  const metadata = ourMetadata(description)
   if (proofOf(metadata.token_endpoint_auth_method) === proofOf(row.token_endpoint_auth_method)) {
     return metadata
   }

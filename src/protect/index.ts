@@ -16,7 +16,7 @@ import { readPresentation } from './presented.ts'
 import type { DpopSettings } from './presented.ts'
 
 export type { PresentedToken } from '../oauth/dpop.ts'
-export type { GuardedRequest } from './credentials.ts'
+export type { GuardedRequest, Scheme } from './credentials.ts'
 export { rpcCodes, rpcErrorText } from './json-rpc.ts'
 export type { RequestId, RpcError } from './json-rpc.ts'
 export type { DpopSettings } from './presented.ts'
@@ -57,13 +57,18 @@ export interface Protection<T extends Verified> {
   /** The protected resource metadata (RFC 9728 §2). */
   readonly metadata: () => Record<string, unknown>
   /** The refusal of a verified caller whose token lacks scopes (RFC 6750 §3.1). */
-  readonly insufficientScope: (needed: readonly string[], id?: RequestId) => Refusal
+  readonly insufficientScope: (
+    needed: readonly string[],
+    call?: { readonly id?: RequestId | undefined; readonly scheme?: Scheme },
+  ) => Refusal
 }
 
 export type Verdict<T> =
   | {
       readonly kind: 'verified'
       readonly principal: T
+      /** How the token was presented: what comes of the call is told to this scheme. */
+      readonly scheme: Scheme
       /** Fields that belong into the answer: the nonce of the caller's next proof (RFC 9449 §8.2). */
       readonly headers: Readonly<Record<string, string>>
     }
@@ -99,7 +104,8 @@ export function protectMcpServer<T extends Verified>(settings: ProtectSettings<T
       const { principal } = outcome
       if (principal === undefined) return refuse('invalid_token', { scheme })
       if (lacks(principal, needed)) return refuse('insufficient_scope', { scopes: needed, scheme })
-      return { kind: 'verified', principal, headers: scheme === 'DPoP' ? nonceField(dpop) : {} }
+      const headers = scheme === 'DPoP' ? nonceField(dpop) : {}
+      return { kind: 'verified', principal, scheme, headers }
     },
 
     metadata: () => ({
@@ -112,8 +118,8 @@ export function protectMcpServer<T extends Verified>(settings: ProtectSettings<T
       ...(settings.name === undefined ? {} : { resource_name: settings.name }),
     }),
 
-    insufficientScope: (scopes, id) =>
-      refuse('insufficient_scope', { scopes, ...(id === undefined ? {} : { id }) }),
+    insufficientScope: (scopes, { id, scheme = 'Bearer' } = {}) =>
+      refuse('insufficient_scope', { scopes, scheme, ...(id === undefined ? {} : { id }) }),
   }
 }
 

@@ -29,7 +29,8 @@ const ask = (authorization: string | undefined, url = '/mcp') =>
 
 test('a token that verifies lets its caller in, in any spelling of the scheme', async () => {
   for (const scheme of ['Bearer', 'bearer', 'BEARER ']) {
-    assert.deepEqual(await ask(`${scheme} good`), { kind: 'verified', principal, headers: {} })
+    const verdict = { kind: 'verified', principal, scheme: 'Bearer', headers: {} }
+    assert.deepEqual(await ask(`${scheme} good`), verdict)
   }
   const request = new Request(resource, { headers: { authorization: 'Bearer good' } })
   assert.equal((await protect().guard(request)).kind, 'verified')
@@ -96,7 +97,7 @@ test('a missing scope: 403 insufficient_scope with all that is needed (threats 5
     `Bearer resource_metadata="${metadataUrl}", scope="files:read files:write", ` +
       'error="insufficient_scope", error_description="The access token lacks a scope that this call needs"',
   )
-  assert.equal(JSON.parse(guarded.insufficientScope(['x'], 9).body).id, 9)
+  assert.equal(JSON.parse(guarded.insufficientScope(['x'], { id: 9 }).body).id, 9)
 })
 
 test('a verifier that cannot answer now: 503 with Retry-After, and no challenge', async (t) => {
@@ -159,7 +160,8 @@ test('anybody’s server takes a bound token with its key, and says what it take
   const ask = async (proof: string | readonly string[] | undefined, method: string | undefined) =>
     protection.guard({ method, headers: { authorization: 'DPoP good', dpop: proof } })
   const proof = await own.prove(order)
-  assert.deepEqual(await ask(proof, 'POST'), { kind: 'verified', principal, headers: {} })
+  const verdict = { kind: 'verified', principal, scheme: 'DPoP', headers: {} }
+  assert.deepEqual(await ask(proof, 'POST'), verdict)
   assert.equal(protection.metadata()['dpop_signing_alg_values_supported'], dpopAlgorithms)
 
   const request = new Request(resource, {

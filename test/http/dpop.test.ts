@@ -28,7 +28,7 @@ interface Place {
   readonly own: Prover
   readonly thief: Prover
   /** A code for a resource of ours. */
-  readonly codeFor: (path: string) => Promise<string>
+  readonly codeFor: (path: string, scope?: string) => Promise<string>
   /** A nonce as an answer gave it. */
   readonly nonce: () => Promise<string>
 }
@@ -57,9 +57,9 @@ async function start(t: TestContext, store?: Store): Promise<Place> {
     clock,
     own: await createProver(),
     thief: await createProver('RS256'),
-    codeFor: (path) =>
+    codeFor: (path, scope = 'mcp openid') =>
       obtainCode(doors, browser, client, {
-        scope: 'mcp openid',
+        scope,
         prompt: 'consent',
         ...(path === userInfo ? {} : { resource: doors.origin + path }),
       }),
@@ -95,9 +95,9 @@ function redeemForm(client: OAuthClient, code: string) {
   }
 }
 
-async function boundToken(place: Place, path: string): Promise<string> {
+async function boundToken(place: Place, path: string, scope?: string): Promise<string> {
   const { doors, client, own, codeFor } = place
-  const form = redeemForm(client, await codeFor(path))
+  const form = redeemForm(client, await codeFor(path, scope))
   const dpop = await prove(place, own, { path: '/oauth/token', method: 'POST' })
   const answer = await doors.ask({ path: '/oauth/token', form, headers: { dpop } })
   assert.equal(answer.status, 200, answer.text)
@@ -207,6 +207,17 @@ for (const path of ['/mcp', '/notes/mcp', userInfo]) {
     },
   )
 }
+
+test('a bound token that lacks a scope is told so in its own scheme: RFC 9449 §7.1', async (t) => {
+  const place = await start(t)
+  for (const path of ['/mcp', '/notes/mcp']) {
+    const token = await boundToken(place, path, 'openid')
+    const dpop = await prove(place, place.own, { path, method: 'POST', token })
+    const answer = await place.doors.ask(callOf(path, { authorization: `DPoP ${token}`, dpop }))
+    assertAnswer(answer, { status: 403, error: 'insufficient_scope' })
+    assert.equal(dpopErrorOf(answer), 'insufficient_scope')
+  }
+})
 
 test('a Bearer token is no better for a proof, and stays a Bearer token', async (t) => {
   const place = await start(t)

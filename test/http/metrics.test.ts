@@ -17,6 +17,7 @@ test('the measurements tell of answers, refusals and tables, with a key that may
   await postToken(doors, client, { grant_type: 'authorization_code', code: 'wrong' })
   await doors.ask({ path: authorizePath(client, { scope: 'everything' }) })
   await doors.ask({ path: '/nowhere' })
+  await doors.ask({ path: '/oauth/register/nobody', method: 'PUT', json: {} })
   await doors.ask({ path: '/nobody/mcp', json: {} })
 
   const key = await keyWith(doors, ['metrics'])
@@ -30,6 +31,7 @@ test('the measurements tell of answers, refusals and tables, with a key that may
     'latchkey_http_request_duration_seconds_count{method="POST",route="/oauth/token",status="4xx"} 1',
     'latchkey_http_request_duration_seconds_bucket{method="POST",route="/oauth/token",status="2xx",le="+Inf"} 1',
     'latchkey_http_request_duration_seconds_count{method="GET",route="other",status="4xx"} 1',
+    'latchkey_http_request_duration_seconds_count{method="PUT",route="/oauth/register/{client}",status="4xx"} 1',
     'latchkey_http_request_duration_seconds_count{method="POST",route="/{slug}/mcp",status="4xx"} 1',
     'latchkey_refusals_total{route="/oauth/token",error="invalid_grant"} 1',
     'latchkey_refusals_total{route="/oauth/authorize",error="invalid_scope"} 1',
@@ -111,6 +113,9 @@ test('a port of its own serves the measurements without a key, and nothing else'
   assert.match(await answer.text(), /^# HELP latchkey_http_request_duration_seconds /)
   assert.equal((await fetch(`${own}/api/v1/usage`)).status, 404)
   assert.equal((await fetch(`${own}/metrics`, { method: 'POST' })).status, 405)
+
+  const second = openDoors(t, { settings })
+  await assert.rejects(second, /is taken.* Choose another with LATCHKEY_METRICS_LISTEN\.$/s)
 })
 
 test('failed attempts show up in the usage, whether the journal took them or not', async (t) => {

@@ -142,7 +142,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
       const grantType = grantTypeNames.find((name) => name === form.get('grant_type'))
       return {
         clientId: clientOf(seen),
-        same: [form.get('code') ?? form.get('refresh_token') ?? ''],
+        same: [form.get('code') ?? form.get('refresh_token') ?? form.get('device_code') ?? ''],
         data: { grantType: grantType ?? 'other' },
       }
     },

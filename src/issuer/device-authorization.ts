@@ -4,6 +4,7 @@ import { shownAddress } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
+import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import { holdsSecret } from '../journal/no-secrets.ts'
 import { parseScope } from '../oauth/scope.ts'
@@ -57,6 +58,7 @@ interface Needs {
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly attempts: Pick<Attempts, 'authorized'>
   readonly resources: Resources
   readonly policy: Policy
   readonly assertions: ClientAssertions

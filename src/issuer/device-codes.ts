@@ -7,6 +7,7 @@ import type { Keyring } from '../base/keyring.ts'
 import { randomId, randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import { formatScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -49,6 +50,7 @@ interface Needs {
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
+  readonly attempts: Pick<Attempts, 'authorized'>
   readonly policy: Policy
 }
 
@@ -79,7 +81,7 @@ async function store(
   { tenant, codes }: { readonly tenant: Tenant; readonly codes: DeviceCodes },
   request: DeviceRequest,
 ): Promise<boolean> {
-  const { tx, journal } = needs
+  const { tx, journal, attempts } = needs
   const row = newRow(needs, { tenant, codes, wrong: await wrongSoFar(tx, tenant) }, request)
   const stored = await tx
     .insertInto('device_codes')
@@ -89,6 +91,8 @@ async function store(
     .executeTakeFirst()
   if (stored === undefined) return false
   const { client, resource, scopes } = request
+  // A person's browser goes on with it, so no other browser that this client sends may.
+  await attempts.authorized(tx, { tenantId: tenant.id, attempt: row.id, clientId: client.id })
   await journal.record(tx, {
     tenantId: tenant.id,
     type: 'device.started',

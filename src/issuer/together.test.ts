@@ -229,7 +229,60 @@ onEveryDatabase(
 )
 
 onEveryDatabase(
-  'what a service may no longer reach it is not given, though it has just asked',
+  'fifty changes of an issuer at once: none of them is lost, and none is undone',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const { trustedIssuers } = rig.issuer
+    const { by, trusted, agentId } = await prepareAgent(rig, 'https://idp.test')
+    const resources = [`${rig.tenant.issuer}/memories/mcp`]
+    const changes = [
+      { disabled: true },
+      { provisions: true },
+      { clientIds: [agentId] },
+      { resources },
+      { jwksUri: 'https://idp.test/jwks' },
+    ]
+    await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        trustedIssuers.update(by, trusted.id, changes[index % changes.length] ?? {}),
+      ),
+    )
+    const { jwksUri, jwks, provisions, clientIds, disabled, ...rest } = await trustedIssuers.get(
+      by,
+      trusted.id,
+    )
+    assert.deepEqual(
+      { jwksUri, jwks, provisions, clientIds, disabled, resources: rest.resources },
+      {
+        jwksUri: 'https://idp.test/jwks',
+        jwks: undefined,
+        provisions: true,
+        clientIds: [agentId],
+        disabled: true,
+        resources,
+      },
+    )
+    const entries = await rig.journalTypes()
+    assert.equal(entries.filter((type) => type === 'trusted_issuer.disabled').length, 1)
+    assert.ok(!entries.includes('trusted_issuer.enabled'), 'nobody switched it on again')
+  },
+)
+
+onEveryDatabase(
+  'what a client that is gone was allowed does not stand in the way of a change',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const { trustedIssuers, clients } = rig.issuer
+    const { by, trusted, agentId } = await prepareAgent(rig, 'https://idp.test')
+    await trustedIssuers.update(by, trusted.id, { clientIds: [agentId] })
+    await clients.remove(by, agentId)
+    const changed = await trustedIssuers.update(by, trusted.id, { provisions: true })
+    assert.deepEqual([changed.provisions, changed.clientIds], [true, [agentId]])
+  },
+)
+
+onEveryDatabase(
+  'what a service may no longer reach, though it has just asked',
   async (t, store) => {
     verifies(t, 'S3-47', 'X-38')
     const rig = await createRig(t, store)

@@ -7,6 +7,7 @@ import { sameResource } from '../oauth/resource.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { findCode } from './codes.ts'
+import { findByDeviceCode } from './device-codes.ts'
 import { findRefreshToken } from './grant-types/refresh-token.ts'
 import { findToken, whyEnded } from './verify.ts'
 import type { LiveToken, TokenEnd } from './verify.ts'
@@ -14,13 +15,14 @@ import type { LiveToken, TokenEnd } from './verify.ts'
 /** What is known of the one who was refused. */
 export interface Trace {
   readonly clientId: string
-  readonly grantId: string
+  /** Absent for a device whose person has not agreed. */
+  readonly grantId: string | undefined
   readonly userId: string | undefined
   readonly attempt: string | undefined
 }
 
 export interface Traces {
-  /** The grant of the code or refresh token in a refused form, if it was one of ours. */
+  /** The grant of the code, refresh token or device code in a refused form, if it was one of ours. */
   readonly ofForm: (tenant: Tenant, body: string) => Promise<Trace | undefined>
   /** The grant of an access token that was refused at a resource, and why it was. */
   readonly ofToken: (
@@ -47,9 +49,14 @@ export function createTraces(needs: Needs): Traces {
         const found = await findCode(needs, tenant, new Secret(code))
         return found && toTrace(found)
       }
-      if (refreshToken === null) return undefined
-      const found = await findRefreshToken(needs, tenant, new Secret(refreshToken))
-      return found && toTrace(found)
+      if (refreshToken !== null) {
+        const found = await findRefreshToken(needs, tenant, new Secret(refreshToken))
+        return found && toTrace(found)
+      }
+      const deviceCode = form.get('device_code')
+      if (deviceCode === null) return undefined
+      const found = await findByDeviceCode(needs, tenant, new Secret(deviceCode))
+      return found && toTrace({ ...found, attempt: found.id })
     },
     ofToken: async (tenant, token, resource) => {
       const found = await findToken(needs, tenant, token)
@@ -62,7 +69,7 @@ export function createTraces(needs: Needs): Traces {
 
 interface GrantFacts {
   readonly client_id: string
-  readonly grant_id: string
+  readonly grant_id: string | null
   readonly user_id: string | null
   readonly attempt: string | null
 }
@@ -70,7 +77,7 @@ interface GrantFacts {
 function toTrace({ client_id, grant_id, user_id, attempt }: GrantFacts): Trace {
   return {
     clientId: client_id,
-    grantId: grant_id,
+    grantId: grant_id ?? undefined,
     userId: user_id ?? undefined,
     attempt: attempt ?? undefined,
   }

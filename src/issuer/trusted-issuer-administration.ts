@@ -14,9 +14,9 @@ import { actorOf, requireAdministrator } from './administrator.ts'
 import type { ClientMaker } from './administrator.ts'
 import { endGrants } from './grants.ts'
 import type { Resources } from './resources.ts'
-import { describeTrustedIssuer } from './trusted-issuer-input.ts'
+import { describeChange, describeTrustedIssuer } from './trusted-issuer-input.ts'
 import type { NewTrustedIssuer, TrustedIssuerChange } from './trusted-issuer-input.ts'
-import { toTrustedIssuer } from './trusted-issuers.ts'
+import { holdRow, toTrustedIssuer } from './trusted-issuers.ts'
 import type { TrustedIssuer } from './trusted-issuers.ts'
 
 /** Every call throws Fault('forbidden') for a person who is not an administrator. */
@@ -187,46 +187,30 @@ async function update(
   const { db, clock } = needs
   const { tenant } = by
   const { disabled, ...described } = change
-  const before = toTrustedIssuer(await requireRow(db, tenant, id))
-  const changed = Object.keys(described)
-  // What was there before may have gone since; that must not stand in the way of switching it off.
-  const columns =
-    changed.length === 0
-      ? {}
-      : await describeTrustedIssuer(needs, tenant, withKeysOf(before, described))
+  const known = await requireRow(db, tenant, id)
+  const columns = await describeChange(needs, tenant, described)
   return db.transaction().execute(async (tx) => {
-    const isOff = disabled ?? before.disabled
+    const before = (await holdRow(tx, tenant, known.id)) ?? notFound()
+    const wasOff = before.disabled_at !== null
+    const isOff = disabled ?? wasOff
     const row = await tx
       .updateTable('trusted_issuers')
-      .set({ ...columns, disabled_at: isOff ? clock.now() : null })
+      .set({ ...columns, disabled_at: isOff ? (before.disabled_at ?? clock.now()) : null })
       .where('tenant_id', '=', tenant.id)
       .where('id', '=', id)
       .returningAll()
-      .executeTakeFirst()
-    if (row === undefined) return notFound()
+      .executeTakeFirstOrThrow()
     await endUnspokenFor(needs, { tx, by, row })
+    const changed = Object.keys(described)
     if (changed.length > 0) {
       await note(needs, { tx, by, row }, 'trusted_issuer.updated', { changed })
     }
-    if (isOff !== before.disabled) {
+    if (isOff !== wasOff) {
       const type = isOff ? 'trusted_issuer.disabled' : 'trusted_issuer.enabled'
       await note(needs, { tx, by, row }, type)
     }
     return toTrustedIssuer(row)
   })
-}
-
-/** The whole description with the change in it; keys that are given in one way replace those of the other. */
-function withKeysOf(
-  { issuer, jwks, jwksUri, clientIds, resources, provisions }: TrustedIssuer,
-  change: Omit<TrustedIssuerChange, 'disabled'>,
-): NewTrustedIssuer {
-  const hasKeys = change.jwks !== undefined || change.jwksUri !== undefined
-  const keys = {
-    ...(jwks === undefined ? {} : { jwks }),
-    ...(jwksUri === undefined ? {} : { jwksUri }),
-  }
-  return { issuer, clientIds, resources, provisions, ...(hasKeys ? {} : keys), ...change }
 }
 
 interface Touched {

@@ -37,21 +37,52 @@ interface Needs {
 
 const listedMax = 100
 
+type KeyColumns = Pick<TrustedIssuerRow, 'jwks' | 'jwks_uri'>
+type OtherColumns = Pick<TrustedIssuerRow, 'client_ids' | 'resources' | 'provisions'>
+
 /** The columns of a description, checked. Throws Fault('invalid_input'). */
 export async function describeTrustedIssuer(
-  { db, outbound, resources }: Needs,
+  needs: Needs,
   tenant: Tenant,
   input: NewTrustedIssuer,
-): Promise<
-  Pick<TrustedIssuerRow, 'issuer' | 'jwks_uri' | 'jwks' | 'client_ids' | 'resources' | 'provisions'>
-> {
-  const { clientIds = [], provisions = false } = input
+): Promise<Pick<TrustedIssuerRow, 'issuer'> & KeyColumns & OtherColumns> {
   return {
-    issuer: readIssuer(outbound, tenant, input.issuer),
-    ...readKeys(outbound, input),
-    client_ids: JSON.stringify(await readClients(db, tenant, clientIds)),
-    resources: JSON.stringify(await readResources(resources, tenant, input.resources ?? [])),
-    provisions: provisions ? 1 : 0,
+    issuer: readIssuer(needs.outbound, tenant, input.issuer),
+    client_ids: '[]',
+    resources: '[]',
+    provisions: 0,
+    ...(await describeLists(needs, tenant, input)),
+    ...readKeys(needs.outbound, input),
+  }
+}
+
+/**
+ * The columns of what is changed and of nothing else: what was said before may have gone since, which must not stand in the
+ * way. Keys that are given in one way replace those of the other. Throws Fault('invalid_input').
+ */
+export async function describeChange(
+  needs: Needs,
+  tenant: Tenant,
+  change: TrustedIssuerChange,
+): Promise<Partial<KeyColumns & OtherColumns>> {
+  const hasKeys = change.jwks !== undefined || change.jwksUri !== undefined
+  return {
+    ...(await describeLists(needs, tenant, change)),
+    ...(hasKeys ? readKeys(needs.outbound, change) : {}),
+  }
+}
+
+async function describeLists(
+  needs: Needs,
+  tenant: Tenant,
+  { clientIds, resources, provisions }: TrustedIssuerChange,
+): Promise<Partial<OtherColumns>> {
+  const clients = clientIds && (await readClients(needs.db, tenant, clientIds))
+  const named = resources && (await readResources(needs.resources, tenant, resources))
+  return {
+    ...(clients === undefined ? {} : { client_ids: JSON.stringify(clients) }),
+    ...(named === undefined ? {} : { resources: JSON.stringify(named) }),
+    ...(provisions === undefined ? {} : { provisions: provisions ? 1 : 0 }),
   }
 }
 
@@ -68,8 +99,8 @@ function readIssuer(outbound: Needs['outbound'], tenant: Tenant, issuer: string)
 
 function readKeys(
   outbound: Needs['outbound'],
-  { jwks, jwksUri }: NewTrustedIssuer,
-): Pick<TrustedIssuerRow, 'jwks' | 'jwks_uri'> {
+  { jwks, jwksUri }: Pick<NewTrustedIssuer, 'jwks' | 'jwksUri'>,
+): KeyColumns {
   if ((jwks === undefined) === (jwksUri === undefined)) {
     throw refused('jwksUri', 'Give either jwksUri or jwks.')
   }

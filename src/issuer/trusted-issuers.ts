@@ -43,21 +43,29 @@ export async function findTrustedIssuer(
   return row && toTrustedIssuer(row)
 }
 
-/** The trusted issuer with this id, if it is switched on; written, so that nobody changes it before the transaction ends. */
+/** The trusted issuer with this id, if it is switched on; nobody changes it before the transaction ends. */
 export async function holdTrustedIssuer(
   tx: Database,
   tenant: Tenant,
   id: string,
 ): Promise<TrustedIssuer | undefined> {
-  const row = await tx
+  const row = await holdRow(tx, tenant, id)
+  return row === undefined || row.disabled_at !== null ? undefined : toTrustedIssuer(row)
+}
+
+/** Its row, on or off; written before it is read, so that whoever changes it at the same moment waits. */
+export function holdRow(
+  tx: Database,
+  tenant: Tenant,
+  id: string,
+): Promise<TrustedIssuerRow | undefined> {
+  return tx
     .updateTable('trusted_issuers')
     .set((columns) => ({ issuer: columns.ref('issuer') }))
     .where('tenant_id', '=', tenant.id)
     .where('id', '=', id)
-    .where('disabled_at', 'is', null)
     .returningAll()
     .executeTakeFirst()
-  return row && toTrustedIssuer(row)
 }
 
 /** The keys that it signs with. */

@@ -477,3 +477,36 @@ function onlyCookie(browser: CookieBrowser, name: string): string {
   const cookies = cookiesOf(browser).split('; ')
   return cookies.filter((one) => one.includes(name)).join('; ')
 }
+
+test('an operator sees what became of a device, and why it was refused', async (t) => {
+  verifies(t, 'S3-39')
+  const { clock, doors, client, browser } = await open(t)
+  const attempts = async () => {
+    const { json } = await doors.ask({ path: '/api/v1/attempts', browser })
+    return json.items.map(
+      (item: { outcome: string; finding?: string; client?: { id: string } }) => [
+        item.outcome,
+        item.finding,
+        item.client?.id,
+      ],
+    )
+  }
+  const codes = await start(doors, client)
+  await type(doors, browser, codes.user_code)
+  await press(browser, 'approve')
+  await clock.advance(5_000)
+  const tokens = await poll(doors, client, codes)
+  assertAnswer(tokens, { status: 200 })
+  assert.deepEqual(
+    await attempts(),
+    [['waiting', undefined, client.id]],
+    'one story, from its first step',
+  )
+
+  await clock.advance(60_000)
+  const late = await start(doors, client)
+  await clock.advance(600_000)
+  assertAnswer(await poll(doors, client, late), { status: 400, error: 'expired_token' })
+  const [newest] = await attempts()
+  assert.deepEqual(newest, ['failed', 'token_refused', client.id])
+})

@@ -1,7 +1,6 @@
 // What the gateway has counted by the doors: calls of a verified caller, and requests of nobody. How much is too much is
 // decided there; what a refusal looks like to an MCP client is decided here.
 import type { TokenPrincipal } from '../people/principal.ts'
-import type { Refusal } from '../protect/index.ts'
 import type { Answer } from './answers.ts'
 import { slowDown } from './answers.ts'
 import type { Call } from './calls.ts'
@@ -38,15 +37,15 @@ export function tooManyCalls(counted: CountedCall, call: Call): Answer | undefin
 }
 
 /**
- * The refusal of a request without a good token: as the guard made it, until there were too many from one place. It is
- * asked after the token, which is never refused for what strangers at the same address do.
+ * The refusal of a request without a good token, or for a server that is not there: as it was made, until there were too
+ * many from one place. It is asked after the token, which is never refused for what strangers at the same address do.
  */
 export async function refuseStranger(
   limits: CallLimits,
-  refusal: Refusal,
+  refusal: Answer,
   httpMethod = '',
 ): Promise<Answer> {
-  if (refusal.status !== 401) return refusal
+  if (refusal.status === 503) return refusal // It is we who cannot answer.
   const counted = await limits.stranger()
   return tooManyCalls(counted, bodylessCall(httpMethod)) ?? withFields(refusal, counted)
 }

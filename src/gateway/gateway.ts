@@ -115,7 +115,9 @@ export function createGateway(
     if (method === undefined) return wrongMethod()
     if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
     const server = await servers.bySlug(tenant, slug)
-    if (server === undefined) return faultAnswer(noSuchServer())
+    if (server === undefined) {
+      return refuseStranger(visit.limits, faultAnswer(noSuchServer()), method)
+    }
     const policy = await policyFor(server, () => needs.scopes.all(tenant))
     const { usualScopes: scopes } = policy
     const protection = protectEndpoint(needs, { tenant, slug, scopes })

@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
 import { readClientMetadata } from '../oauth/client-metadata.ts'
+import { sameResource } from '../oauth/resource.ts'
 import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -196,11 +197,26 @@ async function endOutOfReach(
   { tx, by, id }: { readonly tx: Database; readonly by: ClientMaker; readonly id: string },
   mayReach: readonly string[],
 ): Promise<void> {
+  const rows = await tx
+    .selectFrom('grants')
+    .select('resource')
+    .distinct()
+    .where('tenant_id', '=', by.tenant.id)
+    .where('client_id', '=', id)
+    .where('parent_grant_id', 'is not', null)
+    .where('revoked_at', 'is', null)
+    .execute()
+  // By the rule by which a client is let reach a resource.
+  const isReached = (resource: string) => mayReach.some((one) => sameResource(one, resource))
+  const out = rows.flatMap(({ resource }) => (isReached(resource) ? [] : [resource]))
+  if (out.length === 0) return
   const facts = { reason: 'reach_ended', actor: actorOf(by, 'manual') } as const
-  await endGrants({ ...needs, tx }, by.tenant, facts, (some) => {
-    const derived = some.where('client_id', '=', id).where('parent_grant_id', 'is not', null)
-    return mayReach.length === 0 ? derived : derived.where('resource', 'not in', mayReach)
-  })
+  await endGrants({ ...needs, tx }, by.tenant, facts, (some) =>
+    some
+      .where('client_id', '=', id)
+      .where('parent_grant_id', 'is not', null)
+      .where('resource', 'in', out),
+  )
 }
 
 /** The columns of the description with the change in them, read by the same rules as a new one. */

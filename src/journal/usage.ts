@@ -236,7 +236,7 @@ async function tokensPerDay({ db, tenantId, from, now }: Asked) {
     .select(({ fn }) => fn.countAll<number>().as('tokens'))
     .where('tenant_id', '=', tenantId)
     .where('at', '>', from)
-    .where('type', 'in', ['token.issued', 'token.refreshed'])
+    .where('type', 'in', ['token.issued', 'token.refreshed', 'token.exchanged'])
     .groupBy(day)
     .execute()
   const counts = new Map(rows.map((row) => [row.day, row.tokens]))
@@ -292,19 +292,31 @@ function dayOf(ms: number): number {
 /** The tables that grow with use. */
 const countedTables = [
   'access_tokens',
+  'api_keys',
   'attempts',
   'authorization_requests',
+  'client_assertions',
+  'client_secrets',
   'clients',
   'codes',
   'connections',
   'consents',
+  'credentials',
+  'device_codes',
+  'device_guesses',
+  'discoveries',
+  'dpop_proofs',
   'flows',
   'grants',
   'idempotency_keys',
   'journal_entries',
+  'pushed_requests',
+  'rate_limits',
   'refresh_tokens',
   'refusal_counts',
   'sessions',
+  'setup_links',
+  'token_ancestors',
   'users',
   'webhook_deliveries',
 ] as const satisfies readonly (keyof Schema)[]

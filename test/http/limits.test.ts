@@ -504,6 +504,13 @@ test('MCP calls', async (t) => {
   const eve = await signIn(origin, { ...operator, email: 'eve@example.com' })
   const client = await registerClient(doors)
 
+  const refusals = async () => {
+    const { rows } = await sql<{ type: string }>`
+      select type from journal_entries where type in ('limit.reached', 'call.refused')
+    `.execute(doors.store.db)
+    return rows
+  }
+
   for (const path of ['/mcp', '/notes/mcp']) {
     const changes = { resource: origin + path, prompt: 'consent' }
     const adas = await obtainTokens(doors, browser, client, changes)
@@ -558,12 +565,10 @@ test('MCP calls', async (t) => {
 
     await t.test(`${path}: refused calls do not fill the journal`, async () => {
       await clock.advance(60_000)
+      const before = await refusals()
       await statuses(20, () => call(adas.accessToken))
-      const { rows } = await sql<{ type: string }>`
-        select type from journal_entries where type in ('limit.reached', 'call.refused')
-      `.execute(doors.store.db)
-      assert.ok(rows.length < 10, `${rows.length} entries`)
-      assert.ok(rows.some(({ type }) => type === 'limit.reached'))
+      const { length } = (await refusals()).slice(before.length)
+      assert.ok(length > 0 && length < 5, `${length} entries`)
     })
 
     await t.test(`${path}: strangers at an address do not stop a good token there`, async () => {
@@ -576,6 +581,20 @@ test('MCP calls', async (t) => {
         has: { 'retry-after': '60', 'x-ratelimit-remaining': '0' },
       })
       assertAnswer(await call(adas.accessToken), { status: 200 })
+    })
+
+    await t.test(`${path}: whatever is wrong with what a stranger sends`, async () => {
+      for (const [at, authorization, status] of [
+        [path, 'Bearer two tokens', 400],
+        [path, 'Bearer mcp_at_nobody', 401],
+        ['/no-such-server/mcp', 'Bearer mcp_at_nobody', 404],
+      ] as const) {
+        await clock.advance(60_000)
+        const headers = { accept, authorization, ...from(here) }
+        const found = await statuses(301, () => ask({ path: at, json: ping, headers }))
+        assert.deepEqual(found, [...times(300, status), 429], `${at} ${authorization}`)
+        assertAnswer(await call(adas.accessToken), { status: 200 })
+      }
     })
   }
 })

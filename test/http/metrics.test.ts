@@ -40,6 +40,11 @@ test('the measurements tell of answers, refusals and tables, with a key that may
   ]) {
     assert.ok(lines.includes(line), `${line}\n${text}`)
   }
+  const tables = await doors.store.db.introspection.getTables()
+  for (const { name, columns } of tables) {
+    if (!columns.some((column) => column.name === 'expires_at')) continue
+    assert.ok(text.includes(`latchkey_table_rows{table="${name}"}`), `${name} grows unseen`)
+  }
   assert.match(text, /^latchkey_event_loop_lag_seconds\{quantile="0.99"\} [\d.e-]+$/m)
   for (const line of lines) assert.match(line, sampleOrComment)
   assert.doesNotMatch(text, new RegExp(client.id))

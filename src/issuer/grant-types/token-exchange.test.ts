@@ -4,6 +4,7 @@ import { onEveryDatabase } from '../../../test/on-every-database.ts'
 import { verifies } from '../../../test/requirements.ts'
 import { isFault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
+import { createUsage } from '../../journal/usage.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
 import {
   createMachine,
@@ -29,7 +30,11 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, 'S3-51')
     const { rig, ada, service, subject, memories } = await start(t, store)
+    const usage = createUsage({ db: rig.db, clock: rig.clock, flush: async () => {} })
+    const given = async () => (await usage.report(rig.tenant.id)).tokensPerDay[0]?.tokens ?? 0
+    const before = await given()
     const { access, body } = await exchange(rig, service, subject.access)
+    assert.equal(await given(), before + 1)
     assert.deepEqual(body, {
       access_token: access,
       token_type: 'Bearer',
@@ -233,6 +238,11 @@ onEveryDatabase(
       'the first client is switched off': async () => {
         await rig.issuer.clients.update(by, app.id, { disabled: true })
       },
+      'the client of the exchange may reach something else only': async () => {
+        const elsewhere = [memories.replace('/memories', '/notes')]
+        await rig.issuer.clients.update(by, service.id, { mayReach: elsewhere })
+        await rig.issuer.clients.update(by, service.id, { mayReach: [memories] })
+      },
       'the client of the exchange may not reach the resource any more': async () => {
         await rig.issuer.clients.update(by, service.id, { mayReach: [] })
       },
@@ -257,6 +267,19 @@ onEveryDatabase(
     await rig.issuer.clients.remove(by, app.id)
     assert.equal(await isGood(rig, access, memories), false, 'the first client is removed')
     assert.deepEqual(await rig.issuer.grants.list(ada), { items: [] }, 'and nothing dead is listed')
+  },
+)
+
+onEveryDatabase(
+  'a resource that a client may reach is the same in another spelling',
+  async (t, store) => {
+    const { rig, service, subject, memories } = await start(t, store)
+    const { access } = await exchange(rig, service, subject.access)
+    const shouted = memories.replace('https://auth.test', 'HTTPS://AUTH.test')
+    assert.notEqual(shouted, memories)
+    await rig.issuer.clients.update({ tenant: rig.tenant }, service.id, { mayReach: [shouted] })
+    assert.ok(await isGood(rig, access, memories), 'what it may still get is not taken')
+    await exchange(rig, service, subject.access)
   },
 )
 

@@ -33,3 +33,19 @@ test('a secret is its prefix and 256 bits from the source of secrets', (t) => {
   assert.equal(randomSecret(marked, 'lk_').reveal(), `lk_${'_'.repeat(42)}8`)
   assert.match(randomSecret(systemRandom).reveal(), /^[\w-]{43}$/)
 })
+
+test('no bytes of the generator are handed out twice, however many are asked for', () => {
+  const sizes = [16, 26, 32, 4_000, 4_096, 4_097, 10_000]
+  const drawn = Array.from({ length: 300 }, (_, index) => {
+    const count = sizes[index % sizes.length] ?? 0
+    const bytes = systemRandom.bytes(count)
+    assert.equal(bytes.length, count)
+    const kept = Buffer.from(bytes).toString('hex')
+    bytes.fill(7) // Whoever has them may do with them what they like.
+    return kept
+  })
+  // Pieces of 16 bytes: none may come again, and none may be what somebody wrote or wiped.
+  const pieces = drawn.flatMap((hex) => hex.match(/.{32}/g) ?? [])
+  assert.equal(new Set(pieces).size, pieces.length)
+  assert.ok(!pieces.includes('00'.repeat(16)) && !pieces.includes('07'.repeat(16)))
+})

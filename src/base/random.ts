@@ -10,7 +10,24 @@ export interface Random {
 }
 
 /** The system's generator. */
-export const systemRandom: Random = { bytes: randomBytes, secretBytes: randomBytes }
+export const systemRandom: Random = createSystemRandom()
+
+const pooledBytes = 4_096
+
+// A call of the generator costs more than what it brings, so it is asked for many at a time. What was handed out is no
+// longer in the pool: nobody gets it twice, and nobody finds it there.
+function createSystemRandom(): Random {
+  let pool = Buffer.alloc(0)
+  const bytes = (count: number): Uint8Array => {
+    if (count > pooledBytes) return randomBytes(count)
+    if (count > pool.length) pool = randomBytes(pooledBytes)
+    const taken = Uint8Array.from(pool.subarray(0, count))
+    pool.fill(0, 0, count)
+    pool = pool.subarray(count)
+    return taken
+  }
+  return { bytes, secretBytes: bytes }
+}
 
 const idAlphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 const idCharacters = 26

@@ -6,6 +6,7 @@ import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { serverPlace } from './server-rows.ts'
@@ -73,17 +74,23 @@ export async function findConnection(
   { tenant, user }: Caller,
   serverId: string,
 ): Promise<ConnectionRow | undefined> {
-  const rows = await db
-    .selectFrom('connections')
-    .selectAll()
-    .where('tenant_id', '=', tenant.id)
-    .where('server_id', '=', serverId)
-    .where('user_id', '=', user.id)
-    .orderBy('created_at')
-    .limit(50)
-    .execute()
+  const rows = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
   return rows.find(({ status }) => status === 'connected') ?? rows[0]
 }
+
+type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
+
+// Asked for every call that passes through.
+const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
+  db
+    .selectFrom('connections')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .orderBy('created_at')
+    .limit(50),
+)
 
 async function readHeaders(
   { db, keyring }: ReachNeeds,

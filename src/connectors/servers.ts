@@ -4,6 +4,7 @@ import { Fault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
 import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
@@ -53,9 +54,15 @@ export interface Servers {
   readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
 }
 
+// Asked for every call that passes through.
+const findBySlug = hotQuery(
+  (db, { tenantId, slug }: { readonly tenantId: string; readonly slug: string }) =>
+    db.selectFrom('servers').selectAll().where('tenant_id', '=', tenantId).where('slug', '=', slug),
+)
+
 /** Makes the servers of all tenants over one database. */
 export function createServers(needs: ServerNeeds): Servers {
-  const find = (tenantId: string, column: 'id' | 'slug' | 'context', value: string) =>
+  const find = (tenantId: string, column: 'id' | 'context', value: string) =>
     needs.db
       .selectFrom('servers')
       .selectAll()
@@ -84,7 +91,7 @@ export function createServers(needs: ServerNeeds): Servers {
       return row && toServer(row)
     },
     bySlug: async (tenant, slug) => {
-      const row = await find(tenant.id, 'slug', slug)
+      const [row] = await findBySlug(needs.db, { tenantId: tenant.id, slug })
       return row && toServer(row)
     },
     byUrl: async (tenant, url, issuer) => {

@@ -10,6 +10,7 @@ import { Secret } from '../base/secret.ts'
 import type { Actor, Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { SigningKeyRow } from '../store/schema.ts'
 import type { Policy } from './policy.ts'
 
@@ -124,15 +125,20 @@ function findKeys(db: Database, tenant: KeyOwner): Promise<readonly SigningKeyRo
     .execute()
 }
 
-function findActive(db: Database, tenant: Tenant): Promise<SigningKeyRow | undefined> {
-  return db
+async function findActive(db: Database, tenant: Tenant): Promise<SigningKeyRow | undefined> {
+  const [row] = await findSigning(db, { tenantId: tenant.id })
+  return row
+}
+
+// Asked for every token that is signed.
+const findSigning = hotQuery((db, { tenantId }: { readonly tenantId: string }) =>
+  db
     .selectFrom('signing_keys')
     .selectAll()
-    .where('tenant_id', '=', tenant.id)
+    .where('tenant_id', '=', tenantId)
     .where('activated_at', 'is not', null)
-    .where('retired_at', 'is', null)
-    .executeTakeFirst()
-}
+    .where('retired_at', 'is', null),
+)
 
 function activeOf(rows: readonly SigningKeyRow[]): SigningKeyRow {
   const active = rows.find((row) => row.activated_at !== null && row.retired_at === null)

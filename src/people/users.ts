@@ -7,6 +7,7 @@ import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { UserRow } from '../store/schema.ts'
 import type { Passwords } from './passwords.ts'
 import type { Tenant } from './tenants.ts'
@@ -99,7 +100,7 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
       const prepared = await prepare(person)
       return db.transaction().execute((tx) => prepared.store(tx))
     },
-    byId: (tenant, id) => findUser(db, tenant, { column: 'id', value: id }),
+    byId: (tenant, id) => findById(db, tenant, id),
     byEmail: (tenant, email) => findByEmail(db, tenant, email),
 
     verifyPassword: async (tenant, email, password) => {
@@ -119,24 +120,30 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
   }
 }
 
-async function findUser(
-  db: Database,
-  tenant: Tenant,
-  { column, value }: { readonly column: 'id' | 'email'; readonly value: string },
-): Promise<User | undefined> {
-  const row = await db
-    .selectFrom('users')
-    .selectAll()
-    .where('tenant_id', '=', tenant.id)
-    .where(column, '=', value)
-    .where('disabled_at', 'is', null)
-    .executeTakeFirst()
+async function findById(db: Database, tenant: Tenant, id: string): Promise<User | undefined> {
+  const [row] = await findEnabled(db, { tenantId: tenant.id, id })
   return row && toUser(row)
 }
 
+// Asked for every token and call of a person.
+const findEnabled = hotQuery(
+  (db, { tenantId, id }: { readonly tenantId: string; readonly id: string }) =>
+    enabledUsers(db, tenantId).where('id', '=', id),
+)
+
 async function findByEmail(db: Database, tenant: Tenant, email: string): Promise<User | undefined> {
   const value = addressIn(email)
-  return value === undefined ? undefined : findUser(db, tenant, { column: 'email', value })
+  if (value === undefined) return undefined
+  const row = await enabledUsers(db, tenant.id).where('email', '=', value).executeTakeFirst()
+  return row && toUser(row)
+}
+
+function enabledUsers(db: Database, tenantId: string) {
+  return db
+    .selectFrom('users')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('disabled_at', 'is', null)
 }
 
 async function storeUser(

@@ -2,8 +2,9 @@
 // rooms see one Kysely.
 import { Kysely } from 'kysely'
 import type { Engine } from './engine.ts'
-import { createTransactionScope, guardedDialect, guardTransactions } from './guard.ts'
+import { createTransactionScope, guardedDialect, guardedRun, guardTransactions } from './guard.ts'
 import { openPostgres } from './postgres.ts'
+import { runApartBy } from './run-apart.ts'
 import type { Schema } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 
@@ -33,6 +34,8 @@ export function storeOn(engine: Engine): Store {
   const scope = createTransactionScope()
   const db: Database = new Kysely<Schema>({ dialect: guardedDialect(engine, scope) })
   guardTransactions(db, engine, scope)
+  const run = guardedRun(engine, scope)
+  if (run !== undefined) runApartBy(db, run)
   let closing: Promise<void> | undefined
   const close = async () => {
     await db.destroy()

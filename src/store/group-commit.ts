@@ -74,7 +74,8 @@ export async function whenFree<T>(work: () => T): Promise<T> {
   }
 }
 
-function isBusy(error: unknown): boolean {
+/** Does another process hold the lock of the file? */
+export function isBusy(error: unknown): boolean {
   if (!(error instanceof Error) || !('errcode' in error)) return false
   return typeof error.errcode === 'number' && (error.errcode & 0xff) === sqliteBusy
 }

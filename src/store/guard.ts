@@ -11,7 +11,7 @@ import type {
   Kysely,
   QueryResult,
 } from 'kysely'
-import type { Engine } from './engine.ts'
+import type { Engine, RunApart } from './engine.ts'
 import { isRead, toSqlValues } from './statement.ts'
 
 const triesMax = 6
@@ -70,7 +70,10 @@ export function guardTransactions<S>(db: Kysely<S>, engine: Engine, scope: Trans
 }
 
 // A serialization failure or deadlock has changed nothing, so the whole work may be done again.
-async function retrying<T>(engine: Engine, work: () => Promise<T>): Promise<T> {
+async function retrying<T>(
+  engine: Pick<Engine, 'isRetryable'>,
+  work: () => Promise<T>,
+): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await work()
@@ -79,6 +82,23 @@ async function retrying<T>(engine: Engine, work: () => Promise<T>): Promise<T> {
     }
     await sleep(retryPauseMs * tries)
   }
+}
+
+/** The engine's own way for a single statement, guarded likewise; undefined where it has none. */
+export function guardedRun(
+  { run, ...engine }: Engine,
+  scope: TransactionScope,
+): RunApart | undefined {
+  if (run === undefined) return undefined
+  return async (query) => {
+    const checked = withSqlValues(query)
+    if (!isRead(query)) scope.refuseInside('db was used for a write')
+    return retrying(engine, () => run(checked))
+  }
+}
+
+function withSqlValues(query: CompiledQuery): CompiledQuery {
+  return { ...query, parameters: toSqlValues(query.parameters) }
 }
 
 interface GuardedConnection extends DatabaseConnection {
@@ -116,7 +136,7 @@ function guardedConnection(
     inner,
     isInTransaction: false,
     executeQuery: async <R>(query: CompiledQuery, options?: AbortableOperationOptions) => {
-      const checked = { ...query, parameters: toSqlValues(query.parameters) }
+      const checked = withSqlValues(query)
       const run = (): Promise<QueryResult<R>> => inner.executeQuery<R>(checked, options)
       if (connection.isInTransaction) return run()
       if (!isRead(query)) scope.refuseInside('db was used for a write')

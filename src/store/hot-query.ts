@@ -2,6 +2,7 @@
 // query with Kysely costs several times what SQLite needs to answer it.
 import type { Compilable, CompiledQuery, InferResult } from 'kysely'
 import type { Database } from './database.ts'
+import { wayApart } from './run-apart.ts'
 import type { SqlValue } from './statement.ts'
 
 /** What a hot query is given: values, and lists whose length is part of the query's shape. */
@@ -26,7 +27,9 @@ export function hotQuery<Values extends HotValues, Query extends Compilable>(
     const compiled = shapes.get(shape) ?? compile<Row>(build(db, standIns(values)))
     shapes.set(shape, compiled)
     const parameters = compiled.sources.map((source) => source(values))
-    const { rows } = await db.executeQuery<Row>({ ...compiled.query, parameters })
+    const query = { ...compiled.query, parameters }
+    const run = wayApart(db)
+    const { rows } = await (run === undefined ? db.executeQuery<Row>(query) : run<Row>(query))
     return rows as InferResult<Query> // what the query that was built gives
   }
 }

@@ -103,9 +103,11 @@ async function makeMigrationsTable({ db }: Store): Promise<void> {
   }
 }
 
+// Which of them depends on how far the other one is: its row, its table or the type of its rows.
+const nameTaken: ReadonlySet<unknown> = new Set(['23505', '42P07', '42710'])
+
 function isNameTaken(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return code === '23505' || code === '42P07'
+  return error instanceof Error && 'code' in error && nameTaken.has(error.code)
 }
 
 // The note is written first: it is the lock. Another process waits at the same insert until this transaction ends, and

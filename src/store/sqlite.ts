@@ -1,5 +1,5 @@
-// SQLite through node:sqlite: one connection writes, in groups (group-commit.ts), another one reads and never waits for
-// it. Behaves like Postgres where they differ: a transaction in which a statement failed can only be rolled back.
+// SQLite through node:sqlite: one connection writes, in groups (group-commit.ts), and reads what is asked for between two
+// groups, because it knows the pages that it wrote; another one reads meanwhile and never waits for it. Behaves like Postgres where they differ: a transaction in which a statement failed can only be rolled back.
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -14,10 +14,11 @@ import type {
   Driver,
   QueryResult,
 } from 'kysely'
-import type { Engine } from './engine.ts'
-import { createGroupCommit, whenFree } from './group-commit.ts'
+import type { Engine, RunApart } from './engine.ts'
+import { createGroupCommit, isBusy, whenFree } from './group-commit.ts'
 import type { GroupCommit, OnCommit } from './group-commit.ts'
-import { isRead, toSqlValues } from './statement.ts'
+import { isRead } from './statement.ts'
+import type { SqlValue } from './statement.ts'
 
 const readerBusyMs = 5_000
 /** SQLite's own default, 2 MiB, is used up by a few thousand tokens. */
@@ -41,10 +42,14 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
   const writer = await openWriter(place.file)
   const reader = openReader(place.file)
   const group = createGroupCommit(writer, onCommit)
-  const run = { read: createRunner(reader), write: createRunner(writer) }
+  const write = createRunner(writer)
+  const read = createReading(writer, { atRest: write, meanwhile: createRunner(reader) })
+  const run: RunApart = async (query) =>
+    isRead(query) ? read(query) : group.write(() => write(query))
   return {
     name: 'sqlite',
-    dialect: sqliteDialect({ group, ...run, transactionLimitMs }),
+    dialect: sqliteDialect({ group, run, write, transactionLimitMs }),
+    run,
     isRetryable: () => false,
     close: async () => {
       await group.close()
@@ -95,9 +100,27 @@ type Runner = <R>(query: CompiledQuery) => QueryResult<R>
 
 interface Parts {
   readonly group: GroupCommit
-  readonly read: Runner
+  readonly run: RunApart
   readonly write: Runner
   readonly transactionLimitMs: number
+}
+
+interface Readers {
+  readonly atRest: Runner
+  readonly meanwhile: Runner
+}
+
+// What the writer wrote is in its cache; every commit empties the cache of any other connection.
+function createReading(writer: DatabaseSync, { atRest, meanwhile }: Readers): Runner {
+  return (query) => {
+    if (writer.isTransaction) return meanwhile(query) // Nobody sees what is not on disk yet.
+    try {
+      return atRest(query)
+    } catch (error) {
+      if (isBusy(error)) return meanwhile(query) // It has a time-out, the writer has none.
+      throw error
+    }
+  }
 }
 
 interface Prepared {
@@ -110,8 +133,9 @@ function createRunner(db: DatabaseSync): Runner {
 
   const prepare = ({ sql, parameters }: CompiledQuery): Prepared => {
     const known = kept.get(sql)
-    const statement = known?.statement ?? db.prepare(sql)
-    const prepared = known ?? { statement, givesRows: statement.columns().length > 0 }
+    if (known !== undefined) return known
+    const statement = db.prepare(sql)
+    const prepared = { statement, givesRows: statement.columns().length > 0 }
     // A list as long as its data would push out the statements that come again.
     if (parameters.length <= parametersKeptMax) keep(kept, sql, prepared)
     return prepared
@@ -119,7 +143,7 @@ function createRunner(db: DatabaseSync): Runner {
 
   return <R>(query: CompiledQuery) => {
     const { statement, givesRows } = prepare(query)
-    const parameters = toSqlValues(query.parameters)
+    const parameters = query.parameters as SqlValue[] // guard.ts has looked at each
     if (!givesRows) {
       return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) }
     }
@@ -129,9 +153,7 @@ function createRunner(db: DatabaseSync): Runner {
   }
 }
 
-// The map's order is the order of use: the first one was unused for longest.
 function keep(kept: Map<string, Prepared>, sql: string, prepared: Prepared): void {
-  kept.delete(sql)
   kept.set(sql, prepared)
   const [oldest] = kept.keys()
   if (kept.size > statementsKeptMax && oldest !== undefined) kept.delete(oldest)
@@ -182,12 +204,12 @@ function ours(connection: DatabaseConnection): SqliteConnection {
   return connection as SqliteConnection // Kysely hands back what acquireConnection made.
 }
 
-function createConnection({ group, read, write }: Parts): SqliteConnection {
+function createConnection({ run }: Parts): SqliteConnection {
   const connection: SqliteConnection = {
     transaction: undefined,
     executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => {
       if (connection.transaction !== undefined) return connection.transaction.run<R>(query)
-      return isRead(query) ? read<R>(query) : group.write(() => write<R>(query))
+      return run<R>(query)
     },
     streamQuery: () => {
       throw new Error('the store does not stream rows: read them in bounded pages')

@@ -7,6 +7,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
 import type { CredentialRow, Schema } from '../store/schema.ts'
 import type { Holder, HolderKey } from './holder.ts'
 import type { TokenSet } from './token-endpoint.ts'
@@ -88,16 +89,23 @@ export const refreshAheadMs = 5 * 60 * 1000
 // S1-51: what is assumed when the server doesn't say. Without a refresh token nothing is gained by assuming an end.
 const lifetimeDefaultMs = 3_600_000
 
-/** Makes the vault over one database. */
-export function createVault(needs: Needs): Vault {
-  const { db, clock } = needs
-  const find = ({ tenant, connectionId }: Holder) =>
+// Asked for every call that passes through.
+const findOf = hotQuery(
+  (db, { tenantId, connectionId }: { readonly tenantId: string; readonly connectionId: string }) =>
     db
       .selectFrom('credentials')
       .selectAll()
-      .where('tenant_id', '=', tenant.id)
-      .where('connection_id', '=', connectionId)
-      .executeTakeFirst()
+      .where('tenant_id', '=', tenantId)
+      .where('connection_id', '=', connectionId),
+)
+
+/** Makes the vault over one database. */
+export function createVault(needs: Needs): Vault {
+  const { db, clock } = needs
+  const find = async ({ tenant, connectionId }: Holder) => {
+    const [row] = await findOf(db, { tenantId: tenant.id, connectionId })
+    return row
+  }
   return {
     ...createLeases(needs),
 

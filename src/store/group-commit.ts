@@ -1,5 +1,6 @@
 // The one writer of a SQLite file: what is to be written in one turn of the event loop runs unit after unit, each in its
-// own savepoint, and is made durable by one commit. A unit that throws leaves the others alone.
+// own savepoint, and is one commit. A unit that throws leaves the others alone. Whoever asked is told once the commit is
+// on disk; that is waited for beside the event loop, so a slow disk holds up nobody who does not write.
 import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 
@@ -9,8 +10,11 @@ const busyLimitMs = 5_000
 const busyPauseMaxMs = 20
 const sqliteBusy = 5
 
-/** Told after each commit how many units it made durable. */
-export type OnCommit = (units: number) => void
+/** Told whenever units have become durable how many they are. */
+export type OnDurable = (units: number) => void
+
+/** Puts on disk what was committed before it was called. */
+export type Sync = () => Promise<void>
 
 /** Collects units of work and commits them in groups. */
 export interface GroupCommit {
@@ -26,10 +30,20 @@ interface Unit {
   readonly reject: (reason: unknown) => void
 }
 
+/** A unit whose work is committed, with what tells its caller. */
+interface Done {
+  readonly unit: Unit
+  readonly tell: () => void
+}
+
 /** Makes the group commit of one writing connection. */
-export function createGroupCommit(writer: DatabaseSync, onCommit?: OnCommit): GroupCommit {
+export function createGroupCommit(
+  writer: DatabaseSync,
+  { sync, onDurable }: { readonly sync: Sync; readonly onDurable?: OnDurable | undefined },
+): GroupCommit {
   const waiting: Unit[] = []
-  const runGroup = createGroupRunner(writer, waiting, onCommit)
+  const durable = createDurable(sync, onDurable)
+  const runGroup = createGroupRunner(writer, waiting, durable.expect)
   let running: Promise<void> | undefined
   let isClosed = false
 
@@ -44,7 +58,10 @@ export function createGroupCommit(writer: DatabaseSync, onCommit?: OnCommit): Gr
   return {
     write: async (work) => {
       if (isClosed) throw new Error('the store is closed')
-      if (waiting.length >= unitsWaitingMax) throw new Error('too many writes are waiting')
+      durable.requireKept()
+      if (waiting.length + durable.count() >= unitsWaitingMax) {
+        throw new Error('too many writes are waiting')
+      }
       return new Promise((resolve, reject) => {
         const run = async () => {
           const value = await work()
@@ -57,7 +74,58 @@ export function createGroupCommit(writer: DatabaseSync, onCommit?: OnCommit): Gr
     close: async () => {
       isClosed = true
       await running
+      await durable.settled()
     },
+  }
+}
+
+/** Makes what tells callers of their units once these are on disk: one sync at a time, for all that came before it. */
+function createDurable(sync: Sync, onDurable?: OnDurable) {
+  let expected: readonly Done[] = []
+  let syncing: readonly Done[] = []
+  let running: Promise<void> | undefined
+  let failure: { readonly cause: unknown } | undefined
+
+  const requireKept = () => {
+    if (failure !== undefined) throw new DiskFailure(failure)
+  }
+  const keep = async () => {
+    syncing = expected
+    expected = []
+    try {
+      requireKept()
+      await sync()
+      onDurable?.(syncing.length)
+      for (const { tell } of syncing) tell()
+    } catch (cause) {
+      // What the disk did not keep once it may forget for good and then say that all is well: only a new start reads
+      // what is really there.
+      failure ??= { cause }
+      for (const { unit } of syncing) unit.reject(new DiskFailure(failure))
+    }
+    syncing = []
+  }
+  const run = async () => {
+    while (expected.length > 0) await keep()
+    running = undefined
+  }
+
+  return {
+    expect: (done: readonly Done[]) => {
+      if (done.length === 0) return
+      expected = [...expected, ...done]
+      running ??= run()
+    },
+    count: () => expected.length + syncing.length,
+    requireKept,
+    settled: async () => running,
+  }
+}
+
+/** The disk did not keep what was committed. */
+export class DiskFailure extends Error {
+  constructor(options: { readonly cause: unknown }) {
+    super('the disk did not keep a write: nothing more is written until a new start', options)
   }
 }
 
@@ -80,7 +148,11 @@ export function isBusy(error: unknown): boolean {
   return typeof error.errcode === 'number' && (error.errcode & 0xff) === sqliteBusy
 }
 
-function createGroupRunner(writer: DatabaseSync, waiting: Unit[], onCommit?: OnCommit) {
+function createGroupRunner(
+  writer: DatabaseSync,
+  waiting: Unit[],
+  expectDurable: (done: readonly Done[]) => void,
+) {
   const begin = writer.prepare('begin immediate')
   const commit = writer.prepare('commit')
   const runUnit = createUnitRunner(writer)
@@ -92,7 +164,7 @@ function createGroupRunner(writer: DatabaseSync, waiting: Unit[], onCommit?: OnC
       for (const unit of waiting.splice(0)) unit.reject(error)
       return
     }
-    const done: { readonly unit: Unit; readonly tell: () => void }[] = []
+    const done: Done[] = []
     try {
       for (let taken = 0; taken < unitsPerGroupMax; taken += 1) {
         const unit = waiting.shift()
@@ -106,8 +178,7 @@ function createGroupRunner(writer: DatabaseSync, waiting: Unit[], onCommit?: OnC
       undo(writer)
       return
     }
-    onCommit?.(done.length)
-    for (const { tell } of done) tell()
+    expectDurable(done)
   }
 }
 

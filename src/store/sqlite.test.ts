@@ -5,14 +5,17 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Kysely } from 'kysely'
 import { verifies } from '../../test/requirements.ts'
 import { storeOn } from './database.ts'
+import { DiskFailure } from './group-commit.ts'
 import type { Schema } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 import type { SqliteOptions } from './sqlite.ts'
+import { isStoreUnavailable } from './unavailable.ts'
+import { openWal } from './wal-sync.ts'
 
 type Items = Schema & { items: { id: number } }
 
@@ -157,20 +160,138 @@ test('closing waits for what was asked for and takes nothing more', async (t) =>
   reader.close()
 })
 
-test('writes are durable, and only the owner reads the file', async (t) => {
-  const { db, file } = await open(t)
-  const { rows } = await sql`pragma synchronous`.execute(db)
-  assert.deepEqual(rows, [{ synchronous: 2 }])
-  assert.deepEqual((await sql`pragma journal_mode`.execute(db)).rows, [{ journal_mode: 'wal' }])
-  assert.equal(statSync(file).mode & 0o077, 0)
+test('a write is told once it is on disk, and holds up nobody until then', async (t) => {
+  const disk = createSlowDisk()
+  const { db } = await open(t, { sync: disk.sync })
+  disk.slowDown()
+  const told: number[] = []
+  const write = async (id: number) => {
+    await insert(db, id)
+    told.push(id)
+  }
+  const writes = [write(1), write(2)]
+  await disk.isAsked(1)
+  // Others may read it and go on; who asked for it is not told yet.
+  assert.deepEqual(await ids(db), [1, 2])
+  writes.push(write(3))
+  while ((await count(db)) < 3) await nextTurn()
+  assert.deepEqual(told, [])
+
+  disk.keep()
+  await Promise.all(writes.slice(0, 2))
+  assert.deepEqual(told, [1, 2])
+  await disk.isAsked(2)
+  assert.deepEqual(told, [1, 2], 'what came after the sync began waits for the next one')
+  disk.keep()
+  await Promise.all(writes)
+  disk.keepAll()
 })
+
+test('one sync is for all that was committed before it', async (t) => {
+  const disk = createSlowDisk()
+  const { db, commits } = await open(t, { sync: disk.sync })
+  disk.slowDown()
+  const writes = [insert(db, 1)]
+  await disk.isAsked(1)
+  for (const id of [2, 3, 4]) {
+    writes.push(insert(db, id))
+    while ((await count(db)) < id) await nextTurn()
+  }
+  disk.keepAll()
+  await Promise.all(writes)
+  assert.deepEqual(commits, [1, 3])
+})
+
+test('closing waits for the disk', async (t) => {
+  const disk = createSlowDisk()
+  const { db, store } = await open(t, { sync: disk.sync })
+  disk.slowDown()
+  let isClosed = false
+  const write = insert(db, 1)
+  await disk.isAsked(1)
+  const closing = store.close().then(() => (isClosed = true))
+  for (let turn = 0; turn < 10; turn += 1) await nextTurn()
+  assert.equal(isClosed, false)
+  disk.keepAll()
+  await Promise.all([write, closing])
+})
+
+test('what the disk did not keep is told, and nothing more is written until a new start', async (t) => {
+  const disk = createSlowDisk()
+  const { db, store, file } = await open(t, { sync: disk.sync })
+  disk.slowDown()
+  const writes = [insert(db, 1)]
+  await disk.isAsked(1)
+  writes.push(insert(db, 2))
+  while ((await count(db)) < 2) await nextTurn()
+  disk.lose()
+  for (const write of writes) await assert.rejects(write, isDiskFailure)
+  disk.keepAll()
+  await assert.rejects(insert(db, 3), isDiskFailure)
+  await assert.rejects(
+    db.transaction().execute((tx) => insert(tx, 4)),
+    isDiskFailure,
+  )
+
+  await store.close()
+  const again = storeOn(await openSqlite(file))
+  t.after(again.close)
+  await insert(again.db.withTables<Pick<Items, 'items'>>(), 5)
+})
+
+test('the log is put on disk as a file of its own, and only the owner reads the files', async (t) => {
+  const { db, file } = await open(t)
+  await insert(db, 1)
+  const log = openWal(file)
+  await log.sync()
+  log.close()
+  await assert.rejects(log.sync(), { code: 'EBADF' })
+  assert.deepEqual((await sql`pragma journal_mode`.execute(db)).rows, [{ journal_mode: 'wal' }])
+  // What is not synced by us, before pages are copied into the main file, is synced by SQLite.
+  assert.deepEqual((await sql`pragma synchronous`.execute(db)).rows, [{ synchronous: 1 }])
+  for (const each of [file, `${file}-wal`]) assert.equal(statSync(each).mode & 0o077, 0)
+})
+
+/** A disk that takes its time, and may forget. */
+function createSlowDisk() {
+  const syncs: PromiseWithResolvers<void>[] = []
+  let isFast = true
+  const calls = { made: 0 }
+  const next = () => syncs.shift() ?? assert.fail('nobody waits for the disk')
+  return {
+    sync: async () => {
+      if (isFast) return
+      calls.made += 1
+      const sync = Promise.withResolvers<void>()
+      syncs.push(sync)
+      await sync.promise
+    },
+    /** Resolves when it was asked so many times. */
+    isAsked: async (times: number) => {
+      while (calls.made < times) await nextTurn()
+    },
+    slowDown: () => {
+      isFast = false
+    },
+    keep: () => next().resolve(),
+    lose: () => next().reject(new Error('I/O error')),
+    keepAll: () => {
+      isFast = true
+      for (const { resolve } of syncs.splice(0)) resolve()
+    },
+  }
+}
+
+function isDiskFailure(error: unknown): boolean {
+  return error instanceof DiskFailure && isStoreUnavailable(error)
+}
 
 async function open(t: TestContext, options: SqliteOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
   const file = join(folder, 'test.db')
   const commits: number[] = []
-  const onCommit = (units: number) => commits.push(units)
-  const store = storeOn(await openSqlite(file, { onCommit, ...options }))
+  const onDurable = (units: number) => commits.push(units)
+  const store = storeOn(await openSqlite(file, { onDurable, ...options }))
   t.after(async () => {
     await store.close()
     rmSync(folder, { recursive: true, force: true })

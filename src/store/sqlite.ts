@@ -16,9 +16,10 @@ import type {
 } from 'kysely'
 import type { Engine, RunApart } from './engine.ts'
 import { createGroupCommit, isBusy, whenFree } from './group-commit.ts'
-import type { GroupCommit, OnCommit } from './group-commit.ts'
+import type { GroupCommit, OnDurable, Sync } from './group-commit.ts'
 import { isRead } from './statement.ts'
 import type { SqlValue } from './statement.ts'
+import { openWal } from './wal-sync.ts'
 
 const readerBusyMs = 5_000
 /** SQLite's own default, 2 MiB, is used up by a few thousand tokens. */
@@ -30,18 +31,21 @@ const parametersKeptMax = 64
 
 /** What tests watch or shorten. */
 export interface SqliteOptions {
-  readonly onCommit?: OnCommit
+  readonly onDurable?: OnDurable
+  /** Instead of the sync of the file. */
+  readonly sync?: Sync
   readonly transactionLimitMs?: number
 }
 
 /** Opens, and makes if need be, a SQLite file; ':memory:' is a file that goes away when it is closed. */
 export async function openSqlite(file: string, options: SqliteOptions = {}): Promise<Engine> {
-  const { onCommit, transactionLimitMs = 10_000 } = options
+  const { onDurable, transactionLimitMs = 10_000 } = options
   const place = file === ':memory:' ? makeTemporaryPlace() : { file, remove: () => {} }
   makePrivateFile(place.file)
   const writer = await openWriter(place.file)
   const reader = openReader(place.file)
-  const group = createGroupCommit(writer, onCommit)
+  const log = openWal(place.file)
+  const group = createGroupCommit(writer, { sync: options.sync ?? log.sync, onDurable })
   const write = createRunner(writer)
   const read = createReading(writer, { atRest: write, meanwhile: createRunner(reader) })
   const run: RunApart = async (query) =>
@@ -53,6 +57,7 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
     isRetryable: () => false,
     close: async () => {
       await group.close()
+      log.close()
       reader.close()
       writer.close()
       place.remove()
@@ -77,7 +82,8 @@ async function openWriter(file: string): Promise<DatabaseSync> {
   const writer = new DatabaseSync(file, { timeout: 0, enableForeignKeyConstraints: true })
   try {
     await whenFree(() => writer.exec('pragma journal_mode = wal'))
-    writer.exec('pragma synchronous = full')
+    // Less than full, because it is we who put each commit on disk, beside the event loop (wal-sync.ts).
+    writer.exec('pragma synchronous = normal')
     writer.exec(`pragma cache_size = -${cacheKib}`)
     // Digests are random, so each write touches other pages; copying them back less often writes each of them less often.
     writer.exec(`pragma wal_autocheckpoint = ${pagesUntilCheckpoint}`)

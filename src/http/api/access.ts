@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
+import { foreignCursor } from '../../base/page.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { AttemptList } from '../../journal/attempt-list.ts'
 import { diagnose } from '../../journal/diagnosis.ts'
@@ -11,9 +12,9 @@ import type { ApiKeys } from '../../people/api-keys.ts'
 import { apiKeyScopes } from '../../people/api-keys.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const newKey = z.strictObject({
   name: z.string().min(1).max(80),
@@ -39,7 +40,8 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/grants',
       method: 'GET',
       words: 'Apps with access: what the caller let in.',
-      run: async ({ principal, query }) => json(await issuer.grants.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await issuer.grants.list(principal, pageRequestOf(query))),
     }),
     route({
       ...api,
@@ -73,7 +75,8 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/attempts',
       method: 'GET',
       words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
-      run: async ({ tenant, query }) => json(await attemptList.list(tenant.id, pageOf(query))),
+      run: async ({ tenant, query }) =>
+        json(await attemptList.list(tenant.id, pageRequestOf(query))),
     }),
     route({
       surface: 'api',
@@ -139,12 +142,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
 
 function journalQuery(query: URLSearchParams) {
   const after = Number(query.get('cursor') ?? 0)
-  if (!Number.isSafeInteger(after) || after < 0) {
-    throw new Fault('invalid_input', {
-      because: 'the cursor is not one of ours',
-      detail: { cursor: 'Use a nextCursor that this call gave you.' },
-    })
-  }
+  if (!Number.isSafeInteger(after) || after < 0) throw foreignCursor()
   const attempt = idIn(query, 'attempt')
   const subjectId = idIn(query, 'subjectId')
   return {

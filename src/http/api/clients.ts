@@ -7,9 +7,9 @@ import { overlapMaxMs } from '../../issuer/client-administration.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { grantTypeNames } from '../../issuer/metadata.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const redirectUris = z.array(z.string().max(2048)).max(10)
 const scopes = z.array(z.string().min(1).max(100)).max(100)
@@ -64,7 +64,8 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       ...shared,
       method: 'GET',
       words: 'The clients of this tenant, and how much each is used.',
-      run: async ({ principal, query }) => json(await clients.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await clients.list(principal, pageRequestOf(query))),
     }),
     route({
       ...one,

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -52,7 +53,8 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       method: 'GET',
       guard: 'api',
       words: 'The servers of this tenant.',
-      run: async ({ principal, query }) => json(await servers.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await servers.list(principal, pageRequestOf(query))),
     }),
     route({
       ...one,
@@ -89,17 +91,4 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       run: async ({ principal, params }) => json(await servers.test(principal, params['id'] ?? '')),
     }),
   ]
-}
-
-/** The cursor and size that a list call asks for. */
-export function pageOf(query: URLSearchParams): {
-  readonly cursor?: string
-  readonly limit: number
-} {
-  const limit = Number(query.get('limit') ?? 50)
-  const cursor = query.get('cursor')
-  return {
-    limit: Number.isInteger(limit) && limit > 0 ? Math.min(limit, 200) : 50,
-    ...(cursor === null ? {} : { cursor }),
-  }
 }

@@ -4,9 +4,9 @@ import { z } from 'zod'
 import { Fault } from '../../base/fault.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const ids = z.array(z.string().min(1).max(2048)).max(100)
 
@@ -45,7 +45,7 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
       method: 'GET',
       words: 'The identity providers that are trusted.',
       run: async ({ principal, query }) =>
-        json(await trustedIssuers.list(principal, pageOf(query))),
+        json(await trustedIssuers.list(principal, pageRequestOf(query))),
     }),
     route({
       ...one,

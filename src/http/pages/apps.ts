@@ -10,6 +10,7 @@ import type { SessionPrincipal } from '../../people/principal.ts'
 import { redirect } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { scopeWords } from './consent.ts'
@@ -68,10 +69,9 @@ const perPage = 50
 
 async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Response> {
   const { principal, tenant, query } = visit
-  const cursor = query.get('cursor')
   const { items, nextCursor } = await issuer.grants.list(principal, {
+    ...pageRequestOf(query),
     limit: perPage,
-    ...(cursor === null ? {} : { cursor }),
   })
   const scopes = await issuer.scopes.show(tenant, [...new Set(items.flatMap((one) => one.scopes))])
   const { token, cookies } = forms.issue(visit, 'apps')
@@ -87,7 +87,7 @@ async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Resp
       <section class="card">
         ${
           items.length === 0
-            ? html`<p>No app has access${cursor === null ? ' yet' : ' from here on'}.</p>`
+            ? html`<p>No app has access${query.has('cursor') ? ' from here on' : ' yet'}.</p>`
             : items.map((grant) => appRow({ grant, scopes, token }))
         }
       </section>

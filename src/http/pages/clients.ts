@@ -10,6 +10,7 @@ import type { SessionPrincipal } from '../../people/principal.ts'
 import { redirect } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
@@ -93,10 +94,9 @@ async function clientsPage(
   outcome?: Outcome,
 ): Promise<Response> {
   const { principal, query } = visit
-  const cursor = query.get('cursor')
   const { items, nextCursor } = await issuer.clients.list(principal, {
+    ...pageRequestOf(query),
     limit: perPage,
-    ...(cursor === null ? {} : { cursor }),
   })
   const { token, cookies } = forms.issue(visit, 'clients')
   const drawn = await page({

@@ -125,7 +125,8 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       path: '/api/v1/api-keys',
       method: 'GET',
       words: 'The caller’s API keys, without their values.',
-      run: async ({ principal }) => json({ items: await apiKeys.list(principal) }),
+      run: async ({ principal, query }) =>
+        json(await apiKeys.list(principal, pageRequestOf(query))),
     }),
     route({
       ...session,

@@ -7,13 +7,13 @@ import type { Issuer } from '../../issuer/issuer.ts'
 import type { ShownScope } from '../../issuer/scopes.ts'
 import { isAdmin } from '../../people/principal.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
-import { scopeWords } from './consent.ts'
+import { scopeList } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { when } from './when.ts'
@@ -36,7 +36,7 @@ export function appPages({ issuer, forms }: Needs): readonly Route[] {
       words: 'Apps with access: what the person let in.',
       run: async (visit) =>
         visit.session === undefined
-          ? redirect(`/sign-in?next=${encodeURIComponent(path)}`, 302)
+          ? toSignIn(path, 302)
           : appsPage({ issuer, forms }, { ...visit, principal: visit.session }),
     }),
     route({
@@ -114,9 +114,7 @@ function appRow({ grant, scopes, token }: Row): Html {
           may use <strong><bdi>${grant.resourceName ?? 'a server that is no more'}</bdi></strong>
           <span class="quiet">at <code>${grant.resource}</code></span>
         </div>
-        <ul class="scopes">
-          ${own.map((scope) => html`<li>${scopeWords(scope)}</li>`)}
-        </ul>
+        ${scopeList(own)}
         <div class="quiet">${useOf(grant)}</div>
       </div>
       <form method="post" action="${path}">

@@ -1,13 +1,13 @@
 // Clients, for administrators: every program that may ask to be let in, how much it is used, the switch that turns it off
 // or on, and a new secret, which is shown once. Works without scripts.
 import { html } from 'hono/html'
-import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { PublicClient } from '../../issuer/client-list.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { isAdmin } from '../../people/principal.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
@@ -15,6 +15,7 @@ import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { problemNote, problemOf } from './problem.ts'
 import { when } from './when.ts'
 
 interface Needs {
@@ -37,9 +38,7 @@ export function clientPages(needs: Needs): readonly Route[] {
       words: 'The clients of this tenant, for administrators.',
       run: async (visit) => {
         const { session: principal } = visit
-        if (principal === undefined) {
-          return redirect(`/sign-in?next=${encodeURIComponent(path)}`, 302)
-        }
+        if (principal === undefined) return toSignIn(path, 302)
         if (!isAdmin(principal)) throw new Fault('forbidden', { because: 'not an administrator' })
         return clientsPage(needs, { ...visit, principal })
       },
@@ -76,9 +75,7 @@ async function change(needs: Needs, visit: SignedIn): Promise<Response> {
     return redirect(path, 303)
   } catch (thrown) {
     if (!isFault(thrown) || thrown.code !== 'invalid_input') throw thrown
-    const hints = Object.values(thrown.detail ?? {}).join(' ')
-    const problem = hints === '' ? faultCatalogue[thrown.code].words : hints
-    return clientsPage(needs, visit, { problem })
+    return clientsPage(needs, visit, { problem: problemOf(thrown) })
   }
 }
 
@@ -125,7 +122,7 @@ async function clientsPage(
 }
 
 function outcomeCard(outcome: Outcome): Html {
-  if ('problem' in outcome) return html`<p class="warning" role="alert">${outcome.problem}</p>`
+  if ('problem' in outcome) return problemNote(outcome.problem)
   const { client, secret } = outcome.made
   return html`
     <section class="card" role="status">

@@ -4,7 +4,7 @@ import { html } from 'hono/html'
 import { Fault } from '../../base/fault.ts'
 import type { Connections, FinishedFlow } from '../../connectors/connections.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
@@ -60,7 +60,7 @@ export function connectRoutes(needs: Needs): readonly Route[] {
 
 async function askToConnect({ connections, forms }: Needs, visit: Visitor): Promise<Response> {
   const { session, params } = visit
-  if (session === undefined) return toSignIn(visit)
+  if (session === undefined) return signInFirst(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
   const { token, cookies } = forms.issue(visit, 'connect')
   const scope = visit.query.get('scope') ?? ''
@@ -100,7 +100,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
 
 async function startConnecting({ connections, forms }: Needs, visit: Visitor): Promise<Response> {
   const { session, browser, params } = visit
-  if (session === undefined) return toSignIn(visit)
+  if (session === undefined) return signInFirst(visit)
   const fields = forms.read(visit, 'connect')
   const flowId = fields.get('flow') ?? ''
   if (browser === undefined) throw new Fault('bad_form', { because: 'the browser has no cookie' })
@@ -127,7 +127,7 @@ async function finish({ connections }: Needs, visit: Visitor): Promise<Response>
 
 async function showFinished({ connections }: Needs, visit: Visitor): Promise<Response> {
   const { session, params, tenant } = visit
-  if (session === undefined) return toSignIn(visit)
+  if (session === undefined) return signInFirst(visit)
   const flowId = params['flow'] ?? ''
   const { status, connectionId } = await connections.flow(session, flowId)
   if (status !== 'completed') return redirect(home, 302)
@@ -181,7 +181,7 @@ function toldToOpener(told: {
   data-success="${String(success)}" data-origin="${tenant.issuer}"`
 }
 
-function toSignIn({ request }: Visit): Response {
+function signInFirst({ request }: Visit): Response {
   const { pathname, search } = new URL(request.url)
-  return redirect(`/sign-in?next=${encodeURIComponent(pathname + search)}`, 303)
+  return toSignIn(pathname + search, 303)
 }

@@ -1,6 +1,6 @@
 // Sign-in, sign-out and the set-up of the first operator. All forms work without scripts.
 import { html } from 'hono/html'
-import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
 import type { Journal } from '../../journal/entries.ts'
 import { minimumPasswordLength } from '../../people/passwords.ts'
@@ -17,6 +17,7 @@ import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { problemNote, problemOf } from './problem.ts'
 import type { SignInTries } from './sign-in-tries.ts'
 
 interface Needs {
@@ -127,9 +128,7 @@ async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {
     return await signedIn(needs, visit, user, home)
   } catch (thrown) {
     if (!isFault(thrown) || thrown.code !== 'invalid_input') throw thrown
-    const problem =
-      Object.values(thrown.detail ?? {}).join(' ') || faultCatalogue[thrown.code].words
-    return setupPage(needs, visit, { link, email, problem })
+    return setupPage(needs, visit, { link, email, problem: problemOf(thrown) })
   }
 }
 
@@ -155,10 +154,6 @@ function emailField(email: string): Html {
     E-mail
     <input name="email" type="email" value="${email}" autocomplete="username" required />
   </label>`
-}
-
-function problemNote(problem: string | undefined): Html {
-  return problem === undefined ? html`` : html`<p class="warning" role="alert">${problem}</p>`
 }
 
 function notSetUpPage(): Promise<Response> {

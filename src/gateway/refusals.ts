@@ -8,7 +8,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { GuardedRequest } from '../protect/credentials.ts'
 import { readCredentials } from '../protect/credentials.ts'
 import type { Refusal } from '../protect/index.ts'
-import { resourceOf } from './protection.ts'
+import { resourceOf } from './targets.ts'
 
 export interface RefusedCall {
   readonly tenant: Tenant
@@ -34,7 +34,7 @@ export function createRefusals(needs: RefusalNeeds): NoteRefusal {
     const { reason, status } = refusal
     // RFC 9449 §9: that is how a client learns its nonce.
     if (reason === 'use_dpop_nonce') return
-    const resource = resourceOf({ tenant, slug })
+    const resource = resourceOf(tenant, slug)
     const credentials = readCredentials(request, ['Bearer', 'DPoP'])
     const token = credentials.kind === 'token' ? credentials.token : undefined
     const find = async () => {

@@ -85,4 +85,5 @@ export function grantsOf(is: ExpressionBuilder<OldClients, 'old'>) {
     .whereRef('grants.client_id', '=', 'old.id')
 }
 
-type OldClients = Schema & { old: ClientRow }
+/** The tables, and the client that a query is about. */
+export type OldClients = Schema & { old: ClientRow }

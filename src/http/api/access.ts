@@ -10,9 +10,11 @@ import type { Journal } from '../../journal/entries.ts'
 import type { Usage } from '../../journal/usage.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import { apiKeyScopes } from '../../people/api-keys.ts'
+import { isDefault } from '../../people/tenants.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -49,7 +51,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       method: 'DELETE',
       words: 'Takes access back; every token of the grant ends at once.',
       run: async ({ principal, params }) => {
-        await issuer.grants.revoke(principal, params['id'] ?? '')
+        await issuer.grants.revoke(principal, idOf(params))
         return empty(204)
       },
     }),
@@ -87,7 +89,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       run: async ({ tenant }) => {
         const { tableRows, ...own } = await usage.report(tenant.id)
         // The tables are of the whole installation, which other tenants have no business with.
-        return json(tenant.slug === 'default' ? { ...own, tableRows } : own)
+        return json(isDefault(tenant) ? { ...own, tableRows } : own)
       },
     }),
   ]
@@ -134,7 +136,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       method: 'DELETE',
       words: 'Ends an API key at once.',
       run: async ({ principal, params }) => {
-        await apiKeys.revoke(principal, params['id'] ?? '')
+        await apiKeys.revoke(principal, idOf(params))
         return empty(204)
       },
     }),

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Connections } from '../../connectors/connections.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -108,8 +109,4 @@ function actionRoutes(connections: Connections): readonly Route[] {
       run: async ({ principal, params }) => json(await connections.token(principal, idOf(params))),
     }),
   ]
-}
-
-function idOf(params: Readonly<Record<string, string>>): string {
-  return params['id'] ?? ''
 }

@@ -4,6 +4,7 @@ import { tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -61,7 +62,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       method: 'GET',
       guard: 'api',
       words: 'One server.',
-      run: async ({ principal, params }) => json(await servers.get(principal, params['id'] ?? '')),
+      run: async ({ principal, params }) => json(await servers.get(principal, idOf(params))),
     }),
     route({
       ...one,
@@ -70,7 +71,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       input: changedServer,
       words: 'Changes a server; a new URL or issuer drops the tokens that belong to the old one.',
       run: async ({ principal, params, input }) =>
-        json(await servers.update(principal, params['id'] ?? '', input)),
+        json(await servers.update(principal, idOf(params), input)),
     }),
     route({
       ...one,
@@ -78,7 +79,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       guard: 'admin',
       words: 'Removes a server with its connections.',
       run: async ({ principal, params }) => {
-        await servers.remove(principal, params['id'] ?? '')
+        await servers.remove(principal, idOf(params))
         return empty(204)
       },
     }),
@@ -88,7 +89,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       method: 'POST',
       guard: 'api',
       words: 'Lists the tools of a server as the caller, or says why that does not work.',
-      run: async ({ principal, params }) => json(await servers.test(principal, params['id'] ?? '')),
+      run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
 }

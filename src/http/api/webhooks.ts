@@ -8,6 +8,7 @@ import type { WebhookManager, Webhooks, WebhookWithSecret } from '../../journal/
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -140,8 +141,4 @@ function deliveryQuery(query: URLSearchParams): DeliveryQuery {
     })
   }
   return { ...pageRequestOf(query), ...(status === undefined ? {} : { status }) }
-}
-
-function idOf(params: Readonly<Record<string, string>>): string {
-  return params['id'] ?? ''
 }

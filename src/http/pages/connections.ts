@@ -3,6 +3,7 @@ import { html } from 'hono/html'
 import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import type { Connections, PublicConnection } from '../../connectors/connections.ts'
 import type { PublicServer, Servers } from '../../connectors/servers.ts'
+import { resourceOf } from '../../gateway/targets.ts'
 import { isAdmin } from '../../people/principal.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
@@ -142,7 +143,7 @@ async function connectionsPage(
                   server,
                   connections: mine.items.filter(({ serverId }) => serverId === server.id),
                   token,
-                  address: `${tenant.issuer}/${server.slug}/mcp`,
+                  address: resourceOf(tenant, server.slug),
                 }),
               )
         }

@@ -28,8 +28,6 @@ export interface Visit {
   readonly params: Readonly<Record<string, string>>
   /** The cookie that marks this browser, if it has one. */
   readonly browser: Secret | undefined
-  /** The address at the other end of the connection; a proxy's, where one stands before us. */
-  readonly remoteAddress: string | undefined
   /** The body as text, within the route's limit. */
   readonly body: string
   /** What this request takes of the limits; the ones of the row are taken already. */

@@ -47,7 +47,8 @@ export function devicePages(needs: Needs): readonly Route[] {
       words: 'Takes the code that a device shows.',
       run: async (visit) => {
         const fields = forms.read(visit, form)
-        const { session, browser, remoteAddress: address } = visit
+        const { session, browser } = visit
+        const { address } = visit.visitor
         if (session === undefined || browser === undefined) return toSignIn(devicePath(''), 303)
         const typed = fields.get('user_code') ?? ''
         const entered = await issuer.devices.enter(session, { typed, browser, address })

@@ -85,5 +85,4 @@ export function grantsOf(is: ExpressionBuilder<OldClients, 'old'>) {
     .whereRef('grants.client_id', '=', 'old.id')
 }
 
-/** The tables, and the client that a query is about. */
-export type OldClients = Schema & { old: ClientRow }
+type OldClients = Schema & { old: ClientRow }

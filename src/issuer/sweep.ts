@@ -1,10 +1,8 @@
 // What this room throws away: requests (pushed or not), codes, tokens and secrets that have expired, and registrations
 // that nobody ever used. A refresh token hangs on its grant, so it outlives the access token that came with it (seed 003, weakness 1).
-import type { ExpressionBuilder } from 'kysely'
 import type { Database } from '../store/database.ts'
 import { inBatches, sweepBatchRows, sweepExpired } from '../store/sweep.ts'
 import { grantsOf, neverUsedMs } from './client-hygiene.ts'
-import type { OldClients } from './client-hygiene.ts'
 
 /** How many rows went, by what they were. */
 export interface IssuerSweep {
@@ -72,24 +70,42 @@ function neverUsed(db: Database, now: number) {
     .where('old.used_at', 'is', null)
     .where('old.registered_at', '<=', now - neverUsedMs)
     .where((is) => is.not(is.exists(grantsOf(is))))
-    .where((is) => is.not(is.exists(alive(is, 'authorization_requests', now))))
-    .where((is) => is.not(is.exists(alive(is, 'pushed_requests', now))))
-    .where((is) => is.not(is.exists(alive(is, 'device_codes', now))))
+    .where((is) =>
+      is.not(
+        is.exists(
+          is
+            .selectFrom('authorization_requests as request')
+            .select('request.id')
+            .whereRef('request.tenant_id', '=', 'old.tenant_id')
+            .whereRef('request.client_id', '=', 'old.id')
+            .where('request.expires_at', '>', now),
+        ),
+      ),
+    )
+    .where((is) =>
+      is.not(
+        is.exists(
+          is
+            .selectFrom('pushed_requests as pushed')
+            .select('pushed.id')
+            .whereRef('pushed.tenant_id', '=', 'old.tenant_id')
+            .whereRef('pushed.client_id', '=', 'old.id')
+            .where('pushed.expires_at', '>', now),
+        ),
+      ),
+    )
+    .where((is) =>
+      is.not(
+        is.exists(
+          is
+            .selectFrom('device_codes as device')
+            .select('device.id')
+            .whereRef('device.tenant_id', '=', 'old.tenant_id')
+            .whereRef('device.client_id', '=', 'old.id')
+            .where('device.expires_at', '>', now),
+        ),
+      ),
+    )
     .orderBy('old.registered_at')
     .limit(sweepBatchRows)
-}
-
-/** What the client `old` of the query around asks right now. */
-function alive(
-  is: ExpressionBuilder<OldClients, 'old'>,
-  table: 'authorization_requests' | 'pushed_requests' | 'device_codes',
-  now: number,
-) {
-  const one = table as 'pushed_requests' // all three have the columns that are named here
-  return is
-    .selectFrom(`${one} as asked`)
-    .select('asked.id')
-    .whereRef('asked.tenant_id', '=', 'old.tenant_id')
-    .whereRef('asked.client_id', '=', 'old.id')
-    .where('asked.expires_at', '>', now)
 }

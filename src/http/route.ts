@@ -51,6 +51,12 @@ interface GuardedBy {
   readonly admin: { readonly principal: SessionPrincipal | KeyPrincipal }
 }
 
+/** A visit in which a signed-in person is recognised. */
+export type Recognised = Visit & GuardedBy['visitor']
+
+/** A visit of a signed-in person. */
+export type SignedIn = Visit & GuardedBy['session']
+
 export type Context<G extends Guard, I> = Visit & GuardedBy[G] & { readonly input: I }
 
 /** One row. `open` rows that touch the caller's identity do not compile: their context has none. */

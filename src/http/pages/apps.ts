@@ -12,7 +12,7 @@ import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Route, SignedIn } from '../route.ts'
 import { scopeList } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
@@ -62,8 +62,6 @@ async function takeBack(issuer: Issuer, principal: SessionPrincipal, id: string)
     if (!isFault(thrown) || thrown.code !== 'not_found') throw thrown
   }
 }
-
-type SignedIn = Visit & { readonly principal: SessionPrincipal }
 
 const perPage = 50
 

@@ -6,13 +6,12 @@ import type { Secret } from '../../base/secret.ts'
 import type { PublicClient } from '../../issuer/client-list.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { isAdmin } from '../../people/principal.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Route, SignedIn } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote, problemOf } from './problem.ts'
@@ -22,8 +21,6 @@ interface Needs {
   readonly issuer: Issuer
   readonly forms: Forms
 }
-
-type SignedIn = Visit & { readonly principal: SessionPrincipal }
 
 const path = '/console/clients'
 

@@ -5,12 +5,11 @@ import type { Connections, PublicConnection } from '../../connectors/connections
 import type { PublicServer, Servers } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
 import { isAdmin } from '../../people/principal.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Recognised, Route, SignedIn, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote, problemOf } from './problem.ts'
@@ -20,9 +19,6 @@ interface Needs {
   readonly connections: Connections
   readonly forms: Forms
 }
-
-type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
-type SignedIn = Visit & { readonly principal: SessionPrincipal }
 
 const path = '/console/connections'
 
@@ -45,7 +41,7 @@ export function connectionPages(needs: Needs): readonly Route[] {
       guard: 'visitor',
       surface: 'page',
       words: 'The person’s servers and connections.',
-      run: async (visit: Visitor) =>
+      run: async (visit: Recognised) =>
         visit.session === undefined
           ? toSignIn(path, 302)
           : connectionsPage(needs, { ...visit, principal: visit.session }),

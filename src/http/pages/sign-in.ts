@@ -4,7 +4,6 @@ import { Fault, isFault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
 import type { Journal } from '../../journal/entries.ts'
 import { minimumPasswordLength } from '../../people/passwords.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import type { Setup } from '../../people/setup.ts'
 import type { User, Users } from '../../people/users.ts'
@@ -14,7 +13,7 @@ import { clearCookie, sessionCookie, writeCookie } from '../cookies.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Recognised, Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote, problemOf } from './problem.ts'
@@ -29,8 +28,6 @@ interface Needs {
   readonly journal: Journal
   readonly tries: SignInTries
 }
-
-type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
 
 const home = '/console/connections'
 
@@ -97,7 +94,7 @@ function setupRoutes(needs: Needs): readonly Route[] {
   ]
 }
 
-async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
+async function signIn(needs: Needs, visit: Recognised): Promise<Response> {
   const fields = needs.forms.read(visit, 'sign-in')
   const email = fields.get('email') ?? ''
   const next = fields.get('next') ?? home
@@ -118,7 +115,7 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   return signInPage(needs, visit, { next, email, problem })
 }
 
-async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {
+async function completeSetup(needs: Needs, visit: Recognised): Promise<Response> {
   const fields = needs.forms.read(visit, 'setup')
   const link = fields.get('link') ?? ''
   const email = fields.get('email') ?? ''
@@ -134,7 +131,7 @@ async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {
 
 async function signedIn(
   { sessions }: Needs,
-  { tenant, session }: Visitor,
+  { tenant, session }: Recognised,
   user: User,
   next: string,
 ): Promise<Response> {

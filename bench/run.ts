@@ -3,8 +3,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { Client } from 'pg'
 import { startPostgres } from '../test/postgres-server.ts'
+import { asOwner, databaseUrl } from '../test/templates.ts'
 import { connectionCount, measure } from './driver.ts'
 import type { Load, Measured, Worker } from './driver.ts'
 import { formatReport, writeReport } from './report.ts'
@@ -76,13 +76,8 @@ function describe(result: Results): string {
 /** Each round begins with nothing. */
 async function freshDatabase(url: string, round: number): Promise<readonly string[]> {
   const name = `bench_${round}`
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  await client.query(`create database ${name}`)
-  await client.end()
-  const fresh = new URL(url)
-  fresh.pathname = `/${name}`
-  return [fresh.href]
+  await asOwner(url, `create database ${name}`)
+  return [databaseUrl(url, name)]
 }
 
 /** RFC 6749 §4.4. */

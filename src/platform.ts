@@ -19,6 +19,7 @@ import { createCredentials } from './connectors/credential.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
+import { resourceOf, slugOfResource } from './gateway/targets.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
 import type { SweepCounts } from './housekeeping.ts'
 import { createApp } from './http/app.ts'
@@ -373,14 +374,14 @@ function createDoors(
  */
 function createResources(servers: Servers, scopes: Scopes): Resources {
   const serverFor = (tenant: Tenant, resource: string) => {
-    const slug = slugIn(tenant, resource)
+    const slug = slugOfResource(tenant, resource)
     if (slug !== undefined) return servers.bySlug(tenant, slug)
     return servers.byUrl(tenant, resource, tenant.issuer)
   }
   return {
-    defaultFor: ownResource,
+    defaultFor: (tenant) => resourceOf(tenant),
     find: async (tenant, resource) => {
-      if (resource === ownResource(tenant)) {
+      if (resource === resourceOf(tenant)) {
         return { resource, name: tenant.name, scopes: [toolsScope] }
       }
       const server = await serverFor(tenant, resource)
@@ -401,20 +402,6 @@ async function scopesOf(registry: Scopes, tenant: Tenant, { toolScopes }: Server
 /** What ends with a server; our own endpoints stay, whoever named one of them as a server. */
 function endedResource(tenant: Tenant, ended: EndedAddress): string | undefined {
   if ('slug' in ended) return resourceOf(tenant, ended.slug)
-  const isOurs = ended.url === ownResource(tenant) || slugIn(tenant, ended.url) !== undefined
+  const isOurs = ended.url === resourceOf(tenant) || slugOfResource(tenant, ended.url) !== undefined
   return isOurs ? undefined : ended.url
-}
-
-function ownResource({ issuer }: Tenant): string {
-  return `${issuer}/mcp`
-}
-
-function resourceOf({ issuer }: Tenant, slug: string): string {
-  return `${issuer}/${slug}/mcp`
-}
-
-function slugIn({ issuer }: Tenant, resource: string): string | undefined {
-  if (!resource.startsWith(`${issuer}/`)) return undefined
-  const path = resource.slice(issuer.length + 1)
-  return /^(?<slug>[a-z0-9-]{1,36})\/mcp$/.exec(path)?.groups?.['slug']
 }

@@ -50,7 +50,8 @@ export async function copyTemplateDatabase(
   return { url: databaseUrl(url, name), remove }
 }
 
-function databaseUrl(url: string, name: string): string {
+/** Where a database of that name is. */
+export function databaseUrl(url: string, name: string): string {
   const other = new URL(url)
   other.pathname = `/${name}`
   return other.href

@@ -38,6 +38,8 @@ export interface Keyring {
   readonly digest: (purpose: DigestPurpose, value: Secret | string) => string
   /** The digests under every live key, active first, for looking up. */
   readonly digests: (purpose: DigestPurpose, value: Secret | string) => readonly string[]
+  /** Is this the digest of the value under one of the live keys? Compares in constant time. */
+  readonly matches: (purpose: DigestPurpose, value: Secret | string, digest: string) => boolean
   readonly sign: (purpose: string, data: string) => string
   /** Compares in constant time, under every live key. */
   readonly verify: (purpose: string, data: string, tag: string) => boolean
@@ -79,6 +81,8 @@ export function createKeyring(
     keyIds: masterKeys.map(({ id }) => id),
     digests,
     digest: (purpose, value) => mac(active, `digest|${purpose}`, plainOf(value)),
+    matches: (purpose, value, digest) =>
+      digests(purpose, value).some((one) => constantTimeEqual(one, digest)),
     sign: (purpose, data) => mac(active, `sign|${purpose}`, data),
     verify: (purpose, data, tag) =>
       masterKeys.some((master) => constantTimeEqual(mac(master, `sign|${purpose}`, data), tag)),

@@ -1,14 +1,14 @@
 // The rows of `connections` with their server and what is known of their tokens, and what of it leaves this room: never a
 // token, a verifier, a secret or a header value.
 import { Fault } from '../base/fault.ts'
+import { limitOf, positionOf } from '../base/page.ts'
+import type { PageRequest } from '../base/page.ts'
 import type { Principal } from '../people/principal.ts'
 import { isAdmin } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { scopesOf } from '../upstream/scopes.ts'
-import { limitOf, positionOf } from './page.ts'
-import type { PageRequest } from './page.ts'
 import { standingOf, wordsOf } from './status.ts'
 import type { ConnectionStatus, TokenFacts } from './status.ts'
 

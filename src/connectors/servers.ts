@@ -1,6 +1,8 @@
 // The MCP servers of a tenant: where they are, how they are reached, and what discovery found about them. Secrets of a
 // server go in here and come out as names or not at all.
 import { Fault } from '../base/fault.ts'
+import { limitOf, pageOf, positionOf } from '../base/page.ts'
+import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -9,8 +11,6 @@ import type { ServerRow } from '../store/schema.ts'
 import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
 import { decideAuth } from './decide-auth.ts'
-import { limitOf, pageOf, positionOf } from './page.ts'
-import type { Page, PageRequest } from './page.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'

@@ -23,14 +23,6 @@ export interface CountedCall {
   readonly fields: Readonly<Record<string, string>>
 }
 
-const nothing: CountedCall = { isOver: false, resetS: 0, fields: {} }
-
-/** Where nobody counts. */
-export const uncounted: CallLimits = {
-  call: async () => nothing,
-  stranger: async () => nothing,
-}
-
 /** The answer to a call that is too much; undefined for one that may go on. */
 export function tooManyCalls(counted: CountedCall, call: Call): Answer | undefined {
   return counted.isOver ? withFields(slowDown(call, `${counted.resetS}`), counted) : undefined
@@ -43,7 +35,7 @@ export function tooManyCalls(counted: CountedCall, call: Call): Answer | undefin
 export async function refuseStranger(
   limits: CallLimits,
   refusal: Answer,
-  httpMethod = '',
+  httpMethod: string,
 ): Promise<Answer> {
   if (refusal.status === 503) return refusal // It is we who cannot answer.
   const counted = await limits.stranger()

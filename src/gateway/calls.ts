@@ -1,5 +1,6 @@
 // What one MCP request asks for: its id, method and tool, read from the body; the arguments are nobody's business here.
 import type { RequestId } from '../protect/index.ts'
+import { isJsonObject } from './exact-json.ts'
 
 /** One request as policy, journal and error answers see it. */
 export interface Call {
@@ -29,10 +30,10 @@ export function bodylessCall(httpMethod: string): Call {
 export function readCall(body: string): Call | undefined {
   const message = parseJson(body)
   if (Array.isArray(message)) return readBatch(message)
-  if (!isRecord(message)) return undefined
+  if (!isJsonObject(message)) return undefined
   const { id, method, params } = message
   if (typeof method !== 'string') return readResponse(message)
-  const facts = paramsOf(method, isRecord(params) ? params : {})
+  const facts = paramsOf(method, isJsonObject(params) ? params : {})
   return { id: readId(id), method, wantsAnswer: id !== undefined, ...facts }
 }
 
@@ -42,10 +43,10 @@ function readResponse(message: Record<string, unknown>): Call | undefined {
 }
 
 function readBatch(messages: readonly unknown[]): Call | undefined {
-  if (messages.length === 0 || !messages.every(isRecord)) return undefined
+  if (messages.length === 0 || !messages.every(isJsonObject)) return undefined
   const wantsAnswer = messages.some(({ id, method }) => id !== undefined && method !== undefined)
   const calls = messages.filter(({ method }) => method === callMethod).map(({ params }) => params)
-  const names = calls.map((params) => (isRecord(params) ? params['name'] : undefined))
+  const names = calls.map((params) => (isJsonObject(params) ? params['name'] : undefined))
   const tools = names.filter((name) => typeof name === 'string')
   return {
     id: null,
@@ -62,7 +63,7 @@ export const callMethod = 'tools/call'
 
 function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {
   const { name, _meta: meta } = params
-  const version = isRecord(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined
+  const version = isJsonObject(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined
   const isCall = method === callMethod
   return {
     ...(isCall && typeof name === 'string' ? { tool: name } : {}),
@@ -81,8 +82,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined // What is no JSON is no message; the caller says so to the client.
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

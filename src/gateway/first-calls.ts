@@ -1,7 +1,7 @@
 // The first calls of a grant belong to the attempt that led to it: the first one that is answered ends it, and until then
 // those that are not. Asked while calls are written, after their answers, so no call waits for it.
+import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
-import { createBoundedMap } from '../journal/bounded.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 

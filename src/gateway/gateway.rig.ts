@@ -19,12 +19,20 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Gateway } from './gateway.ts'
 import { createGateway } from './gateway.ts'
+import type { CalledAt } from './own.ts'
 
 export const tenant: Tenant = {
   id: 'ten_1',
   slug: 'default',
   issuer: 'https://hub.example',
   name: 'Hub',
+}
+const uncounted = { isOver: false, resetS: 0, fields: {} }
+/** Where a call comes in, without limits. */
+export const at: CalledAt = {
+  tenant,
+  limits: { call: async () => uncounted, stranger: async () => uncounted },
+  visitor: { tenantId: tenant.id, address: undefined, agent: undefined },
 }
 export const aliceToken = 'mcp_at_alice'
 export const bobToken = 'mcp_at_bob'
@@ -116,7 +124,7 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   )
   const origin = await listen(t, (request, response) => {
     const slug = (request.url ?? '').split('/')[1] ?? ''
-    void gateway.serve(request, response, { tenant, slug })
+    void gateway.serve(request, response, { ...at, slug })
   })
 
   const send = (method: string, init: PostInit = {}) => sendTo(origin, method, init)

@@ -7,7 +7,6 @@ import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
-import type { Visitor } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -15,13 +14,13 @@ import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
-import type { CallLimits } from './call-limits.ts'
-import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
+import { refuseStranger, tooManyCalls } from './call-limits.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
+import type { CalledAt } from './own.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
 import { policyFor } from './policy.ts'
 import {
@@ -48,12 +47,7 @@ export interface Gateway {
     at: ServedAt,
   ) => Promise<void>
   /** Serves `/mcp`, our own tools. */
-  readonly own: (
-    request: Request,
-    tenant: Tenant,
-    limits?: CallLimits,
-    visitor?: Visitor,
-  ) => Promise<Response>
+  readonly own: (request: Request, at: CalledAt) => Promise<Response>
   /** The protected resource metadata of one of our endpoints (RFC 9728 §2). */
   readonly resourceMetadata: (
     tenant: Tenant,
@@ -64,12 +58,8 @@ export interface Gateway {
 }
 
 /** What the listener knows of a call. */
-export interface ServedAt {
-  readonly tenant: Tenant
+export interface ServedAt extends CalledAt {
   readonly slug: string
-  readonly limits?: CallLimits
-  /** Where the caller is, as far as can be told. */
-  readonly address?: string | undefined
 }
 
 interface Needs extends ProtectionNeeds {
@@ -110,7 +100,7 @@ export function createGateway(
   })
 
   const admit = async (visit: Visit): Promise<Answer | undefined> => {
-    const { request, response, tenant, slug } = visit
+    const { request, response, tenant, slug, visitor } = visit
     const method = methodOf(request)
     if (method === undefined) return wrongMethod()
     if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
@@ -123,7 +113,7 @@ export function createGateway(
     const protection = protectEndpoint(needs, { tenant, slug, scopes })
     const verdict = await protection.guard(request)
     if (verdict.kind === 'refused') {
-      noteRefusal({ tenant, slug, request, visitor: visitorOf(visit), refusal: verdict })
+      noteRefusal({ tenant, slug, request, visitor, refusal: verdict })
       return refuseStranger(visit.limits, verdict, method)
     }
     // Whatever answers: Node puts them beside the fields that the answer has of its own.
@@ -135,7 +125,7 @@ export function createGateway(
   return {
     serve: async (request, response, at) => {
       const ending = await endingOf(log, async () => {
-        const answer = await admit({ request, response, limits: uncounted, ...at })
+        const answer = await admit({ request, response, ...at })
         return answer === undefined ? { kind: 'passed', status: 0 } : { kind: 'answer', answer }
       })
       if (ending.kind === 'answer') send(response, ending.answer)
@@ -180,13 +170,9 @@ async function finish(needs: ServerCallNeeds, visit: VerifiedVisit, asked: Asked
   return callServer(needs, { ...visit, ...asked, isOffered: offersFor(visit, call) })
 }
 
-interface Visit {
+interface Visit extends ServedAt {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly tenant: Tenant
-  readonly slug: string
-  readonly limits: CallLimits
-  readonly address?: string | undefined
 }
 
 interface VerifiedVisit extends Visit, Guarded {
@@ -204,10 +190,6 @@ type Method = 'GET' | 'POST' | 'DELETE'
 
 function methodOf({ method }: IncomingMessage): Method | undefined {
   return method === 'GET' || method === 'POST' || method === 'DELETE' ? method : undefined
-}
-
-function visitorOf({ request, tenant, address }: Visit): Visitor {
-  return { tenantId: tenant.id, address, agent: request.headers['user-agent'] }
 }
 
 function callOf({ request, method }: VerifiedVisit, body: Buffer | undefined) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
-import { aliceToken, bobToken, startRig, tenant } from './gateway.rig.ts'
+import { aliceToken, at, bobToken, startRig, tenant } from './gateway.rig.ts'
 
 const call = { jsonrpc: '2.0', id: 3, method: 'tools/call' }
 const whoAmI = {
@@ -20,7 +20,7 @@ test('whoami says who calls, in the era of sessions', async (t) => {
 
   const response = await rig.gateway.own(
     post({ ...call, params: { name: 'whoami', arguments: {} } }),
-    tenant,
+    at,
   )
 
   assert.equal(response.status, 200)
@@ -45,7 +45,7 @@ test('whoami says who calls, in the era without sessions', async (t) => {
       { ...call, params: { name: 'whoami', arguments: {}, _meta: meta } },
       { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'whoami' },
     ),
-    tenant,
+    at,
   )
 
   assert.equal(response.status, 200)
@@ -55,7 +55,7 @@ test('whoami says who calls, in the era without sessions', async (t) => {
 test('tools/list has whoami', async (t) => {
   const rig = await startRig(t)
 
-  const response = await rig.gateway.own(post({ ...call, method: 'tools/list' }), tenant)
+  const response = await rig.gateway.own(post({ ...call, method: 'tools/list' }), at)
 
   const { tools } = await resultOf(response)
   assert.deepEqual(
@@ -69,10 +69,10 @@ test('without a token, with another server’s, or without the scope, nothing of
   const rig = await startRig(t, { scopes: [] })
   const list = { ...call, method: 'tools/list' }
 
-  const without = await rig.gateway.own(post(list, { authorization: '' }), tenant)
-  const foreign = await rig.gateway.own(post(list, { authorization: 'Bearer x' }), tenant)
-  const scopeless = await rig.gateway.own(post(list), tenant)
-  const elsewhere = await rig.gateway.own(post(list, { origin: 'https://evil.example' }), tenant)
+  const without = await rig.gateway.own(post(list, { authorization: '' }), at)
+  const foreign = await rig.gateway.own(post(list, { authorization: 'Bearer x' }), at)
+  const scopeless = await rig.gateway.own(post(list), at)
+  const elsewhere = await rig.gateway.own(post(list, { origin: 'https://evil.example' }), at)
 
   assert.deepEqual(
     [without, foreign, scopeless, elsewhere].map(({ status }) => status),
@@ -97,7 +97,7 @@ test('two callers at once each get themselves', async (t) => {
       const token = index % 2 === 0 ? aliceToken : bobToken
       const headers = { authorization: `Bearer ${token}` }
       const message = { ...call, params: { name: 'whoami', arguments: {} } }
-      const response = await rig.gateway.own(post(message, headers), tenant)
+      const response = await rig.gateway.own(post(message, headers), at)
       return (await resultOf(response)).structuredContent?.['name']
     }),
   )
@@ -114,8 +114,8 @@ test('what is no JSON-RPC is 400, GET without a stream 405', async (t) => {
   const headers = { authorization: `Bearer ${aliceToken}` }
 
   const broken = new Request(url, { method: 'POST', body: '{', headers })
-  assert.equal((await rig.gateway.own(broken, tenant)).status, 400)
-  assert.equal((await rig.gateway.own(new Request(url, { headers }), tenant)).status, 405)
+  assert.equal((await rig.gateway.own(broken, at)).status, 400)
+  assert.equal((await rig.gateway.own(new Request(url, { headers }), at)).status, 405)
 })
 
 function post(message: unknown, headers: Readonly<Record<string, string>> = {}): Request {

@@ -6,7 +6,7 @@ import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc } from './answers.ts'
 import { createBuiltin } from './builtin.ts'
 import type { CallLimits } from './call-limits.ts'
-import { refuseStranger, tooManyCalls, uncounted } from './call-limits.ts'
+import { refuseStranger, tooManyCalls } from './call-limits.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import { eraOf } from './eras.ts'
 import { onePolicy } from './policy.ts'
@@ -15,13 +15,16 @@ import type { Guarded, ProtectionNeeds } from './protection.ts'
 import type { NoteRefusal } from './refusals.ts'
 import type { Recorder } from './recorder.ts'
 
+/** What the door knows of a call. */
+export interface CalledAt {
+  readonly tenant: Tenant
+  readonly limits: CallLimits
+  /** Who comes, as far as can be told before they are verified. */
+  readonly visitor: Visitor
+}
+
 export interface Own {
-  readonly serve: (
-    request: Request,
-    tenant: Tenant,
-    limits?: CallLimits,
-    visitor?: Visitor,
-  ) => Promise<Response>
+  readonly serve: (request: Request, at: CalledAt) => Promise<Response>
   readonly close: () => Promise<void>
 }
 
@@ -65,16 +68,14 @@ export function createOwn(needs: Needs): Own {
   }
 
   return {
-    serve: async (request, tenant, limits = uncounted, visitor) => {
+    serve: async (request, { tenant, limits, visitor }) => {
       if (!isOwnOrigin(request.headers.get('origin'), tenant)) {
         return toResponse(faultAnswer(foreignOrigin()))
       }
       const protection = protectOwn(tenant)
       const verdict = await protection.guard(request)
       if (verdict.kind === 'refused') {
-        if (visitor !== undefined) {
-          needs.noteRefusal({ tenant, slug: undefined, request, visitor, refusal: verdict })
-        }
+        needs.noteRefusal({ tenant, slug: undefined, request, visitor, refusal: verdict })
         return toResponse(await refuseStranger(limits, verdict, request.method))
       }
       const guarded = { ...verdict, policy: onePolicy, protection }

@@ -9,6 +9,7 @@ import type { Protection, Refusal, Scheme } from '../protect/index.ts'
 import { protectMcpServer } from '../protect/index.ts'
 import type { Call } from './calls.ts'
 import type { Policy } from './policy.ts'
+import { resourceOf } from './targets.ts'
 
 /** A resource as people and clients know it. */
 export interface DescribedResource {
@@ -34,17 +35,12 @@ export interface ProtectionNeeds {
   readonly clock: Clock
 }
 
-/** The endpoint's identifier (RFC 8707 §2). */
-export function resourceOf({ tenant, slug }: Pick<Endpoint, 'tenant' | 'slug'>): string {
-  return `${tenant.issuer}${slug === undefined ? '' : `/${slug}`}/mcp`
-}
-
 /** Makes the guard of an endpoint. */
 export function protectEndpoint(
   needs: ProtectionNeeds,
   { tenant, slug, scopes }: Endpoint,
 ): Protection<TokenPrincipal> {
-  return protectResource(needs, tenant, { resource: resourceOf({ tenant, slug }), scopes })
+  return protectResource(needs, tenant, { resource: resourceOf(tenant, slug), scopes })
 }
 
 /** A resource of ours, under a name where people and clients are told of it. */

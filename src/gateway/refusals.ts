@@ -8,7 +8,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { GuardedRequest } from '../protect/credentials.ts'
 import { readCredentials } from '../protect/credentials.ts'
 import type { Refusal } from '../protect/index.ts'
-import { resourceOf } from './protection.ts'
+import { resourceOf } from './targets.ts'
 
 export interface RefusedCall {
   readonly tenant: Tenant
@@ -34,7 +34,7 @@ export function createRefusals(needs: RefusalNeeds): NoteRefusal {
     const { reason, status } = refusal
     // RFC 9449 §9: that is how a client learns its nonce.
     if (reason === 'use_dpop_nonce') return
-    const resource = resourceOf({ tenant, slug })
+    const resource = resourceOf(tenant, slug)
     const credentials = readCredentials(request, ['Bearer', 'DPoP'])
     const token = credentials.kind === 'token' ? credentials.token : undefined
     const find = async () => {
@@ -45,7 +45,15 @@ export function createRefusals(needs: RefusalNeeds): NoteRefusal {
       if (trace.because === expired && trace.wasCalled) return undefined
       return { ...trace, data: { because: trace.because } }
     }
-    notes(needs, { visitor, reason, status, resource, token: token?.reveal() ?? '', find })
+    needs.notes.note({
+      visitor,
+      type: 'call.refused',
+      same: [reason, resource, token?.reveal() ?? ''],
+      // A call without a token is no refusal to count: it is how every client begins.
+      ...(reason === 'authentication_required' ? {} : { refusal: { error: reason } }),
+      data: { reason, status, resource },
+      find,
+    })
   }
 }
 
@@ -58,26 +66,4 @@ async function findUnknown(
   return attempt === undefined
     ? undefined
     : { attempt, data: { because: 'there is no such token' } }
-}
-
-interface NoteFacts {
-  readonly visitor: Visitor
-  readonly reason: string
-  readonly status: number
-  readonly resource: string
-  readonly token: string
-  readonly find: () => Promise<Found | undefined>
-}
-
-function notes(needs: RefusalNeeds, facts: NoteFacts): void {
-  const { visitor, reason, status, resource, token, find } = facts
-  needs.notes.note({
-    visitor,
-    type: 'call.refused',
-    same: [reason, resource, token],
-    // A call without a token is no refusal to count: it is how every client begins.
-    ...(reason === 'authentication_required' ? {} : { refusal: { error: reason } }),
-    data: { reason, status, resource },
-    find,
-  })
 }

@@ -37,3 +37,12 @@ export function redirect(
   for (const cookie of cookies) response.headers.append('set-cookie', cookie)
   return response
 }
+
+/** Sends the browser to the sign-in, from where it goes on to this path. */
+export function toSignIn(
+  next: string,
+  status: 302 | 303,
+  cookies: readonly string[] = [],
+): Response {
+  return redirect(`/sign-in?next=${encodeURIComponent(next)}`, status, cookies)
+}

@@ -51,8 +51,6 @@ interface Asked {
   readonly request: Request
   readonly url: URL
   readonly meter: Meter
-  /** Where the caller is, as far as can be told. */
-  readonly address: string | undefined
 }
 
 /** Makes the app: a Request goes in, a Response comes out; it never throws. */
@@ -77,7 +75,7 @@ export function createApp(needs: Needs) {
       if (tenant === undefined) throw await misdirected(tenants, url)
       if (match === undefined) return otherwise(request, matches)
       meter = meterOf(tenant, place)
-      return answer({ tenant, request, url, meter, address }, { ...match, passage, sent })
+      return answer({ tenant, request, url, meter }, { ...match, passage, sent })
     }
     try {
       const response = await respond()
@@ -95,7 +93,7 @@ export function createApp(needs: Needs) {
 /** Makes what answers a request whose row is known: limits, guard, body, input, and then the row itself. */
 function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency'>) {
   return async (asked: Asked, matched: Matched): Promise<Response> => {
-    const { tenant, request, url, meter, address } = asked
+    const { tenant, request, url, meter } = asked
     const { row, params, passage, sent } = matched
     await takeAtTheDoor(meter, row)
     const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
@@ -110,7 +108,6 @@ function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency
       query: url.searchParams,
       params,
       browser: readCookie(request, browserCookie),
-      remoteAddress: address,
       body,
       meter,
       visitor: passage.visitorOf(tenant),

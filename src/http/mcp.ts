@@ -25,9 +25,7 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
             headers: request.headers,
             ...(method === 'POST' ? { body } : {}),
           }),
-          tenant,
-          callLimitsOf(meter),
-          visitor,
+          { tenant, limits: callLimitsOf(meter), visitor },
         ),
     }),
   )

@@ -64,7 +64,8 @@ export function createListener(
       const { statusCode: status } = response
       metrics.observe({ method, route: '/{slug}/mcp', status, ms: begun() - startedMs })
     })
-    await gateway.serve(request, response, { tenant, slug, limits, address })
+    const visitor = { tenantId: tenant.id, address, agent: request.headers['user-agent'] }
+    await gateway.serve(request, response, { tenant, slug, limits, visitor })
   }
 
   // What follows a refused request on its connection may have been smuggled in by it: it is not even looked at.

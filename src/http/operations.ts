@@ -1,6 +1,7 @@
 // What a load balancer asks: is the process alive, and can it serve? Both answer without saying anything about the inside.
 import { sql } from 'kysely'
 import { Fault } from '../base/fault.ts'
+import { isDefault } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { json } from './answers.ts'
 import { route } from './route.ts'
@@ -41,7 +42,7 @@ export function operationRoutes({ db, measurements }: Needs): readonly Route[] {
         'What is measured, for Prometheus; with an administrator’s API key that has the scope metrics.',
       run: async ({ tenant }) => {
         // The measurements are of the whole installation, which other tenants have no business with.
-        if (tenant.slug !== 'default') throw new Fault('forbidden', { because: 'another tenant' })
+        if (!isDefault(tenant)) throw new Fault('forbidden', { because: 'another tenant' })
         return metricsAnswer(await measurements())
       },
     }),

@@ -28,8 +28,6 @@ export interface Visit {
   readonly params: Readonly<Record<string, string>>
   /** The cookie that marks this browser, if it has one. */
   readonly browser: Secret | undefined
-  /** The address at the other end of the connection; a proxy's, where one stands before us. */
-  readonly remoteAddress: string | undefined
   /** The body as text, within the route's limit. */
   readonly body: string
   /** What this request takes of the limits; the ones of the row are taken already. */
@@ -52,6 +50,12 @@ interface GuardedBy {
   readonly api: { readonly principal: SessionPrincipal | KeyPrincipal }
   readonly admin: { readonly principal: SessionPrincipal | KeyPrincipal }
 }
+
+/** A visit in which a signed-in person is recognised. */
+export type Recognised = Visit & GuardedBy['visitor']
+
+/** A visit of a signed-in person. */
+export type SignedIn = Visit & GuardedBy['session']
 
 export type Context<G extends Guard, I> = Visit & GuardedBy[G] & { readonly input: I }
 

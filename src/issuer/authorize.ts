@@ -3,7 +3,6 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
-import { constantTimeEqual } from '../base/keyring.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
@@ -386,7 +385,7 @@ function isSameBrowser(
   browser: Secret | undefined,
 ): boolean {
   if (browser === undefined) return false
-  return keyring.digests('browser', browser).some((one) => constantTimeEqual(one, browser_digest))
+  return keyring.matches('browser', browser, browser_digest)
 }
 
 async function sendCode(

@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Page, PageRequest } from '../base/page.ts'
 import { randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
@@ -14,7 +15,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ClientRow } from '../store/schema.ts'
 import { listClients, showClient } from './client-list.ts'
-import type { ClientPage, PublicClient } from './client-list.ts'
+import type { PublicClient } from './client-list.ts'
 import { createClient, storeSecret } from './client-registration.ts'
 import type { NewClient } from './client-registration.ts'
 import { actorOf, requireAdministrator } from './administrator.ts'
@@ -47,7 +48,7 @@ export interface ClientChange {
 export interface Clients {
   /** Throws Fault('invalid_input'). */
   readonly create: (by: ClientMaker, client: NewClient) => Promise<ClientWithSecret>
-  readonly list: (by: ClientMaker, page?: PageRequest) => Promise<ClientPage>
+  readonly list: (by: ClientMaker, page?: PageRequest) => Promise<Page<PublicClient>>
   /** Throws Fault('not_found'), as do the calls below. */
   readonly get: (by: ClientMaker, id: string) => Promise<PublicClient>
   /** Throws Fault('invalid_input'). Switching off holds from the next request on. */
@@ -60,11 +61,6 @@ export interface Clients {
     id: string,
     overlap?: { readonly overlapMs?: number },
   ) => Promise<ClientWithSecret & { readonly previousSecretExpiresAt: number }>
-}
-
-interface PageRequest {
-  readonly cursor?: string
-  readonly limit?: number
 }
 
 interface Needs {

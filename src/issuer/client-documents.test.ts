@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { Store } from '../store/database.ts'
+import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { freshnessMs } from './client-documents.ts'
@@ -61,7 +60,7 @@ onEveryDatabase(
     assert.equal(grant?.clientName, 'Documented')
     assert.equal(site.visits(), 1)
 
-    site.close()
+    await site.stop()
     await rig.clock.advance(2 * hourMs)
     assert.ok(
       (await tokens(rig, refreshForm(client, refresh))).access,
@@ -330,18 +329,13 @@ async function start(t: TestContext, store: Store, options: RigOptions = {}) {
 async function startSite(t: TestContext) {
   let visits = 0
   let answer = (_: IncomingMessage, response: ServerResponse) => void response.end()
-  const server = createServer((request, response) => {
+  const serve = () => (request: IncomingMessage, response: ServerResponse) => {
     visits += 1
     answer(request, response)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const close = () => {
-    server.closeAllConnections()
-    server.close()
   }
-  t.after(close)
-  const { port } = server.address() as AddressInfo // a TCP listener has one
-  const url = `http://localhost:${port}/client.json`
+  const { origin, stop } = await listenOnLoopback(serve, { host: 'localhost' })
+  t.after(stop)
+  const url = `${origin}/client.json`
   const set = (body: unknown, headers: Record<string, string> = {}, status = 200) => {
     answer = (_, response) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers })
@@ -349,5 +343,5 @@ async function startSite(t: TestContext) {
     }
   }
   set(document(url))
-  return { url, close, visits: () => visits, answer: set }
+  return { url, stop, visits: () => visits, answer: set }
 }

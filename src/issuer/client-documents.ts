@@ -1,5 +1,6 @@
 // Clients whose id is the URL of a document about themselves (Client ID Metadata Documents). Owns fetching it, believing
 // it for a bounded time, and noticing that it changed; what may stand in it is read by oauth/client-metadata.ts.
+import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
@@ -180,15 +181,10 @@ async function storeDocument({ db, journal }: Needs, row: ClientRow): Promise<Cl
 
 /** A short, bounded memory of what was refused, so that a broken document is not fetched for each request. */
 function createRefusals(clock: Clock) {
-  const until = new Map<string, number>()
+  const until = createBoundedMap<number>(refusalsMax)
   return {
     has: (key: string): boolean => (until.get(key) ?? 0) > clock.now(),
-    remember: (key: string): void => {
-      until.delete(key)
-      const [oldest] = until.keys()
-      if (until.size >= refusalsMax && oldest !== undefined) until.delete(oldest)
-      until.set(key, clock.now() + refusalMs)
-    },
+    remember: (key: string): void => until.set(key, clock.now() + refusalMs),
   }
 }
 

@@ -1,5 +1,6 @@
 // Clients as administrators see them: what they are, whether they are on, and how much they are used. Never a secret.
-import { Fault } from '../base/fault.ts'
+import { beforeOldest, cutPage, foreignCursor, limitOf } from '../base/page.ts'
+import type { Page, PageRequest, Position } from '../base/page.ts'
 import { parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -34,23 +35,15 @@ export interface PublicClient {
   readonly lastUsedAt?: number
 }
 
-export interface ClientPage {
-  readonly items: readonly PublicClient[]
-  readonly nextCursor?: string
-}
-
-const limitDefault = 50
-const limitMax = 200
-
 /** One page, oldest first. Throws Fault('invalid_input') for a cursor that is not ours. */
 export async function listClients(
   db: Database,
   tenant: Tenant,
-  { cursor, limit = limitDefault }: { readonly cursor?: string; readonly limit?: number },
+  request: PageRequest,
   now: number,
-): Promise<ClientPage> {
-  const after = readCursor(cursor)
-  const size = Math.min(Math.max(1, limit), limitMax)
+): Promise<Page<PublicClient>> {
+  const after = readCursor(request)
+  const limit = limitOf(request)
   const rows = await db
     .selectFrom('clients')
     .selectAll()
@@ -63,15 +56,10 @@ export async function listClients(
     )
     .orderBy('created_at')
     .orderBy('id')
-    .limit(size + 1)
+    .limit(limit + 1)
     .execute()
-  const shown = rows.slice(0, size)
-  const last = shown.at(-1)
-  const hasMore = rows.length > size && last !== undefined
-  return {
-    items: await show(db, tenant.id, shown, now),
-    ...(hasMore ? { nextCursor: writeCursor(last) } : {}),
-  }
+  const { shown, next } = cutPage(rows, limit, writeCursor)
+  return { items: await show(db, tenant.id, shown, now), ...next }
 }
 
 /** One client as others see it. */
@@ -86,19 +74,13 @@ function writeCursor({ created_at, id }: ClientRow): string {
   return `${created_at}.${Buffer.from(id).toString('base64url')}`
 }
 
-function readCursor(cursor: string | undefined): {
-  readonly createdAt: number
-  readonly id: string
-} {
-  if (cursor === undefined) return { createdAt: -1, id: '' }
+function readCursor({ cursor }: PageRequest): Position {
+  if (cursor === undefined) return beforeOldest
   const [, time, id] = /^(\d{1,15})\.([\w-]{1,2800})$/.exec(cursor) ?? []
   const text = id === undefined ? '' : Buffer.from(id, 'base64url').toString('latin1')
   if (time !== undefined && /^[\x20-\x7E]+$/.test(text))
     return { createdAt: Number(time), id: text }
-  throw new Fault('invalid_input', {
-    because: 'the cursor is not one of ours',
-    detail: { cursor: 'Use a nextCursor that this call gave you.' },
-  })
+  throw foreignCursor()
 }
 
 async function show(

@@ -7,6 +7,7 @@ import { isLoopbackRedirect, redirectHost } from '../oauth/redirect-uri.ts'
 import { formatScope, isSubset, parseScope, unionScopes } from '../oauth/scope.ts'
 import type { SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
+import { nameOf } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { ConsentRow } from '../store/schema.ts'
 import type { Client } from './clients.ts'
@@ -94,7 +95,7 @@ export async function requestView(
     serverName: resource.name,
     resource: resource.resource,
     scopes: await registry.show(tenant, scopes),
-    userEmail: user.email ?? user.name ?? user.id,
+    userEmail: nameOf(user),
   }
 }
 

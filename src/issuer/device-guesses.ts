@@ -1,6 +1,7 @@
 // How often a person may type a code that is none (RFC 8628 §5.1). Counts are kept in the store, so that they hold on
 // every instance, and in this process, so that they hold while the store cannot be asked.
 import { publicNetwork } from '../base/addresses.ts'
+import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
@@ -161,16 +162,14 @@ const ownCountsMax = 10_000
 
 /** The counts of this process; the one that was not used for longest goes when there are too many. */
 function createOwnCounts(clock: Clock) {
-  const counts = new Map<string, { readonly wrong: number; readonly until: number }>()
+  const counts = createBoundedMap<{ readonly wrong: number; readonly until: number }>(ownCountsMax)
   const wrongOf = (key: string) => {
     const count = counts.get(key)
     return count === undefined || count.until <= clock.now() ? 0 : count.wrong
   }
   const put = (key: string, wrong: number, until: number) => {
-    counts.delete(key)
     if (wrong > 0) counts.set(key, { wrong, until })
-    const [oldest] = counts.size > ownCountsMax ? counts.keys() : []
-    if (oldest !== undefined) counts.delete(oldest)
+    else counts.delete(key)
   }
   const untake = (key: string) => put(key, wrongOf(key) - 1, counts.get(key)?.until ?? 0)
   return {

@@ -6,10 +6,8 @@ import type { DeviceAnswer } from './device-authorization.ts'
 import type { DeviceStep, Entered } from './device.ts'
 import type { FormRequest } from './form-request.ts'
 import { form, register } from './issuer.rig.ts'
-import type { Rig, RigClient } from './issuer.rig.ts'
+import type { Changes, Rig, RigClient } from './issuer.rig.ts'
 import { deviceCodeGrant } from './metadata.ts'
-
-type Changes = Readonly<Record<string, string | undefined>>
 
 /** Registers a client for devices; public unless said otherwise. */
 export function registerForDevices(

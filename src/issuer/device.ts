@@ -178,10 +178,7 @@ async function takeCode(
 /** Free, or taken in this same browser: who changes the account there types the code again. */
 function isFree({ keyring }: Needs, { row, browser }: Typed): boolean {
   const { browser_digest: taken } = row
-  return (
-    taken === null ||
-    keyring.digests('browser', browser).some((one) => constantTimeEqual(one, taken))
-  )
+  return taken === null || keyring.matches('browser', browser, taken)
 }
 
 async function recordWrong({ tx, journal }: Writing, { tenant, user }: SessionPrincipal) {

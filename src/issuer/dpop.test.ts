@@ -6,10 +6,9 @@ import { verifies } from '../../test/requirements.ts'
 import { isFault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
 import { createProver } from '../oauth/dpop.rig.ts'
-import type { ProofOrder, Prover } from '../oauth/dpop.rig.ts'
+import type { Prover } from '../oauth/dpop.rig.ts'
 import { readProof } from '../oauth/dpop.ts'
 import type { PresentedToken } from '../oauth/dpop.ts'
-import type { FormRequest } from './form-request.ts'
 import {
   approve,
   authorizeQuery,
@@ -22,36 +21,14 @@ import {
   machineForm,
   obtainCode,
   obtainTokens,
+  prove,
+  proven,
   refreshForm,
   refused,
   register,
   tokens,
 } from './issuer.rig.ts'
 import type { Rig, RigClient, Tokens } from './issuer.rig.ts'
-
-type Order = Partial<ProofOrder> & { readonly path?: string }
-
-/** A proof of this sender for an endpoint of the rig, with the nonce of the moment. */
-function prove({ tenant, clock, issuer }: Rig, prover: Prover, order: Order = {}): Promise<string> {
-  const { path = '/oauth/token', ...rest } = order
-  return prover.prove({
-    method: 'POST',
-    url: tenant.issuer + path,
-    now: clock.now(),
-    nonce: issuer.dpopNonces(tenant).current(),
-    ...rest,
-  })
-}
-
-/** The form with a proof of this sender. */
-async function proven(
-  rig: Rig,
-  prover: Prover,
-  request: FormRequest,
-  order: Order = {},
-): Promise<FormRequest> {
-  return { ...request, dpop: await prove(rig, prover, order) }
-}
 
 /** Everything from consent to tokens that are bound to the key of this sender. */
 async function obtainBound(

@@ -1,5 +1,6 @@
 // Grants as their person sees them, the apps with access: who was let in where, what they may do, and how much they do it.
-import { Fault } from '../base/fault.ts'
+import { beforeNewest, cursorOf, cutPage, limitOf, positionOf } from '../base/page.ts'
+import type { Page, PageRequest, Position } from '../base/page.ts'
 import { parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -31,44 +32,30 @@ export interface GrantSummary {
   readonly parentId?: string
 }
 
-export interface GrantPage {
-  readonly items: readonly GrantSummary[]
-  readonly nextCursor?: string
-}
-
-export interface GrantPageRequest {
-  readonly cursor?: string
-  readonly limit?: number
-}
-
 interface Needs {
   readonly db: Database
   readonly resources: Pick<Resources, 'find'>
 }
 
-const limitDefault = 50
-const limitMax = 200
-
 /** One page, newest first. Throws Fault('invalid_input') for a cursor that is not ours. */
 export async function listGrants(
   { db, resources }: Needs,
   { tenant, userId }: { readonly tenant: Tenant; readonly userId: string },
-  { cursor, limit = limitDefault }: GrantPageRequest,
-): Promise<GrantPage> {
-  const size = Math.min(Math.max(1, limit), limitMax)
-  const rows = await readRows(db, { tenant, userId, cursor, limit: size + 1 })
-  const shown = rows.slice(0, size)
-  const last = shown.at(-1)
+  request: PageRequest,
+): Promise<Page<GrantSummary>> {
+  const limit = limitOf(request)
+  const after = positionOf(request, beforeNewest)
+  const rows = await readRows(db, { tenant, userId, after, limit: limit + 1 })
+  const { shown, next } = cutPage(rows, limit, cursorOf)
   const clients = await readClients(db, tenant, shown)
   const names = await readNames(resources, tenant, shown)
-  const hasMore = rows.length > size && last !== undefined
   return {
     items: shown.flatMap((row) => {
       const client = clients.get(row.client_id)
       // A client that has just been removed took its grants along.
       return client === undefined ? [] : [show(row, client, names.get(row.resource))]
     }),
-    ...(hasMore ? { nextCursor: `${last.created_at}.${last.id}` } : {}),
+    ...next,
   }
 }
 
@@ -77,39 +64,27 @@ function readRows(
   facts: {
     readonly tenant: Tenant
     readonly userId: string
-    readonly cursor: string | undefined
+    readonly after: Position
     readonly limit: number
   },
 ): Promise<GrantRow[]> {
-  const after = readCursor(facts.cursor)
+  const { createdAt, id } = facts.after
   return db
     .selectFrom('grants')
     .selectAll()
     .where('tenant_id', '=', facts.tenant.id)
     .where('user_id', '=', facts.userId)
     .where('revoked_at', 'is', null)
-    .$if(after !== undefined, (rows) =>
-      rows.where((is) =>
-        is.or([
-          is('created_at', '<', after?.createdAt ?? 0),
-          is.and([is('created_at', '=', after?.createdAt ?? 0), is('id', '>', after?.id ?? '')]),
-        ]),
-      ),
+    .where((is) =>
+      is.or([
+        is('created_at', '<', createdAt),
+        is.and([is('created_at', '=', createdAt), is('id', '>', id)]),
+      ]),
     )
     .orderBy('created_at', 'desc')
     .orderBy('id')
     .limit(facts.limit)
     .execute()
-}
-
-function readCursor(cursor: string | undefined) {
-  if (cursor === undefined) return undefined
-  const [, time, id] = /^(\d{1,15})\.(grt_\w{1,64})$/.exec(cursor) ?? []
-  if (time !== undefined && id !== undefined) return { createdAt: Number(time), id }
-  throw new Fault('invalid_input', {
-    because: 'the cursor is not one of ours',
-    detail: { cursor: 'Use a nextCursor that this call gave you.' },
-  })
 }
 
 async function readClients(db: Database, { id: tenantId }: Tenant, rows: readonly GrantRow[]) {

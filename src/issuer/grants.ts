@@ -3,6 +3,7 @@
 import type { SelectQueryBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
+import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
@@ -12,14 +13,14 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Schema } from '../store/schema.ts'
 import { listGrants } from './grant-list.ts'
-import type { GrantPage, GrantPageRequest } from './grant-list.ts'
+import type { GrantSummary } from './grant-list.ts'
 import type { Resources } from './resources.ts'
 import type { UseNotes } from './use-notes.ts'
 
 /** A person's view of their grants: the apps with access. */
 export interface Grants {
   /** One page, newest first. Throws Fault('invalid_input') for a cursor that is not ours. */
-  readonly list: (principal: Owner, page?: GrantPageRequest) => Promise<GrantPage>
+  readonly list: (principal: Owner, page?: PageRequest) => Promise<Page<GrantSummary>>
   /** Ends a grant at once. Throws Fault('not_found') for one that is not the caller's or has ended. */
   readonly revoke: (principal: Owner, id: string) => Promise<void>
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */

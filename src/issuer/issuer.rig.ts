@@ -15,6 +15,7 @@ import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { createAttempts } from '../journal/attempts.ts'
 import { createJournal } from '../journal/entries.ts'
+import type { ProofOrder, Prover } from '../oauth/dpop.rig.ts'
 import { challengeOf } from '../oauth/pkce.ts'
 import { sameResource } from '../oauth/resource.ts'
 import { createIdentities } from '../people/identities.ts'
@@ -30,9 +31,11 @@ import type { NewClient } from './client-registration.ts'
 import type { FormRequest } from './form-request.ts'
 import { createIssuer } from './issuer.ts'
 import type { Issuer } from './issuer.ts'
+import { tokenExchange } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import type { Resource, Resources } from './resources.ts'
 import { createScopes } from './scope-registry.ts'
+import { accessTokenType } from './tokens.ts'
 
 export interface Rig {
   readonly db: Database
@@ -185,7 +188,8 @@ export function machineForm(client: RigClient, changes: Changes = {}): FormReque
   })
 }
 
-type Changes = Readonly<Record<string, string | undefined>>
+/** What is said in place of the usual; undefined takes a parameter away. */
+export type Changes = Readonly<Record<string, string | undefined>>
 
 /** The query of a good authorization request with changes; undefined takes a parameter away. */
 export function authorizeQuery(client: RigClient, changes: Changes = {}): URLSearchParams {
@@ -289,6 +293,58 @@ export function refreshForm(client: RigClient, token: string, changes: Changes =
     refresh_token: token,
     ...changes,
   })
+}
+
+/** The form that pushes a good authorization request, with changes (RFC 9126 §2.1). */
+export function pushForm(client: RigClient, changes: Changes = {}): FormRequest {
+  const fields = Object.fromEntries(authorizeQuery(client))
+  return form({ ...fields, client_secret: client.secret, ...changes })
+}
+
+/** The form that exchanges an access token for one that is for the memories, with changes (RFC 8693 §2.1). */
+export function exchangeForm(
+  client: RigClient,
+  subjectToken: string,
+  changes: Changes = {},
+): FormRequest {
+  return form({
+    grant_type: tokenExchange,
+    client_id: client.id,
+    client_secret: client.secret,
+    subject_token: subjectToken,
+    subject_token_type: accessTokenType,
+    resource: 'https://auth.test/memories/mcp',
+    ...changes,
+  })
+}
+
+/** Where a proof is for, and what is odd about it. */
+export type Order = Partial<ProofOrder> & { readonly path?: string }
+
+/** A proof of this sender for an endpoint of the rig, with the nonce of the moment. */
+export function prove(
+  { tenant, clock, issuer }: Rig,
+  prover: Prover,
+  order: Order = {},
+): Promise<string> {
+  const { path = '/oauth/token', ...rest } = order
+  return prover.prove({
+    method: 'POST',
+    url: tenant.issuer + path,
+    now: clock.now(),
+    nonce: issuer.dpopNonces(tenant).current(),
+    ...rest,
+  })
+}
+
+/** The form with a proof of this sender. */
+export async function proven(
+  rig: Rig,
+  prover: Prover,
+  request: FormRequest,
+  order: Order = {},
+): Promise<FormRequest> {
+  return { ...request, dpop: await prove(rig, prover, order) }
 }
 
 export interface Tokens {

@@ -2,6 +2,7 @@
 // bounded time. Whose they are, and which key fits a signature, is decided by those who ask.
 import { z } from 'zod'
 import type { JWK } from 'jose'
+import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
@@ -48,16 +49,8 @@ const keySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })).max(
 /** Makes the reader of key sets. */
 export function createKeySets(needs: Needs): KeySets {
   const { clock } = needs
-  const kept = new Map<string, Fetched>()
+  const kept = createBoundedMap<Fetched>(keptMax)
   const underway = new Map<string, Flight>()
-
-  const keep = (name: string, fetched: Fetched): Fetched => {
-    kept.delete(name)
-    const [oldest] = kept.keys()
-    if (kept.size >= keptMax && oldest !== undefined) kept.delete(oldest)
-    kept.set(name, fetched)
-    return fetched
-  }
 
   // One fetch at a time for one address, however many ask.
   const fetchOnce = (name: string, uri: string): Promise<Fetched> => {
@@ -67,7 +60,10 @@ export function createKeySets(needs: Needs): KeySets {
     const ofHost = [...underway.values()].filter((flight) => flight.hostname === hostname)
     if (underway.size >= underwayMax || ofHost.length >= underwayPerHostMax) throw busy()
     const fetched = fetchKeys(needs, uri, kept.get(name))
-      .then((answer) => keep(name, answer))
+      .then((answer) => {
+        kept.set(name, answer)
+        return answer
+      })
       .finally(() => underway.delete(name))
     underway.set(name, { hostname, fetched })
     return fetched

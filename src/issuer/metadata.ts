@@ -1,35 +1,25 @@
 // What our authorization server says about itself (RFC 8414). The same document serves OIDC discovery, which some MCP
 // clients try first.
+import { knownAuthMethods, knownGrantTypes } from '../oauth/client-metadata.ts'
+import type { AuthMethod, GrantType } from '../oauth/client-metadata.ts'
 import { dpopAlgorithms } from '../oauth/dpop.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { identityScopes, toolsScope } from './scopes.ts'
 
 /** The grant type of a device without a browser (RFC 8628 §3.4). */
-export const deviceCodeGrant = 'urn:ietf:params:oauth:grant-type:device_code'
+export const deviceCodeGrant = 'urn:ietf:params:oauth:grant-type:device_code' satisfies GrantType
 /** One token for another (RFC 8693 §2.1). */
-export const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
+export const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange' satisfies GrantType
 /** What somebody we trust says about a person for a token (RFC 7523 §2.1). */
-export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer' satisfies GrantType
 
 /** The grant types that we have (RFC 6749 §4.1, §4.4 and §6, RFC 8628, RFC 8693, RFC 7523). */
-export const grantTypeNames = [
-  'authorization_code',
-  'refresh_token',
-  'client_credentials',
-  deviceCodeGrant,
-  tokenExchange,
-  jwtBearer,
-] as const
-export type GrantTypeName = (typeof grantTypeNames)[number]
+export const grantTypeNames = knownGrantTypes
+export type GrantTypeName = GrantType
 
 /** How a client may prove itself to us (RFC 8414 §2). */
-export const authMethods = [
-  'none',
-  'client_secret_basic',
-  'client_secret_post',
-  'private_key_jwt',
-] as const
-export type ClientAuthMethod = (typeof authMethods)[number]
+export const authMethods = knownAuthMethods
+export type ClientAuthMethod = AuthMethod
 
 /**
  * The signatures that a client's assertion may have (RFC 8725 §3.1): none of them can be made with a public key.

@@ -8,12 +8,11 @@ import {
   createTwins,
   form,
   locationOf,
+  pushForm,
   refused,
   register,
 } from './issuer.rig.ts'
-import type { Rig, RigClient } from './issuer.rig.ts'
-
-type Changes = Readonly<Record<string, string | undefined>>
+import type { Changes, Rig, RigClient } from './issuer.rig.ts'
 
 /** Pushes a good request with changes and gives its `request_uri`. */
 async function push(
@@ -21,9 +20,7 @@ async function push(
   client: RigClient,
   changes: Changes = {},
 ): Promise<string> {
-  const fields = Object.fromEntries(authorizeQuery(client))
-  const body = form({ ...fields, client_secret: client.secret, ...changes })
-  return (await issuer.push(tenant, body)).request_uri
+  return (await issuer.push(tenant, pushForm(client, changes))).request_uri
 }
 
 /** The query by which a browser uses it. */

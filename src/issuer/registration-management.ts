@@ -2,7 +2,6 @@
 // registered. Only clients that can prove themselves have one: a public registration is shared by all who send the same words.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
-import { constantTimeEqual } from '../base/keyring.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
@@ -87,8 +86,7 @@ async function requireManaged(
   const token = new Secret(text)
   const row = await findClientRow(db, tenant, id)
   const expected = row?.registration_token_digest ?? ''
-  const digests = keyring.digests('registration_token', token)
-  const isRight = digests.some((digest) => constantTimeEqual(digest, expected))
+  const isRight = keyring.matches('registration_token', token, expected)
   if (row === undefined || !isRight) throw refused('the token is not of such a client')
   if (row.disabled_at === null) return { row, token }
   throw new Fault('forbidden', { because: 'an administrator has switched the client off' })

@@ -3,6 +3,7 @@
 // long as something that it signed is alive.
 import { createECDH, createHash, createPrivateKey, sign } from 'node:crypto'
 import type { KeyObject, webcrypto } from 'node:crypto'
+import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
@@ -299,7 +300,7 @@ const privateKeysMax = 100
 
 /** Unseals private keys and keeps the few that are in use. */
 function createPrivateKeys({ keyring }: Needs) {
-  const kept = new Map<string, KeyObject>()
+  const kept = createBoundedMap<KeyObject>(privateKeysMax)
   return (tenant: Tenant, { kid, private_jwk_sealed: sealed }: SigningKeyRow): KeyObject => {
     const known = kept.get(`${tenant.id} ${kid}`)
     if (known !== undefined) return known
@@ -307,8 +308,6 @@ function createPrivateKeys({ keyring }: Needs) {
       keyring.open(sealed, placeOf(tenant, kid)).reveal(),
     ) as webcrypto.JsonWebKey // only makeKey() seals it
     const key = createPrivateKey({ key: jwk, format: 'jwk' })
-    const [oldest] = kept.keys()
-    if (kept.size >= privateKeysMax && oldest !== undefined) kept.delete(oldest)
     kept.set(`${tenant.id} ${kid}`, key)
     return key
   }

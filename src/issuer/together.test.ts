@@ -6,7 +6,6 @@ import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import type { FaultCode } from '../base/fault.ts'
 import { createProver } from '../oauth/dpop.rig.ts'
-import type { Prover } from '../oauth/dpop.rig.ts'
 import { decide, pollForm, registerForDevices, start as startDevice } from './device.rig.ts'
 import type { FormRequest } from './form-request.ts'
 import {
@@ -15,37 +14,21 @@ import {
   codeForm,
   createMachine,
   createRig,
+  exchangeForm,
   form,
   isGood,
   locationOf,
   obtainCode,
   obtainTokens,
+  proven,
+  pushForm,
   refreshForm,
   refused,
   register,
   tokens,
 } from './issuer.rig.ts'
-import type { Rig, RigClient } from './issuer.rig.ts'
+import type { Rig } from './issuer.rig.ts'
 import { deviceCodeGrant, jwtBearer, tokenExchange } from './metadata.ts'
-import { accessTokenType } from './tokens.ts'
-
-type Changes = Readonly<Record<string, string | undefined>>
-
-/** The form with a proof of this sender for an endpoint. */
-async function proven(
-  { tenant, clock, issuer }: Rig,
-  prover: Prover,
-  request: FormRequest,
-  { path = '/oauth/token', nonce = issuer.dpopNonces(tenant).current() } = {},
-): Promise<FormRequest> {
-  const order = { method: 'POST', url: tenant.issuer + path, now: clock.now(), nonce }
-  return { ...request, dpop: await prover.prove(order) }
-}
-
-function pushForm(client: RigClient, changes: Changes = {}): FormRequest {
-  const fields = Object.fromEntries(authorizeQuery(client))
-  return form({ ...fields, client_secret: client.secret, ...changes })
-}
 
 const atPar = { path: '/oauth/par' }
 
@@ -88,18 +71,6 @@ onEveryDatabase(
     await refused(push(good), 'invalid_dpop_proof')
   },
 )
-
-function exchangeForm(client: RigClient, subjectToken: string, changes: Changes = {}): FormRequest {
-  return form({
-    grant_type: tokenExchange,
-    client_id: client.id,
-    client_secret: client.secret,
-    subject_token: subjectToken,
-    subject_token_type: accessTokenType,
-    resource: 'https://auth.test/memories/mcp',
-    ...changes,
-  })
-}
 
 onEveryDatabase('no exchange makes a Bearer token of a bound one', async (t, store) => {
   const rig = await createRig(t, store)

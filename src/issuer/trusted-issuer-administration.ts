@@ -3,6 +3,8 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
+import { cutPage, foreignCursor, limitOf } from '../base/page.ts'
+import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
@@ -23,7 +25,7 @@ import type { TrustedIssuer } from './trusted-issuers.ts'
 export interface TrustedIssuers {
   /** Throws Fault('invalid_input'), or Fault('conflict') for one that is trusted already. */
   readonly create: (by: ClientMaker, input: NewTrustedIssuer) => Promise<TrustedIssuer>
-  readonly list: (by: ClientMaker, page?: PageRequest) => Promise<TrustedIssuerPage>
+  readonly list: (by: ClientMaker, page?: PageRequest) => Promise<Page<TrustedIssuer>>
   /** Throws Fault('not_found'), as do the calls below. */
   readonly get: (by: ClientMaker, id: string) => Promise<TrustedIssuer>
   /** Throws Fault('invalid_input'). What it may no longer speak for ends at once. */
@@ -44,16 +46,6 @@ export interface TrustedIssuers {
   readonly unlink: (by: ClientMaker, id: string, subject: string) => Promise<void>
 }
 
-interface PageRequest {
-  readonly cursor?: string
-  readonly limit?: number
-}
-
-export interface TrustedIssuerPage {
-  readonly items: readonly TrustedIssuer[]
-  readonly nextCursor?: string
-}
-
 interface Needs {
   readonly db: Database
   readonly clock: Clock
@@ -65,7 +57,7 @@ interface Needs {
 }
 
 const issuersMax = 100
-const limitDefault = 50
+const pageSizes = { usual: 50, most: issuersMax }
 
 /** Makes the administration of all tenants' trusted issuers over one database. */
 export function createTrustedIssuers(needs: Needs): TrustedIssuers {
@@ -140,27 +132,21 @@ async function requireRoom(tx: Database, tenant: Tenant): Promise<void> {
 async function list(
   db: Database,
   tenant: Tenant,
-  { cursor, limit = limitDefault }: PageRequest,
-): Promise<TrustedIssuerPage> {
-  if (cursor !== undefined && !idShape.test(cursor)) {
-    throw new Fault('invalid_input', {
-      because: 'the cursor is not one of ours',
-      detail: { cursor: 'Use a nextCursor that this call gave you.' },
-    })
-  }
-  const size = Math.min(Math.max(1, limit), issuersMax)
+  request: PageRequest,
+): Promise<Page<TrustedIssuer>> {
+  const { cursor } = request
+  if (cursor !== undefined && !idShape.test(cursor)) throw foreignCursor()
+  const limit = limitOf(request, pageSizes)
   const rows = await db
     .selectFrom('trusted_issuers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('id', '>', cursor ?? '')
     .orderBy('id')
-    .limit(size + 1)
+    .limit(limit + 1)
     .execute()
-  const shown = rows.slice(0, size)
-  const last = shown.at(-1)
-  const hasMore = rows.length > size && last !== undefined
-  return { items: shown.map(toTrustedIssuer), ...(hasMore ? { nextCursor: last.id } : {}) }
+  const { shown, next } = cutPage(rows, limit, ({ id }) => id)
+  return { items: shown.map(toTrustedIssuer), ...next }
 }
 
 const idShape = /^iss_\w{1,64}$/

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
-import { formatBearerChallenge, formatDpopChallenge } from '../oauth/challenge.ts'
+import { formatChallenges } from '../oauth/challenge.ts'
 import { dpopAlgorithms } from '../oauth/dpop.ts'
 import type { PresentedToken } from '../oauth/dpop.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -150,14 +150,9 @@ function onReplay(thrown: unknown): 'replayed' {
   throw thrown
 }
 
-/** The Bearer challenge stands first and the error is told to the scheme that was used, as in front of MCP servers. */
 function refused({ status, scheme, error }: Reason) {
   const told = error === undefined ? {} : { error }
   const scope = error === 'insufficient_scope' ? { scope: identityScopes.openid } : {}
-  const bearer = formatBearerChallenge({ ...(scheme === 'Bearer' ? told : {}), ...scope })
-  const proof = formatDpopChallenge({
-    ...(scheme === 'DPoP' ? told : {}),
-    algorithms: dpopAlgorithms,
-  })
-  return { kind: 'refused', status, challenge: `${bearer}, ${proof}`, ...told } as const
+  const said = { bearer: scope, algorithms: dpopAlgorithms, scheme, error: told }
+  return { kind: 'refused', status, challenge: formatChallenges(said), ...told } as const
 }

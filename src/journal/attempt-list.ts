@@ -2,6 +2,8 @@
 // said of one comes from its entries each time; nothing of it is kept beside the journal.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
+import { beforeNewest, cursorOf, cutPage, limitOf, positionOf } from '../base/page.ts'
+import type { Page, PageRequest, Position } from '../base/page.ts'
 import type { Database } from '../store/database.ts'
 import type { AttemptRow } from '../store/schema.ts'
 import { diagnose } from './diagnosis.ts'
@@ -10,21 +12,11 @@ import type { EntryData, EntryType, Journal, SealedEntry } from './entries.ts'
 
 export interface AttemptList {
   /** The recent attempts of a tenant, newest first. */
-  readonly list: (tenantId: string, page?: AttemptPage) => Promise<AttemptsPage>
+  readonly list: (tenantId: string, page?: PageRequest) => Promise<Page<AttemptSummary>>
   /** One attempt, with the ones that are linked to it. Throws Fault('not_found') when there is nothing of it. */
   readonly read: (tenantId: string, id: string) => Promise<AttemptReading>
   /** The attempts that are one story with this one, itself included. */
   readonly family: (tenantId: string, id: string) => Promise<readonly string[]>
-}
-
-export interface AttemptPage {
-  readonly limit?: number | undefined
-  readonly cursor?: string | undefined
-}
-
-export interface AttemptsPage {
-  readonly items: readonly AttemptSummary[]
-  readonly nextCursor?: string
 }
 
 /** One attempt in a line. */
@@ -57,8 +49,7 @@ interface Needs {
   readonly settle: () => Promise<void>
 }
 
-const listedMax = 100
-const listedUsually = 20
+const pageSizes = { usual: 20, most: 100 }
 const linkedMax = 20
 /** The entries of one page of the list, all attempts together. */
 const entriesReadMax = 5_000
@@ -126,18 +117,19 @@ interface AttemptStory {
 async function listAttempts(
   { db, clock }: Needs,
   tenantId: string,
-  page: AttemptPage,
-): Promise<AttemptsPage> {
-  const limit = Math.min(Math.max(1, page.limit ?? listedUsually), listedMax)
-  const found = await findHeads(db, tenantId, { limit: limit + 1, after: readCursor(page.cursor) })
-  const heads = found.slice(0, limit)
+  page: PageRequest,
+): Promise<Page<AttemptSummary>> {
+  const limit = limitOf(page, pageSizes)
+  const after = positionOf(page, beforeNewest)
+  const found = await findHeads(db, tenantId, { limit: limit + 1, after })
+  const { shown: heads, next } = cutPage(found, limit, cursorOf)
   const linked = await findLinked(db, tenantId, heads)
   const entries = await findEntries(
     db,
     tenantId,
     [...heads, ...linked].map(({ id }) => id),
   )
-  const stories = heads.map(({ id, began_at: beganAt }) => {
+  const stories = heads.map(({ id, created_at: beganAt }) => {
     const ids = [id, ...linked.filter((row) => row.linked_to === id).map((row) => row.id)]
     const own = ids.flatMap((each) => entries.get(each) ?? [])
     return { id, beganAt, entries: own.toSorted((one, other) => one.at - other.at) }
@@ -147,44 +139,26 @@ async function listAttempts(
     tenantId,
     stories.flatMap((story) => story.entries),
   )
-  const last = heads.at(-1)
-  const hasMore = found.length > limit && last !== undefined
   return {
     items: stories
       .filter((story) => story.entries.length > 0)
       .map((story) => summarize(story, names, clock.now())),
-    ...(hasMore ? { nextCursor: `${last.began_at}.${last.id}` } : {}),
+    ...next,
   }
-}
-
-interface Position {
-  readonly beganAt: number
-  readonly id: string
-}
-
-function readCursor(cursor: string | undefined): Position | undefined {
-  if (cursor === undefined) return undefined
-  const [, beganAt, id] = /^(\d{1,15})\.([a-z]{3}_[a-z0-9]{1,64})$/.exec(cursor) ?? []
-  if (beganAt !== undefined && id !== undefined) return { beganAt: Number(beganAt), id }
-  throw new Fault('invalid_input', {
-    because: 'the cursor is not one of ours',
-    detail: { cursor: 'Use a nextCursor that this call gave you.' },
-  })
 }
 
 function findHeads(
   db: Database,
   tenantId: string,
-  { limit, after }: { readonly limit: number; readonly after: Position | undefined },
+  { limit, after }: { readonly limit: number; readonly after: Position },
 ) {
-  const from = after ?? { beganAt: Number.MAX_SAFE_INTEGER, id: '' }
   return db
     .selectFrom('attempts')
-    .select(['id', 'began_at'])
+    .select(['id', 'began_at as created_at'])
     .where('tenant_id', '=', tenantId)
     .where('linked_to', 'is', null)
-    .where('began_at', '<=', from.beganAt)
-    .where((is) => is.or([is('began_at', '<', from.beganAt), is('id', '<', from.id)]))
+    .where('began_at', '<=', after.createdAt)
+    .where((is) => is.or([is('began_at', '<', after.createdAt), is('id', '<', after.id)]))
     .orderBy('began_at', 'desc')
     .orderBy('id', 'desc')
     .limit(limit)

@@ -3,11 +3,11 @@
 // is dropped is counted. Nobody waits for a note, and one that fails costs the visitor nothing.
 import { createHash } from 'node:crypto'
 import { subscriberOf } from '../base/addresses.ts'
+import { createBoundedMap, createWindowCounter } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Database } from '../store/database.ts'
 import type { Attempts, Visitor } from './attempts.ts'
-import { createBoundedMap, createWindowCounter } from './bounded.ts'
 import type { Actor, EntryData, EntryType, Journal } from './entries.ts'
 import { holdsSecret } from './no-secrets.ts'
 import type { RefusalCounts } from './refusal-counts.ts'

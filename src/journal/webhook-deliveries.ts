@@ -1,6 +1,8 @@
 // The rows of `webhook_deliveries`: which may go next, and what people see of them. Deliveries of one subject go one after
 // the other, in the order of the journal; a delivery that was asked for again stands outside of that order.
 import { Fault } from '../base/fault.ts'
+import { beforeNewest, limitOf, pageOf, positionOf } from '../base/page.ts'
+import type { Page, PageRequest } from '../base/page.ts'
 import type { Database } from '../store/database.ts'
 import type { WebhookDeliveryRow } from '../store/schema.ts'
 import type { WebhookKey } from './webhook-rows.ts'
@@ -39,16 +41,8 @@ export const deliveryStatuses = ['pending', 'delivered', 'failed'] as const
 export type DeliveryStatus = (typeof deliveryStatuses)[number]
 
 /** Which deliveries to list, the newest first. */
-export interface DeliveryQuery {
+export interface DeliveryQuery extends PageRequest {
   readonly status?: DeliveryStatus
-  readonly cursor?: string
-  /** At most 200. */
-  readonly limit?: number
-}
-
-export interface DeliveryPage {
-  readonly items: readonly WebhookDelivery[]
-  readonly nextCursor?: string
 }
 
 /** A delivery as people see it. */
@@ -184,17 +178,14 @@ export async function requireDelivery(
   throw new Fault('not_found', { because: 'no such delivery of this webhook' })
 }
 
-const listedMax = 200
-const listedDefault = 50
-
 /** The deliveries of a webhook in pages. */
 export async function listDeliveries(
   db: Database,
   { tenantId, id }: WebhookKey,
-  { status, cursor, limit = listedDefault }: DeliveryQuery,
-): Promise<DeliveryPage> {
-  const size = Math.max(1, Math.min(limit, listedMax))
-  const { createdAt, deliveryId } = readCursor(cursor)
+  query: DeliveryQuery,
+): Promise<Page<WebhookDelivery>> {
+  const { status } = query
+  const after = positionOf(query, beforeNewest)
   const rows = await db
     .selectFrom('webhook_deliveries')
     .selectAll()
@@ -203,32 +194,13 @@ export async function listDeliveries(
     .$if(status !== undefined, (some) => some.where('status', '=', status ?? ''))
     .where((is) =>
       is.or([
-        is('created_at', '<', createdAt),
-        is.and([is('created_at', '=', createdAt), is('id', '<', deliveryId)]),
+        is('created_at', '<', after.createdAt),
+        is.and([is('created_at', '=', after.createdAt), is('id', '<', after.id)]),
       ]),
     )
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
-    .limit(size + 1)
+    .limit(limitOf(query) + 1)
     .execute()
-  const shown = rows.slice(0, size)
-  const last = shown.at(-1)
-  return {
-    items: shown.map(toDelivery),
-    ...(rows.length > size && last !== undefined
-      ? { nextCursor: `${last.created_at}.${last.id}` }
-      : {}),
-  }
-}
-
-function readCursor(cursor: string | undefined) {
-  if (cursor === undefined) return { createdAt: Number.MAX_SAFE_INTEGER, deliveryId: '' }
-  const [, time, deliveryId] = /^(\d{1,15})\.([a-z0-9_]{1,64})$/.exec(cursor) ?? []
-  if (time !== undefined && deliveryId !== undefined) {
-    return { createdAt: Number(time), deliveryId }
-  }
-  throw new Fault('invalid_input', {
-    because: 'the cursor is not one of ours',
-    detail: { cursor: 'Use a nextCursor that this call gave you.' },
-  })
+  return pageOf(rows, query, toDelivery)
 }

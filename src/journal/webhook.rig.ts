@@ -2,11 +2,9 @@
 // signature, and webhooks over a given database with a clock that is turned by hand.
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
+import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
 import { createManualClock } from '../base/clock.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
@@ -45,7 +43,7 @@ export async function startReceiver(t: TestContext): Promise<Receiver> {
   let watchers: (() => void)[] = []
   let answer = (response: ServerResponse, _got: Received): void =>
     void response.writeHead(204).end()
-  const server = createServer((request, response) => {
+  const { origin, port, stop } = await listenOnLoopback(() => (request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
@@ -57,15 +55,9 @@ export async function startReceiver(t: TestContext): Promise<Receiver> {
       for (const watcher of watchers) watcher()
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo // a TCP listener has one
+  t.after(stop)
   return {
-    url: `http://127.0.0.1:${port}/hook`,
+    url: `${origin}/hook`,
     port,
     received,
     answerWith: (next) => void (answer = next),

@@ -1,10 +1,11 @@
 // Webhooks: the journal, told to other programs as Standard Webhooks. At least once, in order per subject, for three days.
 // This file is what the doors see; how each step is done stands in the files beside it.
 import { Fault } from '../base/fault.ts'
+import type { Page } from '../base/page.ts'
 import type { Database } from '../store/database.ts'
 import type { EntryType } from './entries.ts'
 import { listDeliveries, requireDelivery, toDelivery } from './webhook-deliveries.ts'
-import type { DeliveryPage, DeliveryQuery, WebhookDelivery } from './webhook-deliveries.ts'
+import type { DeliveryQuery, WebhookDelivery } from './webhook-deliveries.ts'
 import {
   createWebhook,
   listWebhooks,
@@ -36,7 +37,7 @@ export interface Webhooks {
   readonly rotateSecret: (manager: WebhookManager, id: string) => Promise<WebhookWithSecret>
   /** Sends a `webhook.test` event now, once, and says how that went. */
   readonly test: (manager: WebhookManager, id: string) => Promise<WebhookDelivery>
-  readonly deliveries: (key: WebhookKey, query?: DeliveryQuery) => Promise<DeliveryPage>
+  readonly deliveries: (key: WebhookKey, query?: DeliveryQuery) => Promise<Page<WebhookDelivery>>
   /** Sends a delivery again, under the same id. */
   readonly redeliver: (
     manager: WebhookManager,

@@ -90,6 +90,27 @@ export function formatDpopChallenge(parts: DpopChallenge): string {
   ])
 }
 
+/** One refusal as our two schemes say it. */
+export interface Challenges {
+  readonly bearer: Omit<BearerChallenge, 'error' | 'errorDescription'>
+  /** The signatures that a proof may have; absent where no proof is taken, so that Bearer stands alone. */
+  readonly algorithms: readonly string[] | undefined
+  /** The scheme that was used. */
+  readonly scheme: 'Bearer' | 'DPoP'
+  readonly error: Pick<BearerChallenge, 'error' | 'errorDescription'>
+}
+
+/**
+ * Writes a Bearer challenge and beside it a DPoP one. Many clients read the first only, so Bearer with the way to sign-in
+ * always stands there; the error is told to the scheme that was used (RFC 9449 §7.1).
+ */
+export function formatChallenges({ bearer, algorithms, scheme, error }: Challenges): string {
+  const first = formatBearerChallenge({ ...bearer, ...(scheme === 'Bearer' ? error : {}) })
+  if (algorithms === undefined) return first
+  const second = formatDpopChallenge({ ...(scheme === 'DPoP' ? error : {}), algorithms })
+  return `${first}, ${second}`
+}
+
 type Parameter = readonly [name: string, value: string | undefined]
 
 function format(scheme: string, parameters: readonly Parameter[]): string {

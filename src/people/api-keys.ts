@@ -1,9 +1,11 @@
 // API keys (`lk_…`) for scripts and back ends. A key acts as the person who made it, within its scopes.
 import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import { limitOf, pageOf, positionOf } from '../base/page.ts'
+import type { Page, PageRequest } from '../base/page.ts'
 import type { Random } from '../base/random.ts'
 import { randomId, randomSecret } from '../base/random.ts'
-import { Fault } from '../base/fault.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
@@ -23,7 +25,8 @@ export interface ApiKeys {
     key: { readonly name: string; readonly scopes: readonly ApiKeyScope[] },
   ) => Promise<{ readonly id: string; readonly key: Secret }>
   readonly find: (tenant: Tenant, key: Secret) => Promise<KeyPrincipal | undefined>
-  readonly list: (principal: SessionPrincipal) => Promise<readonly ApiKeySummary[]>
+  /** One page, oldest first. Throws Fault('invalid_input') for a cursor that is not ours. */
+  readonly list: (principal: SessionPrincipal, page?: PageRequest) => Promise<Page<ApiKeySummary>>
   /** Ends a key at once. Throws Fault('not_found') for one that is not the caller's. */
   readonly revoke: (principal: SessionPrincipal, id: string) => Promise<void>
 }
@@ -49,6 +52,7 @@ export function createApiKeys(needs: Needs): ApiKeys {
   return {
     create: (principal, key) => createKey(needs, principal, key),
     revoke: (principal, id) => revokeKey(needs, principal, id),
+    list: (principal, page = {}) => listKeys(db, principal, page),
 
     find: async (tenant, key) => {
       const row = await db
@@ -73,24 +77,6 @@ export function createApiKeys(needs: Needs): ApiKeys {
         keyId: row.key_id,
         scopes: readScopes(row.scopes),
       })
-    },
-
-    list: async ({ tenant, user }) => {
-      const rows = await db
-        .selectFrom('api_keys')
-        .select(['id', 'name', 'scopes', 'created_at'])
-        .where('tenant_id', '=', tenant.id)
-        .where('user_id', '=', user.id)
-        .where('revoked_at', 'is', null)
-        .orderBy('created_at')
-        .limit(200)
-        .execute()
-      return rows.map((row) => ({
-        id: row.id,
-        name: row.name,
-        scopes: readScopes(row.scopes),
-        createdAt: row.created_at,
-      }))
     },
   }
 }
@@ -154,6 +140,36 @@ async function revokeKey(
       subject: { kind: 'api_key', id },
     })
   })
+}
+
+async function listKeys(
+  db: Database,
+  { tenant, user }: SessionPrincipal,
+  page: PageRequest,
+): Promise<Page<ApiKeySummary>> {
+  const { createdAt, id } = positionOf(page)
+  const rows = await db
+    .selectFrom('api_keys')
+    .select(['id', 'name', 'scopes', 'created_at'])
+    .where('tenant_id', '=', tenant.id)
+    .where('user_id', '=', user.id)
+    .where('revoked_at', 'is', null)
+    .where((is) =>
+      is.or([
+        is('created_at', '>', createdAt),
+        is.and([is('created_at', '=', createdAt), is('id', '>', id)]),
+      ]),
+    )
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(limitOf(page) + 1)
+    .execute()
+  return pageOf(rows, page, (row) => ({
+    id: row.id,
+    name: row.name,
+    scopes: readScopes(row.scopes),
+    createdAt: row.created_at,
+  }))
 }
 
 function readScopes(stored: string): readonly string[] {

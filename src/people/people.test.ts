@@ -137,7 +137,7 @@ onEveryDatabase(
     assert.equal(found?.user.id, ada.user.id)
     assert.deepEqual(found?.scopes, ['api'])
     assert.equal(await apiKeys.find({ ...tenant, id: 'ten_another' }, made.key), undefined)
-    assert.deepEqual(await apiKeys.list(bob.principal), [])
+    assert.deepEqual(await apiKeys.list(bob.principal), { items: [] })
     await assert.rejects(apiKeys.revoke(bob.principal, made.id), withCode('not_found'))
     await apiKeys.revoke(ada.principal, made.id)
     assert.equal(await apiKeys.find(tenant, made.key), undefined)

@@ -32,6 +32,11 @@ interface Needs {
 
 const defaultSlug = 'default'
 
+/** Is it the tenant of `LATCHKEY_PUBLIC_URL`? What is of the whole installation is its administrators' business. */
+export function isDefault({ slug }: Tenant): boolean {
+  return slug === defaultSlug
+}
+
 /** Makes the tenants over one database. */
 export function createTenants({ db, clock, random }: Needs): Tenants {
   const find = (column: 'id' | 'slug' | 'issuer', value: string) =>

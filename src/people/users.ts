@@ -22,6 +22,11 @@ export interface User {
   readonly role: Role
 }
 
+/** What a person is called on pages: the address by which they know themselves, if they have one. */
+export function nameOf({ email, name, id }: Pick<User, 'email' | 'name' | 'id'>): string {
+  return email ?? name ?? id
+}
+
 export type Role = 'user' | 'admin' | 'operator'
 
 export interface NewUser {

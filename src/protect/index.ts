@@ -3,7 +3,7 @@
 // (RFC 9449). What a token means is decided by the `verify` it is given.
 import type { Fault } from '../base/fault.ts'
 import { faultCatalogue, isFault } from '../base/fault.ts'
-import { formatBearerChallenge, formatDpopChallenge } from '../oauth/challenge.ts'
+import { formatChallenges } from '../oauth/challenge.ts'
 import { dpopAlgorithms } from '../oauth/dpop.ts'
 import type { PresentedToken } from '../oauth/dpop.ts'
 import { formatScope } from '../oauth/scope.ts'
@@ -176,20 +176,18 @@ function createRefusals<T extends Verified>(settings: ProtectSettings<T>) {
     const scopes = withoutOfflineAccess(about.scopes ?? settings.scopes)
     const error =
       'description' in refusal ? { error: reason, errorDescription: refusal.description } : {}
-    // Many clients read the first challenge only, so Bearer with the way to sign-in always stands there; the error is
-    // told to the scheme that was used (RFC 9449 §7.1).
-    const bearer = formatBearerChallenge({
-      ...(metadataUrl === undefined ? {} : { resourceMetadata: metadataUrl }),
-      ...(scopes.length === 0 ? {} : { scope: formatScope(scopes) }),
-      ...(scheme === 'Bearer' ? error : {}),
-    })
-    if (dpop === undefined) return refused({ ...refusal, reason, ...about }, challenge([bearer]))
-    const proof = formatDpopChallenge({
-      ...(scheme === 'DPoP' ? error : {}),
-      algorithms: dpopAlgorithms,
+    const challenges = formatChallenges({
+      bearer: {
+        ...(metadataUrl === undefined ? {} : { resourceMetadata: metadataUrl }),
+        ...(scopes.length === 0 ? {} : { scope: formatScope(scopes) }),
+      },
+      algorithms: dpop && dpopAlgorithms,
+      scheme,
+      error,
     })
     const nonce = refusal.status === 401 ? nonceField(dpop) : {}
-    return refused({ ...refusal, reason, ...about }, { ...challenge([bearer, proof]), ...nonce })
+    const headers = { 'www-authenticate': challenges, ...nonce }
+    return refused({ ...refusal, reason, ...about }, headers)
   }
 }
 
@@ -197,10 +195,6 @@ interface About {
   readonly scopes?: readonly string[]
   readonly id?: RequestId
   readonly scheme?: Scheme
-}
-
-function challenge(challenges: readonly string[]): Readonly<Record<string, string>> {
-  return { 'www-authenticate': challenges.join(', ') }
 }
 
 /** RFC 9449 §9: the nonce for the next proof. */

@@ -289,8 +289,10 @@ async function provenFlow(
 }
 
 function requireBrowser({ keyring }: FlowNeeds, row: FlowRow, browser: Secret | undefined): void {
-  const isBound = row.browser_digest !== null && browser !== undefined
-  if (isBound && keyring.digests('browser', browser).includes(row.browser_digest ?? '')) return
+  const { browser_digest: bound } = row
+  const isSame =
+    bound !== null && browser !== undefined && keyring.matches('browser', browser, bound)
+  if (isSame) return
   throw mismatch('another browser began this')
 }
 

@@ -1,5 +1,6 @@
 // How long a provider asked to be left alone (RFC 9110 §10.2.3), as this process remembers it. What is due when is in the
 // vault; this holds back those who would not wait for it.
+import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Fault } from '../base/fault.ts'
 
@@ -18,13 +19,9 @@ const pausesMax = 10_000
 
 /** Makes the memory of one process. */
 export function createPauses(clock: Clock): Pauses {
-  const pauses = new Map<string, Pause>()
+  const pauses = createBoundedMap<Pause>(pausesMax)
   return {
-    begin: (name, fault, until) => {
-      const [oldest] = pauses.keys()
-      if (pauses.size >= pausesMax && oldest !== undefined) pauses.delete(oldest)
-      pauses.set(name, { fault, until })
-    },
+    begin: (name, fault, until) => pauses.set(name, { fault, until }),
     find: (name) => {
       const pause = pauses.get(name)
       if (pause === undefined) return undefined

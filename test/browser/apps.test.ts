@@ -1,16 +1,14 @@
 // Ticking scopes, seeing who has access and taking it back, and an administrator's clients, in a real browser: with
 // scripts and without, in the light, in the dark and on a phone, and with names that want to do harm.
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { challenge, verifier } from '../http/oauth-client.ts'
 import { verifies } from '../requirements.ts'
 import { fits, openBrowser, signIn } from './in-a-browser.ts'
 import type { InABrowser } from './in-a-browser.ts'
 
-const verifier = 'v'.repeat(64)
-const challenge = createHash('sha256').update(verifier).digest('base64url')
 const hostileNames = [
   '<img src=x onerror="document.title=1"><script>document.title=2</script>',
   '\u202Egnp.edualC\u202C\u2066 reversed',

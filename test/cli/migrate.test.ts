@@ -1,39 +1,16 @@
 // `latchkey migrate` as an operator runs it, on both databases.
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
-import { Client } from 'pg'
-import { startPostgres } from '../postgres-server.ts'
+import { commandDatabases } from '../command-databases.ts'
 import { verifies } from '../requirements.ts'
 import { openShell } from './command.ts'
 
 const fourTables = ['clients', 'codes', 'access_tokens', 'refresh_tokens']
 
-const databases = {
-  sqlite: async () => ({}),
-  postgres: async (t: TestContext) => {
-    const server = await startPostgres()
-    if (server.kind === 'none' || server.kind === 'pglite') return undefined
-    const schema = `cli_${randomBytes(8).toString('hex')}`
-    const client = new Client({ connectionString: server.url })
-    await client.connect()
-    await client.query(`create schema ${schema}`)
-    t.after(async () => {
-      await client.query(`drop schema ${schema} cascade`)
-      await client.end()
-      await server.stop()
-    })
-    const url = new URL(server.url)
-    url.searchParams.set('options', `-c search_path=${schema}`)
-    return { LATCHKEY_DATABASE_URL: url.href }
-  },
-} as const
-
-for (const [database, settle] of Object.entries(databases)) {
+for (const [database, settle] of Object.entries(commandDatabases)) {
   test(`a dry run plans and changes nothing, a run makes all, and twice is once (${database})`, async (t) => {
     verifies(t, 'S3-2', 'A3-1')
     const where = await settle(t)

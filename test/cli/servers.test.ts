@@ -1,8 +1,7 @@
 // `latchkey servers …` beside a running server.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { verifies } from '../requirements.ts'
 import { openShell } from './command.ts'
@@ -44,17 +43,14 @@ test('the command line adds, tries out and removes servers that a running server
 test('a tool whose name commands a terminal is printed without what commands', async (t) => {
   verifies(t, 'X-12')
   const name = 'evil\u001b]0;owned\u0007\u009b31m'
-  const server = createServer((_request, response) => {
+  const { origin, stop } = await listenOnLoopback(() => (_request, response) => {
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools: [{ name }] } }))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => server.close())
-  const { port } = server.address() as AddressInfo // it listens on TCP
+  t.after(stop)
   const shell = await openShell(t)
   await shell.start()
-  const url = `http://127.0.0.1:${port}/mcp`
-  await shell.run('servers', 'add', url, '--slug', 'evil', '--auth', 'none')
+  await shell.run('servers', 'add', `${origin}/mcp`, '--slug', 'evil', '--auth', 'none')
 
   const { out } = await shell.run('servers', 'test', 'evil')
 

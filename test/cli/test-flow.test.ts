@@ -1,13 +1,13 @@
 // `latchkey test-flow` against a running server, and against one that a middleman breaks: it must see what is broken, and
 // leave nothing of its own and everything of others, however it ends.
 import assert from 'node:assert/strict'
-import { createServer, request as httpRequest } from 'node:http'
+import { request as httpRequest } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { sql } from 'kysely'
 import type { Database } from '../../src/store/database.ts'
+import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { register } from '../http/oauth-client.ts'
 import { verifies } from '../requirements.ts'
 import { doorsOf, openBeside, openShell } from './command.ts'
@@ -244,7 +244,7 @@ interface Break {
 /** Stands between the command and the server, and answers one path in the server's stead. */
 async function startMiddleman(t: TestContext, { origin }: Shell) {
   let broken: Break | undefined
-  const server = createServer((request, response) => {
+  const { origin: url, stop } = await listenOnLoopback(() => (request, response) => {
     if (broken === undefined || broken.path !== request.url) {
       return forward(origin, request, response)
     }
@@ -256,14 +256,9 @@ async function startMiddleman(t: TestContext, { origin }: Shell) {
     })
     response.end(answer.body)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo // a TCP listener has one
+  t.after(stop)
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     break: (next: Break) => {
       broken = next
     },

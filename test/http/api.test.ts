@@ -368,7 +368,7 @@ test('what a call may say', async (t) => {
     `cursor=${'x'.repeat(5000)}`,
   ]) {
     await t.test(`a list with ${query.slice(0, 24)} answers or says 422`, async () => {
-      for (const path of ['/servers', '/connections', '/journal', '/grants']) {
+      for (const path of ['/servers', '/connections', '/journal', '/grants', '/api-keys']) {
         const answer = await ada(
           'GET',
           `${path}?${query.replaceAll("'", '%27').replaceAll(' ', '%20')}`,
@@ -677,6 +677,40 @@ onEveryDatabase('fifty at once with one Idempotency-Key: one write [row 52]', as
   assert.equal(rows.length, 1)
   assert.equal((await ada('POST', '/api-keys', body, headers)).text, made[0]?.text)
 })
+
+onEveryDatabase('API keys come in pages, oldest first, and one’s own only', async (t, store) => {
+  const doors = await openDoorsOn(t, store)
+  const ada = as(doors, await signIn(doors.origin))
+  await addPerson(doors, 'eve@example.com')
+  const eve = as(doors, await signIn(doors.origin, { ...operator, email: 'eve@example.com' }))
+  const { id } = (await ada('POST', '/api-keys', { name: 'x', scopes: ['api'] })).json
+  await eve('POST', '/api-keys', { name: 'hers', scopes: ['api'] })
+  const own = await store.db
+    .selectFrom('api_keys')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
+  // As many as no page holds, most of them of one moment: the order of ids decides among them.
+  const more = Array.from({ length: 220 }, (_, index) => ({
+    ...own,
+    id: `key_${String(index).padStart(3, '0')}`,
+    key_digest: `digest ${index}`,
+    created_at: own.created_at + (index < 5 ? 1 : 2),
+  }))
+  await store.db.insertInto('api_keys').values(more).execute()
+
+  const expected = [id, ...more.map((key) => key.id)]
+  const first = await ada('GET', '/api-keys')
+  assert.deepEqual(idsOf(first), expected.slice(0, 50))
+  const second = await ada('GET', `/api-keys?limit=1000&cursor=${first.json.nextCursor}`)
+  assert.deepEqual(idsOf(second), expected.slice(50))
+  assert.equal('nextCursor' in second.json, false)
+  assertProblem(await ada('GET', '/api-keys?cursor=x'), 422, 'invalid_input')
+})
+
+function idsOf({ json }: Answer): readonly string[] {
+  return json.items.map((one: { readonly id: string }) => one.id)
+}
 
 async function signInAgain({ origin }: Doors) {
   return { browser: await signIn(origin) }

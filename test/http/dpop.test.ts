@@ -12,13 +12,12 @@ import { onEveryDatabase } from '../on-every-database.ts'
 import type { Store } from '../../src/store/database.ts'
 import { assertAnswer, openDoors, openDoorsOn } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
-import { obtainCode, obtainTokens, register } from './oauth-client.ts'
+import { obtainCode, obtainTokens, register, verifier } from './oauth-client.ts'
 import type { OAuthClient } from './oauth-client.ts'
 
 const accept = 'application/json, text/event-stream'
 const list = { jsonrpc: '2.0', id: 2, method: 'tools/list', params: {} }
 const userInfo = '/oauth/userinfo'
-const verifier = 'v'.repeat(64)
 
 interface Place {
   readonly doors: Doors

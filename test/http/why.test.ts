@@ -1,6 +1,5 @@
 // "Why did it fail?" through real doors: each finding is caused the way a client causes it, and read as an operator reads it.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { createManualClock } from '../../src/base/clock.ts'
@@ -10,6 +9,7 @@ import { notesPerTenantMinute } from '../../src/journal/notes.ts'
 import { findings, personWaitMs, programWaitMs } from '../../src/journal/findings.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
+import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { secretMarker, signIn } from '../harness.ts'
 import { openDoors } from './doors.ts'
 import type { Ask, Doors } from './doors.ts'
@@ -342,18 +342,15 @@ async function startUpstream(
   clock: ManualClock,
   upstream: { readonly answer: number; readonly delayMs: number },
 ): Promise<string> {
-  const server = createServer((request, response) => {
+  const { origin, stop } = await listenOnLoopback(() => (request, response) => {
     request.resume()
     void clock.advance(upstream.delayMs).then(() => {
       response.writeHead(upstream.answer, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: {} }))
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => server.close())
-  const address = server.address()
-  assert.ok(address !== null && typeof address === 'object')
-  return `http://127.0.0.1:${address.port}/mcp`
+  t.after(stop)
+  return `${origin}/mcp`
 }
 
 test('a client that asks too often is told so, in a house where limits are small', async (t) => {

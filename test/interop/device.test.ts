@@ -12,44 +12,23 @@ import type { Doors } from '../http/doors.ts'
 import { isActive } from '../http/oauth-client.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
+import { overHttp, registerParty } from './party.ts'
+import type { Method, Party } from './party.ts'
 
-const overHttp = { [oauth.allowInsecureRequests]: true } as const // loopback only
-
-interface Device {
-  readonly server: oauth.AuthorizationServer
-  readonly client: oauth.Client
-  readonly proof: oauth.ClientAuth
+const described = {
+  client_name: 'A strict device',
+  redirect_uris: [],
+  grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+  response_types: [],
 }
 
-type Method = 'none' | 'client_secret_basic' | 'client_secret_post'
-
-async function registerAt({ origin }: Doors, method: Method): Promise<Device> {
-  const issuer = new URL(origin)
-  const discovered = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oauth2' })
-  const server = await oauth.processDiscoveryResponse(issuer, discovered)
-  const metadata = {
-    client_name: 'A strict device',
-    redirect_uris: [],
-    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
-    response_types: [],
-    token_endpoint_auth_method: method,
-  }
-  const registered = await oauth.dynamicClientRegistrationRequest(server, metadata, overHttp)
-  const client = await oauth.processDynamicClientRegistrationResponse(registered)
-  const { client_secret: secret } = client
-  if (method === 'none') return { server, client, proof: oauth.None() }
-  assert.ok(typeof secret === 'string')
-  const prove = method === 'client_secret_basic' ? oauth.ClientSecretBasic : oauth.ClientSecretPost
-  return { server, client, proof: prove(secret) }
-}
-
-async function begin({ server, client, proof }: Device) {
+async function begin({ server, client, proof }: Party) {
   const wish = { scope: 'mcp openid', resource: `${server.issuer}/mcp` }
   const answer = await oauth.deviceAuthorizationRequest(server, client, proof, wish, overHttp)
   return oauth.processDeviceAuthorizationResponse(server, client, answer)
 }
 
-async function poll({ server, client, proof }: Device, deviceCode: string) {
+async function poll({ server, client, proof }: Party, deviceCode: string) {
   const answer = await oauth.deviceCodeGrantRequest(server, client, proof, deviceCode, overHttp)
   return oauth.processDeviceCodeResponse(server, client, answer)
 }
@@ -66,7 +45,7 @@ async function answerOn(
 
 async function walk(t: TestContext, method: Method, doors: Doors): Promise<void> {
   verifies(t, 'S3-51', 'row 30')
-  const device = await registerAt(doors, method)
+  const device = await registerParty(doors, method, described)
   const browser = await signIn(doors.origin)
   const refused = (error: string) => ({ error, status: 400 })
 
@@ -104,10 +83,8 @@ onEveryDatabase('openid-client lets its device in and waits for its person', asy
   verifies(t, 'S3-51')
   const doors = await openDoorsOn(t, store)
   const metadata = {
+    ...described,
     client_name: 'OpenID device',
-    redirect_uris: [],
-    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
-    response_types: [],
     id_token_signed_response_alg: 'ES256',
     token_endpoint_auth_method: 'none',
   }
@@ -128,7 +105,7 @@ onEveryDatabase('openid-client lets its device in and waits for its person', asy
 onEveryDatabase('a strict device that comes too late', async (t, store) => {
   verifies(t, 'row 30')
   const clock = createManualClock(Date.now())
-  const device = await registerAt(await openDoorsOn(t, store, { clock }), 'none')
+  const device = await registerParty(await openDoorsOn(t, store, { clock }), 'none', described)
   const { device_code: code, expires_in: lifetimeS } = await begin(device)
   await clock.advance(lifetimeS * 1000 - 1)
   await assert.rejects(poll(device, code), { error: 'authorization_pending' })

@@ -12,9 +12,9 @@ import { operator, signIn } from '../harness.ts'
 import { openDoors } from '../http/doors.ts'
 import type { Doors } from '../http/doors.ts'
 import { verifies } from '../requirements.ts'
+import { overHttp, redirectUri, registerParty } from './party.ts'
+import type { Party } from './party.ts'
 
-const overHttp = { [oauth.allowInsecureRequests]: true } as const // loopback only
-const redirectUri = 'http://127.0.0.1:34117/callback'
 const accept = 'application/json, text/event-stream'
 
 /** A platform with one server behind it; its clock is turned by hand. */
@@ -43,26 +43,6 @@ async function withNonce<T>(work: () => Promise<T>): Promise<T> {
     return work()
   }
 }
-
-async function registerAt(origin: string) {
-  const issuer = new URL(origin)
-  const discovered = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oauth2' })
-  const server = await oauth.processDiscoveryResponse(issuer, discovered)
-  const metadata = {
-    client_name: 'A strict client with a key',
-    redirect_uris: [redirectUri],
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'none',
-    dpop_bound_access_tokens: true,
-  }
-  const registered = await oauth.dynamicClientRegistrationRequest(server, metadata, overHttp)
-  const client = await oauth.processDynamicClientRegistrationResponse(registered)
-  assert.equal(client['dpop_bound_access_tokens'], true)
-  return { server, client }
-}
-
-type Party = Awaited<ReturnType<typeof registerAt>>
 
 /** Sends the person there with the key's name and takes what comes back. */
 async function askPerson({ origin }: Doors, { server, client }: Party, jkt: string) {
@@ -93,8 +73,9 @@ for (const algorithm of ['ES256', 'PS256', 'RS256', 'Ed25519'] as const) {
   test(`a strict client with ${algorithm}: code, userinfo, MCP and refresh`, async (t) => {
     verifies(t, 'A11')
     const { doors, clock } = await start(t)
-    const party = await registerAt(doors.origin)
+    const party = await registerParty(doors, 'none', { dpop_bound_access_tokens: true })
     const { server, client } = party
+    assert.equal(client['dpop_bound_access_tokens'], true)
     assert.ok(server.dpop_signing_alg_values_supported?.includes(algorithm))
     const pair = await oauth.generateKeyPair(algorithm, { extractable: true })
     const proving = { ...overHttp, DPoP: oauth.DPoP({}, pair) }

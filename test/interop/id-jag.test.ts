@@ -13,8 +13,9 @@ import type { Doors } from '../http/doors.ts'
 import { isActive, obtainTokens, register } from '../http/oauth-client.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
+import { discover, overHttp } from './party.ts'
+import type { Party } from './party.ts'
 
-const overHttp = { [oauth.allowInsecureRequests]: true } as const // loopback only
 const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
@@ -88,20 +89,12 @@ onEveryDatabase('a server that was called exchanges the token to call on', async
   assert.deepEqual((await rest('GET', '/grants')).body.items, [])
 })
 
-interface Party {
-  readonly server: oauth.AuthorizationServer
-  readonly client: oauth.Client
-  readonly proof: oauth.ClientAuth
-}
-
 async function makeParty(
-  { origin }: Doors,
+  doors: Doors,
   rest: ReturnType<typeof restAs>,
   described: Readonly<Record<string, unknown>>,
 ): Promise<Party> {
-  const issuer = new URL(origin)
-  const discovered = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oauth2' })
-  const server = await oauth.processDiscoveryResponse(issuer, discovered)
+  const server = await discover(doors)
   const made = await rest('POST', '/clients', { name: 'Agent', redirectUris: [], ...described })
   assert.equal(made.status, 201, JSON.stringify(made.body))
   const { id, clientSecret } = made.body

@@ -7,34 +7,14 @@ import { openDoors, openDoorsOn } from '../http/doors.ts'
 import type { Doors } from '../http/doors.ts'
 import { isActive } from '../http/oauth-client.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { overHttp, redirectUri, registerParty } from './party.ts'
+import type { Method, Party } from './party.ts'
 
-const overHttp = { [oauth.allowInsecureRequests]: true } as const // loopback only
-const redirectUri = 'http://127.0.0.1:34117/callback'
-
-interface Party {
-  readonly server: oauth.AuthorizationServer
-  readonly client: oauth.Client
-  readonly proof: oauth.ClientAuth
-}
-
-async function registerAt(
-  { origin }: Doors,
-  method: 'none' | 'client_secret_basic',
-): Promise<Party> {
-  const issuer = new URL(origin)
-  const discovered = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oauth2' })
-  const server = await oauth.processDiscoveryResponse(issuer, discovered)
-  const metadata = {
-    redirect_uris: [redirectUri],
-    token_endpoint_auth_method: method,
-    require_pushed_authorization_requests: true,
-  }
-  const registered = await oauth.dynamicClientRegistrationRequest(server, metadata, overHttp)
-  const client = await oauth.processDynamicClientRegistrationResponse(registered)
-  assert.equal(client.require_pushed_authorization_requests, true)
-  const { client_secret: secret } = client
-  const proof = typeof secret === 'string' ? oauth.ClientSecretBasic(secret) : oauth.None()
-  return { server, client, proof }
+/** Registers a client that may ask for nothing in any other way. */
+async function registerPusher(doors: Doors, method: Method): Promise<Party> {
+  const party = await registerParty(doors, method, { require_pushed_authorization_requests: true })
+  assert.equal(party.client.require_pushed_authorization_requests, true)
+  return party
 }
 
 async function push(
@@ -60,7 +40,7 @@ async function push(
 for (const method of ['none', 'client_secret_basic'] as const) {
   onEveryDatabase(`a strict client with ${method} pushes its request`, async (t, store) => {
     const doors = await openDoorsOn(t, store)
-    const party = await registerAt(doors, method)
+    const party = await registerPusher(doors, method)
     const { server, client, proof } = party
     const { pushed, state, verifier } = await push(party)
 
@@ -89,7 +69,7 @@ for (const method of ['none', 'client_secret_basic'] as const) {
 
 test('what a strict client makes of a refused push', async (t) => {
   const doors = await openDoors(t)
-  const party = await registerAt(doors, 'client_secret_basic')
+  const party = await registerPusher(doors, 'client_secret_basic')
   await t.test('a foreign address', async () => {
     await assert.rejects(push(party, { redirect_uri: 'https://evil.test/cb' }), {
       error: 'invalid_request',

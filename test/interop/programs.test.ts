@@ -24,15 +24,14 @@ import type { Doors } from '../http/doors.ts'
 import { approve, obtainTokens, redirectUri, register, verifier } from '../http/oauth-client.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-
-const overHttp = { [oauth.allowInsecureRequests]: true } as const // loopback only
+import { discover, overHttp } from './party.ts'
 
 onEveryDatabase(
   'a program gets a token with its secret and asks what it is worth',
   async (t, store) => {
     verifies(t, 'S3-46', 'S3-51')
     const doors = await openDoorsOn(t, store)
-    const server = await discover(doors)
+    const server = await discover(doors, 'oidc')
     const machine = await makeByRest(doors, { name: 'Machine', grantTypes: ['client_credentials'] })
     const proof = oauth.ClientSecretBasic(machine.secret)
     const resource = `${doors.origin}/mcp`
@@ -49,7 +48,7 @@ onEveryDatabase(
 onEveryDatabase('a program proves itself with its key', async (t, store) => {
   verifies(t, 'S3-51')
   const doors = await openDoorsOn(t, store)
-  const server = await discover(doors)
+  const server = await discover(doors, 'oidc')
   for (const alg of ['ES256', 'PS256', 'RS256', 'Ed25519']) {
     const pair = await generateKeyPair(alg)
     const kid = `key-${alg}`
@@ -71,7 +70,7 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, 'S3-46')
     const doors = await openDoorsOn(t, store)
-    const server = await discover(doors)
+    const server = await discover(doors, 'oidc')
     const browser = await signIn(doors.origin)
     const { accessToken, refreshToken } = await obtainTokens(doors, browser, await register(doors))
     const resource = `${doors.origin}/mcp`
@@ -98,7 +97,7 @@ onEveryDatabase(
   'a client signs a person in: ID token, keys and userinfo agree',
   async (t, store) => {
     const doors = await openDoorsOn(t, store)
-    const server = await discover(doors)
+    const server = await discover(doors, 'oidc')
     const browser = await signIn(doors.origin)
     const registered = await register(doors)
     const client = { client_id: registered.id }
@@ -192,12 +191,6 @@ onEveryDatabase(
     await assert.rejects(read(String(person.body['id_token'])), 'an ID token is no access token')
   },
 )
-
-async function discover({ origin }: Doors): Promise<oauth.AuthorizationServer> {
-  const issuer = new URL(origin)
-  const answer = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oidc' })
-  return oauth.processDiscoveryResponse(issuer, answer)
-}
 
 async function makeByRest(doors: Doors, client: Omit<NewClient, 'redirectUris'>) {
   const rest = restAs(await signIn(doors.origin), doors.origin)

@@ -11,42 +11,8 @@ import type { Doors } from '../http/doors.ts'
 import { isActive } from '../http/oauth-client.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-
-const overHttp = { [oauth.allowInsecureRequests]: true } as const // loopback only
-const redirectUri = 'http://127.0.0.1:34117/callback'
-
-interface Party {
-  readonly server: oauth.AuthorizationServer
-  readonly client: oauth.Client
-  readonly proof: oauth.ClientAuth
-}
-
-type Method = 'none' | 'client_secret_basic' | 'client_secret_post'
-
-async function registerAt(origin: string, method: Method): Promise<Party> {
-  const issuer = new URL(origin)
-  const discovered = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oauth2' })
-  const server = await oauth.processDiscoveryResponse(issuer, discovered)
-  const metadata = {
-    client_name: 'A strict client',
-    redirect_uris: [redirectUri],
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: method,
-  }
-  const registered = await oauth.dynamicClientRegistrationRequest(server, metadata, overHttp)
-  const client = await oauth.processDynamicClientRegistrationResponse(registered)
-  return { server, client, proof: proofOf(client, method) }
-}
-
-function proofOf(client: oauth.Client, method: Method): oauth.ClientAuth {
-  if (method === 'none') return oauth.None()
-  const { client_secret: secret } = client
-  assert.ok(typeof secret === 'string')
-  return method === 'client_secret_basic'
-    ? oauth.ClientSecretBasic(secret)
-    : oauth.ClientSecretPost(secret)
-}
+import { discover, overHttp, redirectUri, registerParty } from './party.ts'
+import type { Method, Party } from './party.ts'
 
 interface Asked {
   readonly back: URL
@@ -117,7 +83,7 @@ async function walk(t: TestContext, doors: Doors, method: Method): Promise<void>
     'A3-10',
   )
   const browser = await signIn(doors.origin)
-  const party = await registerAt(doors.origin, method)
+  const party = await registerParty(doors, method)
   const { server, client, proof } = party
   assert.equal(server.authorization_response_iss_parameter_supported, true)
 
@@ -172,13 +138,11 @@ for (const method of ['none', 'client_secret_basic', 'client_secret_post'] as co
 test('what a strict client makes of our refusals', async (t) => {
   const doors = await openDoors(t)
   const browser = await signIn(doors.origin)
-  const party = await registerAt(doors.origin, 'client_secret_basic')
+  const party = await registerParty(doors, 'client_secret_basic')
   const { server, client } = party
 
   await t.test('the OpenID form of the metadata says the same', async () => {
-    const issuer = new URL(doors.origin)
-    const answer = await oauth.discoveryRequest(issuer, { ...overHttp, algorithm: 'oidc' })
-    const other = await oauth.processDiscoveryResponse(issuer, answer)
+    const other = await discover(doors, 'oidc')
     assert.equal(other.token_endpoint, server.token_endpoint)
   })
   await t.test('the protected resource metadata is read as such', async (t) => {

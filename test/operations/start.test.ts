@@ -1,16 +1,14 @@
 // Starting and stopping as an operator sees it: real processes, plain words, and nothing moved by a start that fails.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { Client } from 'pg'
+import { commandDatabases } from '../command-databases.ts'
 import { freePort, operator } from '../harness.ts'
-import { startPostgres } from '../postgres-server.ts'
 
 const entry = join(import.meta.dirname, '..', '..', 'src', 'cli', 'entry.ts')
 
@@ -21,9 +19,9 @@ interface Run {
   readonly ended: Promise<number | null>
 }
 
-function run(settings: Readonly<Record<string, string>>, words = ['start']): Run {
+function run(settings: Readonly<Record<string, string>>): Run {
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [entry, ...words], {
+  const child = spawn(process.execPath, [entry, 'start'], {
     env: { PATH, HOME, ...settings },
     cwd: tmpdir(),
   })
@@ -74,27 +72,7 @@ test('a start says where everything is, and a stop is clean', async (t) => {
   assert.match(started.output(), /Stopping/)
 })
 
-const databases = {
-  embedded: async () => ({}),
-  Postgres: async (t: TestContext) => {
-    const server = await startPostgres()
-    if (server.kind === 'none' || server.kind === 'pglite') return undefined
-    const schema = `start_${randomBytes(8).toString('hex')}`
-    const client = new Client({ connectionString: server.url })
-    await client.connect()
-    await client.query(`create schema ${schema}`)
-    t.after(async () => {
-      await client.query(`drop schema ${schema} cascade`)
-      await client.end()
-      await server.stop()
-    })
-    const url = new URL(server.url)
-    url.searchParams.set('options', `-c search_path=${schema}`)
-    return { LATCHKEY_DATABASE_URL: url.href }
-  },
-} as const
-
-for (const [database, settle] of Object.entries(databases)) {
+for (const [database, settle] of Object.entries(commandDatabases)) {
   test(`a second start on a taken port ends in words and moves nothing (${database})`, async (t) => {
     const { origin, settings } = await place(t)
     const where = await settle(t)
@@ -163,11 +141,3 @@ for (const [what, more, words] of refusals) {
     assert.doesNotMatch(started.output(), /\n\s+at /, 'no stack trace')
   })
 }
-
-test('a dry run of the migrations makes no file', async (t) => {
-  const { settings } = await place(t)
-  const dry = run(settings, ['migrate', '--dry-run'])
-  assert.equal(await dry.ended, 0)
-  assert.match(dry.output(), /Would apply: 0001-beginning/)
-  assert.equal(existsSync(settings.LATCHKEY_DATA), false)
-})

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
+import { foreignCursor } from '../../base/page.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { AttemptList } from '../../journal/attempt-list.ts'
 import { diagnose } from '../../journal/diagnosis.ts'
@@ -9,11 +10,13 @@ import type { Journal } from '../../journal/entries.ts'
 import type { Usage } from '../../journal/usage.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import { apiKeyScopes } from '../../people/api-keys.ts'
+import { isDefault } from '../../people/tenants.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const newKey = z.strictObject({
   name: z.string().min(1).max(80),
@@ -39,7 +42,8 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/grants',
       method: 'GET',
       words: 'Apps with access: what the caller let in.',
-      run: async ({ principal, query }) => json(await issuer.grants.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await issuer.grants.list(principal, pageRequestOf(query))),
     }),
     route({
       ...api,
@@ -47,7 +51,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       method: 'DELETE',
       words: 'Takes access back; every token of the grant ends at once.',
       run: async ({ principal, params }) => {
-        await issuer.grants.revoke(principal, params['id'] ?? '')
+        await issuer.grants.revoke(principal, idOf(params))
         return empty(204)
       },
     }),
@@ -73,7 +77,8 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/attempts',
       method: 'GET',
       words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
-      run: async ({ tenant, query }) => json(await attemptList.list(tenant.id, pageOf(query))),
+      run: async ({ tenant, query }) =>
+        json(await attemptList.list(tenant.id, pageRequestOf(query))),
     }),
     route({
       surface: 'api',
@@ -84,7 +89,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       run: async ({ tenant }) => {
         const { tableRows, ...own } = await usage.report(tenant.id)
         // The tables are of the whole installation, which other tenants have no business with.
-        return json(tenant.slug === 'default' ? { ...own, tableRows } : own)
+        return json(isDefault(tenant) ? { ...own, tableRows } : own)
       },
     }),
   ]
@@ -122,7 +127,8 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       path: '/api/v1/api-keys',
       method: 'GET',
       words: 'The caller’s API keys, without their values.',
-      run: async ({ principal }) => json({ items: await apiKeys.list(principal) }),
+      run: async ({ principal, query }) =>
+        json(await apiKeys.list(principal, pageRequestOf(query))),
     }),
     route({
       ...session,
@@ -130,7 +136,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       method: 'DELETE',
       words: 'Ends an API key at once.',
       run: async ({ principal, params }) => {
-        await apiKeys.revoke(principal, params['id'] ?? '')
+        await apiKeys.revoke(principal, idOf(params))
         return empty(204)
       },
     }),
@@ -139,12 +145,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
 
 function journalQuery(query: URLSearchParams) {
   const after = Number(query.get('cursor') ?? 0)
-  if (!Number.isSafeInteger(after) || after < 0) {
-    throw new Fault('invalid_input', {
-      because: 'the cursor is not one of ours',
-      detail: { cursor: 'Use a nextCursor that this call gave you.' },
-    })
-  }
+  if (!Number.isSafeInteger(after) || after < 0) throw foreignCursor()
   const attempt = idIn(query, 'attempt')
   const subjectId = idIn(query, 'subjectId')
   return {

@@ -1,15 +1,15 @@
 // REST for the programs that use our authorization server: an administrator makes, changes, switches off and removes them,
 // and rotates their secrets. A secret is in the answer that made it and nowhere else.
 import { z } from 'zod'
-import { Fault } from '../../base/fault.ts'
 import type { ClientWithSecret, Clients } from '../../issuer/client-administration.ts'
 import { overlapMaxMs } from '../../issuer/client-administration.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { grantTypeNames } from '../../issuer/metadata.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
+import { unescapedOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const redirectUris = z.array(z.string().max(2048)).max(10)
 const scopes = z.array(z.string().min(1).max(100)).max(100)
@@ -64,13 +64,15 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       ...shared,
       method: 'GET',
       words: 'The clients of this tenant, and how much each is used.',
-      run: async ({ principal, query }) => json(await clients.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await clients.list(principal, pageRequestOf(query))),
     }),
     route({
       ...one,
       method: 'GET',
       words: 'One client.',
-      run: async ({ principal, params }) => json(await clients.get(principal, idOf(params))),
+      run: async ({ principal, params }) =>
+        json(await clients.get(principal, unescapedOf(params, 'id'))),
     }),
     route({
       ...one,
@@ -78,14 +80,14 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       input: changedClient,
       words: 'Changes a client, or switches it off or on; holds from the next request on.',
       run: async ({ principal, params, input }) =>
-        json(await clients.update(principal, idOf(params), input)),
+        json(await clients.update(principal, unescapedOf(params, 'id'), input)),
     }),
     route({
       ...one,
       method: 'DELETE',
       words: 'Removes a client with every grant and token that it has.',
       run: async ({ principal, params }) => {
-        await clients.remove(principal, idOf(params))
+        await clients.remove(principal, unescapedOf(params, 'id'))
         return empty(204)
       },
     }),
@@ -103,7 +105,7 @@ function rotateRoute(clients: Clients): Route {
     words: 'Gives a client a new secret, shown once; the one before works for a while longer.',
     run: async ({ principal, params, input: { overlapS } }) => {
       const overlap = overlapS === undefined ? {} : { overlapMs: overlapS * 1000 }
-      const rotated = await clients.rotateSecret(principal, idOf(params), overlap)
+      const rotated = await clients.rotateSecret(principal, unescapedOf(params, 'id'), overlap)
       const { previousSecretExpiresAt } = rotated
       return json({ ...withSecret(rotated), previousSecretExpiresAt })
     },
@@ -112,13 +114,4 @@ function rotateRoute(clients: Clients): Route {
 
 function withSecret({ client, secret }: ClientWithSecret) {
   return { ...client, ...(secret === undefined ? {} : { clientSecret: secret.reveal() }) }
-}
-
-/** The id in the path; one that is the URL of a document comes escaped. */
-export function idOf(params: Readonly<Record<string, string>>, name = 'id'): string {
-  try {
-    return decodeURIComponent(params[name] ?? '')
-  } catch (cause) {
-    throw new Fault('not_found', { because: 'the id is not escaped as it should be', cause })
-  }
 }

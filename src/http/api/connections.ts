@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import type { Connections } from '../../connectors/connections.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const newConnection = z.strictObject({
   serverId: z.string().max(100),
@@ -36,7 +37,8 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       path: '/api/v1/connections',
       method: 'GET',
       words: 'The caller’s connections.',
-      run: async ({ principal, query }) => json(await connections.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await connections.list(principal, pageRequestOf(query))),
     }),
     route({
       ...api,
@@ -107,8 +109,4 @@ function actionRoutes(connections: Connections): readonly Route[] {
       run: async ({ principal, params }) => json(await connections.token(principal, idOf(params))),
     }),
   ]
-}
-
-function idOf(params: Readonly<Record<string, string>>): string {
-  return params['id'] ?? ''
 }

@@ -4,9 +4,9 @@ import type { Issuer } from '../../issuer/issuer.ts'
 import type { PublicScope } from '../../issuer/scope-registry.ts'
 import type { ScopeInput } from '../../issuer/scope-input.ts'
 import { empty, json } from '../answers.ts'
+import { unescapedOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { idOf } from './clients.ts'
 
 const words = z.string().max(1000)
 
@@ -50,14 +50,14 @@ export function scopeRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       input: changedScope,
       words: 'Changes a scope, or says a built-in one in other words.',
       run: async ({ principal, params, input }) =>
-        json(show(await scopes.update(principal, idOf(params, 'name'), toInput(input)))),
+        json(show(await scopes.update(principal, unescapedOf(params, 'name'), toInput(input)))),
     }),
     route({
       ...one,
       method: 'DELETE',
       words: 'Removes a scope that nothing names, or gives a built-in one its first words back.',
       run: async ({ principal, params }) => {
-        await scopes.remove(principal, idOf(params, 'name'))
+        await scopes.remove(principal, unescapedOf(params, 'name'))
         return empty(204)
       },
     }),

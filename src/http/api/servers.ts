@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -52,14 +54,15 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       method: 'GET',
       guard: 'api',
       words: 'The servers of this tenant.',
-      run: async ({ principal, query }) => json(await servers.list(principal, pageOf(query))),
+      run: async ({ principal, query }) =>
+        json(await servers.list(principal, pageRequestOf(query))),
     }),
     route({
       ...one,
       method: 'GET',
       guard: 'api',
       words: 'One server.',
-      run: async ({ principal, params }) => json(await servers.get(principal, params['id'] ?? '')),
+      run: async ({ principal, params }) => json(await servers.get(principal, idOf(params))),
     }),
     route({
       ...one,
@@ -68,7 +71,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       input: changedServer,
       words: 'Changes a server; a new URL or issuer drops the tokens that belong to the old one.',
       run: async ({ principal, params, input }) =>
-        json(await servers.update(principal, params['id'] ?? '', input)),
+        json(await servers.update(principal, idOf(params), input)),
     }),
     route({
       ...one,
@@ -76,7 +79,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       guard: 'admin',
       words: 'Removes a server with its connections.',
       run: async ({ principal, params }) => {
-        await servers.remove(principal, params['id'] ?? '')
+        await servers.remove(principal, idOf(params))
         return empty(204)
       },
     }),
@@ -86,20 +89,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       method: 'POST',
       guard: 'api',
       words: 'Lists the tools of a server as the caller, or says why that does not work.',
-      run: async ({ principal, params }) => json(await servers.test(principal, params['id'] ?? '')),
+      run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
-}
-
-/** The cursor and size that a list call asks for. */
-export function pageOf(query: URLSearchParams): {
-  readonly cursor?: string
-  readonly limit: number
-} {
-  const limit = Number(query.get('limit') ?? 50)
-  const cursor = query.get('cursor')
-  return {
-    limit: Number.isInteger(limit) && limit > 0 ? Math.min(limit, 200) : 50,
-    ...(cursor === null ? {} : { cursor }),
-  }
 }

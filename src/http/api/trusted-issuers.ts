@@ -1,12 +1,12 @@
 // REST for the identity providers whose word about a person gives a client a token (ID-JAG): an administrator names them,
 // says for which clients and resources they speak, and which of their subjects is which person.
 import { z } from 'zod'
-import { Fault } from '../../base/fault.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
+import { idOf, unescapedOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const ids = z.array(z.string().min(1).max(2048)).max(100)
 
@@ -45,7 +45,7 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
       method: 'GET',
       words: 'The identity providers that are trusted.',
       run: async ({ principal, query }) =>
-        json(await trustedIssuers.list(principal, pageOf(query))),
+        json(await trustedIssuers.list(principal, pageRequestOf(query))),
     }),
     route({
       ...one,
@@ -91,21 +91,9 @@ function identityRoutes(trustedIssuers: Issuer['trustedIssuers']): readonly Rout
       method: 'DELETE',
       words: 'Ends that, with every access that came of it; the subject comes escaped.',
       run: async ({ principal, params }) => {
-        await trustedIssuers.unlink(principal, idOf(params), subjectOf(params))
+        await trustedIssuers.unlink(principal, idOf(params), unescapedOf(params, 'subject'))
         return empty(204)
       },
     }),
   ]
-}
-
-function idOf(params: Readonly<Record<string, string>>): string {
-  return params['id'] ?? ''
-}
-
-function subjectOf(params: Readonly<Record<string, string>>): string {
-  try {
-    return decodeURIComponent(params['subject'] ?? '')
-  } catch (cause) {
-    throw new Fault('not_found', { because: 'the subject is not escaped as it should be', cause })
-  }
 }

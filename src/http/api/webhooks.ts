@@ -7,9 +7,10 @@ import { deliveryStatuses } from '../../journal/webhook-deliveries.ts'
 import type { WebhookManager, Webhooks, WebhookWithSecret } from '../../journal/webhooks.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import { empty, json } from '../answers.ts'
+import { pageRequestOf } from '../page-request.ts'
+import { idOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { pageOf } from './servers.ts'
 
 const newWebhook = z.strictObject({
   url: z.string().max(2000),
@@ -139,9 +140,5 @@ function deliveryQuery(query: URLSearchParams): DeliveryQuery {
       detail: { status: `Use one of ${deliveryStatuses.join(', ')}.` },
     })
   }
-  return { ...pageOf(query), ...(status === undefined ? {} : { status }) }
-}
-
-function idOf(params: Readonly<Record<string, string>>): string {
-  return params['id'] ?? ''
+  return { ...pageRequestOf(query), ...(status === undefined ? {} : { status }) }
 }

@@ -2,7 +2,7 @@
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { Attempts } from '../../journal/attempts.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import { browserCookie, writeCookie } from '../cookies.ts'
 import { consentPage } from '../pages/consent.ts'
 import { route } from '../route.ts'
@@ -96,11 +96,7 @@ async function follow(
 ): Promise<Response> {
   if (step.kind === 'redirect') return redirect(step.location, status, cookies)
   if (step.kind === 'consent') return consentPage(step)
-  return redirect(
-    `/sign-in?next=${encodeURIComponent(consentPath(step.requestId))}`,
-    status,
-    cookies,
-  )
+  return toSignIn(consentPath(step.requestId), status, cookies)
 }
 
 function consentPath(requestId: string): string {

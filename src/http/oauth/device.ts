@@ -18,8 +18,8 @@ export function deviceRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       words: 'Begins an authorization on a device without a browser (RFC 8628).',
       run: (visit) =>
         countingFailures(visit, async () => {
-          const { tenant, request, remoteAddress: address } = visit
-          const agent = request.headers.get('user-agent') ?? undefined
+          const { tenant, visitor } = visit
+          const { address, agent } = visitor
           return json(await issuer.startDevice(tenant, formOf(visit), { address, agent }))
         }),
     }),

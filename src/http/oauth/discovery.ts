@@ -3,6 +3,7 @@
 import { Fault } from '../../base/fault.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import type { Gateway } from '../../gateway/gateway.ts'
+import { resourceOf } from '../../gateway/targets.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { Resources } from '../../issuer/resources.ts'
 import type { Tenant } from '../../people/tenants.ts'
@@ -63,14 +64,14 @@ function protectedResourceRoutes(needs: Needs, shared: Shared): readonly Route[]
         ...shared,
         path,
         words,
-        run: ({ tenant }) => describe(tenant, `${tenant.issuer}/mcp`),
+        run: ({ tenant }) => describe(tenant, resourceOf(tenant)),
       }),
     ),
     route({
       ...shared,
       path: `${prefix}/{slug}/mcp`,
       words,
-      run: ({ tenant, params }) => describe(tenant, `${tenant.issuer}/${params['slug']}/mcp`),
+      run: ({ tenant, params }) => describe(tenant, resourceOf(tenant, params['slug'] ?? '')),
     }),
   ]
 }

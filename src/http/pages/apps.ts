@@ -7,12 +7,13 @@ import type { Issuer } from '../../issuer/issuer.ts'
 import type { ShownScope } from '../../issuer/scopes.ts'
 import { isAdmin } from '../../people/principal.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
-import { scopeWords } from './consent.ts'
+import type { Route, SignedIn } from '../route.ts'
+import { scopeList } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { when } from './when.ts'
@@ -35,7 +36,7 @@ export function appPages({ issuer, forms }: Needs): readonly Route[] {
       words: 'Apps with access: what the person let in.',
       run: async (visit) =>
         visit.session === undefined
-          ? redirect(`/sign-in?next=${encodeURIComponent(path)}`, 302)
+          ? toSignIn(path, 302)
           : appsPage({ issuer, forms }, { ...visit, principal: visit.session }),
     }),
     route({
@@ -62,16 +63,13 @@ async function takeBack(issuer: Issuer, principal: SessionPrincipal, id: string)
   }
 }
 
-type SignedIn = Visit & { readonly principal: SessionPrincipal }
-
 const perPage = 50
 
 async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Response> {
   const { principal, tenant, query } = visit
-  const cursor = query.get('cursor')
   const { items, nextCursor } = await issuer.grants.list(principal, {
+    ...pageRequestOf(query),
     limit: perPage,
-    ...(cursor === null ? {} : { cursor }),
   })
   const scopes = await issuer.scopes.show(tenant, [...new Set(items.flatMap((one) => one.scopes))])
   const { token, cookies } = forms.issue(visit, 'apps')
@@ -87,7 +85,7 @@ async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Resp
       <section class="card">
         ${
           items.length === 0
-            ? html`<p>No app has access${cursor === null ? ' yet' : ' from here on'}.</p>`
+            ? html`<p>No app has access${query.has('cursor') ? ' from here on' : ' yet'}.</p>`
             : items.map((grant) => appRow({ grant, scopes, token }))
         }
       </section>
@@ -114,9 +112,7 @@ function appRow({ grant, scopes, token }: Row): Html {
           may use <strong><bdi>${grant.resourceName ?? 'a server that is no more'}</bdi></strong>
           <span class="quiet">at <code>${grant.resource}</code></span>
         </div>
-        <ul class="scopes">
-          ${own.map((scope) => html`<li>${scopeWords(scope)}</li>`)}
-        </ul>
+        ${scopeList(own)}
         <div class="quiet">${useOf(grant)}</div>
       </div>
       <form method="post" action="${path}">

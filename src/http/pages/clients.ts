@@ -1,27 +1,26 @@
 // Clients, for administrators: every program that may ask to be let in, how much it is used, the switch that turns it off
 // or on, and a new secret, which is shown once. Works without scripts.
 import { html } from 'hono/html'
-import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { PublicClient } from '../../issuer/client-list.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { isAdmin } from '../../people/principal.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pageRequestOf } from '../page-request.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Route, SignedIn } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { problemNote, problemOf } from './problem.ts'
 import { when } from './when.ts'
 
 interface Needs {
   readonly issuer: Issuer
   readonly forms: Forms
 }
-
-type SignedIn = Visit & { readonly principal: SessionPrincipal }
 
 const path = '/console/clients'
 
@@ -36,9 +35,7 @@ export function clientPages(needs: Needs): readonly Route[] {
       words: 'The clients of this tenant, for administrators.',
       run: async (visit) => {
         const { session: principal } = visit
-        if (principal === undefined) {
-          return redirect(`/sign-in?next=${encodeURIComponent(path)}`, 302)
-        }
+        if (principal === undefined) return toSignIn(path, 302)
         if (!isAdmin(principal)) throw new Fault('forbidden', { because: 'not an administrator' })
         return clientsPage(needs, { ...visit, principal })
       },
@@ -75,9 +72,7 @@ async function change(needs: Needs, visit: SignedIn): Promise<Response> {
     return redirect(path, 303)
   } catch (thrown) {
     if (!isFault(thrown) || thrown.code !== 'invalid_input') throw thrown
-    const hints = Object.values(thrown.detail ?? {}).join(' ')
-    const problem = hints === '' ? faultCatalogue[thrown.code].words : hints
-    return clientsPage(needs, visit, { problem })
+    return clientsPage(needs, visit, { problem: problemOf(thrown) })
   }
 }
 
@@ -93,10 +88,9 @@ async function clientsPage(
   outcome?: Outcome,
 ): Promise<Response> {
   const { principal, query } = visit
-  const cursor = query.get('cursor')
   const { items, nextCursor } = await issuer.clients.list(principal, {
+    ...pageRequestOf(query),
     limit: perPage,
-    ...(cursor === null ? {} : { cursor }),
   })
   const { token, cookies } = forms.issue(visit, 'clients')
   const drawn = await page({
@@ -125,7 +119,7 @@ async function clientsPage(
 }
 
 function outcomeCard(outcome: Outcome): Html {
-  if ('problem' in outcome) return html`<p class="warning" role="alert">${outcome.problem}</p>`
+  if ('problem' in outcome) return problemNote(outcome.problem)
   const { client, secret } = outcome.made
   return html`
     <section class="card" role="status">

@@ -3,12 +3,11 @@
 import { html } from 'hono/html'
 import { Fault } from '../../base/fault.ts'
 import type { Connections, FinishedFlow } from '../../connectors/connections.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Recognised, Route, Visit } from '../route.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
@@ -19,7 +18,6 @@ interface Needs {
 }
 
 type FailedFlow = Extract<FinishedFlow, { kind: 'failed' }>
-type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
 
 const home = '/console/connections'
 
@@ -58,9 +56,9 @@ export function connectRoutes(needs: Needs): readonly Route[] {
   ]
 }
 
-async function askToConnect({ connections, forms }: Needs, visit: Visitor): Promise<Response> {
+async function askToConnect({ connections, forms }: Needs, visit: Recognised): Promise<Response> {
   const { session, params } = visit
-  if (session === undefined) return toSignIn(visit)
+  if (session === undefined) return signInFirst(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
   const { token, cookies } = forms.issue(visit, 'connect')
   const scope = visit.query.get('scope') ?? ''
@@ -98,9 +96,12 @@ async function askToConnect({ connections, forms }: Needs, visit: Visitor): Prom
   return withCookies(drawn, cookies)
 }
 
-async function startConnecting({ connections, forms }: Needs, visit: Visitor): Promise<Response> {
+async function startConnecting(
+  { connections, forms }: Needs,
+  visit: Recognised,
+): Promise<Response> {
   const { session, browser, params } = visit
-  if (session === undefined) return toSignIn(visit)
+  if (session === undefined) return signInFirst(visit)
   const fields = forms.read(visit, 'connect')
   const flowId = fields.get('flow') ?? ''
   if (browser === undefined) throw new Fault('bad_form', { because: 'the browser has no cookie' })
@@ -115,7 +116,7 @@ async function startConnecting({ connections, forms }: Needs, visit: Visitor): P
   return redirect(begun.authorizeUrl, 303)
 }
 
-async function finish({ connections }: Needs, visit: Visitor): Promise<Response> {
+async function finish({ connections }: Needs, visit: Recognised): Promise<Response> {
   const { tenant, params, query, browser, session } = visit
   const context = params['context'] ?? ''
   const finished = await connections.finish({ tenant, context, query, browser, session })
@@ -125,9 +126,9 @@ async function finish({ connections }: Needs, visit: Visitor): Promise<Response>
   return failedPage(visit, finished)
 }
 
-async function showFinished({ connections }: Needs, visit: Visitor): Promise<Response> {
+async function showFinished({ connections }: Needs, visit: Recognised): Promise<Response> {
   const { session, params, tenant } = visit
-  if (session === undefined) return toSignIn(visit)
+  if (session === undefined) return signInFirst(visit)
   const flowId = params['flow'] ?? ''
   const { status, connectionId } = await connections.flow(session, flowId)
   if (status !== 'completed') return redirect(home, 302)
@@ -146,7 +147,7 @@ async function showFinished({ connections }: Needs, visit: Visitor): Promise<Res
   })
 }
 
-function failedPage({ tenant, session }: Visitor, failed: FailedFlow): Promise<Response> {
+function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promise<Response> {
   const { flowId, connectionId, words } = failed
   return page({
     title: 'Not connected',
@@ -181,7 +182,7 @@ function toldToOpener(told: {
   data-success="${String(success)}" data-origin="${tenant.issuer}"`
 }
 
-function toSignIn({ request }: Visit): Response {
+function signInFirst({ request }: Visit): Response {
   const { pathname, search } = new URL(request.url)
-  return redirect(`/sign-in?next=${encodeURIComponent(pathname + search)}`, 303)
+  return toSignIn(pathname + search, 303)
 }

@@ -3,24 +3,22 @@ import { html } from 'hono/html'
 import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import type { Connections, PublicConnection } from '../../connectors/connections.ts'
 import type { PublicServer, Servers } from '../../connectors/servers.ts'
+import { resourceOf } from '../../gateway/targets.ts'
 import { isAdmin } from '../../people/principal.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Recognised, Route, SignedIn, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { problemNote, problemOf } from './problem.ts'
 
 interface Needs {
   readonly servers: Servers
   readonly connections: Connections
   readonly forms: Forms
 }
-
-type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
-type SignedIn = Visit & { readonly principal: SessionPrincipal }
 
 const path = '/console/connections'
 
@@ -43,9 +41,9 @@ export function connectionPages(needs: Needs): readonly Route[] {
       guard: 'visitor',
       surface: 'page',
       words: 'The person’s servers and connections.',
-      run: async (visit: Visitor) =>
+      run: async (visit: Recognised) =>
         visit.session === undefined
-          ? redirect(`/sign-in?next=${encodeURIComponent(path)}`, 302)
+          ? toSignIn(path, 302)
           : connectionsPage(needs, { ...visit, principal: visit.session }),
     }),
     route({
@@ -88,9 +86,7 @@ async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
     return redirect(path, 303)
   } catch (thrown) {
     if (!isFault(thrown) || faultCatalogue[thrown.code].status >= 500) throw thrown
-    const hints = Object.values(thrown.detail ?? {}).join(' ')
-    const problem = hints === '' ? faultCatalogue[thrown.code].words : hints
-    return connectionsPage(needs, visit, { url, name, problem })
+    return connectionsPage(needs, visit, { url, name, problem: problemOf(thrown) })
   }
 }
 
@@ -143,7 +139,7 @@ async function connectionsPage(
                   server,
                   connections: mine.items.filter(({ serverId }) => serverId === server.id),
                   token,
-                  address: `${tenant.issuer}/${server.slug}/mcp`,
+                  address: resourceOf(tenant, server.slug),
                 }),
               )
         }
@@ -211,7 +207,7 @@ function addForm(token: string, failed: FailedForm | undefined): Html {
   return html`
     <section class="card">
       <h2>Add a server</h2>
-      ${failed === undefined ? '' : html`<p class="warning" role="alert">${failed.problem}</p>`}
+      ${problemNote(failed?.problem)}
       <form method="post" action="/console/servers">
         <input type="hidden" name="form_token" value="${token}" />
         <label>

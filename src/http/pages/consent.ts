@@ -64,7 +64,7 @@ const nothingTicked = html`<p class="warning" role="alert">
 </p>`
 
 /** A scope as people read it, with what it brings along. */
-export function scopeWords({ icon, words, holds = [] }: Omit<ShownScope, 'name'>): Html {
+function scopeWords({ icon, words, holds = [] }: Omit<ShownScope, 'name'>): Html {
   const others = holds.map((one) => html`<span class="quiet">With it: <bdi>${one}</bdi></span>`)
   return html`<span class="scope">
     <span aria-hidden="true">${icon}</span>
@@ -114,7 +114,7 @@ export function badge({ standing }: RequestView): Html {
 }
 
 /** What the client may do once it is let in, in words. */
-export function scopeList({ scopes }: RequestView): Html {
+export function scopeList(scopes: readonly ShownScope[]): Html {
   return html`<ul class="scopes">
     ${scopes.map((scope) => html`<li>${scopeWords(scope)}</li>`)}
   </ul>`

@@ -4,7 +4,8 @@ import { html } from 'hono/html'
 import type { DeviceStep, DeviceView } from '../../issuer/device.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
-import { redirect } from '../answers.ts'
+import { nameOf } from '../../people/users.ts'
+import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
@@ -12,6 +13,7 @@ import type { Route, Visit } from '../route.ts'
 import { badge, scopeList } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { problemNote } from './problem.ts'
 
 interface Needs {
   readonly issuer: Issuer
@@ -33,7 +35,7 @@ export function devicePages(needs: Needs): readonly Route[] {
       run: async (visit) => {
         const { session, query } = visit
         const id = query.get('request') ?? ''
-        if (session === undefined) return toSignIn(302, id)
+        if (session === undefined) return toSignIn(devicePath(id), 302)
         const step = await issuer.devices.look(session, id)
         return step === undefined ? codePage(forms, visit, { session }) : stepPage(step, session)
       },
@@ -45,8 +47,9 @@ export function devicePages(needs: Needs): readonly Route[] {
       words: 'Takes the code that a device shows.',
       run: async (visit) => {
         const fields = forms.read(visit, form)
-        const { session, browser, remoteAddress: address } = visit
-        if (session === undefined || browser === undefined) return toSignIn(303, '')
+        const { session, browser } = visit
+        const { address } = visit.visitor
+        if (session === undefined || browser === undefined) return toSignIn(devicePath(''), 303)
         const typed = fields.get('user_code') ?? ''
         const entered = await issuer.devices.enter(session, { typed, browser, address })
         if (entered.kind === 'taken') return redirect(devicePath(entered.id), 303)
@@ -61,7 +64,7 @@ export function devicePages(needs: Needs): readonly Route[] {
       run: async ({ session, body }) => {
         const fields = new URLSearchParams(body)
         const id = fields.get('request') ?? ''
-        if (session === undefined) return toSignIn(303, id)
+        if (session === undefined) return toSignIn(devicePath(id), 303)
         await issuer.devices.decide(session, id, {
           decision: fields.get('decision') ?? '',
           formToken: fields.get('form_token') ?? '',
@@ -76,10 +79,6 @@ function devicePath(id: string): string {
   return id === '' ? '/device' : `/device?request=${encodeURIComponent(id)}`
 }
 
-function toSignIn(status: 302 | 303, id: string): Response {
-  return redirect(`/sign-in?next=${encodeURIComponent(devicePath(id))}`, status)
-}
-
 interface CodeForm {
   readonly session: SessionPrincipal
   readonly typed?: string
@@ -91,7 +90,7 @@ const typedShownMax = 32
 async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Response> {
   const { token, cookies } = forms.issue(visit, form)
   const { session, typed = '', problem } = shown
-  const who = nameOf(session)
+  const who = nameOf(session.user)
   const drawn = await page({
     title: 'Connect a device',
     status: problem === undefined ? 200 : 422,
@@ -100,7 +99,7 @@ async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Re
       <section class="card narrow">
         <h1>Connect a device</h1>
         <p>Type the code that your device shows.</p>
-        ${problem === undefined ? '' : html`<p class="warning" role="alert">${problem}</p>`}
+        ${problemNote(problem)}
         <form method="post" action="/device">
           <input type="hidden" name="form_token" value="${token}" />
           <label>
@@ -127,10 +126,6 @@ async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Re
   return withCookies(drawn, cookies)
 }
 
-function nameOf({ user }: SessionPrincipal): string {
-  return user.email ?? user.name ?? user.id
-}
-
 /** Whoever changes the account types the code again: what is decided is decided by who typed it. */
 function otherAccount(who: string): Html {
   return html`<p class="quiet">
@@ -140,7 +135,7 @@ function otherAccount(who: string): Html {
 
 function stepPage(step: DeviceStep, session: SessionPrincipal): Promise<Response> {
   if (step.kind === 'question') return questionPage(step)
-  return donePage(step, nameOf(session))
+  return donePage(step, nameOf(session.user))
 }
 
 function questionPage({
@@ -165,7 +160,7 @@ function questionPage({
         <dl class="facts">${facts(view)}</dl>
         ${warning(view)}
         <h2>It may</h2>
-        ${scopeList(view)}
+        ${scopeList(view.scopes)}
         <form method="post" action="/device/decision" class="buttons">
           <input type="hidden" name="request" value="${view.requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />

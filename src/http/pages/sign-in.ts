@@ -1,10 +1,9 @@
 // Sign-in, sign-out and the set-up of the first operator. All forms work without scripts.
 import { html } from 'hono/html'
-import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
 import type { Journal } from '../../journal/entries.ts'
 import { minimumPasswordLength } from '../../people/passwords.ts'
-import type { SessionPrincipal } from '../../people/principal.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import type { Setup } from '../../people/setup.ts'
 import type { User, Users } from '../../people/users.ts'
@@ -14,9 +13,10 @@ import { clearCookie, sessionCookie, writeCookie } from '../cookies.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
-import type { Route, Visit } from '../route.ts'
+import type { Recognised, Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { problemNote, problemOf } from './problem.ts'
 import type { SignInTries } from './sign-in-tries.ts'
 
 interface Needs {
@@ -28,8 +28,6 @@ interface Needs {
   readonly journal: Journal
   readonly tries: SignInTries
 }
-
-type Visitor = Visit & { readonly session: SessionPrincipal | undefined }
 
 const home = '/console/connections'
 
@@ -96,7 +94,7 @@ function setupRoutes(needs: Needs): readonly Route[] {
   ]
 }
 
-async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
+async function signIn(needs: Needs, visit: Recognised): Promise<Response> {
   const fields = needs.forms.read(visit, 'sign-in')
   const email = fields.get('email') ?? ''
   const next = fields.get('next') ?? home
@@ -117,7 +115,7 @@ async function signIn(needs: Needs, visit: Visitor): Promise<Response> {
   return signInPage(needs, visit, { next, email, problem })
 }
 
-async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {
+async function completeSetup(needs: Needs, visit: Recognised): Promise<Response> {
   const fields = needs.forms.read(visit, 'setup')
   const link = fields.get('link') ?? ''
   const email = fields.get('email') ?? ''
@@ -127,15 +125,13 @@ async function completeSetup(needs: Needs, visit: Visitor): Promise<Response> {
     return await signedIn(needs, visit, user, home)
   } catch (thrown) {
     if (!isFault(thrown) || thrown.code !== 'invalid_input') throw thrown
-    const problem =
-      Object.values(thrown.detail ?? {}).join(' ') || faultCatalogue[thrown.code].words
-    return setupPage(needs, visit, { link, email, problem })
+    return setupPage(needs, visit, { link, email, problem: problemOf(thrown) })
   }
 }
 
 async function signedIn(
   { sessions }: Needs,
-  { tenant, session }: Visitor,
+  { tenant, session }: Recognised,
   user: User,
   next: string,
 ): Promise<Response> {
@@ -155,10 +151,6 @@ function emailField(email: string): Html {
     E-mail
     <input name="email" type="email" value="${email}" autocomplete="username" required />
   </label>`
-}
-
-function problemNote(problem: string | undefined): Html {
-  return problem === undefined ? html`` : html`<p class="warning" role="alert">${problem}</p>`
 }
 
 function notSetUpPage(): Promise<Response> {

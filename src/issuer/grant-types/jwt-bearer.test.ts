@@ -16,7 +16,7 @@ import {
   register,
   tokens,
 } from '../issuer.rig.ts'
-import type { Rig, RigClient, Tokens } from '../issuer.rig.ts'
+import type { Changes, Rig, RigClient, Tokens } from '../issuer.rig.ts'
 
 const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const idp = 'https://idp.test'
@@ -346,8 +346,6 @@ onEveryDatabase('what an issuer may no longer say ends on the next request', asy
     assert.deepEqual(await rig.issuer.grants.list(ada), { items: [] })
   }
 })
-
-type Changes = Readonly<Record<string, string | undefined>>
 
 async function start(...[t, store]: Parameters<typeof createRig>) {
   return prepare(await createRig(t, store))

@@ -10,6 +10,7 @@ import {
   createMachine,
   createRig,
   createTwins,
+  exchangeForm,
   form,
   isGood,
   machineForm,
@@ -19,7 +20,7 @@ import {
   register,
   tokens,
 } from '../issuer.rig.ts'
-import type { Rig, RigClient, Tokens } from '../issuer.rig.ts'
+import type { Changes, Rig, RigClient, Tokens } from '../issuer.rig.ts'
 import { exchangesMax } from './token-exchange.ts'
 
 const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -395,8 +396,6 @@ onEveryDatabase('a token of another tenant is none', async (t, store) => {
   await refused(rig.issuer.token(other, exchangeForm(service, subject.access)), 'invalid_client')
 })
 
-type Changes = Readonly<Record<string, string | undefined>>
-
 async function start(...[t, store]: Parameters<typeof createRig>) {
   return prepare(await createRig(t, store))
 }
@@ -418,18 +417,6 @@ function createService(rig: Rig, changes: Parameters<typeof createMachine>[1] = 
     grantTypes: [tokenExchange, 'client_credentials'],
     resource: `${rig.tenant.issuer}/front/mcp`,
     mayReach: [`${rig.tenant.issuer}/memories/mcp`],
-    ...changes,
-  })
-}
-
-function exchangeForm(client: RigClient, subjectToken: string, changes: Changes = {}) {
-  return form({
-    grant_type: tokenExchange,
-    client_id: client.id,
-    client_secret: client.secret,
-    subject_token: subjectToken,
-    subject_token_type: accessTokenType,
-    resource: 'https://auth.test/memories/mcp',
     ...changes,
   })
 }

@@ -1,0 +1,15 @@
+// What did not work, said on the page that it did not work on.
+import { html } from 'hono/html'
+import { faultCatalogue } from '../../base/fault.ts'
+import type { Fault } from '../../base/fault.ts'
+import type { Html } from './layout.ts'
+
+/** A refusal in words: what is wrong with each field if that is known, else what the catalogue says. */
+export function problemOf({ code, detail }: Fault): string {
+  return Object.values(detail ?? {}).join(' ') || faultCatalogue[code].words
+}
+
+/** The words above a form that was sent in vain; nothing where there was no problem. */
+export function problemNote(problem: string | undefined): Html {
+  return problem === undefined ? html`` : html`<p class="warning" role="alert">${problem}</p>`
+}

@@ -12,6 +12,7 @@ import type { Connector, Resolve } from './base/outbound.ts'
 import { createOutbound } from './base/outbound.ts'
 import type { Random } from './base/random.ts'
 import { systemRandom } from './base/random.ts'
+import type { Secret } from './base/secret.ts'
 import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
 import { createConnections } from './connectors/connections.ts'
@@ -49,6 +50,7 @@ import { createJournal } from './journal/entries.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
+import { createTestMarks, testMarkHeader } from './journal/test-mark.ts'
 import { createUsage } from './journal/usage.ts'
 import type { Usage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
@@ -179,6 +181,8 @@ export interface Workshop {
   readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
   readonly attempts: Pick<AttemptList, 'list' | 'read'>
   readonly usage: Pick<Usage, 'report'>
+  /** The header of a request that is a test of ours: what is refused of it counts as nobody's failure. */
+  readonly testHeader: () => { readonly name: string; readonly value: Secret }
   /** Deletes what has expired and says how much of what. */
   readonly sweep: () => Promise<SweepCounts>
   readonly close: () => Promise<void>
@@ -193,8 +197,9 @@ export function openWorkshop(config: Config, world: World = {}): Promise<Worksho
     const { issuer, servers, users, sessions, administration: people, tenants } = rooms
     const masterKeys = () => listMasterKeys(ground)
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
+    const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
     const hands = { issuer, servers, users, sessions, people, masterKeys, attempts, usage, sweep }
-    return { tenant, ground, ...hands, close }
+    return { tenant, ground, ...hands, testHeader, close }
   })
 }
 
@@ -281,14 +286,15 @@ function createWatch(ground: {
 }) {
   const counts = createRefusalCounts(ground)
   const attempts = createAttempts(ground)
-  const notes = createNotes({ ...ground, attempts, counts })
+  const testMarks = createTestMarks(ground)
+  const notes = createNotes({ ...ground, attempts, counts, testMarks })
   const settle = async () => {
     await notes.settle()
     await attempts.settle()
   }
   const attemptList = createAttemptList({ ...ground, settle })
   const usage = createUsage({ ...ground, flush: counts.flush })
-  return { counts, attempts, notes, settle, attemptList, usage }
+  return { counts, attempts, notes, testMarks, settle, attemptList, usage }
 }
 
 /** The rooms, each with what it needs of the ones before it. */

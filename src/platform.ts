@@ -56,6 +56,8 @@ import type { Usage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
 import { listMasterKeys, openMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
+import { createApiKeyAdministration } from './people/api-key-administration.ts'
+import type { ApiKeyAdministration } from './people/api-key-administration.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
@@ -176,6 +178,7 @@ export interface Workshop {
   readonly servers: Servers
   readonly users: Users
   readonly people: UserAdministration
+  readonly apiKeys: ApiKeyAdministration
   readonly sessions: Pick<Sessions, 'begin'>
   readonly masterKeys: () => Promise<readonly MasterKeyStatus[]>
   readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
@@ -198,8 +201,10 @@ export function openWorkshop(config: Config, world: World = {}): Promise<Worksho
     const masterKeys = () => listMasterKeys(ground)
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
     const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
-    const hands = { issuer, servers, users, sessions, people, masterKeys, attempts, usage, sweep }
-    return { tenant, ground, ...hands, testHeader, close }
+    const apiKeys = createApiKeyAdministration(ground)
+    const persons = { users, sessions, people, apiKeys }
+    const watch = { masterKeys, attempts, usage, sweep }
+    return { tenant, ground, issuer, servers, ...persons, ...watch, testHeader, close }
   })
 }
 

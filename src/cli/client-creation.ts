@@ -8,7 +8,7 @@ import type { GrantTypeName } from '../issuer/metadata.ts'
 import { toolsScope } from '../issuer/scopes.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Terminal } from './terminal.ts'
-import { table } from './terminal.ts'
+import { splitList, table } from './terminal.ts'
 import { findPerson } from './users.ts'
 import type { Bench } from './workshop.ts'
 
@@ -72,23 +72,19 @@ async function complete(terminal: Terminal, options: CreateOptions): Promise<Ans
     ...options,
     name,
     redirectUri: typeof redirectUri === 'string' ? urisIn(redirectUri) : redirectUri,
-    scope: typeof scope === 'string' ? words(scope === '' ? toolsScope : scope) : scope,
+    scope: typeof scope === 'string' ? splitList(scope === '' ? toolsScope : scope) : scope,
     user,
     isToBeConfirmed: true,
   }
 }
 
 function urisIn(answer: string): readonly string[] {
-  return answer === '' ? claudeRedirectUris : words(answer)
+  return answer === '' ? claudeRedirectUris : splitList(answer)
 }
 
 /** Only who is answered by a redirect has to say where to (RFC 7591 §2); a device or a program by itself is not. */
 function isForBrowsers({ grantType }: CreateOptions): boolean {
   return grantType === undefined || grantType.includes('authorization_code')
-}
-
-function words(answer: string): readonly string[] {
-  return answer.split(/[\s,]+/).filter((word) => word !== '')
 }
 
 async function readNewClient({ workshop }: Bench, answers: Answers): Promise<NewClient> {

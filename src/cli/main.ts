@@ -1,6 +1,7 @@
 // The command line: reads words, calls parts, prints. The only place besides http/app that catches.
 import { Command } from 'commander'
 import { isFault } from '../base/fault.ts'
+import { addApiKeys } from './api-keys.ts'
 import { addAttempts } from './attempts.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
@@ -40,6 +41,7 @@ program
 addClients(program)
 addServers(program)
 addUsers(program)
+addApiKeys(program)
 addTokens(program)
 addKeys(program)
 addTestFlow(program)

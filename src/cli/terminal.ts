@@ -6,6 +6,8 @@ export interface Terminal {
   /** Is a person there to answer? */
   readonly isInteractive: boolean
   readonly print: (text: string) => void
+  /** What is for a person only, beside an output that a script may take. */
+  readonly note: (text: string) => void
   /** The answer without spaces around it; undefined when the person gives up (Ctrl-C, Ctrl-D). */
   readonly ask: (question: string) => Promise<string | undefined>
 }
@@ -14,6 +16,7 @@ export interface Terminal {
 export const terminal: Terminal = {
   isInteractive: process.stdin.isTTY && process.stdout.isTTY,
   print: (text) => console.log(printable(text)),
+  note: (text) => console.error(printable(text)),
   ask: async (question) => {
     const lines = createInterface({ input: process.stdin, output: process.stdout })
     const givenUp = new Promise<undefined>((resolve) => {
@@ -33,6 +36,11 @@ export const terminal: Terminal = {
 /** Names and reasons are often a stranger's words: without control characters they cannot command a terminal. */
 export function printable(text: string): string {
   return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\ufffd')
+}
+
+/** The words of a list, with commas or spaces between them. */
+export function splitList(text: string): readonly string[] {
+  return text.split(/[\s,]+/).filter((word) => word !== '')
 }
 
 /** Lines of a table, the columns as wide as their widest cell; the last one is not filled up. */

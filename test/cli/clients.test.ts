@@ -143,6 +143,7 @@ onEveryDatabase(
       const terminal = {
         isInteractive: true,
         print: (text: string) => void printed.push(text),
+        note: (text: string) => void printed.push(text),
         ask: async () => rest.shift(),
       }
       await createOne({ workshop, terminal }, options)

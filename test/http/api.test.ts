@@ -149,6 +149,19 @@ test('who may call', async (t) => {
     assertAnswer(await eve('GET', `/servers/${serverId}`), { status: 200 })
   })
 
+  await t.test('a key may have an end, which is still to come', async () => {
+    const described = { name: 'short', scopes: ['api'], expiresAt: Date.now() + 60_000 }
+    const made = await ada('POST', '/api-keys', described)
+    assertAnswer(made, { status: 201 })
+    assert.equal(made.json.expiresAt, described.expiresAt)
+    const { items } = (await ada('GET', '/api-keys')).json
+    const listed = items.find(({ id }: { id: string }) => id === made.json.id)
+    assert.equal(listed.expiresAt, described.expiresAt)
+    const late = await ada('POST', '/api-keys', { ...described, expiresAt: 1 })
+    assertProblem(late, 422, 'invalid_input')
+    assert.deepEqual(late.json.detail, { expiresAt: 'Say a moment that is still to come.' })
+  })
+
   await t.test('a key that was revoked is dead on the next request', async () => {
     const { key: short, id } = await create(['api'])
     assertAnswer(await withKey(doors, short)('GET', '/grants'), { status: 200 })

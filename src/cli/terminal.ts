@@ -38,6 +38,17 @@ export function printable(text: string): string {
   return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\ufffd')
 }
 
+/** What to say of a failure: of a refusal also which field is wrong, or else why. */
+export function wordsOf(thrown: unknown): string {
+  if (!isFault(thrown)) {
+    return thrown instanceof Error ? thrown.message : 'Something unexpected happened.'
+  }
+  const { message, because, detail } = thrown
+  if (detail === undefined) return `${message} (${because})`
+  const hints = Object.entries(detail).map(([field, hint]) => `  ${field}: ${hint}`)
+  return [message, ...hints].join('\n')
+}
+
 /** The words of a list, with commas or spaces between them. */
 export function splitList(text: string): readonly string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '')

@@ -93,10 +93,16 @@ test('what cannot be done is said in words, changes nothing, and ends with 1', a
     [['create', '--name', 'x'], /--name and --redirect-uri/],
     [['create', '--name', '', '--redirect-uri', 'https://a.test/'], /name must not be empty/],
     [['create', '--name', 'x', '--redirect-uri', ','], /At least one redirect URI/],
-    [['create', '--name', 'x', '--redirect-uri', 'https://a.test/#f'], /has a fragment/],
+    [
+      ['create', '--name', 'x', '--redirect-uri', 'https://a.test/#f'],
+      /^Something in this request cannot be used\.\n {2}redirectUris: redirect URI 1 has a fragment\.\n$/,
+    ],
     [['create', ...flags, '--user', ''], /user must not be empty/],
     [['create', ...flags, '--user', 'nobody@example.com'], /There is no user nobody@example.com/],
-    [['create', ...flags, '--scope', 'nonsense'], /a scope is unknown/],
+    [
+      ['create', ...flags, '--scope', 'nonsense'],
+      /^ {2}scopes: One of these scopes does not exist here\.$/m,
+    ],
     [['create', ...flags, '--auth-method', 'nonsense'], /--auth-method is one of none,/],
     [['create', ...flags, '--grant-type', 'implicit'], /--grant-type is one or more of/],
     [['disable', 'mcp_oauth_x'], /There is no client mcp_oauth_x/],

@@ -33,6 +33,29 @@ export const terminal: Terminal = {
   },
 }
 
+/** What was made of an answer. */
+export type Answer<T> =
+  | { readonly kind: 'usable'; readonly value: T }
+  | { readonly kind: 'wrong'; readonly because: string }
+
+const triesMax = 5
+
+/** Asks again, with the reason, up to five times. Undefined when the person gives up; throws the last reason as an Error. */
+export async function askUntilUsable<T>(
+  { ask, print }: Pick<Terminal, 'ask' | 'print'>,
+  question: string,
+  read: (answer: string) => Promise<Answer<T>>,
+): Promise<T | undefined> {
+  for (let triesLeft = triesMax - 1; ; triesLeft -= 1) {
+    const given = await ask(question)
+    if (given === undefined) return undefined
+    const answer = await read(given)
+    if (answer.kind === 'usable') return answer.value
+    if (triesLeft === 0) throw new Error(answer.because)
+    print(answer.because)
+  }
+}
+
 /** Names and reasons are often a stranger's words: without control characters they cannot command a terminal. */
 export function printable(text: string): string {
   return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\ufffd')

@@ -12,6 +12,7 @@ import type { Connector, Resolve } from './base/outbound.ts'
 import { createOutbound } from './base/outbound.ts'
 import type { Random } from './base/random.ts'
 import { systemRandom } from './base/random.ts'
+import type { Secret } from './base/secret.ts'
 import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
 import { createConnections } from './connectors/connections.ts'
@@ -50,11 +51,14 @@ import { createJournal } from './journal/entries.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
+import { createTestMarks, testMarkHeader } from './journal/test-mark.ts'
 import { createUsage } from './journal/usage.ts'
 import type { Usage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
 import { listMasterKeys, openMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
+import { createApiKeyAdministration } from './people/api-key-administration.ts'
+import type { ApiKeyAdministration } from './people/api-key-administration.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
@@ -175,11 +179,14 @@ export interface Workshop {
   readonly servers: Servers
   readonly users: Users
   readonly people: UserAdministration
+  readonly apiKeys: ApiKeyAdministration
   readonly sessions: Pick<Sessions, 'begin'>
   readonly masterKeys: () => Promise<readonly MasterKeyStatus[]>
   readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
   readonly attempts: Pick<AttemptList, 'list' | 'read'>
   readonly usage: Pick<Usage, 'report'>
+  /** The header of a request that is a test of ours: what is refused of it counts as nobody's failure. */
+  readonly testHeader: () => { readonly name: string; readonly value: Secret }
   /** Deletes what has expired and says how much of what. */
   readonly sweep: () => Promise<SweepCounts>
   readonly close: () => Promise<void>
@@ -194,8 +201,11 @@ export function openWorkshop(config: Config, world: World = {}): Promise<Worksho
     const { issuer, servers, users, sessions, administration: people, tenants } = rooms
     const masterKeys = () => listMasterKeys(ground)
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
-    const hands = { issuer, servers, users, sessions, people, masterKeys, attempts, usage, sweep }
-    return { tenant, ground, ...hands, close }
+    const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
+    const apiKeys = createApiKeyAdministration(ground)
+    const persons = { users, sessions, people, apiKeys }
+    const watch = { masterKeys, attempts, usage, sweep }
+    return { tenant, ground, issuer, servers, ...persons, ...watch, testHeader, close }
   })
 }
 
@@ -282,14 +292,15 @@ function createWatch(ground: {
 }) {
   const counts = createRefusalCounts(ground)
   const attempts = createAttempts(ground)
-  const notes = createNotes({ ...ground, attempts, counts })
+  const testMarks = createTestMarks(ground)
+  const notes = createNotes({ ...ground, attempts, counts, testMarks })
   const settle = async () => {
     await notes.settle()
     await attempts.settle()
   }
   const attemptList = createAttemptList({ ...ground, settle })
   const usage = createUsage({ ...ground, flush: counts.flush })
-  return { counts, attempts, notes, settle, attemptList, usage }
+  return { counts, attempts, notes, testMarks, settle, attemptList, usage }
 }
 
 /** The rooms, each with what it needs of the ones before it. */

@@ -3,9 +3,10 @@
 import type { Command } from 'commander'
 import type { PublicClient } from '../issuer/client-list.ts'
 import { overlapMaxMs } from '../issuer/client-administration.ts'
-import { createOne, reveal } from './client-creation.ts'
-import type { CreateOptions } from './client-creation.ts'
-import { day, table, whenMissing } from './terminal.ts'
+import { createOne } from './client-creation.ts'
+import { reveal } from './client-guide.ts'
+import type { CreateOptions } from './client-questions.ts'
+import { day, splitList, table, whenMissing } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
 
@@ -60,10 +61,6 @@ function addCreate(clients: Command): void {
     .option('--may-reach <urls>', 'the resources that it may exchange a token for', list)
     .option('--json', 'as JSON, and without questions')
     .action((options: CreateOptions) => atTheBench((bench) => createOne(bench, options)))
-}
-
-function splitList(value: string): readonly string[] {
-  return value.split(/[\s,]+/).filter((part) => part !== '')
 }
 
 const pageSize = 200

@@ -1,13 +1,13 @@
 // The command line: reads words, calls parts, prints. The only place besides http/app that catches.
 import { Command } from 'commander'
-import { isFault } from '../base/fault.ts'
+import { addApiKeys } from './api-keys.ts'
 import { addAttempts } from './attempts.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
 import { addKeys } from './keys.ts'
 import { addServers } from './servers.ts'
 import { start } from './start.ts'
-import { printable } from './terminal.ts'
+import { printable, wordsOf } from './terminal.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
 import { addTestFlow } from './test-flow.ts'
@@ -40,6 +40,7 @@ program
 addClients(program)
 addServers(program)
 addUsers(program)
+addApiKeys(program)
 addTokens(program)
 addKeys(program)
 addTestFlow(program)
@@ -50,7 +51,6 @@ addCleanup(program)
 try {
   await program.parseAsync()
 } catch (thrown) {
-  const words = thrown instanceof Error ? thrown.message : 'Something unexpected happened.'
-  console.error(printable(isFault(thrown) ? `${words} (${thrown.because})` : words))
+  console.error(printable(wordsOf(thrown)))
   process.exitCode = 1
 }

@@ -6,6 +6,8 @@ export interface Terminal {
   /** Is a person there to answer? */
   readonly isInteractive: boolean
   readonly print: (text: string) => void
+  /** What is for a person only, beside an output that a script may take. */
+  readonly note: (text: string) => void
   /** The answer without spaces around it; undefined when the person gives up (Ctrl-C, Ctrl-D). */
   readonly ask: (question: string) => Promise<string | undefined>
 }
@@ -14,6 +16,7 @@ export interface Terminal {
 export const terminal: Terminal = {
   isInteractive: process.stdin.isTTY && process.stdout.isTTY,
   print: (text) => console.log(printable(text)),
+  note: (text) => console.error(printable(text)),
   ask: async (question) => {
     const lines = createInterface({ input: process.stdin, output: process.stdout })
     const givenUp = new Promise<undefined>((resolve) => {
@@ -30,9 +33,48 @@ export const terminal: Terminal = {
   },
 }
 
+/** What was made of an answer. */
+export type Answer<T> =
+  | { readonly kind: 'usable'; readonly value: T }
+  | { readonly kind: 'wrong'; readonly because: string }
+
+const triesMax = 5
+
+/** Asks again, with the reason, up to five times. Undefined when the person gives up; throws the last reason as an Error. */
+export async function askUntilUsable<T>(
+  { ask, print }: Pick<Terminal, 'ask' | 'print'>,
+  question: string,
+  read: (answer: string) => Promise<Answer<T>>,
+): Promise<T | undefined> {
+  for (let triesLeft = triesMax - 1; ; triesLeft -= 1) {
+    const given = await ask(question)
+    if (given === undefined) return undefined
+    const answer = await read(given)
+    if (answer.kind === 'usable') return answer.value
+    if (triesLeft === 0) throw new Error(answer.because)
+    print(answer.because)
+  }
+}
+
 /** Names and reasons are often a stranger's words: without control characters they cannot command a terminal. */
 export function printable(text: string): string {
   return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\ufffd')
+}
+
+/** What to say of a failure: of a refusal also which field is wrong, or else why. */
+export function wordsOf(thrown: unknown): string {
+  if (!isFault(thrown)) {
+    return thrown instanceof Error ? thrown.message : 'Something unexpected happened.'
+  }
+  const { message, because, detail } = thrown
+  if (detail === undefined) return `${message} (${because})`
+  const hints = Object.entries(detail).map(([field, hint]) => `  ${field}: ${hint}`)
+  return [message, ...hints].join('\n')
+}
+
+/** The words of a list, with commas or spaces between them. */
+export function splitList(text: string): readonly string[] {
+  return text.split(/[\s,]+/).filter((word) => word !== '')
 }
 
 /** Lines of a table, the columns as wide as their widest cell; the last one is not filled up. */

@@ -24,6 +24,7 @@ export interface RemovedData {
   readonly codes: number
   readonly accessTokens: number
   readonly refreshTokens: number
+  readonly attempts: number
 }
 
 /** What goes when nothing was made. */
@@ -34,6 +35,7 @@ export const nothingRemoved: RemovedData = {
   codes: 0,
   accessTokens: 0,
   refreshTokens: 0,
+  attempts: 0,
 }
 
 const provider = 'latchkey test-flow'
@@ -114,7 +116,12 @@ async function removeRuns(workshop: Workshop, runs: readonly MarkedRun[]): Promi
   for (const run of runs) {
     const clientIds = await findClients(workshop, run)
     const counts = await countData(ground.db, tenant.id, { userId: run.user_id, clientIds })
-    for (const id of clientIds) await issuer.clients.remove({ tenant }, id)
+    for (const id of clientIds) {
+      // Nobody finds them without the client; and until it is gone, a request under way may make one anew.
+      removed.attempts += await removeAttempts(ground.db, tenant.id, id)
+      await issuer.clients.remove({ tenant }, id)
+      removed.attempts += await removeAttempts(ground.db, tenant.id, id)
+    }
     await removePerson(workshop, run)
     removed.people += 1
     removed.clients += clientIds.length
@@ -175,6 +182,16 @@ async function countData(
     accessTokens: await count('access_tokens'),
     refreshTokens: await count('refresh_tokens'),
   }
+}
+
+/** Who looks why clients do not connect must not find a test among them. */
+async function removeAttempts(db: Database, tenantId: string, clientId: string): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('attempts')
+    .where('tenant_id', '=', tenantId)
+    .where('client_id', '=', clientId)
+    .executeTakeFirstOrThrow()
+  return Number(numDeletedRows)
 }
 
 /** Takes sessions, consents, grants and the mark with them. */

@@ -3,6 +3,7 @@
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { randomId, systemRandom } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 
 /** A request; `form` and `json` are bodies. */
@@ -29,12 +30,22 @@ export type AskServer = (ask: Ask) => Promise<Answer>
 const answerLimitMs = 10_000
 const bytesMax = 1_048_576
 
+/** What is the same in every request of a run. */
+interface Common {
+  readonly url: string
+  readonly issuer: string
+  /** Says that it is the test which asks. */
+  readonly testHeader: { readonly name: string; readonly value: Secret }
+}
+
 /** Makes the asking of one server. */
 export function createAskServer(
-  { url, issuer }: { readonly url: string; readonly issuer: string },
+  { url, issuer, testHeader }: Common,
   signal: AbortSignal,
 ): AskServer {
   const { host, hostname } = new URL(issuer)
+  // A name that nobody else has, so that no other program's attempt to connect is taken for this one's.
+  const agent = randomId(systemRandom, 'latchkey-test-flow/')
   const send = url.startsWith('https:') ? httpsRequest : httpRequest
   return ({ path, form, json, cookies = [], bearer }) =>
     new Promise((resolve, reject) => {
@@ -48,6 +59,8 @@ export function createAskServer(
         signal: AbortSignal.any([signal, AbortSignal.timeout(answerLimitMs)]),
         headers: {
           host,
+          'user-agent': agent,
+          [testHeader.name]: testHeader.value.reveal(),
           accept: 'application/json, text/event-stream, text/html',
           ...(body === undefined
             ? {}

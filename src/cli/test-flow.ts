@@ -7,6 +7,7 @@ import { beginTestRun, endTestRun, nothingRemoved, removeLeftovers } from './tes
 import type { RemovedData, TestRun } from './test-flow-data.ts'
 import { createAskServer } from './test-flow-http.ts'
 import type { AskServer } from './test-flow-http.ts'
+import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
 
@@ -54,22 +55,36 @@ export async function testFlow(
 ): Promise<void> {
   const print = json ? () => {} : terminal.print
   const signal = AbortSignal.any([stopping, AbortSignal.timeout(runLimitMs)])
-  const ask = createAskServer({ url: readOrigin(url), issuer: workshop.tenant.issuer }, signal)
+  const common = { issuer: workshop.tenant.issuer, testHeader: workshop.testHeader() }
+  const ask = createAskServer({ url: readOrigin(url), ...common }, signal)
   await checkServer(workshop, { ask, url })
-  print(`✓ ${url} is the Latchkey of this database`)
+  const isOurs = { words: `${url} is the Latchkey of this database`, ok: true }
+  print(`✓ ${isOurs.words}`)
 
-  const left = await removeLeftovers(workshop)
-  if (left.people > 0) print(`  An earlier run was killed; what it left is gone: ${count(left)}.`)
-  const { outcomes, removed } = await tryOut(
-    { workshop, terminal: { ...terminal, print } },
-    { ask, signal },
-  )
-  const failed = outcomes.filter(({ ok }) => !ok).length
-  const ok = failed === 0 && !signal.aborted
+  const leftovers = await removeLeftovers(workshop)
+  if (leftovers.people > 0) {
+    print(`  An earlier run was killed; what it left is gone: ${count(leftovers)}.`)
+  }
+  const tried = await tryOut({ workshop, terminal: { ...terminal, print } }, { ask, signal })
+  const checks = [isOurs, ...tried.outcomes]
+  const ok = checks.every((check) => check.ok) && !signal.aborted
   if (!ok) process.exitCode = stopping.aborted ? stoppedCode : failedCode
-  if (json) return terminal.print(JSON.stringify({ url, ok, checks: outcomes, removed }))
-  print(`\n${summary({ outcomes, failed, isStopped: signal.aborted })}`)
+  const summary = summarize(checks, { isStopped: signal.aborted })
+  const { removed } = tried
+  if (json) {
+    return terminal.print(JSON.stringify({ url, ok, summary, checks, leftovers, removed, stays }))
+  }
+  print(`\n${summary}\n\nWhat stays:\n${table(stays.map(({ what, why }) => ['', what, why]))}`)
 }
+
+/** What a run leaves behind by its nature. */
+const stays = [
+  {
+    what: 'entries in the journal',
+    why: 'it only grows; by it "latchkey usage" counts the tokens and the one denial of the run',
+  },
+  { what: 'counts of requests', why: 'limits and measurements count every request' },
+] as const
 
 function readOrigin(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
@@ -117,7 +132,7 @@ function createCheck(
   }
 }
 
-function failure(words: string, thrown: unknown): Outcome {
+function failure(words: string, thrown: unknown): Outcome & { readonly because: string } {
   return { words, ok: false, because: thrown instanceof Error ? thrown.message : 'it failed' }
 }
 
@@ -133,9 +148,10 @@ async function cleanUp(
     terminal.print(`✓ ${words}: ${count(removed)}`)
     return removed
   } catch (thrown) {
-    const outcome = failure(words, thrown)
+    const { because, ...failed } = failure(words, thrown)
+    const outcome = { ...failed, because: `${because}. A run in ten minutes takes it away` }
     outcomes.push(outcome)
-    terminal.print(`✗ ${words}: ${outcome.because}. A run in ten minutes takes it away.`)
+    terminal.print(`✗ ${words}: ${outcome.because}`)
     return nothingRemoved
   }
 }
@@ -147,6 +163,7 @@ const nouns = {
   codes: ['code', 'codes'],
   accessTokens: ['access token', 'access tokens'],
   refreshTokens: ['refresh token', 'refresh tokens'],
+  attempts: ['attempt to connect', 'attempts to connect'],
 } as const
 
 function count(removed: RemovedData): string {
@@ -156,18 +173,13 @@ function count(removed: RemovedData): string {
     .join(', ')
 }
 
-function summary({
-  outcomes,
-  failed,
-  isStopped,
-}: {
-  readonly outcomes: readonly Outcome[]
-  readonly failed: number
-  readonly isStopped: boolean
-}): string {
-  // The first one, that it is the right server, was printed before there were outcomes.
-  const passed = outcomes.length - failed + 1
+function summarize(
+  checks: readonly Outcome[],
+  { isStopped }: { readonly isStopped: boolean },
+): string {
+  const passed = checks.filter(({ ok }) => ok).length
   if (isStopped) return `Stopped after ${passed} checks.`
-  if (failed === 0) return `All ${passed} checks passed. The journal tells that the test ran.`
-  return `${failed} of ${passed + failed} checks failed. What builds on them was not tried.`
+  if (passed === checks.length) return `All ${passed} checks passed.`
+  const failed = checks.length - passed
+  return `${failed} of ${checks.length} checks failed. What builds on them was not tried.`
 }

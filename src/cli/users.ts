@@ -98,13 +98,25 @@ async function reset(
 }
 
 /** The person with this e-mail or id. */
-export async function findPerson({ users, tenant }: Bench['workshop'], who: string): Promise<User> {
-  if (who === '') throw new Error('The user must not be empty.')
-  const person = who.includes('@')
-    ? await users.byEmail(tenant, who)
-    : await users.byId(tenant, who)
+export async function findPerson(workshop: Bench['workshop'], who: string): Promise<User> {
+  if (who === '') throw new Error(emptyPerson)
+  const person = await lookUpPerson(workshop, who)
   if (person !== undefined) return person
-  throw new Error(`There is no user ${who} here. "latchkey users list" shows all.`)
+  throw new Error(noSuchPerson(who))
+}
+
+/** The same where nobody is an answer too. */
+export function lookUpPerson(
+  { users, tenant }: Bench['workshop'],
+  who: string,
+): Promise<User | undefined> {
+  return who.includes('@') ? users.byEmail(tenant, who) : users.byId(tenant, who)
+}
+
+export const emptyPerson = 'The user must not be empty.'
+
+export function noSuchPerson(who: string): string {
+  return `There is no user ${who} here. "latchkey users list" shows all.`
 }
 
 function readRole(text: string): Role {

@@ -11,6 +11,7 @@ import { browserCookie, readCookie } from './cookies.ts'
 import { asFault, renderError } from './errors.ts'
 import type { Admitted } from './guards.ts'
 import type { Idempotency } from './idempotency.ts'
+import { readInput } from './input.ts'
 import type { Meter, MeterOf } from './meter.ts'
 import type { Route, Surface, Visit } from './route.ts'
 import { countingStrangers, takeAsClient, takeAsPrincipal, takeAtTheDoor } from './row-limits.ts'
@@ -236,33 +237,6 @@ async function readUnannounced(request: Request, limitBytes: number): Promise<st
 
 function tooLarge(limitBytes: number): Fault {
   return new Fault('payload_too_large', { because: `the body is over ${limitBytes} bytes` })
-}
-
-function readInput(row: Route, request: Request, body: string): unknown {
-  if (row.input === undefined) return undefined
-  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? '')) {
-    throw new Fault('unsupported_media_type', { because: 'this call takes application/json' })
-  }
-  const parsed = row.input.safeParse(parseJson(body))
-  if (parsed.success) return parsed.data
-  const detail = Object.fromEntries(
-    parsed.error.issues.map((issue) => [issue.path.join('.') || 'body', issue.message]),
-  )
-  throw new Fault('invalid_input', { because: 'the input does not have the right shape', detail })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text, refuseNul)
-  } catch (cause) {
-    throw new Fault('invalid_input', { because: 'the body is not JSON, or holds a NUL', cause })
-  }
-}
-
-/** Postgres cannot store a NUL in a text, so no input of ours has one. */
-function refuseNul(name: string, value: unknown): unknown {
-  if (typeof value !== 'string' || !value.includes('\0')) return value
-  throw new Error(`${JSON.stringify(name)} holds a NUL`)
 }
 
 /** Who types 127.0.0.1 where localhost is served is told so; to anybody else no name is given away. */

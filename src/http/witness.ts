@@ -8,6 +8,7 @@ import type { Traces } from '../issuer/traces.ts'
 import type { Visitor } from '../journal/attempts.ts'
 import type { EntryType } from '../journal/entries.ts'
 import type { Notes } from '../journal/notes.ts'
+import { testMarkHeader } from '../journal/test-mark.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -49,6 +50,7 @@ export function createWitness({ clock, notes, issuer, metrics }: Needs): Witness
         tenantId: id,
         address,
         agent: request.headers.get('user-agent') ?? undefined,
+        testMark: request.headers.get(testMarkHeader) ?? undefined,
       })
       const seen: Seen = { request, pathname, query: searchParams }
 

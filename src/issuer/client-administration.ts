@@ -16,7 +16,7 @@ import type { Database } from '../store/database.ts'
 import type { ClientRow } from '../store/schema.ts'
 import { listClients, showClient } from './client-list.ts'
 import type { PublicClient } from './client-list.ts'
-import { createClient, storeSecret } from './client-registration.ts'
+import { createClient, describeClient, storeSecret } from './client-registration.ts'
 import type { NewClient } from './client-registration.ts'
 import { actorOf, requireAdministrator } from './administrator.ts'
 import type { ClientMaker } from './administrator.ts'
@@ -48,6 +48,8 @@ export interface ClientChange {
 export interface Clients {
   /** Throws Fault('invalid_input'). */
   readonly create: (by: ClientMaker, client: NewClient) => Promise<ClientWithSecret>
+  /** Throws what making this client would throw, and makes nothing. */
+  readonly check: (by: ClientMaker, client: NewClient) => Promise<void>
   readonly list: (by: ClientMaker, page?: PageRequest) => Promise<Page<PublicClient>>
   /** Throws Fault('not_found'), as do the calls below. */
   readonly get: (by: ClientMaker, id: string) => Promise<PublicClient>
@@ -88,6 +90,9 @@ export function createClients(needs: Needs): Clients {
     create: async (by, client) => {
       const { client: made, secret } = await withDetail(() => createClient(needs, by, client))
       return { client: await get(by.tenant, made.id), secret }
+    },
+    check: async (by, client) => {
+      await withDetail(() => describeClient(needs, by, client))
     },
     list: async (by, page = {}) => {
       requireAdministrator(by)

@@ -115,9 +115,22 @@ interface ClientFacts {
 export async function createClient(
   needs: Needs,
   by: ClientMaker,
-  { name, redirectUris, authMethod, scopes = [], grantTypes = forPeople, ...rest }: NewClient,
+  given: NewClient,
 ): Promise<MadeClient> {
-  const { resource, mayReach = [], ownerId, jwks, jwksUri, dpopBoundAccessTokens } = rest
+  const metadata = await describeClient(needs, by, given)
+  const row = newRow(needs, { by, kind: 'manual', metadata, ownerId: given.ownerId })
+  const secret = newSecret(needs, metadata)
+  await needs.db.transaction().execute((tx) => insertClient(needs, { tx, by, row, secret }))
+  return { client: toClient(row), issuedAt: row.created_at, secret }
+}
+
+/** Reads what is said about a client made by hand. Throws Fault('forbidden') as making it would. */
+export async function describeClient(
+  needs: Pick<Needs, 'scopes'>,
+  by: ClientMaker,
+  { name, redirectUris, authMethod, scopes = [], grantTypes = forPeople, ...rest }: NewClient,
+): Promise<OurClientMetadata> {
+  const { resource, mayReach = [], jwks, jwksUri, dpopBoundAccessTokens } = rest
   requireAdministrator(by)
   const known = await requireKnownScopes(needs.scopes, by.tenant, scopes)
   const description = readClientMetadata({
@@ -130,15 +143,11 @@ export async function createClient(
     dpop_bound_access_tokens: dpopBoundAccessTokens,
     ...(scopes.length === 0 ? {} : { scope: formatScope(known) }),
   })
-  const metadata = {
+  return {
     ...ourMetadata(description, 'manual'),
     ...(resource === undefined ? {} : { resource }),
     ...(mayReach.length === 0 ? {} : { may_reach: mayReach }),
   }
-  const row = newRow(needs, { by, kind: 'manual', metadata, ownerId })
-  const secret = newSecret(needs, metadata)
-  await needs.db.transaction().execute((tx) => insertClient(needs, { tx, by, row, secret }))
-  return { client: toClient(row), issuedAt: row.created_at, secret }
 }
 
 async function storeRegistration(

@@ -3,7 +3,8 @@
 import { Fault } from '../base/fault.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
-import { endApiKey, findApiKeyRow } from '../people/api-key-administration.ts'
+import { findApiKeyRow } from '../people/api-key-administration.ts'
+import { endApiKey } from '../people/api-keys.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { endGrant } from './grants.ts'
@@ -94,7 +95,8 @@ async function endOne(
       return endClientSecret(needs, tenant, { token, secret })
     case 'api_key': {
       const row = await findApiKeyRow({ db: tx, keyring }, tenant, secret)
-      return row !== undefined && (await endApiKey(needs, tenant, row.id))
+      if (row === undefined) return false
+      return (await endApiKey(needs, tenant, { id: row.id, actor })) !== undefined
     }
   }
 }

@@ -10,11 +10,13 @@ import type { Database } from '../store/database.ts'
 import { sweepExpired } from '../store/sweep.ts'
 import { createBoundedMap, createWindowCounter } from './bounded.ts'
 
-/** Who comes without an id. Neither part is stored: only digests of them are. */
+/** Who comes without an id. Neither address nor agent is stored: only digests of them are. */
 export interface Visitor {
   readonly tenantId: string
   readonly address: string | undefined
   readonly agent: string | undefined
+  /** What may prove that it is a test of ours, of which nothing is noted. */
+  readonly testMark?: string | undefined
 }
 
 /** The attempts of all tenants. */

@@ -144,6 +144,7 @@ function start() {
     journal: { record: async (_tx, entry) => void written.push(entry) },
     attempts: { of: async () => 'att_1', forClient: async () => undefined },
     counts: { add: (refused) => void counted.push(refused) },
+    testMarks: { holds: () => false },
   })
   return { notes, clock, written, counted }
 }

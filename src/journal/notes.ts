@@ -11,6 +11,7 @@ import type { Attempts, Visitor } from './attempts.ts'
 import type { Actor, EntryData, EntryType, Journal } from './entries.ts'
 import { holdsSecret } from './no-secrets.ts'
 import type { RefusalCounts } from './refusal-counts.ts'
+import type { TestMarks } from './test-mark.ts'
 
 /** Something that happened to a visitor. */
 export interface Note {
@@ -50,6 +51,7 @@ export interface NoteNeeds {
   readonly journal: Pick<Journal, 'record'>
   readonly attempts: Pick<Attempts, 'of' | 'forClient'>
   readonly counts: Pick<RefusalCounts, 'add'>
+  readonly testMarks: Pick<TestMarks, 'holds'>
 }
 
 /** How long the same is not noted again. */
@@ -66,7 +68,7 @@ const rememberedMax = 20_000
 
 /** Makes the notes of one process. */
 export function createNotes(needs: NoteNeeds): Notes {
-  const { log, counts } = needs
+  const { log, counts, testMarks } = needs
   const room = createRoom(needs)
   let pending = 0
   let written: Promise<void> = Promise.resolve()
@@ -85,7 +87,9 @@ export function createNotes(needs: NoteNeeds): Notes {
   return {
     note: (note) => {
       const { visitor, type, refusal } = note
-      if (refusal !== undefined) counts.add({ tenantId: visitor.tenantId, type, ...refusal })
+      const { tenantId, testMark } = visitor
+      if (testMark !== undefined && testMarks.holds(tenantId, testMark)) return
+      if (refusal !== undefined) counts.add({ tenantId, type, ...refusal })
       const place = pending >= pendingMax ? 'full' : room.take(note)
       if (place === 'full') dropped += 1
       if (place !== 'free') return

@@ -1,4 +1,5 @@
-// API keys (`lk_…`) for scripts and back ends. A key acts as the person who made it, within its scopes.
+// API keys (`lk_…`) for scripts and back ends. A key acts as its person, within its scopes. What an operator does with the
+// keys of others is in api-key-administration.ts, by the same two steps: making a row, and ending it.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
@@ -7,8 +8,9 @@ import type { Page, PageRequest } from '../base/page.ts'
 import type { Random } from '../base/random.ts'
 import { randomId, randomSecret } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { Actor, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
+import type { ApiKeyRow } from '../store/schema.ts'
 import { verifiedPrincipal } from './principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from './principal.ts'
 import type { Tenant } from './tenants.ts'
@@ -17,13 +19,25 @@ import { toUser } from './users.ts'
 /** What a key may be allowed: to manage things, to be given live upstream tokens, to read the measurements. */
 export const apiKeyScopes = ['api', 'connections:token', 'metrics'] as const
 export type ApiKeyScope = (typeof apiKeyScopes)[number]
+export const apiKeyNameMaxCharacters = 80
+
+export interface NewApiKey {
+  readonly name: string
+  readonly scopes: readonly ApiKeyScope[]
+  /** Without one it works until somebody ends it. */
+  readonly expiresAt?: number | undefined
+}
+
+/** A key, shown here once. */
+export interface MadeApiKey {
+  readonly id: string
+  readonly key: Secret
+  readonly createdAt: number
+}
 
 export interface ApiKeys {
-  /** Makes a key; its value is shown here once. */
-  readonly create: (
-    principal: SessionPrincipal,
-    key: { readonly name: string; readonly scopes: readonly ApiKeyScope[] },
-  ) => Promise<{ readonly id: string; readonly key: Secret }>
+  /** Throws Fault('invalid_input') for an end that is past. */
+  readonly create: (principal: SessionPrincipal, key: NewApiKey) => Promise<MadeApiKey>
   readonly find: (tenant: Tenant, key: Secret) => Promise<KeyPrincipal | undefined>
   /** One page, oldest first. Throws Fault('invalid_input') for a cursor that is not ours. */
   readonly list: (principal: SessionPrincipal, page?: PageRequest) => Promise<Page<ApiKeySummary>>
@@ -36,9 +50,10 @@ export interface ApiKeySummary {
   readonly name: string
   readonly scopes: readonly string[]
   readonly createdAt: number
+  readonly expiresAt?: number
 }
 
-interface Needs {
+export interface ApiKeyNeeds {
   readonly db: Database
   readonly clock: Clock
   readonly random: Random
@@ -47,11 +62,12 @@ interface Needs {
 }
 
 /** Makes the API keys of all tenants over one database. */
-export function createApiKeys(needs: Needs): ApiKeys {
+export function createApiKeys(needs: ApiKeyNeeds): ApiKeys {
   const { db, clock, keyring } = needs
   return {
-    create: (principal, key) => createKey(needs, principal, key),
-    revoke: (principal, id) => revokeKey(needs, principal, id),
+    create: ({ tenant, user }, key) =>
+      storeApiKey(needs, { tenant, userId: user.id, actor: { kind: 'user', id: user.id } }, key),
+    revoke: (principal, id) => revokeOwn(needs, principal, id),
     list: (principal, page = {}) => listKeys(db, principal, page),
 
     find: async (tenant, key) => {
@@ -81,11 +97,26 @@ export function createApiKeys(needs: Needs): ApiKeys {
   }
 }
 
-async function createKey(
-  { db, clock, random, keyring, journal }: Needs,
-  { tenant, user }: SessionPrincipal,
-  { name, scopes }: { readonly name: string; readonly scopes: readonly ApiKeyScope[] },
-): Promise<{ readonly id: string; readonly key: Secret }> {
+/** Whose key it is, and who does it. */
+interface ApiKeyFacts {
+  readonly tenant: Tenant
+  readonly userId: string
+  readonly actor: Actor
+}
+
+/** Makes a key for a person. Throws Fault('invalid_input') for an end that is past. */
+export async function storeApiKey(
+  { db, clock, random, keyring, journal }: ApiKeyNeeds,
+  { tenant, userId, actor }: ApiKeyFacts,
+  { name, scopes, expiresAt }: NewApiKey,
+): Promise<MadeApiKey> {
+  const createdAt = clock.now()
+  if (expiresAt !== undefined && expiresAt <= createdAt) {
+    throw new Fault('invalid_input', {
+      because: 'the key would have expired already',
+      detail: { expiresAt: 'Say a moment that is still to come.' },
+    })
+  }
   const id = randomId(random, 'key_')
   const key = randomSecret(random, 'lk_')
   await db.transaction().execute(async (tx) => {
@@ -95,51 +126,76 @@ async function createKey(
         tenant_id: tenant.id,
         id,
         key_digest: keyring.digest('api_key', key),
-        user_id: user.id,
+        user_id: userId,
         name,
         scopes: JSON.stringify(scopes),
-        created_at: clock.now(),
+        created_at: createdAt,
         last_used_at: null,
-        expires_at: null,
+        expires_at: expiresAt ?? null,
         revoked_at: null,
       })
       .execute()
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'api_key.created',
-      actor: { kind: 'user', id: user.id },
-      userId: user.id,
+      actor,
+      userId,
       subject: { kind: 'api_key', id },
-      data: { scopes },
+      data: { scopes, ...(expiresAt === undefined ? {} : { expiresAt }) },
     })
   })
-  return { id, key }
+  return { id, key, createdAt }
 }
 
-async function revokeKey(
-  { db, clock, journal }: Needs,
+async function revokeOwn(
+  needs: ApiKeyNeeds,
   { tenant, user }: SessionPrincipal,
   id: string,
 ): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    const ended = await tx
-      .updateTable('api_keys')
-      .set({ revoked_at: clock.now() })
-      .where('tenant_id', '=', tenant.id)
-      .where('user_id', '=', user.id)
-      .where('id', '=', id)
-      .where('revoked_at', 'is', null)
-      .returning('id')
-      .executeTakeFirst()
-    if (ended === undefined) throw new Fault('not_found', { because: 'no such key of this person' })
-    await journal.record(tx, {
-      tenantId: tenant.id,
-      type: 'api_key.revoked',
-      actor: { kind: 'user', id: user.id },
-      userId: user.id,
-      subject: { kind: 'api_key', id },
-    })
+  const actor = { kind: 'user', id: user.id } as const
+  const ended = await needs.db
+    .transaction()
+    .execute((tx) => endApiKey({ ...needs, tx }, tenant, { id, ownerId: user.id, actor }))
+  if (ended === undefined) throw new Fault('not_found', { because: 'no such key of this person' })
+}
+
+/** Ends a key inside the caller's transaction, a certain person's or anybody's; undefined when there is none that lives. */
+export async function endApiKey(
+  { tx, clock, journal }: Pick<ApiKeyNeeds, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  { id, ownerId, actor }: { readonly id: string; readonly ownerId?: string; readonly actor: Actor },
+): Promise<{ readonly name: string; readonly userId: string } | undefined> {
+  const ended = await tx
+    .updateTable('api_keys')
+    .set({ revoked_at: clock.now() })
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .$if(ownerId !== undefined, (some) => some.where('user_id', '=', ownerId ?? ''))
+    .returning(['name', 'user_id'])
+    .executeTakeFirst()
+  if (ended === undefined) return undefined
+  const { name, user_id: userId } = ended
+  await journal.record(tx, {
+    tenantId: tenant.id,
+    type: 'api_key.revoked',
+    actor,
+    userId,
+    subject: { kind: 'api_key', id },
   })
+  return { name, userId }
+}
+
+/** What may be told of a row, in a list. */
+export function toSummary({
+  id,
+  name,
+  scopes,
+  created_at: createdAt,
+  expires_at: expiresAt,
+}: Pick<ApiKeyRow, 'id' | 'name' | 'scopes' | 'created_at' | 'expires_at'>): ApiKeySummary {
+  const summary = { id, name, scopes: readScopes(scopes), createdAt }
+  return expiresAt === null ? summary : { ...summary, expiresAt }
 }
 
 async function listKeys(
@@ -150,7 +206,7 @@ async function listKeys(
   const { createdAt, id } = positionOf(page)
   const rows = await db
     .selectFrom('api_keys')
-    .select(['id', 'name', 'scopes', 'created_at'])
+    .select(['id', 'name', 'scopes', 'created_at', 'expires_at'])
     .where('tenant_id', '=', tenant.id)
     .where('user_id', '=', user.id)
     .where('revoked_at', 'is', null)
@@ -164,14 +220,9 @@ async function listKeys(
     .orderBy('id')
     .limit(limitOf(page) + 1)
     .execute()
-  return pageOf(rows, page, (row) => ({
-    id: row.id,
-    name: row.name,
-    scopes: readScopes(row.scopes),
-    createdAt: row.created_at,
-  }))
+  return pageOf(rows, page, toSummary)
 }
 
 function readScopes(stored: string): readonly string[] {
-  return JSON.parse(stored) as readonly string[] // only create() writes it
+  return JSON.parse(stored) as readonly string[] // only storeApiKey() writes it
 }

@@ -8,6 +8,7 @@ import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { createJournal } from '../journal/entries.ts'
 import type { Store } from '../store/database.ts'
+import { createApiKeyAdministration } from './api-key-administration.ts'
 import { createApiKeys } from './api-keys.ts'
 import { createPasswords } from './passwords.ts'
 import type { SessionPrincipal } from './principal.ts'
@@ -34,7 +35,9 @@ async function createRig(store: Store) {
   const sessions = createSessions(ground)
   const setup = createSetup({ ...ground, users })
   const tenant = await tenants.ensureDefault('https://latchkey.test')
-  return { ...ground, tenants, users, sessions, setup, apiKeys: createApiKeys(ground), tenant }
+  const apiKeys = createApiKeys(ground)
+  const apiKeyAdministration = createApiKeyAdministration(ground)
+  return { ...ground, tenants, users, sessions, setup, apiKeys, apiKeyAdministration, tenant }
 }
 
 async function signedIn(rig: Awaited<ReturnType<typeof createRig>>, email: string) {
@@ -143,6 +146,47 @@ onEveryDatabase(
     assert.equal(await apiKeys.find(tenant, made.key), undefined)
   },
 )
+
+onEveryDatabase('an API key ends at its moment, whoever made it', async (_t, store) => {
+  const rig = await createRig(store)
+  const { tenant, apiKeys, apiKeyAdministration, clock } = rig
+  const ada = await signedIn(rig, 'ada@example.com')
+  const bob = await signedIn(rig, 'bob@example.com')
+  const facts = { name: 'robot', scopes: ['api'], expiresAt: clock.now() + 1000 } as const
+  for (const expiresAt of [clock.now(), -1]) {
+    const late = { ...facts, expiresAt }
+    await assert.rejects(apiKeys.create(ada.principal, late), withCode('invalid_input'))
+    await assert.rejects(
+      apiKeyAdministration.create(tenant, ada.user, late),
+      withCode('invalid_input'),
+    )
+  }
+  const own = await apiKeys.create(ada.principal, facts)
+  const given = await apiKeyAdministration.create(tenant, bob.user, facts)
+  const ofBob = { id: given.id, name: 'robot', scopes: ['api'], expiresAt: facts.expiresAt }
+  assert.deepEqual(await apiKeys.list(bob.principal), {
+    items: [{ ...ofBob, createdAt: clock.now() }],
+  })
+  const all = await apiKeyAdministration.list(tenant)
+  assert.deepEqual(
+    new Map(all.map(({ id, email }) => [id, email])),
+    new Map([
+      [own.id, 'ada@example.com'],
+      [given.id, 'bob@example.com'],
+    ]),
+  )
+  assert.deepEqual(await apiKeyAdministration.list({ ...tenant, id: 'ten_another' }), [])
+
+  await clock.advance(999)
+  for (const { key } of [own, given]) assert.ok(await apiKeys.find(tenant, key))
+  await clock.advance(1)
+  for (const { key } of [own, given]) assert.equal(await apiKeys.find(tenant, key), undefined)
+  const { name, userId } = await apiKeyAdministration.end(tenant, given.id)
+  assert.deepEqual([name, userId], ['robot', bob.user.id])
+  await assert.rejects(apiKeyAdministration.end(tenant, given.id), withCode('not_found'))
+  const elsewhere = { ...tenant, id: 'ten_another' }
+  await assert.rejects(apiKeyAdministration.end(elsewhere, own.id), withCode('not_found'))
+})
 
 onEveryDatabase(
   'the set-up link makes one operator, even when fifty use it at once',

@@ -74,13 +74,16 @@ test('a person makes a client for Claude.ai in a terminal', async (t) => {
     [1, ',', /At least one redirect URI is needed/],
     [3, '', /The user must not be empty/],
   ] as const) {
-    const given = talk('yes').map(
-      ([question, usual], at) => [question, at === index ? `${answer}\r` : usual] as const,
-    )
-    const refused = await shell.talk(words, given.slice(0, 4))
-    assert.equal(refused.code, 1, refused.out)
-    assert.match(refused.out, says)
+    const given = talk('no')
+    const wrong = [questions[index] ?? /$^/, `${answer}\r`] as const
+    const again = await shell.talk(words, given.toSpliced(index, 0, wrong))
+    assert.equal(again.code, 0, again.out)
+    assert.match(again.out, says)
+    assert.match(again.out, /Cancelled\. Nothing was made\./, 'it went on to the last question')
   }
+  const nameless = Array.from({ length: 5 }, () => [questions[0] ?? /$^/, '\r'] as const)
+  const refused = await shell.talk(words, nameless)
+  assert.equal(refused.code, 1, refused.out)
   assert.equal((await clients()).length, 1, 'nothing else was made')
   assert.equal((await db.selectFrom('client_secrets').selectAll().execute()).length, 1)
 })

@@ -1,9 +1,11 @@
 // `latchkey clients …` beside a running server, and its questions.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { promisify } from 'node:util'
 import { createOne } from '../../src/cli/client-creation.ts'
-import type { CreateOptions } from '../../src/cli/client-creation.ts'
+import type { CreateOptions } from '../../src/cli/client-questions.ts'
 import { readConfig } from '../../src/config.ts'
 import { openWorkshop } from '../../src/platform.ts'
 import { operator } from '../harness.ts'
@@ -82,6 +84,54 @@ test('a client for devices needs no address to be answered at', async (t) => {
   assert.deepEqual([made.redirectUris, made.grantTypes.toSorted()], [[], grantTypes.toSorted()])
 })
 
+test('a program is told how it gets a token, with its secret in no command', async (t) => {
+  const shell = await openShell(t)
+  await shell.start()
+  const robot = ['clients', 'create', '--name', 'Robot', '--grant-type', 'client_credentials']
+  const printed = await shell.run(...robot)
+  assert.equal(printed.code, 0, printed.error)
+  assert.doesNotMatch(printed.out, /Claude|Authorization URL/)
+  assert.match(printed.out, /^ +Token URL: +http:\S+\/oauth\/token$/m)
+  const secret = printed.out.match(/mcp_cs_[\w-]{43}/g) ?? []
+  assert.equal(secret.length, 1, 'the secret is printed once')
+
+  for (const method of ['client_secret_basic', 'client_secret_post']) {
+    const made = await shell.json(...robot, '--auth-method', method)
+    assert.equal(made.connector, undefined)
+    const [command = ''] = commandsOf(made).slice(-1)
+    assert.doesNotMatch(command, /mcp_cs_/)
+    const answer = await runInShell(command, { LATCHKEY_CLIENT_SECRET: made.clientSecret })
+    assert.match(answer['access_token'] ?? '', /^mcp_at_/, method)
+    assert.equal(
+      (await runInShell(command, { LATCHKEY_CLIENT_SECRET: 'x' }))['error'],
+      'invalid_client',
+    )
+    assert.match((await shell.run(...robot, '--auth-method', method)).out, /^ +printf .+ \| curl /m)
+  }
+  const bound = await shell.json(...robot, '--dpop')
+  assert.deepEqual(commandsOf(bound), [], 'curl makes no proof of a key')
+})
+
+test('a device is told how it begins and where its person goes', async (t) => {
+  const shell = await openShell(t)
+  await shell.start()
+  const grantType = 'urn:ietf:params:oauth:grant-type:device_code'
+  const television = ['clients', 'create', '--name', 'A television', '--grant-type', grantType]
+  for (const method of ['none', 'client_secret_basic', 'client_secret_post']) {
+    const made = await shell.json(...television, '--auth-method', method)
+    assert.equal(made.connector, undefined)
+    const [begin = '', poll = ''] = commandsOf(made).slice(-2)
+    const environment = { LATCHKEY_CLIENT_SECRET: made.clientSecret ?? '' }
+    const begun = await runInShell(begin, environment)
+    assert.equal(begun['verification_uri'], `${shell.origin}/device`, JSON.stringify(begun))
+    const code = { ...environment, device_code: begun['device_code'] }
+    assert.equal((await runInShell(poll, code)).error, 'authorization_pending')
+  }
+  const printed = await shell.run(...television, '--auth-method', 'none')
+  assert.doesNotMatch(printed.out, /Claude|Authorization URL|LATCHKEY_CLIENT_SECRET/)
+  assert.match(printed.out, new RegExp(`A person opens ${shell.origin}/device`))
+})
+
 test('what cannot be done is said in words, changes nothing, and ends with 1', async (t) => {
   const shell = await openShell(t)
   const nowhere = await shell.run('clients', 'list')
@@ -93,10 +143,16 @@ test('what cannot be done is said in words, changes nothing, and ends with 1', a
     [['create', '--name', 'x'], /--name and --redirect-uri/],
     [['create', '--name', '', '--redirect-uri', 'https://a.test/'], /name must not be empty/],
     [['create', '--name', 'x', '--redirect-uri', ','], /At least one redirect URI/],
-    [['create', '--name', 'x', '--redirect-uri', 'https://a.test/#f'], /has a fragment/],
+    [
+      ['create', '--name', 'x', '--redirect-uri', 'https://a.test/#f'],
+      /^Something in this request cannot be used\.\n {2}redirectUris: redirect URI 1 has a fragment\.\n$/,
+    ],
     [['create', ...flags, '--user', ''], /user must not be empty/],
     [['create', ...flags, '--user', 'nobody@example.com'], /There is no user nobody@example.com/],
-    [['create', ...flags, '--scope', 'nonsense'], /a scope is unknown/],
+    [
+      ['create', ...flags, '--scope', 'nonsense'],
+      /^ {2}scopes: One of these scopes does not exist here\.$/m,
+    ],
     [['create', ...flags, '--auth-method', 'nonsense'], /--auth-method is one of none,/],
     [['create', ...flags, '--grant-type', 'implicit'], /--grant-type is one or more of/],
     [['disable', 'mcp_oauth_x'], /There is no client mcp_oauth_x/],
@@ -135,6 +191,12 @@ onEveryDatabase(
     const { users, tenant } = workshop
     const person = await users.create({ tenant, email: operator.email, role: 'operator' })
     const answers = ['Claude', callbacks.join(', '), '', person.id]
+    const wrong = [
+      [0, ['', '  '], /must not be empty/],
+      [1, [' , ', 'https://a.test/#f', 'nonsense'], /At least one redirect URI|redirect URI 1 /],
+      [2, ['nonsense'], /One of these scopes does not exist here/],
+      [3, ['', 'nobody@example.com'], /must not be empty|There is no user nobody@/],
+    ] as const
     const clients = async () => (await workshop.issuer.clients.list({ tenant })).items
 
     const create = async (given: readonly (string | undefined)[], options: CreateOptions = {}) => {
@@ -143,7 +205,8 @@ onEveryDatabase(
       const terminal = {
         isInteractive: true,
         print: (text: string) => void printed.push(text),
-        ask: async () => rest.shift(),
+        note: (text: string) => void printed.push(text),
+        ask: async () => rest.shift()?.trim(),
       }
       await createOne({ workshop, terminal }, options)
       assert.equal(rest.length, 0, 'every answer was asked for')
@@ -157,13 +220,13 @@ onEveryDatabase(
     for (let count = 0; count < answers.length; count += 1) {
       assert.match(await create([...answers.slice(0, count), undefined]), /^Cancelled/)
     }
-    for (const [index, empty] of [
-      [0, ''],
-      [1, ' , '],
-      [3, ''],
-    ] as const) {
-      const given = answers.with(index, empty)
-      await assert.rejects(create(given), /must not be empty|At least one redirect URI/)
+    for (const [index, refused, says] of wrong) {
+      const before = answers.slice(0, index)
+      const printed = await create([...before, ...refused, undefined])
+      assert.equal(printed.match(new RegExp(says, 'g'))?.length, refused.length, printed)
+      assert.match(printed, /Cancelled\. Nothing was made\.$/)
+      const fiveTimes = Array.from({ length: 5 }, () => refused[0])
+      await assert.rejects(create([...before, ...fiveTimes]), says)
     }
     assert.deepEqual(await clients(), [], 'no leaves nothing behind')
     assert.deepEqual(await store.db.selectFrom('client_secrets').selectAll().execute(), [])
@@ -172,12 +235,15 @@ onEveryDatabase(
       const printed = await create([...answers, answer])
       assert.equal(printed.match(/mcp_cs_[\w-]{43}/g)?.length, 1)
     }
-    const [made] = await clients()
-    assert.deepEqual(made?.redirectUris, callbacks)
-    assert.deepEqual(made?.scopes, ['mcp'])
-    assert.equal(made?.createdBy, person.id)
+    const corrected = wrong.flatMap(([index, refused]) => [refused, answers[index]]).flat()
+    assert.match(await create([...corrected, 'yes']), /mcp_cs_/)
+    for (const made of await clients()) {
+      assert.deepEqual(made.redirectUris, callbacks)
+      assert.deepEqual(made.scopes, ['mcp'])
+      assert.equal(made.createdBy, person.id)
+    }
     await create(['https://a.test/cb', '', person.id, 'yes'], { name: 'Named by a flag' })
-    assert.equal((await clients()).length, 3)
+    assert.equal((await clients()).length, 4)
   },
 )
 
@@ -202,6 +268,22 @@ test('cleanup prints how many expired rows went', async (t) => {
   assert.equal(lines.length, Object.keys(again).length, 'nothing is deleted without a word')
   assert.ok(Object.values(again).every((count) => count === 0))
 })
+
+interface Guided {
+  readonly program: { readonly steps: readonly { readonly command?: string }[] }
+}
+
+function commandsOf({ program }: Guided): readonly string[] {
+  return program.steps.flatMap(({ command }) => command ?? [])
+}
+
+/** Runs a printed command as a person would, and reads the JSON that it prints. */
+async function runInShell(command: string, environment: NodeJS.ProcessEnv) {
+  const run = promisify(execFile)
+  const env = { PATH: process.env['PATH'] ?? '', ...environment }
+  const { stdout } = await run('sh', ['-c', command], { env })
+  return JSON.parse(stdout) as Readonly<Record<string, string>> // RFC 6749 §5, RFC 8628 §3.2
+}
 
 /** Does the running server take this secret for the client's? A wrong code is only looked at after that. */
 async function proves(shell: Shell, id: string, secret: string): Promise<boolean> {

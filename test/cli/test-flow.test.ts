@@ -8,6 +8,7 @@ import type { TestContext } from 'node:test'
 import { sql } from 'kysely'
 import type { Database } from '../../src/store/database.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
+import { restAs, signIn } from '../harness.ts'
 import { register } from '../http/oauth-client.ts'
 import { verifies } from '../requirements.ts'
 import { doorsOf, openBeside, openShell } from './command.ts'
@@ -31,7 +32,8 @@ test('every check passes against a server that is right, and nothing of the test
     /^✓ The same refresh again, as when an answer is lost, gives the same tokens$/m,
     /^✓ … and its whole family is dead$/m,
     /^✓ A revoked access token is dead on the very next request$/m,
-    /^✓ What the test made is gone again: 1 person, 1 client, 4 grants, 4 codes, /m,
+    /^✓ What the test made is gone again: 1 person, 1 client, 4 grants, 4 codes, .+, 1 attempt to connect$/m,
+    /^What stays:\n +entries in the journal +it only grows/m,
   ]) {
     assert.match(out, words)
   }
@@ -42,10 +44,10 @@ test('every check passes against a server that is right, and nothing of the test
     shell.json('test-flow', '--url', shell.origin),
     shell.json('test-flow'),
   ])
-  for (const { ok, checks, removed } of [one, other]) {
+  for (const { ok, removed, ...told } of [one, other]) {
     assert.equal(ok, true)
-    assert.ok(checks.length > 20)
-    assert.deepEqual([removed.people, removed.clients], [1, 1])
+    assert.deepEqual([removed.people, removed.clients, removed.attempts], [1, 1, 1])
+    assert.deepEqual(factsIn(told), factsIn(readText(out)), 'both forms tell the same')
   }
   assert.deepEqual(await everyRow(db), before, 'two at once do not touch each other')
   const { rows } = await sql<{ type: string }>`
@@ -53,6 +55,28 @@ test('every check passes against a server that is right, and nothing of the test
   `.execute(db)
   assert.equal(rows.length, 6, 'the journal tells of each')
   assert.equal((await workshop.people.list(workshop.tenant)).length, 2)
+})
+
+test('what the test causes on purpose is nobody’s failure; who only says to be the test is noted', async (t) => {
+  verifies(t, 'A3-12')
+  const { shell } = await openTown(t)
+  const asOperator = restAs(await signIn(shell.origin), shell.origin)
+  const attempts = async () => (await asOperator('GET', '/attempts')).body.items
+  const refusals = async () => (await asOperator('GET', '/usage')).body.refusals
+  assert.deepEqual([(await attempts()).length, await refusals()], [1, []])
+  assert.equal((await shell.run('test-flow')).code, 0)
+  assert.deepEqual([(await attempts()).length, await refusals()], [1, []])
+
+  const refused = await fetch(`${shell.origin}/oauth/authorize?client_id=mcp_oauth_gone`, {
+    headers: {
+      'user-agent': 'latchkey-test-flow/1',
+      'latchkey-test-flow': `${Date.now() + 60_000}.${'A'.repeat(43)}`,
+    },
+  })
+  assert.equal(refused.status, 400)
+  assert.equal((await attempts()).length, 2)
+  const counts = { type: 'authorization.refused', error: 'invalid_client', count: 1 }
+  assert.deepEqual(await refusals(), [counts])
 })
 
 test('what is broken is seen, the rest is still tried, and the exit code says so', async (t) => {
@@ -115,6 +139,7 @@ test('what is broken is seen, the rest is still tried, and the exit code says so
   middleman.break({ path: '/oauth/revoke', answer: { status: 200, body: '' } })
   const { code, out } = await shell.run('test-flow', '--url', middleman.url)
   assert.equal(code, 1)
+  assert.deepEqual(factsIn(await run()), factsIn(readText(out)), 'both forms tell the same')
   assert.match(
     out,
     /^✗ A revoked access token is dead on the very next request: answered 200 inst/m,
@@ -198,6 +223,37 @@ test('a server that is not there or is another one is said in words, and nothing
   assert.deepEqual(await db.selectFrom('users').select('id').execute(), [])
 })
 
+interface Told {
+  readonly checks: readonly unknown[]
+  readonly summary: string
+  readonly stays: readonly unknown[]
+}
+
+function factsIn({ checks, summary, stays }: Told): Told {
+  return { checks, summary, stays }
+}
+
+/** What the printed lines say, in the form of the JSON. */
+function readText(out: string): Told {
+  const [lines = '', summary = '', kept = ''] = out.trim().split('\n\n')
+  const checks = lines.split('\n').map((line) => {
+    if (line.startsWith('✗')) {
+      const [words = '', because] = line.slice(2).split(': ')
+      return { words, ok: false, because }
+    }
+    // What went is told by its counts.
+    return { words: line.slice(2).replace(/(gone again): .+$/, '$1'), ok: true }
+  })
+  const stays = kept
+    .split('\n')
+    .slice(1)
+    .map((line) => {
+      const [what, why] = line.trim().split(/ {2,}/)
+      return { what, why }
+    })
+  return { checks, summary, stays }
+}
+
 /** A running server with people and clients who look like tests and are not. */
 async function openTown(t: TestContext) {
   const shell = await openShell(t)
@@ -213,8 +269,8 @@ async function openTown(t: TestContext) {
   return { shell, db, workshop }
 }
 
-/** What is counted or told of requests, whoever made them. */
-const counted: ReadonlySet<string> = new Set(['rate_limits', 'attempts', 'refusal_counts'])
+/** Every request is counted by its limits, whoever made it. */
+const counted: ReadonlySet<string> = new Set(['rate_limits'])
 
 /** A server writes uses when it comes to it. */
 function withoutUses(column: string, value: unknown): unknown {

@@ -37,7 +37,7 @@ test('what cannot be done with people is said in words', async (t) => {
   await shell.run('migrate')
   await shell.json('users', 'create', operator.email, '--role', 'operator')
   for (const [words, says] of [
-    [['create', 'nonsense'], /not an e-mail address/],
+    [['create', 'nonsense'], /^ {2}email: Enter an e-mail address, such as/m],
     [['create', operator.email], /a person with this e-mail exists/],
     [['create', 'x@example.com', '--role', 'king'], /The role is one of user, admin, operator/],
     [['set-role', operator.email, 'king'], /The role is one of user, admin, operator/],

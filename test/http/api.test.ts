@@ -149,6 +149,19 @@ test('who may call', async (t) => {
     assertAnswer(await eve('GET', `/servers/${serverId}`), { status: 200 })
   })
 
+  await t.test('a key may have an end, which is still to come', async () => {
+    const described = { name: 'short', scopes: ['api'], expiresAt: Date.now() + 60_000 }
+    const made = await ada('POST', '/api-keys', described)
+    assertAnswer(made, { status: 201 })
+    assert.equal(made.json.expiresAt, described.expiresAt)
+    const { items } = (await ada('GET', '/api-keys')).json
+    const listed = items.find(({ id }: { id: string }) => id === made.json.id)
+    assert.equal(listed.expiresAt, described.expiresAt)
+    const late = await ada('POST', '/api-keys', { ...described, expiresAt: 1 })
+    assertProblem(late, 422, 'invalid_input')
+    assert.deepEqual(late.json.detail, { expiresAt: 'Say a moment that is still to come.' })
+  })
+
   await t.test('a key that was revoked is dead on the next request', async () => {
     const { key: short, id } = await create(['api'])
     assertAnswer(await withKey(doors, short)('GET', '/grants'), { status: 200 })
@@ -190,6 +203,59 @@ test('who may call', async (t) => {
       assert.ok(json.items.every((one: { name: string }) => one.name !== 'stolen'))
     })
   }
+})
+
+test('each wrong field is named, with what to give instead', async (t) => {
+  const { doors, ada } = await start(t)
+  const key = { name: 'x', scopes: ['api'] }
+  const scope = { name: 'files:read', words: 'Read your files' }
+  for (const [path, json, detail] of [
+    ['/api-keys', [], { body: 'Give an object here.' }],
+    ['/api-keys', null, { body: 'Give an object here.' }],
+    ['/api-keys', {}, { name: 'This is needed.', scopes: 'This is needed.' }],
+    ['/api-keys', { ...key, name: 7 }, { name: 'Give a text here.' }],
+    ['/api-keys', { ...key, name: '' }, { name: 'Do not leave this empty.' }],
+    ['/api-keys', { ...key, name: 'x'.repeat(81) }, { name: 'Use at most 80 characters.' }],
+    ['/api-keys', { ...key, scopes: 'api' }, { scopes: 'Give a list here.' }],
+    ['/api-keys', { ...key, scopes: [] }, { scopes: 'Do not leave this empty.' }],
+    [
+      '/api-keys',
+      { ...key, scopes: ['api', 'all'] },
+      { 'scopes.1': 'Use one of api, connections:token, metrics.' },
+    ],
+    ['/api-keys', { ...key, expiresAt: 1.5 }, { expiresAt: 'Give a whole number here.' }],
+    ['/api-keys', { ...key, expiresAt: 0 }, { expiresAt: 'Use a number over 0.' }],
+    [
+      '/api-keys',
+      { ...key, a: 1, __proto__x: 2 },
+      { a: 'There is no such field here.', __proto__x: 'There is no such field here.' },
+    ],
+    ['/scopes', { ...scope, usual: 'yes' }, { usual: 'Give true or false here.' }],
+    [
+      '/scopes',
+      { ...scope, includes: Array.from({ length: 51 }, () => 'a') },
+      { includes: 'Use at most 50 entries.' },
+    ],
+    [
+      '/clients',
+      { name: 'x', redirectUris: ['https://a.test/cb'], resource: 'notes' },
+      { resource: 'Use a whole address, such as https://example.com/.' },
+    ],
+    ['/servers', { url: 'https://a.test/', headers: [] }, { headers: 'Give an object here.' }],
+  ] as const) {
+    await t.test(`${path} ${JSON.stringify(json).slice(0, 60)}`, async () => {
+      const answer = await ada('POST', path, json)
+      assertProblem(answer, 422, 'invalid_input')
+      assert.deepEqual(answer.json.detail, detail)
+    })
+  }
+  const { origin } = doors
+  const { browser } = await signInAgain(doors)
+  const ask = { path: '/api/v1/api-keys', browser, method: 'POST', body: '{"name":' } as const
+  const headers = { origin, 'content-type': 'application/json' }
+  const broken = await doors.ask({ ...ask, headers })
+  assertProblem(broken, 422, 'invalid_input')
+  assert.deepEqual(broken.json.detail, { body: 'Send JSON that holds no NUL.' })
 })
 
 test('what a call may say', async (t) => {
@@ -247,13 +313,13 @@ test('what a call may say', async (t) => {
       'a field that nobody knows [P-40]',
       '/connections',
       { serverId, userId: 'usr_x' },
-      'body',
+      'userId',
     ),
     invalid(
       'a tenant of one’s choice [P-40]',
       '/connections',
       { serverId, tenantId: 'ten_x' },
-      'body',
+      'tenantId',
     ),
     invalid('a label of spaces', '/connections', { serverId, label: '  ' }, 'label'),
     invalid(

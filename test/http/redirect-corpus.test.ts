@@ -171,7 +171,9 @@ test('an operator who makes clients at the command line', async (t) => {
     await store.close()
     rmSync(folder, { recursive: true, force: true })
   })
-  const terminal = { isInteractive: false, print: () => undefined, ask: async () => undefined }
+  const nothing = () => undefined
+  const output = { print: nothing, note: nothing }
+  const terminal = { isInteractive: false, ...output, ask: async () => undefined }
   const create = (uri: string) =>
     createOne({ workshop, terminal }, { name: 'An app', redirectUri: [uri], json: true })
   await t.test('none of the malformed ones', async (t) => {

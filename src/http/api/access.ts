@@ -9,7 +9,7 @@ import { diagnose } from '../../journal/diagnosis.ts'
 import type { Journal } from '../../journal/entries.ts'
 import type { Usage } from '../../journal/usage.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
-import { apiKeyScopes } from '../../people/api-keys.ts'
+import { apiKeyNameMaxCharacters, apiKeyScopes } from '../../people/api-keys.ts'
 import { isDefault } from '../../people/tenants.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
@@ -19,8 +19,9 @@ import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
 const newKey = z.strictObject({
-  name: z.string().min(1).max(80),
+  name: z.string().min(1).max(apiKeyNameMaxCharacters),
   scopes: z.array(z.enum(apiKeyScopes)).min(1).max(apiKeyScopes.length),
+  expiresAt: z.int().positive().optional(),
 })
 
 interface Needs {

@@ -197,6 +197,14 @@ const refused: readonly Finding[] = [
     next: 'Open Connections in Latchkey as that person and sign in at the server.',
   },
   {
+    code: 'person_needed',
+    shownBy: (story) => story.refused('call.refused', 'person_needed'),
+    happened:
+      'A program called a server with a token of its own (client_credentials); nobody stands behind such a token, and every server behind Latchkey is reached for a person.',
+    next: 'Let a person sign in with the program (authorization code or device code), or let it call Latchkey’s own tools at /mcp only.',
+    clause: 'RFC 6749 §4.4',
+  },
+  {
     code: 'scope_insufficient',
     shownBy: (story) => story.refused('call.refused', 'insufficient_scope'),
     happened: 'The token lacks a permission that the call needs.',

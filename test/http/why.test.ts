@@ -17,6 +17,7 @@ import {
   approve,
   authorizePath,
   obtainCode,
+  obtainProgramToken,
   obtainTokens,
   redeem,
   refresh,
@@ -180,6 +181,13 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
       const client = await registerAs()
       const { accessToken } = await obtainTokens(doors, browser, client, { resource })
       await call('/locked/mcp', accessToken)
+    },
+  },
+  person_needed: {
+    run: async ({ doors, browser, call }) => {
+      const resource = `${doors.origin}/notes/mcp`
+      const accessToken = await obtainProgramToken(doors, browser, { resource })
+      assert.equal(await call('/notes/mcp', accessToken), 403)
     },
   },
   scope_insufficient: {

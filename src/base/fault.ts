@@ -247,8 +247,14 @@ const catalogue = {
   },
   discovery_blocked: {
     status: 422,
-    ...retry,
+    ...no,
     words: 'This address cannot be reached from here.',
+    oauth: 'server_error',
+  },
+  name_unresolved: {
+    status: 422,
+    ...retry,
+    words: 'The name in this address is not known, or DNS does not answer. Check how it is spelt.',
     oauth: 'server_error',
   },
   metadata_discovery_failed: {

@@ -1,7 +1,7 @@
 // The token endpoint (RFC 6749 §3.2) as a row of phases that all grant types share. Everything is checked before
 // anything is spent; spending, storing and the journal entry are one transaction.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, callersFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
@@ -126,7 +126,7 @@ function readGrantType(parameters: Parameters): GrantTypeName {
   const asked = requireParameter(parameters, 'grant_type')
   const name = grantTypeNames.find((known) => known === asked)
   if (name !== undefined) return name
-  throw new Fault('unsupported_grant_type', { because: 'there is no such grant type here' })
+  throw callersFault('unsupported_grant_type', 'there is no such grant type here')
 }
 
 /** The person, if the grant has one; they may be gone or disabled since they agreed (P-109). */
@@ -152,12 +152,12 @@ function narrowScopes(
 ): readonly string[] {
   const given = allowedScopes(grant.scopes, parseScope(metadata.scope))
   if (given.length === 0) {
-    throw new Fault('invalid_grant', { because: 'the client may have none of its scopes any more' })
+    throw callersFault('invalid_grant', 'the client may have none of its scopes any more')
   }
   const asked = parseScope(parameters.get('scope'))
   if (asked.length === 0) return given
   if (isSubset(asked, given)) return asked
-  throw new Fault('invalid_scope', { because: 'a scope is asked for that was not granted' })
+  throw callersFault('invalid_scope', 'a scope is asked for that was not granted')
 }
 
 /** The resource of the grant, if it is still there; a request may name it again but no other (RFC 8707 §2.2). */
@@ -169,7 +169,7 @@ async function requireSameResource(
   const named = await namedResource(resources, tenant, values)
   if (named === undefined) return resources.find(tenant, grant.resource)
   if (named.resource === grant.resource) return named
-  throw new Fault('invalid_target', { because: 'the grant is for another resource' })
+  throw callersFault('invalid_target', 'the grant is for another resource')
 }
 
 interface Requester {

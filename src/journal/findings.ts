@@ -49,6 +49,15 @@ const refused: readonly Finding[] = [
     clause: 'RFC 6749 §3.1.2.3, RFC 9700 §2.1',
   },
   {
+    code: 'redirect_uris_missing',
+    shownBy: (story) =>
+      story.refused('client.registration_refused', 'invalid_redirect_uri', /^redirect_uris is not/),
+    happened:
+      'The registration has no list of redirect URIs, or too many in it, so nobody could be sent back to the client.',
+    next: 'The client needs redirect_uris with one to ten addresses; a program without a browser registers for the device code grant alone.',
+    clause: 'RFC 7591 §2',
+  },
+  {
     code: 'redirect_uri_refused',
     shownBy: (story) => story.refused('client.registration_refused', 'invalid_redirect_uri'),
     happened: 'The registration names a redirect URI that is not safe to send people back to.',

@@ -61,6 +61,9 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
       await doors.ask({ path: authorizePath(client, { redirect_uri: 'https://app.test/cb/' }) })
     },
   },
+  redirect_uris_missing: {
+    run: ({ doors }) => doors.ask({ path: '/oauth/register', json: { client_name: 'x' } }),
+  },
   redirect_uri_refused: {
     run: ({ doors }) =>
       doors.ask({ path: '/oauth/register', json: { redirect_uris: ['https://app.test/cb#x'] } }),

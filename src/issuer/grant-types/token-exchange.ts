@@ -1,7 +1,7 @@
 // The token exchange (RFC 8693): a resource server that was called with a token of ours gets a narrower one for another
 // resource, to call on for the same person. Who may reach what was decided by the administrator who made the client.
 import type { Clock } from '../../base/clock.ts'
-import { Fault } from '../../base/fault.ts'
+import { Fault, callersFault } from '../../base/fault.ts'
 import type { Keyring } from '../../base/keyring.ts'
 import type { Random } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
@@ -81,7 +81,7 @@ function requireOurTypes(parameters: Parameters): void {
     requireParameter(parameters, 'subject_token_type') === accessTokenType &&
     requested === accessTokenType &&
     actorType === (hasActor ? accessTokenType : undefined)
-  if (!isOurs) throw refused('a type of token is not supported or not said')
+  if (!isOurs) throw callersFault('invalid_request', 'a type of token is not supported or not said')
 }
 
 /** A living token of a person that came to this client: made for it, or for the resource that it serves. */

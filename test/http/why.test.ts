@@ -11,7 +11,7 @@ import { findings, personWaitMs, programWaitMs } from '../../src/journal/finding
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { secretMarker, signIn } from '../harness.ts'
-import { openDoors } from './doors.ts'
+import { assertAnswer, openDoors } from './doors.ts'
 import type { Ask, Doors } from './doors.ts'
 import {
   approve,
@@ -376,6 +376,26 @@ test('a client that asks too often is told so, in a house where limits are small
   const { json } = await doors.ask({ path: '/api/v1/attempts', browser })
   const found = json.items.map((item: { finding?: string }) => item.finding)
   assert.deepEqual(found, ['too_many_requests'])
+})
+
+test('an attempt that nobody knows is not found, another tenant’s as little', async (t) => {
+  const doors = await openDoors(t)
+  const browser = await signIn(doors.origin)
+  const { db } = doors.store
+  const other = { id: 'ten_other', slug: 'other', issuer: 'http://other.test', name: 'Other' }
+  await db
+    .insertInto('tenants')
+    .values({ ...other, created_at: 1 })
+    .execute()
+  const place = { tenant_id: other.id, id: 'att_other' }
+  await db
+    .insertInto('attempts')
+    .values({ ...place, began_at: 1, expires_at: Number.MAX_SAFE_INTEGER })
+    .execute()
+  for (const id of ['att_unknown', 'att_other', 'x']) {
+    const answer = await doors.ask({ path: `/api/v1/journal?attempt=${id}`, browser })
+    assertAnswer(answer, { status: 404, error: 'not_found', says: /"attempt":"Nothing is known/ })
+  }
 })
 
 test('what strangers do is bounded, counted, and holds nothing of theirs', async (t) => {

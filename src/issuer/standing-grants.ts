@@ -25,6 +25,7 @@ type Facts = Omit<Grant, 'id'> & { readonly clientId: string }
 /** A grant that is there, or will be once it is stored. */
 export interface StandingGrant {
   readonly grant: Grant
+  readonly isGivenAgain: boolean
   /**
    * Stores it inside the caller's transaction if it is new. What an administrator takes away at the same moment waits for
    * that and ends it, or came first: so `requireStill` looks again at what was allowed a moment ago.
@@ -45,6 +46,7 @@ export async function standingGrant(
   const id = known ?? newGrantId(random)
   return {
     grant: { ...facts, id },
+    isGivenAgain: known !== undefined,
     store: async (tx, requireStill) => {
       if (known !== undefined) return
       await requireStill?.(await holdClient(tx, tenant, facts.clientId))

@@ -199,6 +199,7 @@ async function issue(
     }
     if (outcome.kind === 'spent' || outcome.kind === 'repeated') {
       const given = { ...grant, scopes, attempt: presented.attempt }
+      if (presented.isGivenAgain === true) await noteUse({ ...needs, tx }, tenant, grant)
       await recordAnswer({ ...needs, tx }, requester, given, outcome.kind)
     }
     return outcome
@@ -221,9 +222,6 @@ async function recordAnswer(
   grant: Grant & { readonly attempt: string | undefined },
   kind: 'spent' | 'repeated',
 ): Promise<void> {
-  const now = clock.now()
-  const place = { tenantId: tenant.id, grantId: grant.id }
-  await noteAnswer(tx, { ...place, now, before: now - notedEveryMs })
   await journal.record(tx, {
     tenantId: tenant.id,
     type: kind === 'spent' ? entryTypes[name] : 'token.replayed',
@@ -236,9 +234,18 @@ async function recordAnswer(
       resource: grant.resource,
       scopes: grant.scopes,
       ...(grant.parentId === undefined ? {} : { parentGrantId: grant.parentId }),
-      durationMs: now - startedAt,
+      durationMs: clock.now() - startedAt,
     },
   })
+}
+
+async function noteUse(
+  { tx, clock }: Pick<Needs, 'clock'> & { readonly tx: Database },
+  { id: tenantId }: Tenant,
+  { id: grantId }: Grant,
+): Promise<void> {
+  const now = clock.now()
+  await noteAnswer(tx, { tenantId, grantId, now, before: now - notedEveryMs })
 }
 
 type Answered = {

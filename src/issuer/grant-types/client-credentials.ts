@@ -27,7 +27,7 @@ export function createClientCredentials(needs: Needs): GrantType {
     find: async ({ tenant, client, resources: named }) => {
       requireConfidential(client)
       const asked = await requestedResource(needs.resources, tenant, named)
-      const { grant, store } = await standingGrant(needs, tenant, {
+      const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId: undefined,
         clientId: client.id,
         scopes: ownScopes(client, asked),
@@ -35,6 +35,7 @@ export function createClientCredentials(needs: Needs): GrantType {
       })
       return {
         grant,
+        isGivenAgain,
         generation: 1,
         spend: async (tx) => {
           await store(tx)

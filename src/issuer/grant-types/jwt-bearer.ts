@@ -40,7 +40,7 @@ export function createJwtBearer(needs: Needs): GrantType {
       const said = await readIdJag(needs, { tenant, client }, assertion)
       const scopes = grantedScopes(client, said)
       const userId = await requirePerson(needs, tenant, said)
-      const { grant, store } = await standingGrant(needs, tenant, {
+      const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId,
         clientId: client.id,
         scopes,
@@ -49,6 +49,7 @@ export function createJwtBearer(needs: Needs): GrantType {
       })
       return {
         grant,
+        isGivenAgain,
         generation: 1,
         // EMA §5: the client comes back with another assertion, so that the provider decides again.
         hasNoRefreshToken: true,

@@ -46,7 +46,7 @@ export function createTokenExchange(needs: Needs): GrantType {
       const subject = await requireSubject(needs, request)
       await requireOwnActor(needs, request)
       const target = await requireTarget(needs, request, subject)
-      const { grant, store } = await standingGrant(needs, tenant, {
+      const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId: subject.user_id ?? undefined,
         clientId: client.id,
         scopes: passedOnScopes(client, subject, target),
@@ -55,6 +55,7 @@ export function createTokenExchange(needs: Needs): GrantType {
       })
       return {
         grant,
+        isGivenAgain,
         generation: 1,
         hasNoRefreshToken: true,
         origin: {

@@ -7,7 +7,6 @@ import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopProof } from '../oauth/dpop.ts'
 import type { Parameters } from '../oauth/parameters.ts'
-import { isSubset, parseScope } from '../oauth/scope.ts'
 import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User, Users } from '../people/users.ts'
@@ -34,9 +33,8 @@ import type { Grant } from './grants.ts'
 import { deviceCodeGrant, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
-import { namedResource } from './resources.ts'
-import type { Resource, Resources } from './resources.ts'
-import { allowedScopes } from './scopes.ts'
+import { narrowScopes, requireSameResource } from './requested-access.ts'
+import type { Resources } from './resources.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { mintTokens, storeTokens, tokenAnswer } from './tokens.ts'
 import type { MintedTokens, TokenAnswer } from './tokens.ts'
@@ -102,8 +100,10 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const { grant, signIn, origin } = presented
     if (grant.userId !== undefined) await count?.({ kind: 'grant', id: grant.id })
     const user = await requirePerson(needs.users, tenant, grant)
-    const scopes = narrowScopes(client, grant, parameters)
-    const resource = await requireSameResource(needs.resources, { tenant, grant }, resources)
+    const held = { scopes: grant.scopes, usual: presented.usualScopes }
+    const scopes = narrowScopes(client, held, parameters)
+    const target = { tenant, resource: grant.resource }
+    const resource = await requireSameResource(needs.resources, target, resources)
     const minted = await mintTokens(needs, {
       tenant,
       client,
@@ -139,37 +139,6 @@ async function requirePerson(
   const user = await users.byId(tenant, userId)
   if (user !== undefined) return user
   throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
-}
-
-/**
- * The scopes of the new access token: those of the grant that the client may still have, or fewer if fewer are asked for
- * (RFC 6749 §6).
- */
-function narrowScopes(
-  { metadata }: Client,
-  grant: Grant,
-  parameters: Parameters,
-): readonly string[] {
-  const given = allowedScopes(grant.scopes, parseScope(metadata.scope))
-  if (given.length === 0) {
-    throw callersFault('invalid_grant', 'the client may have none of its scopes any more')
-  }
-  const asked = parseScope(parameters.get('scope'))
-  if (asked.length === 0) return given
-  if (isSubset(asked, given)) return asked
-  throw callersFault('invalid_scope', 'a scope is asked for that was not granted')
-}
-
-/** The resource of the grant, if it is still there; a request may name it again but no other (RFC 8707 §2.2). */
-async function requireSameResource(
-  resources: Resources,
-  { tenant, grant }: { readonly tenant: Tenant; readonly grant: Grant },
-  values: readonly string[],
-): Promise<Resource | undefined> {
-  const named = await namedResource(resources, tenant, values)
-  if (named === undefined) return resources.find(tenant, grant.resource)
-  if (named.resource === grant.resource) return named
-  throw callersFault('invalid_target', 'the grant is for another resource')
 }
 
 interface Requester {

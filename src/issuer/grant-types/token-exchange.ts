@@ -17,8 +17,7 @@ import { requireParameter } from '../form-request.ts'
 import { mayKnow } from '../introspection.ts'
 import { namedResource } from '../resources.ts'
 import type { Resource, Resources } from '../resources.ts'
-import { allowedScopes, chooseScopes } from '../scopes.ts'
-import { standingGrant } from '../standing-grants.ts'
+import { standingGrant, standingScopes } from '../standing-grants.ts'
 import { accessTokenType } from '../tokens.ts'
 import { actorsOf, findLiveToken } from '../verify.ts'
 import type { LiveToken } from '../verify.ts'
@@ -46,10 +45,12 @@ export function createTokenExchange(needs: Needs): GrantType {
       const subject = await requireSubject(needs, request)
       await requireOwnActor(needs, request)
       const target = await requireTarget(needs, request, subject)
+      // What the token has, the client may have and the resource knows; the endpoint narrows it to what is asked for.
+      const { scopes } = standingScopes(client, target, parseScope(subject.scope))
       const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId: subject.user_id ?? undefined,
         clientId: client.id,
-        scopes: passedOnScopes(client, subject, target),
+        scopes,
         resource: target.resource,
         parentId: subject.grant_id,
       })
@@ -160,17 +161,6 @@ async function wasTakenBack(
     .limit(1)
     .executeTakeFirst()
   return row !== undefined
-}
-
-/** What the token has, the client may have and the resource knows; the endpoint narrows it to what is asked for. */
-function passedOnScopes(
-  { metadata }: Client,
-  subject: LiveToken,
-  { scopes }: Resource,
-): readonly string[] {
-  const passed = parseScope(subject.scope).filter((scope) => scopes.includes(scope))
-  const available = allowedScopes(passed, parseScope(metadata.scope))
-  return chooseScopes([], { usual: available, available })
 }
 
 // RFC 8693 §2.2.2: a token that is not good enough, for whatever reason, makes the request invalid.

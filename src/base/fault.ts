@@ -1,5 +1,5 @@
 // The one catalogue of refusals: what each means to machines (status, code) and to people (words). `because` is for the
-// log and the journal only; it never leaves.
+// log and the journal; it leaves only where whoever throws says that it is about nothing but what the caller sent.
 
 interface Entry {
   readonly status: number
@@ -247,8 +247,14 @@ const catalogue = {
   },
   discovery_blocked: {
     status: 422,
-    ...retry,
+    ...no,
     words: 'This address cannot be reached from here.',
+    oauth: 'server_error',
+  },
+  name_unresolved: {
+    status: 422,
+    ...retry,
+    words: 'The name in this address is not known, or DNS does not answer. Check how it is spelt.',
     oauth: 'server_error',
   },
   metadata_discovery_failed: {
@@ -341,6 +347,8 @@ export const faultCatalogue: Readonly<Record<FaultCode, Entry>> = catalogue
 export interface FaultDetails {
   /** For the log and the journal: what we know, without a secret. */
   readonly because: string
+  /** The caller may read it too: it is about nothing but what they sent, and tells of nobody and nothing else here. */
+  readonly isForCaller?: true | undefined
   readonly cause?: unknown
   /** Whole seconds until trying again makes sense. */
   readonly retryAfterS?: number
@@ -354,19 +362,33 @@ export interface FaultDetails {
 export class Fault extends Error {
   readonly code: FaultCode
   readonly because: string
+  readonly isForCaller?: true
   readonly retryAfterS?: number
   readonly dpopNonce?: string
   readonly detail?: Readonly<Record<string, string>>
 
-  constructor(code: FaultCode, { because, cause, retryAfterS, dpopNonce, detail }: FaultDetails) {
+  constructor(code: FaultCode, details: FaultDetails) {
+    const { because, isForCaller, cause, retryAfterS, dpopNonce, detail } = details
     super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
     this.name = 'Fault'
     this.code = code
     this.because = because
+    if (isForCaller !== undefined) this.isForCaller = isForCaller
     if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
     if (dpopNonce !== undefined) this.dpopNonce = dpopNonce
     if (detail !== undefined) this.detail = detail
   }
+}
+
+/** A refusal of something in the request itself, whose reason the caller may read. */
+export function callersFault(code: FaultCode, because: string): Fault {
+  return new Fault(code, { because, isForCaller: true })
+}
+
+/** The words of a refusal, with the reason where the caller may read it. */
+export function describeFault({ code, because, isForCaller }: Fault): string {
+  const { words } = faultCatalogue[code]
+  return isForCaller === true ? `${words} (${because})` : words
 }
 
 /** Is this one of our refusals? */

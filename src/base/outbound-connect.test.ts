@@ -81,20 +81,37 @@ for (const name of [...Object.keys(answers), 'missing.example']) {
   test(`a name that leads astray is never connected to: ${name}`, async (t) => {
     verifies(t, 'X-14')
     const { staysUntouched } = await createGuarded(t, { names: answers })
-    await staysUntouched(`https://${name}/`, 'discovery_blocked')
+    const hasAddress = (answers[name] ?? []).length > 0
+    await staysUntouched(`https://${name}/`, hasAddress ? 'discovery_blocked' : 'name_unresolved')
     await staysUntouched(`http://${name}/`, 'insecure_endpoint')
   })
 }
 
-test('blocked names and missing names are told in the same words', async (t) => {
+test('whatever may not be reached is told in the same words, with the setting that lets it be reached', async (t) => {
   verifies(t, 'X-14')
   const { outbound } = await createGuarded(t, { names: answers })
-  for (const host of ['private.example', 'missing.example', '10.0.0.1', `${publicAddress}:22`]) {
-    await assert.rejects(outbound.fetch({ url: `https://${host}/`, purpose: 'test' }), {
-      code: 'discovery_blocked',
-      message: faultCatalogue.discovery_blocked.words,
+  const setting = /LATCHKEY_ALLOW_PRIVATE_NETWORKS/
+  const details = new Set<string>()
+  for (const host of ['private.example', 'localhost', '10.0.0.1', `${publicAddress}:22`]) {
+    const refused = outbound.fetch({ url: `https://${host}/`, purpose: 'test' })
+    await assert.rejects(refused, (error) => {
+      assert.ok(isFault(error))
+      assert.equal(error.code, 'discovery_blocked')
+      assert.match(error.because, setting)
+      details.add(error.detail?.['url'] ?? '')
+      return true
     })
   }
+  assert.equal(details.size, 1)
+  assert.match([...details].join(''), setting)
+  assert.equal(faultCatalogue.discovery_blocked.retryable, false)
+  assert.equal(faultCatalogue.name_unresolved.retryable, true)
+  const plain = outbound.fetch({ url: 'http://localhost:3000/mcp', purpose: 'test' })
+  await assert.rejects(plain, (error) => {
+    assert.ok(isFault(error) && error.code === 'insecure_endpoint')
+    assert.match(error.detail?.['url'] ?? '', setting)
+    return true
+  })
 })
 
 for (const port of [22, 25, 80, 6379, 5432, 8443]) {

@@ -84,20 +84,23 @@ export function portOf({
 
 const addressesMaximum = 4
 
-/** Resolves and judges a place without connecting. Throws Fault('discovery_blocked' | 'insecure_endpoint'). */
+/**
+ * Resolves and judges a place without connecting. Throws Fault('discovery_blocked' | 'name_unresolved' |
+ * 'insecure_endpoint').
+ */
 export async function pin(
   { rules, ports, resolve, timeoutMs }: Omit<Needs, 'connect'>,
   { hostname, port, protocol }: Pick<buildConnector.Options, 'hostname' | 'port' | 'protocol'>,
 ): Promise<Target> {
   const found = await addressesOf(hostname, { resolve, timeoutMs })
-  if (found.length === 0 || !found.every((address) => rules.mayReach(address))) {
+  if (!found.every((address) => rules.mayReach(address))) {
     throw blocked('the name has an address that may not be reached')
   }
   const addresses = inTurns(found).slice(0, addressesMaximum)
   const target = { addresses, port: portOf({ port, protocol }) }
   if (found.every((address) => rules.isOwn(address))) return target
   if (protocol !== 'https:') {
-    throw new Fault('insecure_endpoint', { because: 'plain http leads to a public address' })
+    throw notHttps('plain http leads to a public address')
   }
   if (!ports.includes(target.port)) throw blocked(`port ${target.port} may not be reached`)
   return target
@@ -111,13 +114,13 @@ async function addressesOf(
   if (literal !== undefined) return [literal]
   const done = new AbortController()
   try {
-    const search = resolve(hostname)
-    return await Promise.race([search, delay(timeoutMs, [], { signal: done.signal })])
-  } catch {
-    throw blocked('the name has no address')
+    const search = resolve(hostname).catch(() => [])
+    const found = await Promise.race([search, delay(timeoutMs, [], { signal: done.signal })])
+    if (found.length > 0) return found
   } finally {
     done.abort()
   }
+  throw new Fault('name_unresolved', { because: 'the name has no address' })
 }
 
 /** IPv6 and IPv4 by turns (as RFC 8305 §4), so that one broken family does not use up every try. */
@@ -136,6 +139,25 @@ function serverNameOf({ hostname, protocol }: buildConnector.Options): string {
   return protocol === 'https:' && literalAddress(hostname) === undefined ? hostname : ''
 }
 
-function blocked(because: string): Fault {
-  return new Fault('discovery_blocked', { because })
+const setting = 'LATCHKEY_ALLOW_PRIVATE_NETWORKS'
+
+/** The refusal of an address by the rules. It is the same for all of them, so that it tells nothing (X-14). */
+export function blocked(because: string, cause?: Fault): Fault {
+  return new Fault('discovery_blocked', {
+    because: `${because}; ${setting} allows networks of one's own`,
+    cause,
+    detail: {
+      url: `Use a public https address with port 443. Whoever runs Latchkey can allow networks of their own, such as 10.0.0.0/8 or loopback, with ${setting}.`,
+    },
+  })
+}
+
+/** The refusal of plain http, which is for networks that the operator allows. */
+export function notHttps(because: string): Fault {
+  return new Fault('insecure_endpoint', {
+    because,
+    detail: {
+      url: `Plain http is only for networks that whoever runs Latchkey allows with ${setting}, such as loopback.`,
+    },
+  })
 }

@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts'
 import { Fault, isFault } from './fault.ts'
 import type { Log } from './log.ts'
 import { readLimited } from './outbound-body.ts'
-import { createPinnedConnect, pin, portOf } from './outbound-connect.ts'
+import { blocked, createPinnedConnect, notHttps, pin, portOf } from './outbound-connect.ts'
 import type { Connector, Resolve } from './outbound-connect.ts'
 import { parseJson } from './outbound-json.ts'
 import type { Secret } from './secret.ts'
@@ -23,8 +23,8 @@ export interface Outbound {
   /** The parsed URL. Throws Fault('insecure_endpoint') or Fault('discovery_blocked') for one that may not be reached. */
   readonly vet: (url: string) => URL
   /**
-   * The same with the name resolved, for an address that we hand on to a browser and never reach ourselves: plain http
-   * only leads to the operator's own networks.
+   * The same with the name of a plain http address resolved, which only leads to the operator's own networks; for an
+   * address that we hand on to a browser and never reach ourselves. Throws Fault('name_unresolved') besides.
    */
   readonly vetResolved: (url: string) => Promise<URL>
   readonly close: () => Promise<void>
@@ -138,7 +138,9 @@ function vetUrl(
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new Fault('insecure_endpoint', { because: 'the URL is not an http address' })
   }
-  if (url.username !== '' || url.password !== '') throw blocked('the URL holds credentials')
+  if (url.username !== '' || url.password !== '') {
+    throw new Fault('discovery_blocked', { because: 'the URL holds credentials' })
+  }
   const literal = literalAddress(url.hostname)
   if (literal !== undefined && !rules.mayReach(literal))
     throw blocked(`${literal} may not be reached`)
@@ -146,7 +148,7 @@ function vetUrl(
   const mayBeOwn = literal === undefined ? rules.hasOwn : rules.isOwn(literal)
   if (mayBeOwn) return url
   if (url.protocol === 'http:') {
-    throw new Fault('insecure_endpoint', { because: 'the URL is not https' })
+    throw notHttps('the URL is not https')
   }
   if (!ports.includes(portOf(url))) throw blocked(`port ${url.port} may not be reached`)
   return url
@@ -251,10 +253,6 @@ function plainHeaders(headers: Headers): Record<string, string> {
 
 function plain(value: string | Secret): string {
   return typeof value === 'string' ? value : value.reveal()
-}
-
-function blocked(because: string): Fault {
-  return new Fault('discovery_blocked', { because })
 }
 
 /** Names what happened by code only: the platform's own texts can hold header values. */

@@ -88,7 +88,8 @@ const madeBy = { manual: 'hand', registered: 'itself', document: 'its document' 
 function rowOf(client: PublicClient): readonly string[] {
   const state = client.disabled ? 'off' : 'on'
   const { id, name, kind, activeGrants, lastUsedAt } = client
-  return [id, name, madeBy[kind], state, `${activeGrants}`, day(lastUsedAt)]
+  const lastUsed = lastUsedAt === undefined ? 'never' : day(lastUsedAt)
+  return [id, name, madeBy[kind], state, `${activeGrants}`, lastUsed]
 }
 
 /** Switches one client off or on and says so. */

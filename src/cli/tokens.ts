@@ -137,11 +137,18 @@ function describe(token: InspectedToken): string {
     ['For', token.resource],
     ['Scopes', token.scopes?.join(', ')],
     ['Made', moment(token.createdAt)],
-    ['Last used', moment(token.lastUsedAt)],
+    ['Last used', moment(token.lastUsedAt) ?? (usable.has(token.kind) ? 'never' : undefined)],
     ['Expires', moment(token.expiresAt)],
   ]
   return table(rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value]])))
 }
+
+/** Of the others nobody notes when they are used. */
+const usable: ReadonlySet<InspectedToken['kind']> = new Set([
+  'access_token',
+  'refresh_token',
+  'api_key',
+])
 
 function moment(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : `${day(ms)} UTC`

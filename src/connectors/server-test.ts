@@ -27,7 +27,7 @@ export async function testServer(
     return { ok: true, toolCount: tools.length, tools }
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
-    return failed(thrown.code)
+    return failed(thrown)
   }
 }
 
@@ -57,13 +57,13 @@ function headersFor(way: Reach): Readonly<Record<string, Secret>> {
   return { authorization: new Secret(`Bearer ${way.token.reveal()}`) }
 }
 
-const serverTrouble = new Set<FaultCode>(['network_error', 'timeout', 'discovery_blocked'])
+const serverTrouble = new Set<FaultCode>(['network_error', 'timeout'])
 
-function failed(code: FaultCode): ServerTest {
+function failed({ code, detail = {} }: Fault): ServerTest {
   const error = serverTrouble.has(code) ? 'server_unreachable' : code
   const words =
     error === 'invalid_token'
       ? 'The server refused our credential. Check the headers, or sign in again.'
-      : faultCatalogue[error].words
+      : [faultCatalogue[error].words, ...Object.values(detail)].join(' ')
   return { ok: false, error, words }
 }

@@ -274,7 +274,7 @@ const refusals: readonly (readonly [Partial<Faults>, string])[] = [
   [{ metadataFields: { token_endpoint: undefined } }, 'metadata_discovery_failed'],
   [{ answers: { metadata: { kind: 'oversize', bytes: 100_000 } } }, 'discovery_blocked'],
   [{ answers: { metadata: { kind: 'gzip-bomb' } } }, 'discovery_blocked'],
-  [{ answers: { metadata: { kind: 'reset' } } }, 'discovery_blocked'],
+  [{ answers: { metadata: { kind: 'reset' } } }, 'server_unreachable'],
 ]
 
 onEveryDatabase(

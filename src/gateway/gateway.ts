@@ -26,13 +26,14 @@ import { policyFor } from './policy.ts'
 import {
   foreignOrigin,
   isOwnOrigin,
+  personNeeded,
   protectEndpoint,
   protectResource,
   refusalOf,
 } from './protection.ts'
 import type { DescribedResource, Guarded, ProtectionNeeds } from './protection.ts'
 import { createRefusals } from './refusals.ts'
-import type { RefusalNeeds } from './refusals.ts'
+import type { NoteRefusal, RefusalNeeds } from './refusals.ts'
 import { createRecorder } from './recorder.ts'
 import type { Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
@@ -95,6 +96,7 @@ export function createGateway(
   const run = createRun({
     ...needs,
     recorder,
+    noteRefusal,
     sessions: createSessionBinding(needs),
     answerTimeMs,
   })
@@ -140,9 +142,7 @@ export function createGateway(
 }
 
 /** Makes what runs a call of a verified caller, and records how it ended. */
-function createRun(
-  needs: ServerCallNeeds & Pick<Needs, 'clock'> & { readonly recorder: Recorder },
-) {
+function createRun(needs: RunNeeds) {
   const { clock, log } = needs
   return async (visit: VerifiedVisit): Promise<Answer | undefined> => {
     const startedAt = clock.now()
@@ -153,6 +153,7 @@ function createRun(
     const tooMany = await countCall(visit, call)
     // It is not journalled call by call: that would let whoever calls too often fill the journal.
     if (tooMany !== undefined) return tooMany
+    if (principal.user === undefined) return refuseProgram(needs, visit, call)
     const sent = bodyFor(visit, call, body)
     if (sent === 'ambiguous') return notRpc()
     const era = eraOf(versionOf(request), call)
@@ -161,6 +162,21 @@ function createRun(
     needs.recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
     return ending.kind === 'answer' ? ending.answer : undefined
   }
+}
+
+interface RunNeeds extends ServerCallNeeds, Pick<Needs, 'clock'> {
+  readonly recorder: Recorder
+  readonly noteRefusal: NoteRefusal
+}
+
+/** It is noted like a stranger's refusal: that finds the attempt of a program, whose grant has none. */
+function refuseProgram({ noteRefusal }: RunNeeds, visit: VerifiedVisit, call: Call): Answer {
+  const { tenant, slug, request, visitor, principal } = visit
+  const refusal = personNeeded(visit, call)
+  const because = 'the client acts for itself, and a server is reached for a person'
+  const caller = { clientId: principal.clientId, because }
+  noteRefusal({ tenant, slug, request, visitor, refusal, caller })
+  return refusal
 }
 
 async function finish(needs: ServerCallNeeds, visit: VerifiedVisit, asked: Asked): Promise<Ending> {

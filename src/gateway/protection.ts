@@ -1,12 +1,16 @@
 // Our endpoints as protected resources: which resource an endpoint is, who may verify its tokens, which origins may call.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
+import { formatBearerChallenge, formatDpopChallenge } from '../oauth/challenge.ts'
+import { dpopAlgorithms } from '../oauth/dpop.ts'
 import type { Issuer } from '../issuer/issuer.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Protection, Refusal, Scheme } from '../protect/index.ts'
-import { protectMcpServer } from '../protect/index.ts'
+import { protectMcpServer, rpcCodes } from '../protect/index.ts'
+import type { Answer } from './answers.ts'
+import { rpcAnswer } from './answers.ts'
 import type { Call } from './calls.ts'
 import type { Policy } from './policy.ts'
 import { resourceOf } from './targets.ts'
@@ -80,6 +84,25 @@ export function refusalOf(
   }
   throw new Fault('forbidden', { because: 'no scope opens this tool' })
 }
+
+/** What a program is told that acts for itself where a person has to stand behind the call. */
+export function personNeeded(
+  { scheme }: Pick<Guarded, 'scheme'>,
+  call: Call,
+): Answer & { readonly reason: string } {
+  const reason = 'person_needed'
+  // No code of RFC 6750 §3.1 says this: a client answers insufficient_scope with one more token of the same kind.
+  const says = { errorDescription: personNeededWords }
+  const challenge =
+    scheme === 'DPoP'
+      ? formatDpopChallenge({ ...says, algorithms: dpopAlgorithms })
+      : formatBearerChallenge(says)
+  const error = { id: call.id, code: rpcCodes.failed, message: personNeededWords, data: { reason } }
+  return { ...rpcAnswer(403, error, { 'www-authenticate': challenge }), reason }
+}
+
+const personNeededWords =
+  "This token belongs to a program and nobody stands behind it, but this server is reached for a person. Let a person sign in with the program, or call Latchkey's own tools at /mcp."
 
 /** The answer to a page of another origin. */
 export function foreignOrigin(): Fault {

@@ -15,7 +15,9 @@ export interface RefusedCall {
   readonly slug: string | undefined
   readonly request: GuardedRequest
   readonly visitor: Visitor
-  readonly refusal: Refusal
+  readonly refusal: Pick<Refusal, 'reason' | 'status'>
+  /** Who it was, where the token was good and something else was not. */
+  readonly caller?: { readonly clientId: string; readonly because: string }
 }
 
 /** Notes that a caller was not let in; nobody waits for it. */
@@ -30,7 +32,7 @@ export interface RefusalNeeds {
 /** Makes the notes of refused callers. */
 export function createRefusals(needs: RefusalNeeds): NoteRefusal {
   return (refused) => {
-    const { tenant, slug, request, visitor, refusal } = refused
+    const { tenant, slug, request, visitor, refusal, caller } = refused
     const { reason, status } = refusal
     // RFC 9449 §9: that is how a client learns its nonce.
     if (reason === 'use_dpop_nonce') return
@@ -38,6 +40,9 @@ export function createRefusals(needs: RefusalNeeds): NoteRefusal {
     const credentials = readCredentials(request, ['Bearer', 'DPoP'])
     const token = credentials.kind === 'token' ? credentials.token : undefined
     const find = async () => {
+      if (caller !== undefined) {
+        return { clientId: caller.clientId, data: { because: caller.because } }
+      }
       if (token === undefined) return {}
       const trace = await needs.traces.ofToken(tenant, token, resource)
       if (trace === undefined) return findUnknown(needs, visitor)

@@ -1,6 +1,6 @@
 // How a refusal looks from outside: RFC 6749 for OAuth, RFC 9457 for REST, a page for people. The words come from the
-// catalogue; what we know besides (`because`) goes to the log and nowhere else. JSON-RPC errors are made by the gateway.
-import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
+// catalogue; what we know besides (`because`) goes to the log, and to the caller of OAuth only where it is theirs. JSON-RPC errors are made by the gateway.
+import { Fault, describeFault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
@@ -44,11 +44,11 @@ export function asFault(thrown: unknown): Fault {
 const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | Promise<Response>> =
   {
     oauth: (fault, { tenant, request }) => {
-      const { status, words, oauth } = faultCatalogue[fault.code]
+      const { status, oauth } = faultCatalogue[fault.code]
       const challenge = oauthChallenge(fault, { tenant, request })
       const headers = challenge === undefined ? {} : { 'www-authenticate': challenge }
       return json(
-        { error: oauth ?? fault.code, error_description: asDescription(words) },
+        { error: oauth ?? fault.code, error_description: asDescription(describeFault(fault)) },
         status,
         headers,
       )
@@ -71,10 +71,10 @@ const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | 
     },
 
     page: (fault) => {
-      const { status, words } = faultCatalogue[fault.code]
+      const { status } = faultCatalogue[fault.code]
       // RFC 6749 §4.1.2.1: for a person an unknown client is a bad link; RFC 9110 §15.5.2: a 401 would need a challenge.
       const shown = fault.code === 'invalid_client' ? 400 : status
-      return errorPage({ status: shown, words, detail: fault.detail })
+      return errorPage({ status: shown, words: describeFault(fault), detail: fault.detail })
     },
   }
 
@@ -90,9 +90,12 @@ function oauthChallenge(
   return isProofAsked ? `Basic realm="${tenant?.issuer ?? 'Latchkey'}"` : undefined
 }
 
+const descriptionCharsMax = 500
+
 /** RFC 6749 §5.2: error_description has only printable ASCII without `"` and `\`. */
 function asDescription(words: string): string {
   return words
+    .slice(0, descriptionCharsMax)
     .replaceAll('’', "'")
     .replaceAll(/[^\x20-\x7e]/g, '')
     .replaceAll(/["\\]/g, "'")

@@ -1,6 +1,6 @@
 // The checks of an authorization request, in the order that keeps people safe: parameters, client, redirect URI, and
 // only then what may be answered by a redirect. Storing the request and asking the person belong to authorize.ts.
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault, callersFault, isFault } from '../base/fault.ts'
 import { isThumbprint } from '../oauth/dpop.ts'
 import { readParameters } from '../oauth/parameters.ts'
 import type { Parameters } from '../oauth/parameters.ts'
@@ -133,7 +133,7 @@ async function readRest(
 
 function requireOnce(parameters: Parameters, name: string): void {
   if (!parameters.repeated.includes(name)) return
-  throw new Fault('invalid_request', { because: `${name} is there more than once` })
+  throw callersFault('invalid_request', `${name} is there more than once`)
 }
 
 const stateCharsMax = 4096
@@ -147,7 +147,7 @@ function readState(parameters: Parameters): string | undefined {
 
 function requireUsableState(parameters: Parameters): void {
   if (parameters.get('state') === readState(parameters)) return
-  throw new Fault('invalid_request', { because: 'state is too long or has control characters' })
+  throw callersFault('invalid_request', 'state is too long or has control characters')
 }
 
 const nonceCharsMax = 512
@@ -155,57 +155,57 @@ const nonceCharsMax = 512
 function readNonce(parameters: Parameters): string | undefined {
   const nonce = parameters.get('nonce')
   if (nonce === undefined || (nonce.length <= nonceCharsMax && !/\p{Cc}/u.test(nonce))) return nonce
-  throw new Fault('invalid_request', { because: 'nonce is too long or has control characters' })
+  throw callersFault('invalid_request', 'nonce is too long or has control characters')
 }
 
 /** RFC 9449 §10: the thumbprint of the key whose proof will come with the code. */
 function readDpopKey(parameters: Parameters): string | undefined {
   const jkt = parameters.get('dpop_jkt')
   if (jkt === undefined || isThumbprint(jkt)) return jkt
-  throw new Fault('invalid_request', { because: 'dpop_jkt is not a thumbprint' })
+  throw callersFault('invalid_request', 'dpop_jkt is not a thumbprint')
 }
 
 // RFC 9101 §5 and OIDC Core §3.1.2.6 have an error of their own for each.
 function refuseRequestObjects(parameters: Parameters): void {
   if (parameters.has('request')) {
-    throw new Fault('request_not_supported', { because: 'request objects are not supported' })
+    throw callersFault('request_not_supported', 'request objects are not supported')
   }
   if (parameters.has('request_uri')) {
-    throw new Fault('request_uri_not_supported', { because: 'request_uri is not supported' })
+    throw callersFault('request_uri_not_supported', 'request_uri is not supported')
   }
 }
 
 /** RFC 9126 §6: a client may have said that whatever comes by a browser alone is not from it. */
 function refuseUnlessPushed({ metadata }: Client): void {
   if (metadata.require_pushed_authorization_requests !== true) return
-  throw new Fault('invalid_request', { because: 'the client pushes its requests' })
+  throw callersFault('invalid_request', 'the client pushes its requests')
 }
 
 function requireCode(parameters: Parameters): void {
   if (requireParameter(parameters, 'response_type') === 'code') return
-  throw new Fault('unsupported_response_type', { because: 'the response type is not code' })
+  throw callersFault('unsupported_response_type', 'the response type is not code')
 }
 
 function requireQueryAnswer(parameters: Parameters): void {
   if ((parameters.get('response_mode') ?? 'query') === 'query') return
-  throw new Fault('invalid_request', { because: 'the response mode is not query' })
+  throw callersFault('invalid_request', 'the response mode is not query')
 }
 
 /** PKCE with S256 for every client (OAuth 2.1 §4.1.1, RFC 7636 §4.4.1); an absent method would mean `plain`. */
 function requireChallenge(parameters: Parameters): void {
   const isS256 = parameters.get('code_challenge_method') === 'S256'
   if (isS256 && isChallenge(requireParameter(parameters, 'code_challenge'))) return
-  throw new Fault('invalid_request', { because: 'a code_challenge with method S256 is required' })
+  throw callersFault('invalid_request', 'a code_challenge with method S256 is required')
 }
 
 function readPrompts(parameters: Parameters): readonly Prompt[] {
   const words = (parameters.get('prompt') ?? '').split(' ').filter((word) => word !== '')
   const prompts = knownPrompts.filter((known) => words.includes(known))
   if (!words.every((word) => knownPrompts.some((known) => known === word))) {
-    throw new Fault('invalid_request', { because: 'prompt has an unknown value' })
+    throw callersFault('invalid_request', 'prompt has an unknown value')
   }
   if (prompts.includes('none') && prompts.length > 1) {
-    throw new Fault('invalid_request', { because: 'prompt=none stands alone' })
+    throw callersFault('invalid_request', 'prompt=none stands alone')
   }
   return prompts
 }

@@ -433,7 +433,8 @@ async function sendError(
       data: { error: code, resource: row.resource },
     })
   })
-  return returnError(storedReturnAddress(tenant, row), { code })
+  const fault = new Fault(code, { because: 'it ended so after it had begun' })
+  return returnError(storedReturnAddress(tenant, row), fault)
 }
 
 /** One answer goes back for one request, however often the form is posted. */

@@ -1,7 +1,7 @@
 // Who is the client that posts this form? (RFC 6749 §2.3, RFC 7009 §2.1.) Everything that is wrong with the proof is
 // `invalid_client`, in the same words; only two proofs at once are an invalid request.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, callersFault } from '../base/fault.ts'
 import { constantTimeEqual } from '../base/keyring.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
@@ -111,12 +111,12 @@ function readPresented({ authorization, parameters }: Attempt): Presented {
   const mechanisms = [authorization, secret, hasAssertion || undefined]
   // RFC 6749 §2.3: a client must not use more than one way in one request.
   if (mechanisms.filter((mechanism) => mechanism !== undefined).length > 1) {
-    throw new Fault('invalid_request', { because: 'the client proves itself in two ways at once' })
+    throw callersFault('invalid_request', 'the client proves itself in two ways at once')
   }
   if (authorization !== undefined) return readBasic(authorization, parameters)
   if (hasAssertion) return readAssertion(parameters)
   const clientId = parameters.get('client_id')
-  if (clientId === undefined) throw refused('no client is named')
+  if (clientId === undefined) throw malformed('no client is named')
   if (secret === undefined) return { method: 'none', clientId }
   return { method: 'client_secret_post', clientId, secret: new Secret(secret) }
 }
@@ -124,9 +124,9 @@ function readPresented({ authorization, parameters }: Attempt): Presented {
 /** RFC 7521 §4.2: the assertion names its client; a `client_id` beside it must be the same. */
 function readAssertion(parameters: Parameters): Presented {
   const text = parameters.get('client_assertion')
-  if (text === undefined) throw refused('there is no assertion')
+  if (text === undefined) throw malformed('there is no assertion')
   if (parameters.get('client_assertion_type') !== assertionType) {
-    throw refused('the type of assertion is not supported')
+    throw malformed('the type of assertion is not supported')
   }
   const assertion = new Secret(text)
   const clientId = claimedClient(assertion)
@@ -141,14 +141,14 @@ const basicCredentials = /^Basic +([A-Za-z0-9+/]+={0,2})$/i
 
 function readBasic(authorization: string, parameters: Parameters): Presented {
   const [, encoded] = basicCredentials.exec(authorization.trim()) ?? []
-  if (encoded === undefined) throw refused('the Authorization header is not Basic credentials')
+  if (encoded === undefined) throw malformed('the Authorization header is not Basic credentials')
   const decoded = decodeUtf8(Buffer.from(encoded, 'base64'))
   const colon = decoded.indexOf(':')
-  if (colon < 1) throw refused('the Basic credentials have no client id and secret')
+  if (colon < 1) throw malformed('the Basic credentials have no client id and secret')
   const clientId = formDecode(decoded.slice(0, colon))
   const bodyId = parameters.get('client_id')
   if (bodyId !== undefined && bodyId !== clientId) {
-    throw new Fault('invalid_request', { because: 'header and body name two clients' })
+    throw callersFault('invalid_request', 'header and body name two clients')
   }
   const secret = new Secret(formDecode(decoded.slice(colon + 1)))
   return { method: 'client_secret_basic', clientId, secret }
@@ -158,7 +158,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
-    throw refused('the Basic credentials are not UTF-8', error)
+    throw malformed('the Basic credentials are not UTF-8', error)
   }
 }
 
@@ -167,7 +167,7 @@ function formDecode(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch (error) {
-    throw refused('the Basic credentials are not form-urlencoded', error)
+    throw malformed('the Basic credentials are not form-urlencoded', error)
   }
 }
 
@@ -194,6 +194,11 @@ const findSecrets = hotQuery(
       .where('client_id', '=', clientId),
 )
 
-function refused(because: string, cause?: unknown): Fault {
-  return new Fault('invalid_client', cause === undefined ? { because } : { because, cause })
+/** What the caller may know: nobody is named yet whom it could be about. */
+function malformed(because: string, cause?: unknown): Fault {
+  return new Fault('invalid_client', { because, isForCaller: true, cause })
+}
+
+function refused(because: string): Fault {
+  return new Fault('invalid_client', { because })
 }

@@ -1,7 +1,8 @@
 // The programs that use our authorization server, as rows. How they come in is in client-registration.ts and
 // client-documents.ts, how they prove themselves in client-authentication.ts.
 import { createHash } from 'node:crypto'
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
+import type { Fault } from '../base/fault.ts'
 import type { ClientMetadata } from '../oauth/client-metadata.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -67,7 +68,7 @@ const findById = hotQuery(
 /** Throws Fault('unauthorized_client') for a client that did not register for this grant type (RFC 6749 §5.2). */
 export function requireGrantType({ metadata }: Client, name: GrantTypeName): void {
   if (metadata.grant_types.includes(name)) return
-  throw new Fault('unauthorized_client', { because: `the client is not registered for ${name}` })
+  throw callersFault('unauthorized_client', `the client is not registered for ${name}`)
 }
 
 /** Cuts metadata down to what we support (RFC 7591 §3.2.1: a server may replace values, and says so in its answer). */
@@ -109,7 +110,7 @@ function mayHaveGrantType(
 /** RFC 6749 §4.4: anybody can be a public client, so it gets nothing on its own word. */
 export function requireConfidential({ metadata }: Client): void {
   if (metadata.token_endpoint_auth_method !== 'none') return
-  throw new Fault('unauthorized_client', { because: 'a public client cannot prove who it is' })
+  throw callersFault('unauthorized_client', 'a public client cannot prove who it is')
 }
 
 /** The row of a client that is new or whose document has been read again. */
@@ -163,7 +164,5 @@ function digestOf({ client_name, client_uri, redirect_uris }: OurClientMetadata)
 }
 
 function refused(problem: string): Fault {
-  return new Fault('invalid_client_metadata', {
-    because: `the client cannot work here: ${problem}`,
-  })
+  return callersFault('invalid_client_metadata', `the client cannot work here: ${problem}`)
 }

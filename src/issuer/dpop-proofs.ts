@@ -1,7 +1,7 @@
 // DPoP at our own endpoints (RFC 9449 §5, §7 and §11.1): the proof that came with a request, the key that something is
 // bound to, and that a proof counts once. How a proof is read is in oauth/dpop.ts.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, callersFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Secret } from '../base/secret.ts'
 import { readProof } from '../oauth/dpop.ts'
@@ -54,13 +54,13 @@ export async function optionalProof(
   if (reading.kind === 'proof') return reading.proof
   const { error, because, cause } = reading
   const dpopNonce = dpopNonces(needs, tenant).current()
-  throw new Fault(error, { because, dpopNonce, ...(cause === undefined ? {} : { cause }) })
+  throw new Fault(error, { because, isForCaller: true, dpopNonce, cause })
 }
 
 /** RFC 9449 §5.2: who registered for bound tokens gets no others. */
 export function requireRegisteredProof({ metadata }: Client, proof: DpopProof | undefined): void {
   if (metadata.dpop_bound_access_tokens !== true || proof !== undefined) return
-  throw new Fault('invalid_dpop_proof', { because: 'the client registered for proofs only' })
+  throw callersFault('invalid_dpop_proof', 'the client registered for proofs only')
 }
 
 /** What is bound to a key is for who holds that key; nothing is bound when `bound` is null. */

@@ -1,5 +1,5 @@
 // A form that a client posts to the token or revocation endpoint, read by the rules that both share.
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
 import { readParameters, requireNoRepeats } from '../oauth/parameters.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 
@@ -28,9 +28,7 @@ const formType = /^application\/x-www-form-urlencoded(?:\s*;\s*charset="?utf-8"?
 /** Reads the form. Throws Fault('invalid_request') for another media type or a repeated parameter (RFC 6749 §3.2). */
 export function readForm({ contentType, body }: FormRequest): Form {
   if (!formType.test(contentType?.trim() ?? '')) {
-    throw new Fault('invalid_request', {
-      because: 'the body must be application/x-www-form-urlencoded',
-    })
+    throw callersFault('invalid_request', 'the body must be application/x-www-form-urlencoded')
   }
   return separateResources(new URLSearchParams(body))
 }
@@ -48,6 +46,6 @@ export function separateResources(raw: URLSearchParams): Form {
 /** The value of a parameter that must be there. Throws Fault('invalid_request') (RFC 6749 §5.2). */
 export function requireParameter(parameters: Parameters, name: string): string {
   const value = parameters.get(name)
-  if (value === undefined) throw new Fault('invalid_request', { because: `${name} is missing` })
+  if (value === undefined) throw callersFault('invalid_request', `${name} is missing`)
   return value
 }

@@ -1,7 +1,7 @@
 // The introspection endpoint (RFC 7662): tells a resource server what a token presented to it is worth, and a client what
 // its own token is worth. About every other token it says the same: nothing.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
 import { sameResource } from '../oauth/resource.ts'
@@ -67,7 +67,7 @@ export function createIntrospection(needs: Needs): Introspect {
 /** RFC 7662 §2.1: the endpoint is protected, and a public client's id protects nothing. */
 function requireConfidential({ metadata }: Client): void {
   if (metadata.token_endpoint_auth_method !== 'none') return
-  throw new Fault('invalid_client', { because: 'a public client cannot prove who asks' })
+  throw callersFault('invalid_client', 'a public client cannot prove who asks')
 }
 
 /** The token was made for this client, or for the resource that it serves (RFC 7662 §4). */

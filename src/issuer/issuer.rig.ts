@@ -132,6 +132,12 @@ const resources: Resources = {
       { resource: `${issuer}/notes/mcp`, name: 'Notes', scopes: ['mcp'] },
       { resource: `${issuer}/signed/mcp`, name: 'Signed', scopes: ['mcp'], tokenFormat: 'jwt' },
       { resource: `${issuer}/memories/mcp`, name: 'Memories', scopes: ['mcp', ...otherScopes] },
+      {
+        resource: `${issuer}/careful/mcp`,
+        name: 'Careful',
+        scopes: ['mcp', ...otherScopes],
+        usual: ['mcp'],
+      },
       { resource: `${issuer}/front/mcp`, name: 'Front', scopes: ['mcp', ...otherScopes] },
     ]
     return known.find((one) => sameResource(one.resource, resource))

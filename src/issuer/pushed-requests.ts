@@ -1,7 +1,7 @@
 // Authorization requests that a client sends to us itself, ahead of the browser (RFC 9126). Owns pushing one and finding it
 // again by its `request_uri`; what may stand in it is read by authorization-request.ts, and using it belongs to authorize.ts.
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault, callersFault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { randomId, randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
@@ -56,7 +56,7 @@ export function createPushRequest(needs: Needs): PushRequest {
     const { parameters } = readForm(form)
     if (parameters.has('request_uri')) {
       // RFC 9126 §2.1: the one parameter of the authorization endpoint that must not be here.
-      throw new Fault('invalid_request', { because: 'a pushed request names another request' })
+      throw callersFault('invalid_request', 'a pushed request names another request')
     }
     const { authorization, dpop, count } = form
     // Before the client proves itself, whose assertion would be spent by an attempt that fails for its nonce.
@@ -76,7 +76,7 @@ export function createPushRequest(needs: Needs): PushRequest {
 function requireNamedKey(parameters: Parameters, proof: DpopProof | undefined): void {
   const named = parameters.get('dpop_jkt')
   if (named === undefined || proof === undefined || named === proof.jkt) return
-  throw new Fault('invalid_request', { because: 'dpop_jkt and the proof are of two keys' })
+  throw callersFault('invalid_request', 'dpop_jkt and the proof are of two keys')
 }
 
 const proofs = ['client_secret', 'client_assertion', 'client_assertion_type']
@@ -111,7 +111,8 @@ async function check(
 /** RFC 9126 §2.3: an address that is not registered is an invalid request here. */
 function asPushError(error: unknown): never {
   if (!isFault(error) || error.code !== 'invalid_redirect_uri') throw error
-  throw new Fault('invalid_request', { because: error.because, cause: error })
+  const { because, isForCaller } = error
+  throw new Fault('invalid_request', { because, isForCaller, cause: error })
 }
 
 async function store(

@@ -1,7 +1,7 @@
 // A client that looks after its own registration (RFC 7592): reads, replaces and removes it with the token that it got when it
 // registered. Only clients that can prove themselves have one: a public registration is shared by all who send the same words.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, callersFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
@@ -203,5 +203,5 @@ function refused(because: string): Fault {
 }
 
 function wrong(because: string): never {
-  throw new Fault('invalid_client_metadata', { because })
+  throw callersFault('invalid_client_metadata', because)
 }

@@ -1,5 +1,6 @@
 // What a token may be for (RFC 8707). Which resources exist is told by the platform; this room does not know servers.
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
+import type { Fault } from '../base/fault.ts'
 import { parseResource } from '../oauth/resource.ts'
 import type { Tenant } from '../people/tenants.ts'
 
@@ -51,5 +52,5 @@ export async function requestedResource(
 }
 
 function refused(because: string): Fault {
-  return new Fault('invalid_target', { because })
+  return callersFault('invalid_target', because)
 }

@@ -1,7 +1,7 @@
 // Where the answer to an authorization request may go. A ReturnAddress can only be made from a redirect URI that its
 // client has registered, so a refusal that comes before that proof cannot redirect (RFC 6749 §4.1.2.1, X-02).
-import { Fault, faultCatalogue } from '../base/fault.ts'
-import type { FaultCode } from '../base/fault.ts'
+import { callersFault, describeFault, faultCatalogue } from '../base/fault.ts'
+import type { Fault } from '../base/fault.ts'
 import { matchRedirectUri } from '../oauth/redirect-uri.ts'
 import { errorDescription } from '../oauth/shown-text.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -35,7 +35,10 @@ export function proveReturnAddress(
   const redirectUri =
     asked.redirectUri === undefined ? implied : matchRedirectUri(registered, asked.redirectUri)
   if (redirectUri === undefined) {
-    throw new Fault('invalid_redirect_uri', { because: 'the client has not registered it' })
+    throw callersFault(
+      'invalid_redirect_uri',
+      'the redirect URI is not one that the client has registered, letter by letter',
+    )
   }
   return { redirectUri, state: asked.state, issuer } as ReturnAddress // The brand exists for the compiler only.
 }
@@ -54,12 +57,10 @@ export function returnCode(to: ReturnAddress, code: string): RedirectStep {
 }
 
 /** Sends an error back (RFC 6749 §4.1.2.1, with `iss` of RFC 9207). */
-export function returnError(
-  to: ReturnAddress,
-  { code }: { readonly code: FaultCode },
-): RedirectStep {
-  const { oauth, words } = faultCatalogue[code]
-  const description = code === 'access_denied' ? denied : errorDescription(words)
+export function returnError(to: ReturnAddress, fault: Fault): RedirectStep {
+  const { code } = fault
+  const { oauth } = faultCatalogue[code]
+  const description = code === 'access_denied' ? denied : errorDescription(describeFault(fault))
   return answer(to, { error: oauth ?? code, error_description: description })
 }
 

@@ -80,7 +80,6 @@ onEveryDatabase(
       resourceName: 'All of it',
       scopes: ['mcp'],
       createdAt: rig.clock.now(),
-      lastUsedAt: rig.clock.now(),
       useCount: 0,
     })
 

@@ -1,6 +1,6 @@
 // The scopes that every tenant has, and the rules of choosing among scopes. What a tenant adds or says in other words is
 // in scope-registry.ts; what a scope permits is enforced where the tools are.
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
 import { isSubset } from '../oauth/scope.ts'
 
 /** One scope as the consent page shows it. */
@@ -68,11 +68,13 @@ export function chooseScopes(
   }: { readonly usual: readonly string[]; readonly available: readonly string[] },
 ): readonly string[] {
   const chosen = asked.length === 0 ? usual : asked
-  if (chosen.length === 0 || !isSubset(chosen, available)) {
-    throw new Fault('invalid_scope', { because: 'a scope is asked for that cannot be had here' })
-  }
-  return chosen
+  if (chosen.length > 0 && isSubset(chosen, available)) return chosen
+  const other = chosen.find((scope) => !available.includes(scope))
+  const which = other === undefined ? 'any scope' : `the scope ${other.slice(0, shownCharsMax)}`
+  throw callersFault('invalid_scope', `${which} cannot be had here`)
 }
+
+const shownCharsMax = 64
 
 /** Out of these scopes those that a client gets that names none: the usual ones, or all if there is no usual one. */
 export function usualAmong(

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
-import { formatScope } from '../oauth/scope.ts'
+import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
@@ -13,6 +13,8 @@ import { toClient } from './clients.ts'
 import type { Client } from './clients.ts'
 import { newGrantId, storeGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
+import type { Resource } from './resources.ts'
+import { allowedScopes, chooseScopes } from './scopes.ts'
 
 interface Needs {
   readonly db: Database
@@ -26,6 +28,7 @@ type Facts = Omit<Grant, 'id'> & { readonly clientId: string }
 /** A grant that is there, or will be once it is stored. */
 export interface StandingGrant {
   readonly grant: Grant
+  readonly isGivenAgain: boolean
   /**
    * Stores it inside the caller's transaction if it is new. What an administrator takes away at the same moment waits for
    * that and ends it, or came first: so `requireStill` looks again at what was allowed a moment ago.
@@ -46,12 +49,31 @@ export async function standingGrant(
   const id = known ?? newGrantId(random)
   return {
     grant: { ...facts, id },
+    isGivenAgain: known !== undefined,
     store: async (tx, requireStill) => {
       if (known !== undefined) return
       await requireStill?.(await holdClient(tx, tenant, facts.clientId))
       await storeGrant({ tx, clock, random, journal }, tenant, { ...facts, id })
     },
   }
+}
+
+/**
+ * What a program may have of a resource without a person in front of it, all of which its grant holds; and what of it a
+ * request gets that names no scope. `said` are the scopes that an assertion or a token names, which is asking for them.
+ * Throws Fault('invalid_scope') where that is none.
+ */
+export function standingScopes(
+  { metadata }: Client,
+  { scopes, usual = scopes }: Resource,
+  said?: readonly string[],
+): { readonly scopes: readonly string[]; readonly usual: readonly string[] } {
+  const known = said === undefined ? scopes : scopes.filter((scope) => said.includes(scope))
+  const available = allowedScopes(known, parseScope(metadata.scope))
+  const held = chooseScopes([], { usual: available, available })
+  const unnamed = said === undefined ? held.filter((scope) => usual.includes(scope)) : held
+  // As in `usualAmong`: where nothing is usual, everything is.
+  return { scopes: held, usual: unnamed.length === 0 ? held : unnamed }
 }
 
 /** The client, written so that nobody changes or removes it before the transaction ends. */

@@ -1,13 +1,12 @@
 // The token endpoint (RFC 6749 §3.2) as a row of phases that all grant types share. Everything is checked before
 // anything is spent; spending, storing and the journal entry are one transaction.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, callersFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopProof } from '../oauth/dpop.ts'
 import type { Parameters } from '../oauth/parameters.ts'
-import { isSubset, parseScope } from '../oauth/scope.ts'
 import type { Identities } from '../people/identities.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User, Users } from '../people/users.ts'
@@ -34,9 +33,8 @@ import type { Grant } from './grants.ts'
 import { deviceCodeGrant, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
-import { namedResource } from './resources.ts'
-import type { Resource, Resources } from './resources.ts'
-import { allowedScopes } from './scopes.ts'
+import { narrowScopes, requireSameResource } from './requested-access.ts'
+import type { Resources } from './resources.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { mintTokens, storeTokens, tokenAnswer } from './tokens.ts'
 import type { MintedTokens, TokenAnswer } from './tokens.ts'
@@ -102,8 +100,10 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const { grant, signIn, origin } = presented
     if (grant.userId !== undefined) await count?.({ kind: 'grant', id: grant.id })
     const user = await requirePerson(needs.users, tenant, grant)
-    const scopes = narrowScopes(client, grant, parameters)
-    const resource = await requireSameResource(needs.resources, { tenant, grant }, resources)
+    const held = { scopes: grant.scopes, usual: presented.usualScopes }
+    const scopes = narrowScopes(client, held, parameters)
+    const target = { tenant, resource: grant.resource }
+    const resource = await requireSameResource(needs.resources, target, resources)
     const minted = await mintTokens(needs, {
       tenant,
       client,
@@ -126,7 +126,7 @@ function readGrantType(parameters: Parameters): GrantTypeName {
   const asked = requireParameter(parameters, 'grant_type')
   const name = grantTypeNames.find((known) => known === asked)
   if (name !== undefined) return name
-  throw new Fault('unsupported_grant_type', { because: 'there is no such grant type here' })
+  throw callersFault('unsupported_grant_type', 'there is no such grant type here')
 }
 
 /** The person, if the grant has one; they may be gone or disabled since they agreed (P-109). */
@@ -139,37 +139,6 @@ async function requirePerson(
   const user = await users.byId(tenant, userId)
   if (user !== undefined) return user
   throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
-}
-
-/**
- * The scopes of the new access token: those of the grant that the client may still have, or fewer if fewer are asked for
- * (RFC 6749 §6).
- */
-function narrowScopes(
-  { metadata }: Client,
-  grant: Grant,
-  parameters: Parameters,
-): readonly string[] {
-  const given = allowedScopes(grant.scopes, parseScope(metadata.scope))
-  if (given.length === 0) {
-    throw new Fault('invalid_grant', { because: 'the client may have none of its scopes any more' })
-  }
-  const asked = parseScope(parameters.get('scope'))
-  if (asked.length === 0) return given
-  if (isSubset(asked, given)) return asked
-  throw new Fault('invalid_scope', { because: 'a scope is asked for that was not granted' })
-}
-
-/** The resource of the grant, if it is still there; a request may name it again but no other (RFC 8707 §2.2). */
-async function requireSameResource(
-  resources: Resources,
-  { tenant, grant }: { readonly tenant: Tenant; readonly grant: Grant },
-  values: readonly string[],
-): Promise<Resource | undefined> {
-  const named = await namedResource(resources, tenant, values)
-  if (named === undefined) return resources.find(tenant, grant.resource)
-  if (named.resource === grant.resource) return named
-  throw new Fault('invalid_target', { because: 'the grant is for another resource' })
 }
 
 interface Requester {
@@ -199,6 +168,7 @@ async function issue(
     }
     if (outcome.kind === 'spent' || outcome.kind === 'repeated') {
       const given = { ...grant, scopes, attempt: presented.attempt }
+      if (presented.isGivenAgain === true) await noteUse({ ...needs, tx }, tenant, grant)
       await recordAnswer({ ...needs, tx }, requester, given, outcome.kind)
     }
     return outcome
@@ -221,9 +191,6 @@ async function recordAnswer(
   grant: Grant & { readonly attempt: string | undefined },
   kind: 'spent' | 'repeated',
 ): Promise<void> {
-  const now = clock.now()
-  const place = { tenantId: tenant.id, grantId: grant.id }
-  await noteAnswer(tx, { ...place, now, before: now - notedEveryMs })
   await journal.record(tx, {
     tenantId: tenant.id,
     type: kind === 'spent' ? entryTypes[name] : 'token.replayed',
@@ -236,9 +203,18 @@ async function recordAnswer(
       resource: grant.resource,
       scopes: grant.scopes,
       ...(grant.parentId === undefined ? {} : { parentGrantId: grant.parentId }),
-      durationMs: now - startedAt,
+      durationMs: clock.now() - startedAt,
     },
   })
+}
+
+async function noteUse(
+  { tx, clock }: Pick<Needs, 'clock'> & { readonly tx: Database },
+  { id: tenantId }: Tenant,
+  { id: grantId }: Grant,
+): Promise<void> {
+  const now = clock.now()
+  await noteAnswer(tx, { tenantId, grantId, now, before: now - notedEveryMs })
 }
 
 type Answered = {

@@ -3,7 +3,18 @@ import assert from 'node:assert/strict'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import type { Database } from '../store/database.ts'
-import { createRig, createTwins, isGood, obtainTokens, refused, register } from './issuer.rig.ts'
+import {
+  createMachine,
+  createRig,
+  createTwins,
+  isGood,
+  machineForm,
+  obtainTokens,
+  refreshForm,
+  refused,
+  register,
+  tokens,
+} from './issuer.rig.ts'
 import type { Rig } from './issuer.rig.ts'
 import { createUseNotes } from './use-notes.ts'
 
@@ -60,6 +71,29 @@ onEveryDatabase(
     assert.equal(grant?.firstUsedAt, grant.createdAt + 1000)
   },
 )
+
+onEveryDatabase('what was never used says so; more tokens are a use', async (t, store) => {
+  verifies(t, 'S3-48')
+  const rig = await createRig(t, store)
+  const session = await rig.signIn()
+  const client = await register(rig)
+  const { refresh } = await obtainTokens(rig, session, client)
+  const lastUse = async () => (await rig.issuer.grants.list(session)).items[0]?.lastUsedAt
+  const ofClient = async () =>
+    (await rig.issuer.clients.get({ tenant: rig.tenant }, client.id)).lastUsedAt
+  assert.deepEqual([await lastUse(), await ofClient()], [undefined, undefined])
+  await rig.clock.advance(1000)
+  await tokens(rig, refreshForm(client, refresh))
+  assert.deepEqual([await lastUse(), await ofClient()], [rig.clock.now(), rig.clock.now()])
+
+  const machine = await createMachine(rig)
+  const ofMachine = async () =>
+    (await rig.issuer.clients.get({ tenant: rig.tenant }, machine.id)).lastUsedAt
+  await tokens(rig, machineForm(machine))
+  assert.equal(await ofMachine(), undefined)
+  await tokens(rig, machineForm(machine))
+  assert.equal(await ofMachine(), rig.clock.now())
+})
 
 onEveryDatabase(
   'fifty uses at once on two instances are a hundred',

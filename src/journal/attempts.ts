@@ -8,7 +8,7 @@ import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
 import { sweepExpired } from '../store/sweep.ts'
-import { createBoundedMap, createWindowCounter } from './bounded.ts'
+import { createBoundedMap, createWindowCounter } from '../base/bounded.ts'
 
 /** Who comes without an id. Neither address nor agent is stored: only digests of them are. */
 export interface Visitor {

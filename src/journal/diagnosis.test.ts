@@ -37,6 +37,16 @@ const rows: Readonly<Record<string, { entries: readonly StoryEntry[]; afterMs?: 
   redirect_uri_not_registered: {
     entries: [...upTo.registered, refusal('authorization.refused', 'invalid_redirect_uri')],
   },
+  redirect_uris_missing: {
+    entries: [
+      found,
+      refusal(
+        'client.registration_refused',
+        'invalid_redirect_uri',
+        'redirect_uris is not a list of 1 to 10 strings',
+      ),
+    ],
+  },
   redirect_uri_refused: {
     entries: [found, refusal('client.registration_refused', 'invalid_redirect_uri')],
   },
@@ -61,6 +71,7 @@ const rows: Readonly<Record<string, { entries: readonly StoryEntry[]; afterMs?: 
       ),
     ],
   },
+  person_needed: { entries: [entry('call.refused', { reason: 'person_needed', status: 403 })] },
   scope_unknown: { entries: [refusal('authorization.refused', 'invalid_scope')] },
   resource_mismatch: {
     entries: [

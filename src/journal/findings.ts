@@ -49,6 +49,15 @@ const refused: readonly Finding[] = [
     clause: 'RFC 6749 §3.1.2.3, RFC 9700 §2.1',
   },
   {
+    code: 'redirect_uris_missing',
+    shownBy: (story) =>
+      story.refused('client.registration_refused', 'invalid_redirect_uri', /^redirect_uris is not/),
+    happened:
+      'The registration has no list of redirect URIs, or too many in it, so nobody could be sent back to the client.',
+    next: 'The client needs redirect_uris with one to ten addresses; a program without a browser registers for the device code grant alone.',
+    clause: 'RFC 7591 §2',
+  },
+  {
     code: 'redirect_uri_refused',
     shownBy: (story) => story.refused('client.registration_refused', 'invalid_redirect_uri'),
     happened: 'The registration names a redirect URI that is not safe to send people back to.',
@@ -195,6 +204,14 @@ const refused: readonly Finding[] = [
     happened:
       'The client is connected to Latchkey, but the person has not signed in at the server behind it.',
     next: 'Open Connections in Latchkey as that person and sign in at the server.',
+  },
+  {
+    code: 'person_needed',
+    shownBy: (story) => story.refused('call.refused', 'person_needed'),
+    happened:
+      'A program called a server with a token of its own (client_credentials); nobody stands behind such a token, and every server behind Latchkey is reached for a person.',
+    next: 'Let a person sign in with the program (authorization code or device code), or let it call Latchkey’s own tools at /mcp only.',
+    clause: 'RFC 6749 §4.4',
   },
   {
     code: 'scope_insufficient',

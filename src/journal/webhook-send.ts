@@ -91,6 +91,7 @@ async function readExcerpt(body: AsyncIterable<Uint8Array>): Promise<string> {
 const words: Partial<Record<FaultCode, string>> = {
   decrypt_failed: 'The signing secret cannot be read. Rotate it.',
   discovery_blocked: faultCatalogue.discovery_blocked.words,
+  name_unresolved: faultCatalogue.name_unresolved.words,
   insecure_endpoint: faultCatalogue.insecure_endpoint.words,
 }
 

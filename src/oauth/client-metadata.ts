@@ -2,7 +2,7 @@
 // keys. Fetching a document and deciding whom to trust is left to the issuer.
 
 import { z } from 'zod'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault, callersFault, isFault } from '../base/fault.ts'
 import {
   checkRedirectUri,
   isLoopbackRedirect,
@@ -158,9 +158,10 @@ function readRedirectUris(
   const given = field(document, 'redirect_uris') ?? (fewest === 0 ? [] : undefined)
   const read = list.safeParse(given)
   if (read.success) return read.data
-  throw new Fault('invalid_redirect_uri', {
-    because: `redirect_uris is not a list of ${fewest} to ${redirectUrisMax} strings`,
-  })
+  throw callersFault(
+    'invalid_redirect_uri',
+    `redirect_uris is not a list of ${fewest} to ${redirectUrisMax} strings`,
+  )
 }
 
 // OIDC registration's default is `web`; apps that come back to this machine only are native whether they say so or not.
@@ -181,9 +182,7 @@ function requireRedirectUri(needs: {
 }): void {
   const check = checkRedirectUri(needs.uri, needs)
   if (check.ok) return
-  throw new Fault('invalid_redirect_uri', {
-    because: `redirect URI ${needs.index + 1} ${check.because}`,
-  })
+  throw callersFault('invalid_redirect_uri', `redirect URI ${needs.index + 1} ${check.because}`)
 }
 
 function readGrantTypes(
@@ -238,5 +237,5 @@ function readField<T>(document: JsonObject, name: string, shape: z.ZodType<T>): 
 }
 
 function refuse(because: string): never {
-  throw new Fault('invalid_client_metadata', { because })
+  throw callersFault('invalid_client_metadata', because)
 }

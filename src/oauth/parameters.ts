@@ -1,7 +1,7 @@
 // Request parameters as RFC 6749 reads them: an empty one is absent, a repeated one is an error.
 // Which parameters an endpoint needs is the endpoint's business.
 
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
 
 /** The parameters of one request (RFC 6749 §3.1). */
 export interface Parameters {
@@ -35,7 +35,8 @@ export function readParameters(raw: URLSearchParams): Parameters {
 export function requireNoRepeats(parameters: Parameters): void {
   const [name] = parameters.repeated
   if (name === undefined) return
-  throw new Fault('invalid_request', {
-    because: `the parameter ${JSON.stringify(name.slice(0, 64))} is there more than once`,
-  })
+  throw callersFault(
+    'invalid_request',
+    `the parameter ${JSON.stringify(name.slice(0, 64))} is there more than once`,
+  )
 }

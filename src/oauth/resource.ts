@@ -1,7 +1,7 @@
 // Resource indicators (RFC 8707): which texts name a resource, and when two of them name the same one.
 // Whether we know the resource is decided by the issuer.
 
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
 import { parseHttpUri, type Uri } from './uri.ts'
 
 /** Reads a `resource` value: an absolute http(s) URI without fragment, returned as it came (RFC 8707 §2). */
@@ -15,8 +15,7 @@ export function parseResource(text: string): string | undefined {
  */
 export function canonicalResource(url: string): string {
   const uri = parseHttpUri(url.split('#', 1)[0] ?? '')
-  if (!uri)
-    throw new Fault('invalid_target', { because: 'the resource is not an absolute http(s) URI' })
+  if (!uri) throw callersFault('invalid_target', 'the resource is not an absolute http(s) URI')
   return canonicalOf(uri)
 }
 

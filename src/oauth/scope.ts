@@ -1,6 +1,6 @@
 // Scopes as a set of words (RFC 6749 §3.3). What a scope permits is decided elsewhere.
 
-import { Fault } from '../base/fault.ts'
+import { callersFault } from '../base/fault.ts'
 
 /** The most scopes one request may name. */
 export const scopesMax = 100
@@ -11,9 +11,10 @@ const scopeToken = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 export function parseScope(text: string | undefined): readonly string[] {
   if (text === undefined || text === '') return []
   if (isScope(text)) return unionScopes(text.split(' '), [])
-  throw new Fault('invalid_scope', {
-    because: `the scope breaks the grammar of RFC 6749 §3.3 or names more than ${scopesMax}`,
-  })
+  throw callersFault(
+    'invalid_scope',
+    `the scope breaks the grammar of RFC 6749 §3.3 or names more than ${scopesMax}`,
+  )
 }
 
 /** Says whether a text is a list of scopes within our limit (`scope`, RFC 6749 §3.3). */

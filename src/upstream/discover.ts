@@ -10,6 +10,7 @@ import { canonicalResource } from '../oauth/resource.ts'
 import type { Database } from '../store/database.ts'
 import { findAuthorizationServer, guessedMetadata } from './authorization-server.ts'
 import type { TenantFacts } from './holder.ts'
+import { atOthersAddress } from './others-addresses.ts'
 import { asDiscovery, findProtectedResource, meetServer } from './protected-resource.ts'
 import type { Welcome } from './protected-resource.ts'
 import { createTrace } from './trace.ts'
@@ -52,8 +53,8 @@ export interface Discover {
   /** What kind of server this is. Throws the Faults of `discover` for one that is broken. */
   readonly inspect: (request: DiscoverRequest) => Promise<Inspection>
   /**
-   * How to sign in. Throws Fault: discovery_blocked, resource_mismatch, issuer_mismatch, pkce_unsupported,
-   * insecure_endpoint, metadata_discovery_failed.
+   * How to sign in. Throws Fault: discovery_blocked, name_unresolved, server_unreachable, resource_mismatch,
+   * issuer_mismatch, pkce_unsupported, insecure_endpoint, metadata_discovery_failed.
    */
   readonly discover: (request: DiscoverRequest) => Promise<Discovery>
   /** Forgets what was found, for instance because it turned out not to work. */
@@ -131,10 +132,20 @@ async function look(
   signal: AbortSignal,
 ): Promise<Inspection> {
   const { serverUrl } = request
-  const trace = createTrace(needs.clock)
-  const tools = { ...needs, trace, signal }
+  const tools = { ...needs, trace: createTrace(needs.clock), signal }
   needs.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
+  return atOthersAddress(() => lookFurther(tools, request, welcome))
+}
+
+/** Follows what the server says about itself, to wherever that leads. */
+async function lookFurther(
+  tools: Tools,
+  request: DiscoverRequest,
+  welcome: Welcome,
+): Promise<Inspection> {
+  const { serverUrl } = request
+  const { trace } = tools
   const challenge = welcome.kind === 'challenged' ? welcome.challenge : undefined
   const document = await findProtectedResource(tools, serverUrl, challenge?.resourceMetadata)
   const issuers = issuersOf(request, document)

@@ -11,6 +11,7 @@ import { isLoopbackRedirect } from '../oauth/redirect-uri.ts'
 import { formatScope } from '../oauth/scope.ts'
 import { readTokenError } from '../oauth/token-response.ts'
 import { clientName } from './client-document.ts'
+import { atOthersAddress } from './others-addresses.ts'
 
 /** How we prove ourselves at a token endpoint. */
 export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
@@ -67,6 +68,11 @@ export async function registerDynamically(
   return readRegistration(response, asked)
 }
 
+const fetched = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json', accept: 'application/json' },
+  purpose: 'registration',
+} as const
 const attemptsMax = 3
 const firstDelayMs = 1000
 
@@ -79,13 +85,8 @@ async function send(
   const body = JSON.stringify(describeUs(request, authMethod))
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await needs.outbound.fetch({
-        url: request.metadata.registration_endpoint ?? '',
-        method: 'POST',
-        headers: { 'content-type': 'application/json', accept: 'application/json' },
-        body,
-        purpose: 'registration',
-      })
+      const url = request.metadata.registration_endpoint ?? ''
+      return await atOthersAddress(() => needs.outbound.fetch({ ...fetched, url, body }))
     } catch (error) {
       const mayRepeat = isFault(error) && error.code === 'network_error' && attempt < attemptsMax
       if (!mayRepeat) throw error

@@ -88,23 +88,21 @@ export async function readDocument(needs: Needs, step: string, url: string): Pro
   return isSuccess(response) ? parsed(response) : undefined
 }
 
-/** One text for everything that may be behind a failed look at somebody's address, so that it tells nothing. */
+/** One text for every trouble that may be behind a failed look at somebody's address, so that it tells little. */
 export async function asDiscovery<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (!isFault(error) || !vagueCodes.has(error.code)) throw error
-    throw new Fault('discovery_blocked', { because: error.because, cause: error })
+    throw new Fault('server_unreachable', { because: error.because, cause: error })
   }
 }
 
 const vagueCodes: ReadonlySet<string> = new Set([
-  'discovery_blocked',
   'internal',
   'network_error',
   'payload_too_large',
   'provider_unreachable',
-  'server_unreachable',
   'timeout',
   'upstream_timeout',
 ])

@@ -49,9 +49,15 @@ export async function tracedFetch(
     trace.note({ step, url: request.url, status, outcome: 'answered' })
     return response
   } catch (error) {
-    trace.note({ step, url: request.url, outcome: isFault(error) ? error.code : 'failed' })
+    trace.note({ step, url: request.url, outcome: outcomeOf(error) })
     throw error
   }
+}
+
+/** Other people's names are in a trace, so that one has no address is told as in others-addresses.ts. */
+function outcomeOf(error: unknown): string {
+  if (!isFault(error)) return 'failed'
+  return error.code === 'name_unresolved' ? 'discovery_blocked' : error.code
 }
 
 interface TracedNeeds {

@@ -34,7 +34,9 @@ test('an operator sees what a secret is worth, and ends it', async (t) => {
   assert.deepEqual(access.scopes, ['mcp'])
   assert.match(access.grantId, /^grt_/)
   assert.ok(access.expiresAt > Date.now() && access.createdAt <= Date.now())
-  assert.ok(access.lastUsedAt <= Date.now())
+  assert.equal(access.lastUsedAt, undefined)
+  const said = await shell.pipe(tokens.accessToken, 'tokens', 'inspect')
+  assert.match(said.out, /Last used +never/)
 
   await t.test('an access token ends alone', async (t) => {
     verifies(t, 'S3-11', 'S3-47')

@@ -647,10 +647,42 @@ test('addresses that may not be reached all say the same [row 50] [X-14]', async
   for (const host of hosts) {
     const answer = await ada('POST', '/servers', { url: `https://${host}/mcp` })
     assertProblem(answer, 422, 'discovery_blocked')
+    assert.equal(answer.json.retryable, false)
+    assert.match(answer.json.detail.url, /LATCHKEY_ALLOW_PRIVATE_NETWORKS/)
     seen.add(answer.text)
   }
   assert.equal(seen.size, 1)
   assert.deepEqual(connected, [])
+})
+
+test('a name without an address is told to who gave it, and not of the names that a server gives [X-14]', async (t) => {
+  const doors = await openDoors(t, {
+    settings: { LATCHKEY_ALLOW_PRIVATE_NETWORKS: 'loopback' },
+    resolve: async (name) => (name === 'inside.test' ? ['10.0.0.1'] : []),
+  })
+  const ada = as(doors, await signIn(doors.origin))
+  const missing = await ada('POST', '/servers', { url: 'https://missing.test/mcp' })
+  assertProblem(missing, 422, 'name_unresolved')
+  assert.equal(missing.json.retryable, true)
+
+  const tried = await ada('POST', '/servers', { url: 'https://missing.test/mcp', auth: 'none' })
+  const tested = await ada('POST', `/servers/${tried.json.id}/test`, {})
+  assert.equal(tested.json.error, 'name_unresolved')
+  const inside = await ada('POST', '/servers', { url: 'https://inside.test/mcp', auth: 'none' })
+  const refused = await ada('POST', `/servers/${inside.json.id}/test`, {})
+  assert.equal(refused.json.error, 'discovery_blocked')
+  assert.match(refused.json.words, /LATCHKEY_ALLOW_PRIVATE_NETWORKS/)
+
+  const said = new Set<string>()
+  for (const name of ['inside.test', 'missing.test']) {
+    const authorizationServers = { authorization_servers: [`https://${name}`] }
+    const provider = await startFaultProvider({ resourceMetadataFields: authorizationServers })
+    t.after(provider.stop)
+    const answer = await ada('POST', '/servers', { url: provider.mcpUrl, auth: 'oauth' })
+    assertProblem(answer, 422, 'discovery_blocked')
+    said.add(answer.text)
+  }
+  assert.equal(said.size, 1)
 })
 
 test('a write with an Idempotency-Key [row 52]', async (t) => {

@@ -124,7 +124,7 @@ onEveryDatabase(
     const form = { client: confidential.id, form_token: fieldOn(shown.text, 'form_token') }
     const act = post(doors, browser, path)
     const { accessToken } = await obtainTokens(doors, browser, confidential)
-    assertAnswer(await ask({ path, browser }), { status: 200, says: /1 grant, last used/ })
+    assertAnswer(await ask({ path, browser }), { status: 200, says: /1 grant, not used yet/ })
 
     assertAnswer(await act({ ...form, action: 'disable' }), {
       status: 303,

@@ -9,7 +9,7 @@ import { operator, signIn } from '../harness.ts'
 import { verifies } from '../requirements.ts'
 import { addPerson, assertAnswer, openDoors } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
-import { obtainCode, obtainTokens, redeem, register } from './oauth-client.ts'
+import { obtainCode, obtainProgramToken, obtainTokens, redeem, register } from './oauth-client.ts'
 
 const accept = 'application/json, text/event-stream'
 const initialize = {
@@ -326,6 +326,35 @@ for (const path of endpoints) {
     })
   })
 }
+
+test('a program without a person is told at a server what it lacks, and at /mcp it is let in', async (t) => {
+  const { clock, doors, server, browser } = await start(t)
+  const resource = `${doors.origin}/notes/mcp`
+  const token = await obtainProgramToken(doors, browser, { resource })
+  const reached = server.calls().length
+
+  const answer = await doors.ask(call('/notes/mcp', token))
+
+  assertAnswer(answer, { status: 403, error: 'person_needed', says: /nobody stands behind/i })
+  assert.equal(answer.json.id, list.id)
+  // A client answers insufficient_scope with another token of the same kind.
+  const challenge = answer.headers.get('www-authenticate') ?? ''
+  assert.match(challenge, /^Bearer error_description="[^"]*person[^"]*"$/)
+  assert.equal(server.calls().length, reached)
+  await clock.advance(50)
+  await doors.ask({ path: '/api/v1/attempts', browser })
+  const noted = await doors.store.db
+    .selectFrom('journal_entries')
+    .select(['attempt', 'data'])
+    .where('type', '=', 'call.refused')
+    .where('data', 'like', '%person_needed%')
+    .execute()
+  assert.equal(noted.length, 1)
+  assert.match(noted[0]?.attempt ?? '', /^att_/)
+  assert.match(noted[0]?.data ?? '', /acts for itself/)
+  const own = await obtainProgramToken(doors, browser, { resource: `${doors.origin}/mcp` })
+  assertAnswer(await doors.ask(call('/mcp', own, initialize)), { status: 200 })
+})
 
 test('the metadata that a challenge names [row 36]', async (t) => {
   verifies(t, 'S1-85', 'S4-18')

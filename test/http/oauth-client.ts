@@ -133,6 +133,26 @@ export async function obtainTokens(
   return { accessToken: answer.json.access_token, refreshToken: answer.json.refresh_token }
 }
 
+/** A token of a program that acts for itself, made by the administrator in this browser. */
+export async function obtainProgramToken(
+  doors: Doors,
+  browser: CookieBrowser,
+  fields: Fields = {},
+): Promise<string> {
+  const made = await doors.ask({
+    path: '/api/v1/clients',
+    browser,
+    json: { name: 'Robot', redirectUris: [], grantTypes: ['client_credentials'] },
+    headers: { origin: doors.origin },
+  })
+  assert.equal(made.status, 201, made.text)
+  const { id, clientSecret: secret } = made.json
+  const form = { grant_type: 'client_credentials', client_id: id, client_secret: secret, ...fields }
+  const answer = await doors.ask({ path: '/oauth/token', form })
+  assert.equal(answer.status, 200, answer.text)
+  return answer.json.access_token
+}
+
 /** Whether `/mcp` takes this access token. */
 export async function isActive({ ask }: Doors, accessToken: string): Promise<boolean> {
   const { status } = await ask({

@@ -121,6 +121,17 @@ onEveryDatabase('a server has the scopes that an administrator says', async (t, 
   assert.ok(refused.href.startsWith(redirectUri))
   assert.equal(refused.searchParams.get('error'), 'invalid_scope')
 
+  const program = { name: 'Robot', redirectUris: [], grantTypes: ['client_credentials'] }
+  const { id, clientSecret } = (await ada('POST', '/clients', program)).body
+  const own = async (scope?: string) => {
+    const proof = { client_id: id, client_secret: clientSecret }
+    const form = { grant_type: 'client_credentials', ...proof, resource, scope }
+    return (await ask({ path: '/oauth/token', form })).json.scope
+  }
+  assert.equal(await own(), 'notes:read', 'nobody gets by the way what has to be asked for')
+  assert.equal(await own('notes:admin'), 'notes:admin')
+  assert.equal(await own('notes:read notes:admin'), 'notes:read notes:admin')
+
   assert.equal('toolScopes' in (await update([])).body, false)
   const after = await ask({ path: '/.well-known/oauth-protected-resource/notes/mcp' })
   assert.deepEqual(after.json.scopes_supported, ['mcp'])

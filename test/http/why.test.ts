@@ -11,12 +11,13 @@ import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { secretMarker, signIn } from '../harness.ts'
-import { openDoors } from './doors.ts'
+import { assertAnswer, openDoors } from './doors.ts'
 import type { Ask, Doors } from './doors.ts'
 import {
   approve,
   authorizePath,
   obtainCode,
+  obtainProgramToken,
   obtainTokens,
   redeem,
   refresh,
@@ -59,6 +60,9 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
       const client = await registerAs()
       await doors.ask({ path: authorizePath(client, { redirect_uri: 'https://app.test/cb/' }) })
     },
+  },
+  redirect_uris_missing: {
+    run: ({ doors }) => doors.ask({ path: '/oauth/register', json: { client_name: 'x' } }),
   },
   redirect_uri_refused: {
     run: ({ doors }) =>
@@ -180,6 +184,13 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
       const client = await registerAs()
       const { accessToken } = await obtainTokens(doors, browser, client, { resource })
       await call('/locked/mcp', accessToken)
+    },
+  },
+  person_needed: {
+    run: async ({ doors, browser, call }) => {
+      const resource = `${doors.origin}/notes/mcp`
+      const accessToken = await obtainProgramToken(doors, browser, { resource })
+      assert.equal(await call('/notes/mcp', accessToken), 403)
     },
   },
   scope_insufficient: {
@@ -362,6 +373,26 @@ test('a client that asks too often is told so, in a house where limits are small
   const { json } = await doors.ask({ path: '/api/v1/attempts', browser })
   const found = json.items.map((item: { finding?: string }) => item.finding)
   assert.deepEqual(found, ['too_many_requests'])
+})
+
+test('an attempt that nobody knows is not found, another tenant’s as little', async (t) => {
+  const doors = await openDoors(t)
+  const browser = await signIn(doors.origin)
+  const { db } = doors.store
+  const other = { id: 'ten_other', slug: 'other', issuer: 'http://other.test', name: 'Other' }
+  await db
+    .insertInto('tenants')
+    .values({ ...other, created_at: 1 })
+    .execute()
+  const place = { tenant_id: other.id, id: 'att_other' }
+  await db
+    .insertInto('attempts')
+    .values({ ...place, began_at: 1, expires_at: Number.MAX_SAFE_INTEGER })
+    .execute()
+  for (const id of ['att_unknown', 'att_other', 'x']) {
+    const answer = await doors.ask({ path: `/api/v1/journal?attempt=${id}`, browser })
+    assertAnswer(answer, { status: 404, error: 'not_found', says: /"attempt":"Nothing is known/ })
+  }
 })
 
 test('what strangers do is bounded, counted, and holds nothing of theirs', async (t) => {

@@ -104,9 +104,17 @@ async function readAttempt(
 ) {
   const attempt = await attemptList.family(tenantId, asked.attempt)
   const all = await journal.list({ tenantId, attempt })
+  if (all.length === 0) throw unknownAttempt()
   const isFirstPage = asked.after === 0 && asked.subjectId === undefined
   const items = isFirstPage ? all : await journal.list({ tenantId, ...asked, attempt })
   return { items, nextCursor: items.at(-1)?.seq, diagnosis: diagnose(all, clock.now()) }
+}
+
+function unknownAttempt(): Fault {
+  return new Fault('not_found', {
+    because: 'nothing is known of such an attempt',
+    detail: { attempt: 'Nothing is known of this attempt. /api/v1/attempts has the recent ones.' },
+  })
 }
 
 function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {

@@ -135,8 +135,9 @@ function badge({ verifiedAs, clientDisabled }: GrantSummary): Html {
 
 function useOf({ createdAt, firstUsedAt, lastUsedAt, useCount }: GrantSummary): Html {
   const since = html`Let in ${when(createdAt)}.`
-  if (firstUsedAt === undefined) return html`${since} Not used yet.`
+  if (lastUsedAt === undefined) return html`${since} Not used yet.`
+  // Whoever checks signed tokens by itself is not seen; that more tokens were asked for is.
+  if (firstUsedAt === undefined) return html`${since} Last used ${when(lastUsedAt)}.`
   const count = useCount === 1 ? 'Used once' : `Used ${useCount.toLocaleString('en')} times`
-  return html`${since} ${count}, first ${when(firstUsedAt)}, last
-  ${when(lastUsedAt ?? firstUsedAt)}.`
+  return html`${since} ${count}, first ${when(firstUsedAt)}, last ${when(lastUsedAt)}.`
 }

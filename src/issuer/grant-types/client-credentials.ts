@@ -3,14 +3,11 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import type { Journal } from '../../journal/entries.ts'
-import { parseScope } from '../../oauth/scope.ts'
 import type { Database } from '../../store/database.ts'
 import { requireConfidential } from '../clients.ts'
-import type { Client } from '../clients.ts'
 import { requestedResource } from '../resources.ts'
-import type { Resource, Resources } from '../resources.ts'
-import { allowedScopes, chooseScopes } from '../scopes.ts'
-import { standingGrant } from '../standing-grants.ts'
+import type { Resources } from '../resources.ts'
+import { standingGrant, standingScopes } from '../standing-grants.ts'
 import type { GrantType } from './grant-type.ts'
 
 interface Needs {
@@ -27,14 +24,18 @@ export function createClientCredentials(needs: Needs): GrantType {
     find: async ({ tenant, client, resources: named }) => {
       requireConfidential(client)
       const asked = await requestedResource(needs.resources, tenant, named)
-      const { grant, store } = await standingGrant(needs, tenant, {
+      // All that the administrator let it have here; what it asks for is narrowed by the endpoint.
+      const { scopes, usual } = standingScopes(client, asked)
+      const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId: undefined,
         clientId: client.id,
-        scopes: ownScopes(client, asked),
+        scopes,
         resource: asked.resource,
       })
       return {
         grant,
+        isGivenAgain,
+        usualScopes: usual,
         generation: 1,
         spend: async (tx) => {
           await store(tx)
@@ -43,10 +44,4 @@ export function createClientCredentials(needs: Needs): GrantType {
       }
     },
   }
-}
-
-/** All that the administrator let it have here; what it asks for is narrowed by the endpoint. */
-function ownScopes({ metadata }: Client, { scopes }: Resource): readonly string[] {
-  const available = allowedScopes(scopes, parseScope(metadata.scope))
-  return chooseScopes([], { usual: available, available })
 }

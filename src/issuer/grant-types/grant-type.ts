@@ -32,6 +32,10 @@ export interface Presented {
   readonly signIn?: { readonly nonce: string | undefined }
   /** Joins the journal's entry to those before it. */
   readonly attempt?: string
+  /** The grant was there before: asking for more of it is a use, where the first token is only its making. */
+  readonly isGivenAgain?: boolean
+  /** What a request gets that names no scope; all that the grant holds unless said. */
+  readonly usualScopes?: readonly string[]
   /** Set where the next token has to be asked for in the same way again. */
   readonly hasNoRefreshToken?: true
   /** What it is made from by an exchange (RFC 8693). */

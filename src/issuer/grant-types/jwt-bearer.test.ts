@@ -301,6 +301,33 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'what is not usual has to be named, by the assertion or the request',
+  async (t, store) => {
+    const { rig, agent, sign } = await start(t, store)
+    const resource = `${rig.tenant.issuer}/careful/mcp`
+    const given = async (claimed: string | undefined, scope?: string) =>
+      (await present(rig, agent, await sign({ resource, scope: claimed }), { scope })).body['scope']
+    assert.equal(await given(undefined), 'mcp')
+    assert.equal(await given(undefined, 'memories:read'), 'memories:read')
+    assert.equal(await given('mcp memories:read'), 'mcp memories:read')
+  },
+)
+
+onEveryDatabase('a request that is refused makes nobody', async (t, store) => {
+  const { rig, agent, sign, trusted } = await start(t, store)
+  const by = { tenant: rig.tenant }
+  await rig.issuer.trustedIssuers.update(by, trusted.id, { provisions: true })
+  const assertion = await sign({ sub: 'eve' })
+  const resource = `${rig.tenant.issuer}/notes/mcp`
+  await refused(present(rig, agent, assertion, { scope: 'memories:write' }), 'invalid_scope')
+  await refused(present(rig, agent, assertion, { resource }), 'invalid_target')
+  assert.equal((await rig.db.selectFrom('users').selectAll().execute()).length, 1)
+  assert.equal((await rig.db.selectFrom('identities').selectAll().execute()).length, 1)
+  const { access } = await present(rig, agent, assertion, { scope: 'memories:read' })
+  assert.ok(await isGood(rig, access, `${rig.tenant.issuer}/memories/mcp`))
+})
+
 onEveryDatabase('an assertion that was used makes nobody', async (t, store) => {
   const { rig, agent, sign, trusted } = await start(t, store)
   const by = { tenant: rig.tenant }

@@ -5,20 +5,18 @@ import { Fault } from '../../base/fault.ts'
 import type { Random } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
 import type { Journal } from '../../journal/entries.ts'
-import { parseScope } from '../../oauth/scope.ts'
 import type { Identities } from '../../people/identities.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
 import { requireConfidential } from '../clients.ts'
-import type { Client } from '../clients.ts'
 import { requireParameter } from '../form-request.ts'
 import { readIdJag, requireStillTrusted } from '../id-jag.ts'
 import type { Bearer, IdJag } from '../id-jag.ts'
 import type { KeySets } from '../key-sets.ts'
+import { narrowScopes, requireSameResource } from '../requested-access.ts'
 import type { Resources } from '../resources.ts'
-import { allowedScopes, chooseScopes } from '../scopes.ts'
 import { isStored, storeFirst } from '../signed-assertions.ts'
-import { standingGrant } from '../standing-grants.ts'
+import { standingGrant, standingScopes } from '../standing-grants.ts'
 import type { GrantType } from './grant-type.ts'
 
 interface Needs {
@@ -34,21 +32,28 @@ interface Needs {
 /** Makes the grant type of RFC 7523 for ID-JAGs. */
 export function createJwtBearer(needs: Needs): GrantType {
   return {
-    find: async ({ tenant, client, parameters }) => {
+    find: async ({ tenant, client, parameters, resources }) => {
       requireConfidential(client)
       const assertion = new Secret(requireParameter(parameters, 'assertion'))
       const said = await readIdJag(needs, { tenant, client }, assertion)
-      const scopes = grantedScopes(client, said)
+      const { resource } = said.resource
+      // What the provider allows, the client may have and the resource knows.
+      const { scopes, usual } = standingScopes(client, said.resource, said.scopes)
+      // Judged here too, because a person may be made next: a request that is refused makes nobody.
+      narrowScopes(client, { scopes, usual }, parameters)
+      await requireSameResource(needs.resources, { tenant, resource }, resources)
       const userId = await requirePerson(needs, tenant, said)
-      const { grant, store } = await standingGrant(needs, tenant, {
+      const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId,
         clientId: client.id,
         scopes,
-        resource: said.resource.resource,
+        resource,
         trustedIssuerId: said.issuer.id,
       })
       return {
         grant,
+        isGivenAgain,
+        usualScopes: usual,
         generation: 1,
         // EMA §5: the client comes back with another assertion, so that the provider decides again.
         hasNoRefreshToken: true,
@@ -60,14 +65,6 @@ export function createJwtBearer(needs: Needs): GrantType {
       }
     },
   }
-}
-
-/** What the provider allows, the client may have and the resource knows. */
-function grantedScopes({ metadata }: Client, { scopes, resource }: IdJag): readonly string[] {
-  const said = scopes ?? resource.scopes
-  const known = resource.scopes.filter((scope) => said.includes(scope))
-  const available = allowedScopes(known, parseScope(metadata.scope))
-  return chooseScopes([], { usual: available, available })
 }
 
 /** The person behind the subject; a new one only where the administrator let the issuer bring people. */

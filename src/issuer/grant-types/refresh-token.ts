@@ -44,6 +44,7 @@ export function createRefreshToken(needs: Needs): GrantType {
           scopes: parseScope(found.scope),
           resource: found.resource,
         },
+        isGivenAgain: true,
         generation: found.generation + 1,
         spend: (tx, answer) => spend(needs, { tx, tenant, token, found }, answer),
       }

@@ -1,7 +1,7 @@
 // The token exchange (RFC 8693): a resource server that was called with a token of ours gets a narrower one for another
 // resource, to call on for the same person. Who may reach what was decided by the administrator who made the client.
 import type { Clock } from '../../base/clock.ts'
-import { Fault } from '../../base/fault.ts'
+import { Fault, callersFault } from '../../base/fault.ts'
 import type { Keyring } from '../../base/keyring.ts'
 import type { Random } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
@@ -17,8 +17,7 @@ import { requireParameter } from '../form-request.ts'
 import { mayKnow } from '../introspection.ts'
 import { namedResource } from '../resources.ts'
 import type { Resource, Resources } from '../resources.ts'
-import { allowedScopes, chooseScopes } from '../scopes.ts'
-import { standingGrant } from '../standing-grants.ts'
+import { standingGrant, standingScopes } from '../standing-grants.ts'
 import { accessTokenType } from '../tokens.ts'
 import { actorsOf, findLiveToken } from '../verify.ts'
 import type { LiveToken } from '../verify.ts'
@@ -46,15 +45,18 @@ export function createTokenExchange(needs: Needs): GrantType {
       const subject = await requireSubject(needs, request)
       await requireOwnActor(needs, request)
       const target = await requireTarget(needs, request, subject)
-      const { grant, store } = await standingGrant(needs, tenant, {
+      // What the token has, the client may have and the resource knows; the endpoint narrows it to what is asked for.
+      const { scopes } = standingScopes(client, target, parseScope(subject.scope))
+      const { grant, isGivenAgain, store } = await standingGrant(needs, tenant, {
         userId: subject.user_id ?? undefined,
         clientId: client.id,
-        scopes: passedOnScopes(client, subject, target),
+        scopes,
         resource: target.resource,
         parentId: subject.grant_id,
       })
       return {
         grant,
+        isGivenAgain,
         generation: 1,
         hasNoRefreshToken: true,
         origin: {
@@ -81,7 +83,7 @@ function requireOurTypes(parameters: Parameters): void {
     requireParameter(parameters, 'subject_token_type') === accessTokenType &&
     requested === accessTokenType &&
     actorType === (hasActor ? accessTokenType : undefined)
-  if (!isOurs) throw refused('a type of token is not supported or not said')
+  if (!isOurs) throw callersFault('invalid_request', 'a type of token is not supported or not said')
 }
 
 /** A living token of a person that came to this client: made for it, or for the resource that it serves. */
@@ -159,17 +161,6 @@ async function wasTakenBack(
     .limit(1)
     .executeTakeFirst()
   return row !== undefined
-}
-
-/** What the token has, the client may have and the resource knows; the endpoint narrows it to what is asked for. */
-function passedOnScopes(
-  { metadata }: Client,
-  subject: LiveToken,
-  { scopes }: Resource,
-): readonly string[] {
-  const passed = parseScope(subject.scope).filter((scope) => scopes.includes(scope))
-  const available = allowedScopes(passed, parseScope(metadata.scope))
-  return chooseScopes([], { usual: available, available })
 }
 
 // RFC 8693 §2.2.2: a token that is not good enough, for whatever reason, makes the request invalid.

@@ -563,6 +563,28 @@ test('MCP calls', async (t) => {
       assert.equal(headers.get('x-ratelimit-remaining'), '0')
     })
 
+    await t.test(`${path}: a batch larger than the quota is not told to wait`, async () => {
+      await clock.advance(60_000)
+      const before = await refusals()
+      const batchOf = (length: number) =>
+        call(
+          adas.accessToken,
+          Array.from({ length }, () => ping),
+        )
+      const answer = await batchOf(6)
+      assertAnswer(answer, {
+        status: 413,
+        has: { 'content-type': 'application/json', 'x-ratelimit-remaining': '5' },
+        hasNot: ['retry-after'],
+      })
+      assert.deepEqual(answer.json.error.data, { reason: 'batch_too_large', largest: 5 })
+      assert.match(answer.json.error.message, /more than the 5 calls .* smaller batches/)
+      assert.equal((await refusals()).length, before.length)
+      // It has used up nothing, and one that is not larger passes, once.
+      assert.notEqual((await batchOf(5)).status, 429)
+      assertAnswer(await batchOf(5), { status: 429, has: { 'retry-after': '60' } })
+    })
+
     await t.test(`${path}: refused calls do not fill the journal`, async () => {
       await clock.advance(60_000)
       const before = await refusals()

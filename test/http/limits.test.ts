@@ -458,6 +458,55 @@ test('the set-up link cannot be guessed for long', async (t) => {
   assert.deepEqual(await statuses(21, guess), [...times(20, 410), 429])
 })
 
+test('a good token is not refused for what strangers at its address do', async (t) => {
+  verifies(t, 'S3-49')
+  // In a minute: 15 requests and two strangers at a place, thirty for a token.
+  const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.005' })
+  const { ask, origin, clock } = doors
+  const browser = await signIn(origin)
+  const made = await ask({
+    path: '/oauth/register',
+    json: { ...registration, token_endpoint_auth_method: 'client_secret_basic' },
+  })
+  const { registration_client_uri: own, registration_access_token: registrationToken } = made.json
+  await clock.advance(3_600_000)
+  const client = await registerClient(doors)
+  const obtain = async (scope: string) => {
+    await clock.advance(60_000)
+    const { accessToken } = await obtainTokens(doors, browser, client, { scope })
+    return { authorization: `Bearer ${accessToken}` }
+  }
+  const identity = await obtain('openid')
+  const other = await obtain('mcp')
+
+  const doorsOfTokens = [
+    ['/oauth/userinfo', 'GET', identity, 200],
+    ['/oauth/userinfo', 'POST', other, 403],
+    [own, 'GET', { authorization: `Bearer ${registrationToken}` }, 200],
+  ] as const
+  for (const [path, method, proof, status] of doorsOfTokens) {
+    const come = (headers: Ask['headers'], address = here) =>
+      ask({ path, method, headers: { ...from(address), ...headers } })
+
+    await t.test(`${method} ${new URL(path, origin).pathname}: ${status}`, async () => {
+      await clock.advance(60_000)
+      await statuses(16, () => ask({ path: '/oauth/jwks', headers: from(here) }))
+      const strangers = [{}, { authorization: 'Bearer mcp_at_nobody' }, {}]
+      const found = await statuses(3, (step) => come(strangers[step]))
+      assert.deepEqual(found, [401, 401, 429])
+      assertAnswer(await come({}), { status: 429, has: { 'retry-after': '60' } })
+      assertAnswer(await come(proof), { status })
+    })
+  }
+
+  await t.test('it has a quota of its own, wherever it comes from', async () => {
+    await clock.advance(60_000)
+    const come = (step: number) =>
+      ask({ path: '/oauth/userinfo', headers: { ...from(`192.0.2.${step}`), ...identity } })
+    assert.deepEqual(await statuses(31, come), [...times(30, 200), 429])
+  })
+})
+
 test('REST: so many for a caller, and the others go on', async (t) => {
   const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.002' })
   const { ask } = doors

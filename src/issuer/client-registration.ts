@@ -163,7 +163,7 @@ async function storeRegistration(
   const stored = await needs.db.transaction().execute(async (tx) => {
     const known = await findRegistration({ ...needs, tx }, tenant, { digest, attempt })
     if (known !== undefined) return known
-    await makeRoom(tx, tenant)
+    await makeRoom({ ...needs, tx }, tenant)
     if (await insertClient(needs, { tx, by, row, secret, attempt })) return row
     // Another one with the same words came in between our look and our insert.
     return findRegistration({ ...needs, tx }, tenant, { digest, attempt })

@@ -153,10 +153,12 @@ async function storeRegistration(
   const digest = registrationDigest(metadata)
   // A registration that others may be given too is nobody's to manage.
   const token = digest === null ? randomSecret(needs.random, 'mcp_reg_') : undefined
+  const made = newRow(needs, { by, kind: 'registered', metadata })
   const row = {
-    ...newRow(needs, { by, kind: 'registered', metadata }),
+    ...made,
     registration_digest: digest,
-    registered_at: needs.clock.now(),
+    // The same moment until it is asked for again.
+    registered_at: made.created_at,
     registration_token_digest: token ? needs.keyring.digest('registration_token', token) : null,
   }
   const secret = newSecret(needs, metadata)

@@ -279,9 +279,13 @@ function required(values: Values, name: SettingName): string {
 
 /** Where a browser on this machine reaches the listener. Throws an Error when it listens for others too. */
 function localUrl({ host, port }: Config['listen']): string {
-  const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.')
-  if (isLocal) return `http://localhost:${port}`
+  if (isLocalHost(host)) return `http://localhost:${port}`
   throw new Error(`LATCHKEY_PUBLIC_URL must be set when LATCHKEY_LISTEN is ${host}:${port}`)
+}
+
+/** Is this where only this machine can reach what listens there? */
+export function isLocalHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 function readPublicUrl(text: string): string {

@@ -110,6 +110,13 @@ export function slowDown(call: Call, retryAfter: string | undefined): Answer {
   )
 }
 
+/** No waiting makes such a batch pass, so the client is told how large one may be. */
+export function batchTooLarge(largest: number): Answer {
+  const message = `This batch has more than the ${largest} calls that may be made in a minute. Send it as smaller batches.`
+  const data = { reason: 'batch_too_large', largest }
+  return rpcAnswer(413, { code: rpcCodes.invalidRequest, message, data })
+}
+
 /** The server refused with a status of its own, in a form that does not pass. */
 export function refusedUpstream(call: Call, status: number, allow?: string): Answer {
   const message = `The server refused this request (${status}).`

@@ -2,7 +2,7 @@
 // decided there; what a refusal looks like to an MCP client is decided here.
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
-import { slowDown } from './answers.ts'
+import { batchTooLarge, slowDown } from './answers.ts'
 import type { Call } from './calls.ts'
 import { bodylessCall } from './calls.ts'
 
@@ -21,11 +21,16 @@ export interface CountedCall {
   readonly resetS: number
   /** How much is left, as header fields of whatever is answered. */
   readonly fields: Readonly<Record<string, string>>
+  /** How many messages a batch may have, where this one has more than can ever pass at once. */
+  readonly largest?: number
 }
 
 /** The answer to a call that is too much; undefined for one that may go on. */
 export function tooManyCalls(counted: CountedCall, call: Call): Answer | undefined {
-  return counted.isOver ? withFields(slowDown(call, `${counted.resetS}`), counted) : undefined
+  if (!counted.isOver) return undefined
+  const { largest, resetS } = counted
+  const answer = largest === undefined ? slowDown(call, `${resetS}`) : batchTooLarge(largest)
+  return withFields(answer, counted)
 }
 
 /**

@@ -11,8 +11,11 @@ export function callLimitsOf(meter: Meter): CallLimits {
     fields: { ...meter.fields(), ...olderFields(counted) },
   })
   return {
-    call: async ({ user, clientId }, messages) =>
-      answer(await meter.count('calls', user?.id ?? clientId, messages)),
+    call: async ({ user, clientId }, messages) => {
+      const counted = await meter.count('calls', user?.id ?? clientId, messages)
+      const isTooLarge = counted.isOver && messages > counted.quota
+      return { ...answer(counted), ...(isTooLarge ? { largest: counted.quota } : {}) }
+    },
     stranger: async () => answer(await meter.count('strangers')),
   }
 }

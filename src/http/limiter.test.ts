@@ -68,6 +68,24 @@ onEveryDatabase('the last that is allowed and the first that is not', async (t, 
   assert.deepEqual(await takeMany(limiter, small, 11), 10)
 })
 
+onEveryDatabase('what is more than a whole quota uses nothing up', async (_t, { db }) => {
+  const clock = createManualClock()
+  for (const [what, left] of [
+    [small, 7],
+    [large, 997],
+  ] as const) {
+    const limiter = instance(db, clock)
+    await limiter.take(what, 3)
+    assert.deepEqual(await limiter.take(what, what.quota + 1), {
+      isOver: true,
+      isNewlyFull: false,
+      remaining: left,
+      endsAt: clock.now() + 60_000,
+    })
+    assert.equal((await limiter.take(what, left)).isOver, false)
+  }
+})
+
 onEveryDatabase('other keys, limits and tenants have quotas of their own', async (_t, { db }) => {
   const limiter = instance(db, createManualClock())
   await takeMany(limiter, small, 11)

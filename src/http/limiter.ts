@@ -87,13 +87,13 @@ export function createLimiter(
   return {
     take: async (counter, cost = 1) => {
       const tally = tallies.of(counter)
+      // It fits in no window, so this one is not used up by it.
+      if (cost > counter.quota)
+        return { ...leftOf(counter, tally), isOver: true, isNewlyFull: false }
       const isWithin = isExact(counter)
         ? await takeExactly(counter, tally, cost)
         : takeRoughly(counter, tally, cost)
-      const remaining = isWithin ? Math.max(0, counter.quota - tally.shared - tally.own) : 0
-      const isNewlyFull = remaining === 0 && !tally.isSeenFull
-      tally.isSeenFull ||= isNewlyFull
-      return { isOver: !isWithin, isNewlyFull, remaining, endsAt: tally.endsAt }
+      return outcomeOf(counter, tally, isWithin)
     },
 
     giveBack: async (counter, cost = 1) => {
@@ -120,6 +120,18 @@ export function createLimiter(
 
 function isExact({ quota }: Counter): boolean {
   return quota <= exactQuotaMax
+}
+
+function outcomeOf(counter: Counter, tally: Tally, isWithin: boolean): Taken {
+  const left = leftOf(counter, tally)
+  const remaining = isWithin ? left.remaining : 0
+  const isNewlyFull = remaining === 0 && !tally.isSeenFull
+  tally.isSeenFull ||= isNewlyFull
+  return { ...left, isOver: !isWithin, isNewlyFull, remaining }
+}
+
+function leftOf({ quota }: Counter, { shared, own, endsAt }: Tally) {
+  return { remaining: Math.max(0, quota - shared - own), endsAt }
 }
 
 function isFull({ quota }: Counter, { shared, own }: Tally, cost: number): boolean {

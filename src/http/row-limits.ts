@@ -1,6 +1,7 @@
 // Takes the limits of a route row when what they are counted by is known: the place at once, a verified caller after the
 // guard, and the client that a request names once its body is read. No client is proven yet then.
 import { isFault } from '../base/fault.ts'
+import type { FaultCode } from '../base/fault.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import { limits } from './limits.ts'
 import type { RowLimitName } from './limits.ts'
@@ -42,12 +43,14 @@ export async function takeAsClient(meter: Meter, row: Route, client = ''): Promi
   }
 }
 
-/** Lets a stranger be refused as the guard says, until there were too many of them from one place. */
+/** Lets a stranger be refused as the guard or the room says, until there were too many of them from one place. */
 export async function countingStrangers<T>(meter: Meter, admit: () => Promise<T>): Promise<T> {
   try {
     return await admit()
   } catch (thrown) {
-    if (isFault(thrown) && thrown.code === 'not_signed_in') await meter.take('strangers')
+    if (isFault(thrown) && ofStrangers.has(thrown.code)) await meter.take('strangers')
     throw thrown
   }
 }
+
+const ofStrangers: ReadonlySet<FaultCode> = new Set(['not_signed_in', 'invalid_token'])

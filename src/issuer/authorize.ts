@@ -10,7 +10,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Attempts } from '../journal/attempts.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
 import { matchRedirectUri } from '../oauth/redirect-uri.ts'
-import { formatScope, isSubset, parseScope } from '../oauth/scope.ts'
+import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { claimOnce } from '../store/claim.ts'
@@ -28,6 +28,7 @@ import {
   isRemembered,
   mustAlwaysAsk,
   rememberConsent,
+  tickedScopes,
 } from './consent.ts'
 import type { ConsentQuestion, ConsentView } from './consent.ts'
 import { storeGrant } from './grants.ts'
@@ -230,9 +231,7 @@ async function takeAnswer(
   if (!(await isRecentEnough(needs.db, pending.row, session))) {
     return { kind: 'sign_in', requestId: pending.row.id }
   }
-  const ticked = form.scopes ?? question.scopes
-  if (!isSubset(ticked, question.scopes)) throw badForm('a scope is ticked that was not asked for')
-  const scopes = question.scopes.filter((scope) => ticked.includes(scope))
+  const scopes = tickedScopes(question, form.scopes)
   if (scopes.length === 0) {
     return { ...(await askPerson(needs, session, question)), problem: 'nothing_ticked' }
   }

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { neverUsedMax } from './client-hygiene.ts'
+import { registerForDevices, start } from './device.rig.ts'
 import {
+  approve,
   authorizeQuery,
   createRig,
   createTwins,
+  form,
   isGood,
   obtainTokens,
   redirectUri,
@@ -103,6 +106,42 @@ onEveryDatabase(
     assert.equal(await isGood(rig, access), true)
   },
 )
+
+onEveryDatabase('a flood pushes nobody out who is on the way in: X-24', async (t, store) => {
+  const rig = await createRig(t, store)
+  const { issuer, tenant, clock } = rig
+  const asking = await register(rig, { client_name: 'asking' })
+  await issuer.authorize.begin(tenant, authorizeQuery(asking), undefined)
+  const waiting = await registerForDevices(rig)
+  await start(rig, waiting)
+  await fill(rig, neverUsedMax)
+  await clock.advance(9 * 60_000)
+  const pushing = await register(rig, { client_name: 'pushing' })
+  await issuer.push(tenant, form(Object.fromEntries(authorizeQuery(pushing))))
+  await clock.advance(1)
+  // Each registration lets at most a hundred go, so the bound is reached with the last of these.
+  const flood = async (name: string) => {
+    for (let step = 0; step < 3; step += 1) {
+      await fill(rig, 500, `${name}${step}`)
+      for (let more = 0; more < 6; more += 1) {
+        await register(rig, { client_name: `${name} ${step} ${more}` })
+      }
+    }
+    return idsOf(rig)
+  }
+
+  const left = await flood('first')
+  assert.equal(left.length, neverUsedMax + 3)
+  for (const { id } of [asking, waiting, pushing]) assert.ok(left.includes(id))
+  await approve(rig, await rig.signIn(), authorizeQuery(asking))
+
+  await clock.advance(60_000)
+  const later = await flood('second')
+  const stillThere = [asking, waiting, pushing].map(({ id }) => later.includes(id))
+  assert.deepEqual(stillThere, [true, false, true])
+  await clock.advance(30_000)
+  assert.equal((await flood('third')).includes(pushing.id), false)
+})
 
 onEveryDatabase(
   'a registration that nobody used goes after a day, a used one never: peers §3 row 25',
@@ -226,18 +265,19 @@ async function idsOf({ db, tenant }: Rig): Promise<readonly string[]> {
 }
 
 /** Puts many unused registrations beside those that are there. */
-async function fill({ db, clock }: Rig, count: number): Promise<void> {
+async function fill({ db, clock }: Rig, count: number, name = 'flood'): Promise<void> {
   await clock.advance(1)
   const model = await db
     .selectFrom('clients')
     .selectAll()
-    .where('name', '=', 'oldest')
+    .where('registration_digest', 'is not', null)
     .executeTakeFirstOrThrow()
   const rows = Array.from({ length: count }, (_, index) => ({
     ...model,
-    id: `mcp_oauth_flood${index}`,
-    registration_digest: `flood${index}`,
+    id: `mcp_oauth_${name}${index}`,
+    registration_digest: `${name}${index}`,
     registered_at: clock.now(),
+    used_at: null,
   }))
   for (let start = 0; start < count; start += 500) {
     await db

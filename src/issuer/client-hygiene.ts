@@ -1,5 +1,6 @@
 // Keeps the registrations of strangers few: an identical one of a public client is found again instead of made anew, and
-// there are only so many that nobody ever used (X-24, P-13). A client that was used once is never touched here.
+// there are only so many that nobody ever used (X-24, P-13). A client that was used once, or is being asked about right now,
+// is never touched here.
 import { createHash } from 'node:crypto'
 import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
@@ -56,7 +57,10 @@ interface Needs {
 }
 
 /** Makes room for one more registration: the never-used ones that were asked for longest ago go. */
-export async function makeRoom(tx: Database, tenant: Tenant): Promise<void> {
+export async function makeRoom(
+  { tx, clock }: Pick<Needs, 'tx' | 'clock'>,
+  tenant: Tenant,
+): Promise<void> {
   await tx
     .deleteFrom('clients')
     .where('tenant_id', '=', tenant.id)
@@ -67,7 +71,7 @@ export async function makeRoom(tx: Database, tenant: Tenant): Promise<void> {
         .where('old.tenant_id', '=', tenant.id)
         .where('old.used_at', 'is', null)
         .where('old.registered_at', 'is not', null)
-        .where((is) => is.not(is.exists(grantsOf(is))))
+        .where((is) => isIdle(is, clock.now()))
         .orderBy('old.registered_at', 'desc')
         .orderBy('old.id', 'desc')
         .limit(evictedAtOnceMax)
@@ -76,13 +80,34 @@ export async function makeRoom(tx: Database, tenant: Tenant): Promise<void> {
     .execute()
 }
 
-/** The grants of the client `old` of the query around; to be sure that a used client never goes, whatever its row says. */
-export function grantsOf(is: ExpressionBuilder<OldClients, 'old'>) {
-  return is
+/** Nobody was let in with the client `old` of the query around, whatever its row says, and nobody is on the way in. */
+export function isIdle(is: ExpressionBuilder<OldClients, 'old'>, now: number) {
+  const grants = is
     .selectFrom('grants')
     .select('grants.id')
     .whereRef('grants.tenant_id', '=', 'old.tenant_id')
     .whereRef('grants.client_id', '=', 'old.id')
+  const requests = is
+    .selectFrom('authorization_requests as request')
+    .select('request.id')
+    .whereRef('request.tenant_id', '=', 'old.tenant_id')
+    .whereRef('request.client_id', '=', 'old.id')
+    .where('request.expires_at', '>', now)
+  const pushed = is
+    .selectFrom('pushed_requests as pushed')
+    .select('pushed.id')
+    .whereRef('pushed.tenant_id', '=', 'old.tenant_id')
+    .whereRef('pushed.client_id', '=', 'old.id')
+    .where('pushed.expires_at', '>', now)
+  const devices = is
+    .selectFrom('device_codes as device')
+    .select('device.id')
+    .whereRef('device.tenant_id', '=', 'old.tenant_id')
+    .whereRef('device.client_id', '=', 'old.id')
+    .where('device.expires_at', '>', now)
+  return is.not(
+    is.or([is.exists(grants), is.exists(requests), is.exists(pushed), is.exists(devices)]),
+  )
 }
 
 type OldClients = Schema & { old: ClientRow }

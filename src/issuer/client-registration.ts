@@ -162,17 +162,19 @@ async function storeRegistration(
   const digest = registrationDigest(metadata)
   // A registration that others may be given too is nobody's to manage.
   const token = digest === null ? randomSecret(needs.random, 'mcp_reg_') : undefined
+  const made = newRow(needs, { by, kind: 'registered', metadata })
   const row = {
-    ...newRow(needs, { by, kind: 'registered', metadata }),
+    ...made,
     registration_digest: digest,
-    registered_at: needs.clock.now(),
+    // The same moment until it is asked for again.
+    registered_at: made.created_at,
     registration_token_digest: token ? needs.keyring.digest('registration_token', token) : null,
   }
   const secret = newSecret(needs, metadata)
   const stored = await needs.db.transaction().execute(async (tx) => {
     const known = await findRegistration({ ...needs, tx }, tenant, { digest, attempt })
     if (known !== undefined) return known
-    await makeRoom(tx, tenant)
+    await makeRoom({ ...needs, tx }, tenant)
     if (await insertClient(needs, { tx, by, row, secret, attempt })) return row
     // Another one with the same words came in between our look and our insert.
     return findRegistration({ ...needs, tx }, tenant, { digest, attempt })

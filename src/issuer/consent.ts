@@ -1,6 +1,7 @@
 // Consent: what a person agreed to for a client, whether that still covers what is asked, and what the page shows.
 // When to ask is decided by authorize.ts.
 import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Journal } from '../journal/entries.ts'
 import { isLoopbackRedirect, redirectHost } from '../oauth/redirect-uri.ts'
@@ -118,6 +119,15 @@ export function standingByProof(client: Client): Standing {
   if (known !== undefined) return { kind: 'verified', name: known.name, maker: known.maker }
   const imitated = client.kind === 'manual' ? undefined : namedAs(client.name)
   return imitated === undefined ? { kind: 'unknown' } : { kind: 'pretender', name: imitated.name }
+}
+
+/** The scopes that a person left ticked, all when they were not asked. Throws Fault('bad_form') for one that was not there. */
+export function tickedScopes(
+  { scopes }: Pick<Question, 'scopes'>,
+  ticked: readonly string[] = scopes,
+): readonly string[] {
+  if (isSubset(ticked, scopes)) return scopes.filter((scope) => ticked.includes(scope))
+  throw new Fault('bad_form', { because: 'a scope is ticked that was not asked for' })
 }
 
 /** Must this client ask every time? Any program on the machine can present a public id and a local address (RFC 8252 §8.6). */

@@ -148,7 +148,7 @@ interface Finding {
   readonly keyring: Keyring
 }
 
-/** The request behind a device code, with its grant if there is one; redeemed, expired or not. */
+/** The request behind a device code, redeemed, expired or not, with its grant if there is one, which may be of less. */
 export function findByDeviceCode({ db, keyring }: Finding, tenant: Tenant, code: Secret) {
   return db
     .selectFrom('device_codes')
@@ -158,7 +158,7 @@ export function findByDeviceCode({ db, keyring }: Finding, tenant: Tenant, code:
         .onRef('grants.id', '=', 'device_codes.grant_id'),
     )
     .selectAll('device_codes')
-    .select('grants.revoked_at')
+    .select(['grants.revoked_at', 'grants.scope as granted_scope'])
     .where('device_codes.tenant_id', '=', tenant.id)
     .where('device_codes.device_code_digest', 'in', keyring.digests('device_code', code))
     .executeTakeFirst()

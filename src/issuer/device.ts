@@ -19,6 +19,7 @@ import {
   recordConsent,
   requestView,
   standingByProof,
+  tickedScopes,
 } from './consent.ts'
 import type { Question, RequestView } from './consent.ts'
 import { findByUserCode, findDeviceRequest, userCodePlace } from './device-codes.ts'
@@ -35,8 +36,15 @@ export interface Devices {
   readonly enter: (session: SessionPrincipal, typed: TypedCode) => Promise<Entered>
   /** What a request that this session has taken asks, or what was decided; undefined for any other. */
   readonly look: (session: SessionPrincipal, id: string) => Promise<DeviceStep | undefined>
-  /** Takes the decision. Throws Fault('forbidden') for another session and Fault('bad_form') for a form not ours. */
-  readonly decide: (session: SessionPrincipal, id: string, form: DeviceForm) => Promise<void>
+  /**
+   * Takes the decision; the question again when nothing was left ticked. Throws Fault('forbidden') for another session and
+   * Fault('bad_form') for a form not ours.
+   */
+  readonly decide: (
+    session: SessionPrincipal,
+    id: string,
+    form: DeviceForm,
+  ) => Promise<DeviceQuestion | undefined>
 }
 
 export interface TypedCode {
@@ -52,8 +60,15 @@ export type Entered =
   | { readonly kind: 'refused'; readonly hint: string }
 
 export type DeviceStep =
-  | { readonly kind: 'question'; readonly view: DeviceView; readonly formToken: string }
+  | DeviceQuestion
   | { readonly kind: 'approved' | 'denied'; readonly clientName: string }
+
+export interface DeviceQuestion {
+  readonly kind: 'question'
+  readonly view: DeviceView
+  readonly formToken: string
+  readonly problem?: 'nothing_ticked'
+}
 
 /** What the page shows; every text in it is somebody else's word and must be escaped. */
 export interface DeviceView extends RequestView {
@@ -68,6 +83,8 @@ export interface DeviceForm {
   /** `approve` or `deny`. */
   readonly decision: string
   readonly formToken: string
+  /** The scopes left ticked; all when absent. */
+  readonly scopes?: readonly string[]
 }
 
 interface Needs {
@@ -110,11 +127,10 @@ export function createDevices(needs: Needs): Devices {
       }
       requireInTime(needs, row)
       const question = await readQuestion(needs, session.tenant, row)
-      const formToken = createFormToken(needs.keyring, { question, session })
-      return { kind: 'question', view: await viewOf(needs, { row, question }, session), formToken }
+      return askPerson(needs, { row, question }, session)
     },
 
-    decide: async (session, id, { decision, formToken }) => {
+    decide: async (session, id, { decision, formToken, scopes: ticked }) => {
       const row = await findDeviceRequest(needs.db, session.tenant, id)
       if (row === undefined) throw notWaiting('there is no such request')
       if (!isTakenBy(row, session)) {
@@ -127,8 +143,11 @@ export function createDevices(needs: Needs): Devices {
         throw badForm('the form was made for another request, session or state of the client')
       }
       if (decision === 'deny') return deny(needs, session, row)
-      if (decision === 'approve') return approve(needs, session, { row, question })
-      throw badForm('the decision is neither approve nor deny')
+      if (decision !== 'approve') throw badForm('the decision is neither approve nor deny')
+      const scopes = tickedScopes(question, ticked)
+      if (scopes.length > 0)
+        return approve(needs, session, { row, question: { ...question, scopes } })
+      return { ...(await askPerson(needs, { row, question }, session)), problem: 'nothing_ticked' }
     },
   }
 }
@@ -271,6 +290,16 @@ async function readQuestion(
   return { client, scopes: parseScope(row.scope), resource, requestId: id, attempt: id }
 }
 
+async function askPerson(
+  needs: Needs,
+  asked: { readonly row: DeviceCodeRow; readonly question: Question },
+  session: SessionPrincipal,
+): Promise<DeviceQuestion> {
+  const { question } = asked
+  const formToken = createFormToken(needs.keyring, { question, session })
+  return { kind: 'question', view: await viewOf(needs, asked, session), formToken }
+}
+
 async function viewOf(
   { clock, keyring, scopes }: Needs,
   { row, question }: { readonly row: DeviceCodeRow; readonly question: Question },
@@ -293,7 +322,7 @@ async function approve(
   needs: Needs,
   session: SessionPrincipal,
   { row, question }: { readonly row: DeviceCodeRow; readonly question: Question },
-): Promise<void> {
+): Promise<undefined> {
   const grantId = newGrantId(needs.random)
   await needs.db.transaction().execute(async (tx) => {
     const writing = { ...needs, tx }
@@ -310,7 +339,11 @@ async function approve(
   })
 }
 
-async function deny(needs: Needs, session: SessionPrincipal, row: DeviceCodeRow): Promise<void> {
+async function deny(
+  needs: Needs,
+  session: SessionPrincipal,
+  row: DeviceCodeRow,
+): Promise<undefined> {
   const { tenant, user } = session
   await needs.db.transaction().execute(async (tx) => {
     const answer = { status: 'denied', grant_id: null } as const

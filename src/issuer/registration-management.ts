@@ -16,6 +16,7 @@ import { deleteClient } from './client-administration.ts'
 import { clientInformation } from './client-registration.ts'
 import { clientRow, findClientRow, ourMetadata, toClient } from './clients.ts'
 import type { OurClientMetadata } from './clients.ts'
+import type { FormRequest } from './form-request.ts'
 import { withKnownScope } from './scope-registry.ts'
 import type { Scopes } from './scope-registry.ts'
 
@@ -36,6 +37,8 @@ export interface Registrations {
 export interface NamedClient {
   readonly id: string
   readonly authorization: string | undefined
+  /** Counts what the client does, once it is proven. Throws Fault('too_many_requests'). */
+  readonly count?: FormRequest['count']
 }
 
 type ClientInformation = Record<string, unknown>
@@ -79,7 +82,7 @@ const bearer = /^bearer +(?<token>mcp_reg_[\w-]{43}) *$/i
 async function requireManaged(
   { db, keyring }: Needs,
   tenant: Tenant,
-  { id, authorization }: NamedClient,
+  { id, authorization, count }: NamedClient,
 ): Promise<{ readonly row: ClientRow; readonly token: Secret }> {
   const text = bearer.exec(authorization ?? '')?.groups?.['token']
   if (text === undefined) throw refused('no registration token came with this')
@@ -88,6 +91,7 @@ async function requireManaged(
   const expected = row?.registration_token_digest ?? ''
   const isRight = keyring.matches('registration_token', token, expected)
   if (row === undefined || !isRight) throw refused('the token is not of such a client')
+  await count?.({ kind: 'client', id: row.id })
   if (row.disabled_at === null) return { row, token }
   throw new Fault('forbidden', { because: 'an administrator has switched the client off' })
 }

@@ -2,7 +2,7 @@
 // that nobody ever used. A refresh token hangs on its grant, so it outlives the access token that came with it (seed 003, weakness 1).
 import type { Database } from '../store/database.ts'
 import { inBatches, sweepBatchRows, sweepExpired } from '../store/sweep.ts'
-import { grantsOf, neverUsedMs } from './client-hygiene.ts'
+import { isIdle, neverUsedMs } from './client-hygiene.ts'
 
 /** How many rows went, by what they were. */
 export interface IssuerSweep {
@@ -69,43 +69,7 @@ function neverUsed(db: Database, now: number) {
     .select(['old.tenant_id', 'old.id'])
     .where('old.used_at', 'is', null)
     .where('old.registered_at', '<=', now - neverUsedMs)
-    .where((is) => is.not(is.exists(grantsOf(is))))
-    .where((is) =>
-      is.not(
-        is.exists(
-          is
-            .selectFrom('authorization_requests as request')
-            .select('request.id')
-            .whereRef('request.tenant_id', '=', 'old.tenant_id')
-            .whereRef('request.client_id', '=', 'old.id')
-            .where('request.expires_at', '>', now),
-        ),
-      ),
-    )
-    .where((is) =>
-      is.not(
-        is.exists(
-          is
-            .selectFrom('pushed_requests as pushed')
-            .select('pushed.id')
-            .whereRef('pushed.tenant_id', '=', 'old.tenant_id')
-            .whereRef('pushed.client_id', '=', 'old.id')
-            .where('pushed.expires_at', '>', now),
-        ),
-      ),
-    )
-    .where((is) =>
-      is.not(
-        is.exists(
-          is
-            .selectFrom('device_codes as device')
-            .select('device.id')
-            .whereRef('device.tenant_id', '=', 'old.tenant_id')
-            .whereRef('device.client_id', '=', 'old.id')
-            .where('device.expires_at', '>', now),
-        ),
-      ),
-    )
+    .where((is) => isIdle(is, now))
     .orderBy('old.registered_at')
     .limit(sweepBatchRows)
 }

@@ -23,6 +23,8 @@ export interface UserInfoRequest {
   readonly authorization: string | undefined
   /** The DPoP field (RFC 9449 §7.1). */
   readonly dpop: string | undefined
+  /** Counts what a token that is good is used for. Throws Fault('too_many_requests'). */
+  readonly count?: ((grantId: string) => Promise<void>) | undefined
 }
 
 export type UserInfoAnswer =
@@ -73,7 +75,10 @@ export function createUserInfo(needs: Needs): UserInfo {
   return async (tenant, request) => {
     const dpopNonce = dpopNonces(needs, tenant).current()
     const caller = await readCaller(needs, tenant, request)
-    const told = caller.kind === 'presented' ? await tell(needs, tenant, caller) : caller
+    const told =
+      caller.kind === 'presented'
+        ? await tell(needs, tenant, { ...caller, count: request.count })
+        : caller
     if (told.kind === 'refused') return { ...refused(told), dpopNonce }
     return { ...told, ...(caller.scheme === 'DPoP' ? { dpopNonce } : {}) }
   }
@@ -131,13 +136,14 @@ async function readCaller(
 async function tell(
   { verify, resources }: Needs,
   tenant: Tenant,
-  { presented, scheme }: Caller,
+  { presented, scheme, count }: Caller & Pick<UserInfoRequest, 'count'>,
 ): Promise<{ readonly kind: 'person'; readonly claims: PersonClaims } | Reason> {
   const refusal = { kind: 'refused', scheme } as const
   const outcome = await verify(tenant, presented, resources.defaultFor(tenant)).catch(onReplay)
   if (outcome === 'replayed') return { ...refusal, status: 401, error: 'invalid_dpop_proof' }
   if (outcome?.user === undefined) return { ...refusal, status: 401, error: 'invalid_token' }
-  const { user, scopes } = outcome
+  const { user, scopes, grantId } = outcome
+  await count?.(grantId)
   if (scopes.includes(identityScopes.openid)) {
     return { kind: 'person', claims: personClaims(user, scopes) }
   }

@@ -115,39 +115,70 @@ onEveryDatabase(
 
 onEveryDatabase('a browser goes on with the attempt of its client', async (_t, { db }) => {
   const { clock, tenantId, attempts, visitorFrom } = await start(db)
-  const registerFrom = async (address: string) => {
+  const registerFrom = async (address: string, client = 'shared') => {
     await clock.advance(1)
     const visitor = visitorFrom(address)
     const attempt = (await attempts.forRegistration(visitor)) ?? ''
-    await attempts.registered(visitor, attempt, 'shared')
+    await attempts.registered(visitor, attempt, client)
     return attempt
   }
-  const near = await registerFrom('192.0.2.1')
-  const middle = await registerFrom('192.0.2.2')
-  const latest = await registerFrom('192.0.2.3')
-  const ask = (address: string) => attempts.forClient(visitorFrom(address, 'browser'), 'shared')
-  const authorize = (attempt: string) =>
-    db
-      .transaction()
-      .execute((tx) => attempts.authorized(tx, { tenantId, attempt, clientId: 'shared' }))
+  const ask = (address: string, client = 'shared') =>
+    attempts.forClient(visitorFrom(address, 'browser'), client)
+  const authorize = (attempt: string, clientId = 'shared') =>
+    db.transaction().execute((tx) => attempts.authorized(tx, { tenantId, attempt, clientId }))
 
   // From the same address: the program is on the person's machine.
+  const near = await registerFrom('192.0.2.1')
+  await registerFrom('192.0.2.2')
   assert.equal(await ask('192.0.2.1'), near)
-  // From elsewhere: the latest that no browser came with, and none when all are taken.
-  assert.equal(await ask('203.0.113.9'), latest)
-  await authorize(latest)
-  assert.equal(await ask('203.0.113.9'), middle)
-  await authorize(middle)
   await authorize(near)
+  assert.equal(await ask('192.0.2.1'), near, 'a second try')
+  // From elsewhere: nobody knows whose it is, when several have the client's name.
   assert.equal(await ask('203.0.113.9'), undefined)
-  assert.equal(await ask('192.0.2.1'), near)
 
-  for (const id of ['unknown', '', '\0', 'x'.repeat(2049)]) {
-    assert.equal(await attempts.forClient(visitorFrom('192.0.2.1'), id), undefined)
-  }
-  await clock.advance(attemptWindowMs)
+  // A client that was registered once is its own attempt's alone, until a browser came with it.
+  const { id, created_at } = await insertClient(db, tenantId, clock.now())
+  const own = await registerFrom('192.0.2.3', id)
+  assert.equal(await ask('203.0.113.9', id), own)
+  const registeredAt = (at: number) =>
+    db.updateTable('clients').set({ registered_at: at }).where('id', '=', id).execute()
+  await registeredAt(created_at + 1)
+  assert.equal(await ask('203.0.113.9', id), undefined, 'it was given to somebody else too')
+  await registeredAt(created_at)
+  await authorize(own, id)
+  assert.equal(await ask('203.0.113.9', id), undefined)
+
+  // What is over is not gone on with.
+  attempts.redeemed(visitorFrom('192.0.2.1'), near, 'shared')
+  await attempts.settle()
   assert.equal(await ask('192.0.2.1'), undefined)
+
+  for (const unknown of ['unknown', '', '\0', 'x'.repeat(2049)]) {
+    assert.equal(await attempts.forClient(visitorFrom('192.0.2.1'), unknown), undefined)
+  }
+  assert.notEqual(await ask('192.0.2.2'), undefined)
+  await clock.advance(attemptWindowMs)
+  assert.equal(await ask('192.0.2.2'), undefined)
 })
+
+/** A client that has just registered. */
+async function insertClient(db: Database, tenantId: string, now: number) {
+  return db
+    .insertInto('clients')
+    .values({
+      tenant_id: tenantId,
+      id: 'own',
+      kind: 'registered',
+      name: 'Own',
+      metadata: '{}',
+      metadata_digest: '',
+      token_endpoint_auth_method: 'none',
+      created_at: now,
+      registered_at: now,
+    })
+    .returning(['id', 'created_at'])
+    .executeTakeFirstOrThrow()
+}
 
 onEveryDatabase('who redeems a code tells whose discovery it was', async (_t, { db }) => {
   const { clock, tenantId, attempts, visitorFrom } = await start(db)

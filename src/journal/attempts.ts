@@ -1,12 +1,14 @@
 // Which steps of a client belong to one attempt to connect. Discovery and registration come without any id, from a visitor
 // who is known by a keyed digest of address and user agent only; authorize comes from a person's browser and is joined by
-// client id; what follows carries the attempt on its grant. What happened in an attempt is the journal's matter.
+// client id, where that is nobody else's; what follows carries the attempt on its grant. What happened in an attempt is the
+// journal's matter.
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
+import type { AttemptRow } from '../store/schema.ts'
 import { sweepExpired } from '../store/sweep.ts'
 import { createBoundedMap, createWindowCounter } from '../base/bounded.ts'
 
@@ -29,7 +31,7 @@ export interface Attempts {
   readonly forRegistration: (visitor: Visitor) => Promise<string | undefined>
   /** Says which client came out of an attempt. */
   readonly registered: (visitor: Visitor, attempt: string, clientId: string) => Promise<void>
-  /** The latest attempt of this client that a person's browser may go on with. */
+  /** The attempt of this client that a visitor who names it goes on with; undefined where the name may be anybody's. */
   readonly forClient: (visitor: Visitor, clientId: string) => Promise<string | undefined>
   /** Notes, inside the caller's transaction, that a browser came with it; makes it if it is not there. */
   readonly authorized: (tx: Database, facts: AuthorizedFacts) => Promise<void>
@@ -207,9 +209,9 @@ async function release(db: Database, { tenantId }: Visitor, attempt: string): Pr
 const clientIdShape = /^[\x20-\x7E]{1,2048}$/
 
 /**
- * The attempt that most likely is this browser's: one from the same address (a program on the person's own machine),
- * else the latest one that no browser has come with yet. Many people share one client id, so this is a guess; what
- * follows the code is not.
+ * The attempt that is under way with this client where the visitor is (a program on the person's own machine), else the one
+ * attempt that the client is known from, when nobody else ever was given its id. A name that others have too joins nothing:
+ * anybody can say it, and would write into somebody's story. The code joins exactly then, once it is redeemed.
  */
 async function findOfClient(
   needs: Needs,
@@ -219,7 +221,7 @@ async function findOfClient(
   if (!clientIdShape.test(clientId)) return undefined
   const rows = await needs.db
     .selectFrom('attempts')
-    .select(['id', 'address_digest', 'authorized_at', 'linked_to'])
+    .select(['id', 'address_digest', 'authorized_at', 'linked_to', 'visitor_digest'])
     .where('tenant_id', '=', visitor.tenantId)
     .where('client_id', '=', clientId)
     .where('began_at', '>', needs.clock.now() - attemptWindowMs)
@@ -227,9 +229,37 @@ async function findOfClient(
     .limit(candidatesMax)
     .execute()
   const address = addressDigest(needs, visitor)
-  const near = rows.find((row) => address !== null && row.address_digest === address)
-  const found = near ?? rows.find((row) => row.authorized_at === null)
-  return found === undefined ? undefined : (found.linked_to ?? found.id)
+  const open = rows.filter((row) => !isOver(row))
+  const near = open.find((row) => address !== null && row.address_digest === address)
+  if (near !== undefined) return near.id
+  const [only, ...others] = rows
+  const isWaiting = only?.authorized_at === null && others.length === 0 && !isOver(only)
+  return isWaiting && (await isRegisteredOnce(needs, visitor, clientId)) ? only.id : undefined
+}
+
+/** Its code was redeemed, or its visitor began another one after a browser had come. */
+function isOver({
+  authorized_at,
+  linked_to,
+  visitor_digest,
+}: Pick<AttemptRow, 'authorized_at' | 'linked_to' | 'visitor_digest'>): boolean {
+  return linked_to !== null || (authorized_at !== null && visitor_digest === null)
+}
+
+/** A registration in the same words finds the same public client again, and notes when it did. */
+async function isRegisteredOnce(
+  { db }: Needs,
+  { tenantId }: Visitor,
+  clientId: string,
+): Promise<boolean> {
+  const client = await db
+    .selectFrom('clients')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', clientId)
+    .whereRef('registered_at', '=', 'created_at')
+    .executeTakeFirst()
+  return client !== undefined
 }
 
 async function noteAuthorized(

@@ -4,11 +4,12 @@ import { request } from 'undici'
 import type { Dispatcher } from 'undici'
 import { faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
+import type { Secret } from '../base/secret.ts'
 import type { WebhookDeliveryRow, WebhookRow } from '../store/schema.ts'
 import { holdsSecret } from './no-secrets.ts'
 import { liveSecrets } from './webhook-rows.ts'
 import type { WebhookNeeds } from './webhook-rows.ts'
-import { signatureHeaders } from './webhook-signature.ts'
+import { holdsAnyOf, signatureHeaders } from './webhook-signature.ts'
 
 /** What became of an attempt. */
 export type AttemptOutcome =
@@ -32,9 +33,11 @@ export async function sendOnce(needs: WebhookNeeds, attempt: Attempt): Promise<A
   const { attemptTimeMs } = needs.settings
   const ending = AbortSignal.any([AbortSignal.timeout(attemptTimeMs), attempt.closing])
   try {
+    const secrets = liveSecrets(needs.keyring, attempt.webhook, needs.clock.now())
     // undici looks at the signal only once it is connected; the limit holds before that too.
-    const answer = await Promise.race([post(needs, attempt, ending), ended(ending)])
-    const excerpt = await readExcerpt(answer.body)
+    const answer = await Promise.race([post(needs, { ...attempt, secrets }, ending), ended(ending)])
+    const text = await readBeginning(answer.body)
+    const excerpt = holdsSecret(text) || holdsAnyOf(secrets, text) ? '' : excerptOf(text)
     return { kind: 'answered', status: answer.statusCode, excerpt }
   } catch (thrown) {
     if (attempt.closing.aborted) return { kind: 'interrupted' }
@@ -43,13 +46,13 @@ export async function sendOnce(needs: WebhookNeeds, attempt: Attempt): Promise<A
 }
 
 async function post(
-  { outbound, keyring, clock }: WebhookNeeds,
-  { webhook, delivery }: Attempt,
+  { outbound, clock }: WebhookNeeds,
+  { webhook, delivery, secrets }: Attempt & { readonly secrets: readonly Secret[] },
   signal: AbortSignal,
 ): Promise<Dispatcher.ResponseData> {
   const url = outbound.vet(webhook.url)
-  const now = clock.now()
-  const parts = { id: delivery.id, timestampS: Math.floor(now / 1000), body: delivery.body }
+  const timestampS = Math.floor(clock.now() / 1000)
+  const parts = { id: delivery.id, timestampS, body: delivery.body }
   return request(url, {
     dispatcher: outbound.dispatcher,
     method: 'POST',
@@ -57,7 +60,7 @@ async function post(
       'content-type': 'application/json',
       'user-agent': 'Latchkey',
       'accept-encoding': 'identity',
-      ...signatureHeaders(parts, liveSecrets(keyring, webhook, now)),
+      ...signatureHeaders(parts, secrets),
     },
     body: delivery.body,
     signal,
@@ -70,8 +73,7 @@ function ended(signal: AbortSignal): Promise<never> {
   })
 }
 
-/** The beginning of the answer, for whoever looks for what went wrong. */
-async function readExcerpt(body: AsyncIterable<Uint8Array>): Promise<string> {
+async function readBeginning(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   try {
@@ -84,8 +86,12 @@ async function readExcerpt(body: AsyncIterable<Uint8Array>): Promise<string> {
     // The status is known and decides; an answer that breaks off is cut where it broke.
   }
   const text = Buffer.concat(chunks).subarray(0, replyReadBytes).toString('utf8')
-  const shown = text.replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ').trim()
-  return holdsSecret(shown) ? '' : shown.slice(0, excerptCharacters).toWellFormed()
+  return text.replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ').trim()
+}
+
+/** The beginning of the answer, for whoever looks for what went wrong. */
+function excerptOf(text: string): string {
+  return text.slice(0, excerptCharacters).toWellFormed()
 }
 
 const words: Partial<Record<FaultCode, string>> = {

@@ -21,6 +21,15 @@ export function makeWebhookSecret(random: Random): Secret {
   return new Secret(secretPrefix + Buffer.from(random.secretBytes(secretBytes)).toString('base64'))
 }
 
+/** Does this text show one of the secrets, or the larger part of it? A receiver holds it without what stands in front. */
+export function holdsAnyOf(secrets: readonly Secret[], text: string): boolean {
+  return secrets.some((secret) => {
+    const bare = secret.reveal().slice(secretPrefix.length)
+    const half = Math.floor(bare.length / 2)
+    return text.includes(bare.slice(0, half)) || text.includes(bare.slice(half))
+  })
+}
+
 /** The header fields that let the receiver check who sent this, and when. */
 export function signatureHeaders(
   parts: SignedParts,

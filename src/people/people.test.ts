@@ -1,6 +1,8 @@
 // People: who exists, how they prove it, how long they stay signed in, and that none of it crosses a tenant.
 import assert from 'node:assert/strict'
+import type { KyselyPlugin } from 'kysely'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { verifies } from '../../test/requirements.ts'
 import { createManualClock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import { createKeyring, parseMasterKeys } from '../base/keyring.ts'
@@ -66,6 +68,43 @@ onEveryDatabase(
     assert.equal(await users.verifyPassword(tenant, 'nobody@example.com', password), undefined)
     const { hash } = await store.db.selectFrom('passwords').select('hash').executeTakeFirstOrThrow()
     assert.match(hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+  },
+)
+
+onEveryDatabase(
+  'nobody, a person and one who has no password cost the same work [X-20]',
+  async (t, store) => {
+    verifies(t, 'X-20')
+    const rig = await createRig(store)
+    const { tenant } = rig
+    await rig.users.create({ tenant, email: 'ada@example.com', password, role: 'user' })
+    await rig.users.create({ tenant, email: 'eve@example.com', role: 'user' })
+    const work: string[] = []
+    const plugin: KyselyPlugin = {
+      transformQuery: ({ node }) => {
+        work.push(node.kind)
+        return node
+      },
+      transformResult: async ({ result }) => result,
+    }
+    const passwords = createPasswords(rig)
+    const users = createUsers({
+      ...rig,
+      db: store.db.withPlugin(plugin),
+      passwords: {
+        ...passwords,
+        matches: (given, hash) => {
+          work.push('hash')
+          return passwords.matches(given, hash)
+        },
+      },
+    })
+    for (const email of ['ada@example.com', 'eve@example.com', 'nobody@example.com']) {
+      work.length = 0
+      const wrong = new Secret('a wrong password')
+      assert.equal(await users.verifyPassword(tenant, email, wrong), undefined)
+      assert.deepEqual(work, ['SelectQueryNode', 'SelectQueryNode', 'hash'], email)
+    }
   },
 )
 

@@ -6,7 +6,7 @@ import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { challenge, verifier } from '../http/oauth-client.ts'
 import { verifies } from '../requirements.ts'
-import { fits, openBrowser, signIn } from './in-a-browser.ts'
+import { addMemories, fits, openBrowser, signIn } from './in-a-browser.ts'
 import type { InABrowser } from './in-a-browser.ts'
 
 const hostileNames = [
@@ -83,35 +83,6 @@ function call(origin: string, token: string): Promise<number> {
     await answer.text()
     return answer.status
   })
-}
-
-/** A server with the two scopes of a memory, added by the signed-in administrator. */
-async function addMemories({ context, origin }: InABrowser, url: string): Promise<void> {
-  const scope = {
-    name: 'memories:all',
-    words: 'Do everything with your memories, and with whatever else has to do with them',
-    icon: 'M',
-    includes: ['memories:read', 'memories:write'],
-  }
-  const made = await context.request.post(`${origin}/api/v1/scopes`, {
-    headers: { origin },
-    data: scope,
-  })
-  assert.equal(made.status(), 201, await made.text())
-  const answer = await context.request.post(`${origin}/api/v1/servers`, {
-    headers: { origin },
-    data: {
-      url,
-      slug: 'memories',
-      name: 'Memories',
-      toolScopes: [
-        { scope: 'memories:read', tools: ['echo'] },
-        { scope: 'memories:write', tools: ['slow_count'] },
-        { scope: 'memories:all', tools: ['*'] },
-      ],
-    },
-  })
-  assert.equal(answer.status(), 201, await answer.text())
 }
 
 const looks = [

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BrowserContextOptions } from 'playwright-core'
+import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { verifies } from '../requirements.ts'
-import { fits, giveCredentials, openBrowser } from './in-a-browser.ts'
+import { addMemories, fits, giveCredentials, openBrowser, signIn } from './in-a-browser.ts'
 
 const grantType = 'urn:ietf:params:oauth:grant-type:device_code'
 
@@ -31,8 +32,8 @@ async function registerDevice(origin: string, name: string) {
     const form = new URLSearchParams({ client_id: client.client_id, ...fields })
     return post(origin + path, form.toString(), 'application/x-www-form-urlencoded')
   }
-  const begin = async () => {
-    const { json } = await send('/oauth/device_authorization', {})
+  const begin = async (fields = {}) => {
+    const { json } = await send('/oauth/device_authorization', fields)
     return json as { device_code: string; user_code: string; verification_uri: string }
   }
   const poll = (device_code: string) => send('/oauth/token', { grant_type: grantType, device_code })
@@ -87,6 +88,46 @@ for (const [look, options] of looks) {
     await page.goBack()
     assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 0, 'it is over')
     // A page for a refusal of ours is what the console may complain about: the misread code is a 422.
+    assert.deepEqual(
+      problems.filter((problem) => !problem.includes('422')),
+      [],
+    )
+  })
+}
+
+for (const [look, options] of looks) {
+  test(`a person ticks what they give a device, ${look}`, async (t) => {
+    verifies(t, 'A3-4')
+    const browsing = await openBrowser(t, { browser: options })
+    if (browsing === undefined) return
+    const { page, origin, picture, problems } = browsing
+    const upstream = await startOpenMcpServer({ host: '127.0.0.1' })
+    t.after(() => upstream.stop())
+    await signIn(browsing)
+    await addMemories(browsing, upstream.url)
+    const device = await registerDevice(origin, 'Living room television')
+    const codes = await device.begin({
+      resource: `${origin}/memories/mcp`,
+      scope: 'memories:read memories:write memories:all',
+    })
+    await page.goto(codes.verification_uri)
+    await page.getByLabel('Code').fill(codes.user_code)
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByText('Untick what you do not want to give.').waitFor()
+    assert.equal(await page.getByRole('checkbox', { checked: true }).count(), 3)
+    await picture(page, `device-scopes-${look}`)
+    if (options.javaScriptEnabled !== false) await fits(page)
+
+    for (const box of await page.getByRole('checkbox').all()) await box.uncheck()
+    await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByText('Tick at least one of these').waitFor()
+    await picture(page, `device-nothing-${look}`)
+    await page.locator('input[value="memories:write"]').uncheck()
+    await page.locator('input[value="memories:all"]').uncheck()
+    await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByRole('heading', { name: 'Device connected' }).waitFor()
+    const { json } = await device.poll(codes.device_code)
+    assert.equal(json.scope, 'memories:read')
     assert.deepEqual(
       problems.filter((problem) => !problem.includes('422')),
       [],

@@ -58,6 +58,35 @@ export async function giveCredentials(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
+/** A server with the two scopes of a memory, added by the signed-in administrator. */
+export async function addMemories({ context, origin }: InABrowser, url: string): Promise<void> {
+  const scope = {
+    name: 'memories:all',
+    words: 'Do everything with your memories, and with whatever else has to do with them',
+    icon: 'M',
+    includes: ['memories:read', 'memories:write'],
+  }
+  const made = await context.request.post(`${origin}/api/v1/scopes`, {
+    headers: { origin },
+    data: scope,
+  })
+  assert.equal(made.status(), 201, await made.text())
+  const answer = await context.request.post(`${origin}/api/v1/servers`, {
+    headers: { origin },
+    data: {
+      url,
+      slug: 'memories',
+      name: 'Memories',
+      toolScopes: [
+        { scope: 'memories:read', tools: ['echo'] },
+        { scope: 'memories:write', tools: ['slow_count'] },
+        { scope: 'memories:all', tools: ['*'] },
+      ],
+    },
+  })
+  assert.equal(answer.status(), 201, await answer.text())
+}
+
 /** Nothing on the page sticks out of it. */
 export async function fits(page: Page): Promise<void> {
   const [wide, room] = (await page.evaluate(

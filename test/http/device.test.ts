@@ -331,12 +331,14 @@ test('only the form that was drawn, in the session that typed the code [X-13] [P
     path: '/device/decision',
     browser,
     headers: same,
-    form: { request, form_token, decision: 'approve' },
+    form: { request, form_token, decision: 'approve', scope: 'mcp' },
     ...changes,
   })
   const withField = (question: Question, changes: Fields): Ask => {
     const { request, form_token } = question
-    return answerTo(question, { form: { request, form_token, decision: 'approve', ...changes } })
+    return answerTo(question, {
+      form: { request, form_token, decision: 'approve', scope: 'mcp', ...changes },
+    })
   }
   const forgeries: readonly (readonly [string, (question: Question) => Ask])[] = [
     ['no form token', (q) => withField(q, { form_token: undefined })],

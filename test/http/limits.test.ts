@@ -458,6 +458,55 @@ test('the set-up link cannot be guessed for long', async (t) => {
   assert.deepEqual(await statuses(21, guess), [...times(20, 410), 429])
 })
 
+test('a good token is not refused for what strangers at its address do', async (t) => {
+  verifies(t, 'S3-49')
+  // In a minute: 15 requests and two strangers at a place, thirty for a token.
+  const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.005' })
+  const { ask, origin, clock } = doors
+  const browser = await signIn(origin)
+  const made = await ask({
+    path: '/oauth/register',
+    json: { ...registration, token_endpoint_auth_method: 'client_secret_basic' },
+  })
+  const { registration_client_uri: own, registration_access_token: registrationToken } = made.json
+  await clock.advance(3_600_000)
+  const client = await registerClient(doors)
+  const obtain = async (scope: string) => {
+    await clock.advance(60_000)
+    const { accessToken } = await obtainTokens(doors, browser, client, { scope })
+    return { authorization: `Bearer ${accessToken}` }
+  }
+  const identity = await obtain('openid')
+  const other = await obtain('mcp')
+
+  const doorsOfTokens = [
+    ['/oauth/userinfo', 'GET', identity, 200],
+    ['/oauth/userinfo', 'POST', other, 403],
+    [own, 'GET', { authorization: `Bearer ${registrationToken}` }, 200],
+  ] as const
+  for (const [path, method, proof, status] of doorsOfTokens) {
+    const come = (headers: Ask['headers'], address = here) =>
+      ask({ path, method, headers: { ...from(address), ...headers } })
+
+    await t.test(`${method} ${new URL(path, origin).pathname}: ${status}`, async () => {
+      await clock.advance(60_000)
+      await statuses(16, () => ask({ path: '/oauth/jwks', headers: from(here) }))
+      const strangers = [{}, { authorization: 'Bearer mcp_at_nobody' }, {}]
+      const found = await statuses(3, (step) => come(strangers[step]))
+      assert.deepEqual(found, [401, 401, 429])
+      assertAnswer(await come({}), { status: 429, has: { 'retry-after': '60' } })
+      assertAnswer(await come(proof), { status })
+    })
+  }
+
+  await t.test('it has a quota of its own, wherever it comes from', async () => {
+    await clock.advance(60_000)
+    const come = (step: number) =>
+      ask({ path: '/oauth/userinfo', headers: { ...from(`192.0.2.${step}`), ...identity } })
+    assert.deepEqual(await statuses(31, come), [...times(30, 200), 429])
+  })
+})
+
 test('REST: so many for a caller, and the others go on', async (t) => {
   const doors = await limited(t, { LATCHKEY_LIMIT_SCALE: '0.002' })
   const { ask } = doors
@@ -561,6 +610,28 @@ test('MCP calls', async (t) => {
       )
       const { headers } = await call(adas.accessToken)
       assert.equal(headers.get('x-ratelimit-remaining'), '0')
+    })
+
+    await t.test(`${path}: a batch larger than the quota is not told to wait`, async () => {
+      await clock.advance(60_000)
+      const before = await refusals()
+      const batchOf = (length: number) =>
+        call(
+          adas.accessToken,
+          Array.from({ length }, () => ping),
+        )
+      const answer = await batchOf(6)
+      assertAnswer(answer, {
+        status: 413,
+        has: { 'content-type': 'application/json', 'x-ratelimit-remaining': '5' },
+        hasNot: ['retry-after'],
+      })
+      assert.deepEqual(answer.json.error.data, { reason: 'batch_too_large', largest: 5 })
+      assert.match(answer.json.error.message, /more than the 5 calls .* smaller batches/)
+      assert.equal((await refusals()).length, before.length)
+      // It has used up nothing, and one that is not larger passes, once.
+      assert.notEqual((await batchOf(5)).status, 429)
+      assertAnswer(await batchOf(5), { status: 429, has: { 'retry-after': '60' } })
     })
 
     await t.test(`${path}: refused calls do not fill the journal`, async () => {

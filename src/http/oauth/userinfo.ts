@@ -13,15 +13,25 @@ export function userInfoRoutes({ issuer }: { readonly issuer: Issuer }): readonl
       method,
       path: '/oauth/userinfo',
       guard: 'bearer',
+      // What a token is worth is known only when the room has seen it.
+      limits: [],
       surface: 'oauth',
       words: 'Says who the person of an access token is (OIDC Core §5.3).',
-      run: async ({ tenant, request }) => {
+      run: async ({ tenant, request, meter }) => {
         const authorization = request.headers.get('authorization') ?? undefined
         const dpop = request.headers.get('dpop') ?? undefined
-        return answer(await issuer.userInfo(tenant, { method, authorization, dpop }))
+        const count = (grantId: string) => meter.take('principal', grantId)
+        const info = await issuer.userInfo(tenant, { method, authorization, dpop, count })
+        if (isOfStranger(info)) await meter.take('strangers')
+        return answer(info)
       },
     }),
   )
+}
+
+/** A token with too narrow a scope is good all the same. */
+function isOfStranger(info: UserInfoAnswer): boolean {
+  return info.kind === 'refused' && info.error !== 'insufficient_scope'
 }
 
 function answer(info: UserInfoAnswer): Response {

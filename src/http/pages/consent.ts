@@ -38,14 +38,7 @@ export function consentPage({
         <form method="post" action="/oauth/consent">
           <input type="hidden" name="request" value="${requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
-          <fieldset>
-            <legend>It may</legend>
-            ${view.scopes.length > 1 ? html`<p class="quiet">Untick what you do not want to give.</p>` : ''}
-            ${problem === undefined ? '' : nothingTicked}
-            <ul class="scopes">
-              ${view.scopes.map((scope) => scopeLine(scope, { isOnly: view.scopes.length === 1 }))}
-            </ul>
-          </fieldset>
+          ${scopeTicks(view, problem)}
           <div class="buttons">
             <button class="primary" name="decision" value="approve">Approve</button>
             <button name="decision" value="deny">Deny</button>
@@ -57,6 +50,19 @@ export function consentPage({
       </section>
     `,
   })
+}
+
+/** The part of a form in which a person says what they give, with a name for each in `scope`. */
+export function scopeTicks({ scopes }: RequestView, problem: 'nothing_ticked' | undefined): Html {
+  const isOnly = scopes.length === 1
+  return html`<fieldset>
+    <legend>It may</legend>
+    ${isOnly ? '' : html`<p class="quiet">Untick what you do not want to give.</p>`}
+    ${problem === undefined ? '' : nothingTicked}
+    <ul class="scopes">
+      ${scopes.map((scope) => scopeLine(scope, { isOnly }))}
+    </ul>
+  </fieldset>`
 }
 
 const nothingTicked = html`<p class="warning" role="alert">

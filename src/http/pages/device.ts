@@ -1,7 +1,7 @@
 // The page on which a person lets a device in that has no browser (RFC 8628 §3.3): type its code, decide, done. A code
 // travels in the body of a form only, and no GET decides anything. Works without scripts.
 import { html } from 'hono/html'
-import type { DeviceStep, DeviceView } from '../../issuer/device.ts'
+import type { DeviceQuestion, DeviceStep, DeviceView } from '../../issuer/device.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
 import { nameOf } from '../../people/users.ts'
@@ -10,7 +10,7 @@ import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
-import { badge, scopeList } from './consent.ts'
+import { badge, scopeTicks } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote } from './problem.ts'
@@ -65,11 +65,12 @@ export function devicePages(needs: Needs): readonly Route[] {
         const fields = new URLSearchParams(body)
         const id = fields.get('request') ?? ''
         if (session === undefined) return toSignIn(devicePath(id), 303)
-        await issuer.devices.decide(session, id, {
+        const again = await issuer.devices.decide(session, id, {
           decision: fields.get('decision') ?? '',
           formToken: fields.get('form_token') ?? '',
+          scopes: fields.getAll('scope'),
         })
-        return redirect(devicePath(id), 303)
+        return again === undefined ? redirect(devicePath(id), 303) : questionPage(again)
       },
     }),
   ]
@@ -138,12 +139,10 @@ function stepPage(step: DeviceStep, session: SessionPrincipal): Promise<Response
   return donePage(step, nameOf(session.user))
 }
 
-function questionPage({
-  view,
-  formToken,
-}: Extract<DeviceStep, { kind: 'question' }>): Promise<Response> {
+function questionPage({ view, formToken, problem }: DeviceQuestion): Promise<Response> {
   return page({
     title: `Let ${view.clientName} in?`,
+    status: problem === undefined ? 200 : 422,
     signedInAs: view.userEmail,
     body: html`
       <section class="card narrow">
@@ -159,13 +158,14 @@ function questionPage({
         </p>
         <dl class="facts">${facts(view)}</dl>
         ${warning(view)}
-        <h2>It may</h2>
-        ${scopeList(view.scopes)}
-        <form method="post" action="/device/decision" class="buttons">
+        <form method="post" action="/device/decision">
           <input type="hidden" name="request" value="${view.requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
-          <button class="primary" name="decision" value="approve">Approve</button>
-          <button name="decision" value="deny">Deny</button>
+          ${scopeTicks(view, problem)}
+          <div class="buttons">
+            <button class="primary" name="decision" value="approve">Approve</button>
+            <button name="decision" value="deny">Deny</button>
+          </div>
         </form>
         ${otherAccount(view.userEmail)}
       </section>

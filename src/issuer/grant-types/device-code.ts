@@ -64,13 +64,13 @@ async function notYet(needs: Needs, found: FoundCode): Promise<Fault> {
 }
 
 function presented(needs: Needs, found: FoundCode): Presented {
-  const { status, grant_id: grantId, user_id: userId } = found
-  if (status !== 'approved' || grantId === null || userId === null) {
+  const { status, grant_id: grantId, user_id: userId, granted_scope: scope } = found
+  if (status !== 'approved' || grantId === null || userId === null || scope === null) {
     throw new Fault('device_denied', { because: 'the person said no' })
   }
   if (found.revoked_at !== null) throw refused('the grant of the code has ended')
   return {
-    grant: { id: grantId, userId, scopes: parseScope(found.scope), resource: found.resource },
+    grant: { id: grantId, userId, scopes: parseScope(scope), resource: found.resource },
     generation: 1,
     signIn: { nonce: undefined },
     attempt: found.id,

@@ -1,7 +1,11 @@
 // The bench for the tests of upstream and connectors: all parts over one store, a clock turned by hand, and people who
 // are signed in. The providers are the real counterparts and the fault provider of test/.
+import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { TestContext } from 'node:test'
+import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
+import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
+import type { Faults } from '../../test/fakes/fault-provider.ts'
 import { createManualClock } from '../base/clock.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
@@ -169,4 +173,48 @@ export async function turning<T>(
   } finally {
     clearInterval(turn)
   }
+}
+
+/** Ada, signed in at a provider whose tokens live an hour. */
+export async function signedIn(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
+  const provider = await startFaultProvider(faults)
+  t.after(provider.stop)
+  const bench = await createBench(t, store)
+  const ada = await bench.person('ada')
+  const { server, connection } = await bench.connect(ada, provider.mcpUrl)
+  assert.equal((await signIn(bench, ada, connection.id)).kind, 'completed')
+  const refreshes = () => provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
+  return { provider, bench, ada, server, id: connection.id, refreshes }
+}
+
+/** A provider whose token endpoint holds back the requests of one grant type until it is told to let them through. */
+export async function startGate(t: TestContext, grant: 'authorization_code' | 'refresh_token') {
+  const opened = Promise.withResolvers<void>()
+  const arrived = Promise.withResolvers<void>()
+  let isOn = false
+  const gate = await listenOnLoopback(() => (request, response) => {
+    void (async () => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(Buffer.from(chunk as Uint8Array)) // http sends bytes
+      const body = Buffer.concat(chunks).toString()
+      if (isOn && body.includes(`grant_type=${grant}`)) {
+        isOn = false
+        arrived.resolve()
+        await opened.promise
+      }
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+      const answer = await fetch(`${provider.origin}/token`, { method: 'POST', headers, body })
+      response.writeHead(answer.status, { 'content-type': 'application/json' })
+      response.end(await answer.text())
+    })()
+  })
+  t.after(gate.stop)
+  const provider = await startFaultProvider({
+    metadataFields: { token_endpoint: `${gate.origin}/token` },
+  })
+  t.after(provider.stop)
+  const holdNext = () => {
+    isOn = true
+  }
+  return { provider, holdNext, open: opened.resolve, arrival: arrived.promise }
 }

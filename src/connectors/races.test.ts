@@ -2,50 +2,15 @@
 // must bring nothing back to life, and no token may reach a server that it was not made for.
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
 import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
+import { code } from '../base/fault.rig.ts'
 import { isFault } from '../base/fault.ts'
 import type { Store } from '../store/database.ts'
-import { approve, begin, bring, contextOf, createBench, signIn } from './bench.rig.ts'
+import { approve, begin, bring, contextOf, createBench, signIn, startGate } from './bench.rig.ts'
 import { createCredentials } from './credential.ts'
 import { createServers } from './servers.ts'
-
-const code = (expected: string) => (thrown: unknown) =>
-  isFault(thrown) && (assert.equal(thrown.code, expected), true)
-
-/** A provider whose token endpoint holds back the requests of one grant type until it is told to let them through. */
-async function startGate(t: TestContext, grant: 'authorization_code' | 'refresh_token') {
-  const opened = Promise.withResolvers<void>()
-  const arrived = Promise.withResolvers<void>()
-  let isOn = false
-  const gate = await listenOnLoopback(() => (request, response) => {
-    void (async () => {
-      const chunks: Buffer[] = []
-      for await (const chunk of request) chunks.push(Buffer.from(chunk as Uint8Array)) // http sends bytes
-      const body = Buffer.concat(chunks).toString()
-      if (isOn && body.includes(`grant_type=${grant}`)) {
-        isOn = false
-        arrived.resolve()
-        await opened.promise
-      }
-      const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-      const answer = await fetch(`${provider.origin}/token`, { method: 'POST', headers, body })
-      response.writeHead(answer.status, { 'content-type': 'application/json' })
-      response.end(await answer.text())
-    })()
-  })
-  t.after(gate.stop)
-  const provider = await startFaultProvider({
-    metadataFields: { token_endpoint: `${gate.origin}/token` },
-  })
-  t.after(provider.stop)
-  const holdNext = () => {
-    isOn = true
-  }
-  return { provider, holdNext, open: opened.resolve, arrival: arrived.promise }
-}
 
 async function setUp(t: TestContext, store: Store, grant: Parameters<typeof startGate>[1]) {
   const gate = await startGate(t, grant)

@@ -8,11 +8,8 @@ import { healthy, startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import type { Faults } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
-import { isFault } from '../base/fault.ts'
+import { code } from '../base/fault.rig.ts'
 import { approve, begin, bring, contextOf, createBench, signIn } from './bench.rig.ts'
-
-const code = (expected: string) => (thrown: unknown) =>
-  isFault(thrown) && (assert.equal(thrown.code, expected), true)
 
 onEveryDatabase('a person signs in at a real provider and gets a live token', async (t, store) => {
   verifies(t, 'A1-1', 'A1-2', 'A1-3', 'A2-4', 'A2-13', 'S1-15', 'S1-17', 'S1-18', 'S1-28', 'S1-29')

@@ -10,11 +10,8 @@ import {
 import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
-import { isFault } from '../base/fault.ts'
+import { code } from '../base/fault.rig.ts'
 import { createBench } from '../connectors/bench.rig.ts'
-
-const code = (expected: string) => (thrown: unknown) =>
-  isFault(thrown) && (assert.equal(thrown.code, expected), true)
 
 type Answer = {
   readonly status?: number

@@ -1,37 +1,19 @@
 // Keeping tokens alive: when a refresh happens, that it happens once, and what is left when it does not work.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { TestContext } from 'node:test'
 import { createCookieBrowser } from '../../test/counterparts/cookie-browser.ts'
 import { startForeignAuthorizationServer } from '../../test/counterparts/foreign-authorization-server.ts'
-import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
 import { startProtectedMcpServer } from '../../test/counterparts/protected-mcp-server.ts'
 import { healthy, startFaultProvider } from '../../test/fakes/fault-provider.ts'
-import type { Faults } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { createManualClock } from '../base/clock.ts'
-import { isFault } from '../base/fault.ts'
-import { createBench, signIn, turning } from '../connectors/bench.rig.ts'
+import { code } from '../base/fault.rig.ts'
+import { createBench, signedIn, signIn, startGate, turning } from '../connectors/bench.rig.ts'
 import type { Bench, Person } from '../connectors/bench.rig.ts'
-import type { Store } from '../store/database.ts'
 import type { LiveToken } from './refresh.ts'
 
 const minuteMs = 60_000
-const code = (expected: string) => (thrown: unknown) =>
-  isFault(thrown) && (assert.equal(thrown.code, expected), true)
-
-/** Ada, signed in at a provider whose tokens live an hour. */
-async function signedIn(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
-  const provider = await startFaultProvider(faults)
-  t.after(provider.stop)
-  const bench = await createBench(t, store)
-  const ada = await bench.person('ada')
-  const { server, connection } = await bench.connect(ada, provider.mcpUrl)
-  assert.equal((await signIn(bench, ada, connection.id)).kind, 'completed')
-  const refreshes = () => provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
-  return { provider, bench, ada, server, id: connection.id, refreshes }
-}
 
 function live({ upstream, tenant }: Bench, connectionId: string, more = {}): Promise<LiveToken> {
   return upstream.refresh.liveToken({ tenant, connectionId, ...more })
@@ -262,45 +244,17 @@ onEveryDatabase(
   },
 )
 
-/** A token endpoint that holds refreshes back until it is told to let them through. */
-async function startGate(t: TestContext) {
-  let open: () => void = () => undefined
-  const opened = new Promise<void>((resolve) => (open = resolve))
-  let arrived: () => void = () => undefined
-  const arrival = new Promise<void>((resolve) => (arrived = resolve))
-  const gate = await listenOnLoopback(() => (request, response) => {
-    void (async () => {
-      const chunks: Buffer[] = []
-      for await (const chunk of request) chunks.push(Buffer.from(chunk as Uint8Array)) // http sends bytes
-      const body = Buffer.concat(chunks).toString()
-      if (body.includes('grant_type=refresh_token')) {
-        arrived()
-        await opened
-      }
-      const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-      const answer = await fetch(`${provider.origin}/token`, { method: 'POST', headers, body })
-      response.writeHead(answer.status, { 'content-type': 'application/json' })
-      response.end(await answer.text())
-    })()
-  })
-  t.after(gate.stop)
-  const provider = await startFaultProvider({
-    metadataFields: { token_endpoint: `${gate.origin}/token` },
-  })
-  t.after(provider.stop)
-  return { provider, open, arrival }
-}
-
 onEveryDatabase(
   'tokens that arrive for a connection that was revoked meanwhile are given back',
   async (t, store) => {
     verifies(t, 'S1-66')
-    const { provider, open, arrival } = await startGate(t)
+    const { provider, holdNext, open, arrival } = await startGate(t, 'refresh_token')
     const bench = await createBench(t, store)
     const ada = await bench.person('ada')
     const { connection } = await bench.connect(ada, provider.mcpUrl)
     await signIn(bench, ada, connection.id)
     await bench.clock.advance(56 * minuteMs)
+    holdNext()
     const refreshing = live(bench, connection.id)
     await arrival
     provider.set({ answers: { revoke: { kind: 'status', status: 503, times: 2 } } })

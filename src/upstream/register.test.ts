@@ -8,7 +8,7 @@ import type { Faults } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { systemClock } from '../base/clock.ts'
-import { isFault } from '../base/fault.ts'
+import { code } from '../base/fault.rig.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
 import { Secret } from '../base/secret.ts'
@@ -18,9 +18,6 @@ import { contextClientDocument, tenantClientDocument } from './client-document.t
 import { preferredAuthMethod } from './dynamic-registration.ts'
 import type { Registration } from './register.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
-
-const code = (expected: string) => (thrown: unknown) =>
-  isFault(thrown) && (assert.equal(thrown.code, expected), true)
 
 async function setUp(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
   const provider = await startFaultProvider(faults)

@@ -8,35 +8,27 @@ import { healthy, startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import type { Faults } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
-import { isFault } from '../base/fault.ts'
-import { createBench, signIn, turning } from '../connectors/bench.rig.ts'
+import { code } from '../base/fault.rig.ts'
+import { createBench, signedIn, signIn, turning } from '../connectors/bench.rig.ts'
 import type { Store } from '../store/database.ts'
 import { createDiscover } from './discover.ts'
 import { createRefresh } from './refresh.ts'
 
 const minuteMs = 60_000
-const code = (expected: string) => (thrown: unknown) =>
-  isFault(thrown) && (assert.equal(thrown.code, expected), true)
 
-async function signedIn(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
-  const provider = await startFaultProvider(faults)
-  t.after(provider.stop)
-  const bench = await createBench(t, store)
-  const ada = await bench.person('ada')
-  const { connection } = await bench.connect(ada, provider.mcpUrl)
-  assert.equal((await signIn(bench, ada, connection.id)).kind, 'completed')
-  const { id } = connection
-  const refreshes = () => provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
+async function start(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
+  const setting = await signedIn(t, store, faults)
+  const { bench, id } = setting
   const live = (more = {}) =>
     bench.upstream.refresh.liveToken({ tenant: bench.tenant, connectionId: id, ...more })
-  return { provider, bench, ada, id, refreshes, live }
+  return { ...setting, live }
 }
 
 onEveryDatabase(
   'a refresh that was not due, and whose process died, is taken up when its lease is over',
   async (t, store) => {
     verifies(t, 'A1-5', '§2b-6')
-    const setting = await signedIn(t, store, { rotation: 'tolerant' })
+    const setting = await start(t, store, { rotation: 'tolerant' })
     const { bench, refreshes } = setting
     const { vault, refresh } = bench.upstream
     const held = await vault.read({ tenant: bench.tenant, connectionId: setting.id })
@@ -57,7 +49,7 @@ onEveryDatabase(
   'refreshed tokens are stored in the end by a database that is away for half a minute',
   async (t, store) => {
     verifies(t, '§2b-5')
-    const { bench, id, refreshes, live, provider } = await signedIn(t, store)
+    const { bench, id, refreshes, live, provider } = await start(t, store)
     const away = bench.clock.now() + 30_000
     const { vault } = bench.upstream
     const renew: typeof vault.renew = async (...change) => {
@@ -75,7 +67,7 @@ onEveryDatabase(
 
 onEveryDatabase('a provider that says when to come back is not asked before', async (t, store) => {
   verifies(t, 'S1-63')
-  const { provider, bench, refreshes, live } = await signedIn(t, store)
+  const { provider, bench, refreshes, live } = await start(t, store)
   const headers = { 'retry-after': '300' }
   provider.set({ answers: { refresh: { kind: 'status', status: 429, headers } } })
   await bench.clock.advance(61 * minuteMs)
@@ -96,7 +88,7 @@ onEveryDatabase(
   'a connection whose key is lost does not stand before the others in every round',
   async (t, store) => {
     verifies(t, 'S1-60')
-    const { bench, refreshes, provider } = await signedIn(t, store)
+    const { bench, refreshes, provider } = await start(t, store)
     const { clock, masterKey } = bench.shared
     const stranger = await createBench(t, store, { clock, masterKey: randomBytes(32) })
     const bob = await stranger.person('bob')
@@ -139,7 +131,7 @@ onEveryDatabase(
 
 onEveryDatabase('fifty who look anew at once are one look', async (t, store) => {
   verifies(t, 'S1-19')
-  const { provider, bench } = await signedIn(t, store)
+  const { provider, bench } = await start(t, store)
   const before = provider.requests().length
   const request = { tenant: bench.tenant, serverUrl: provider.mcpUrl, fresh: true }
   const look = () => bench.upstream.discover.discover(request)
@@ -166,7 +158,7 @@ onEveryDatabase('a client id that is a whole JWT can be registered', async (t, s
 
 onEveryDatabase('a secret in the reason does not keep a connection alive', async (t, store) => {
   verifies(t, 'S1-66')
-  const { bench, ada, id } = await signedIn(t, store)
+  const { bench, ada, id } = await start(t, store)
   const reason = `leaked: mcp_at_${'a'.repeat(43)}`
   const revoked = await bench.connections.revoke(ada.session, id, { reason })
   assert.equal(revoked.status, 'disconnected')

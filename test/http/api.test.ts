@@ -4,34 +4,28 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { createManualClock } from '../../src/base/clock.ts'
-import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { startFaultProvider } from '../fakes/fault-provider.ts'
 import type { Faults } from '../fakes/fault-provider.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { addPerson, assertAnswer, cookiesOf, openDoors, openDoorsOn, runTable } from './doors.ts'
-import type { Answer, Ask, Doors, Expected, Scenario } from './doors.ts'
+import {
+  addPerson,
+  assertAnswer,
+  callAs,
+  cookiesOf,
+  openDoors,
+  openDoorsOn,
+  runTable,
+} from './doors.ts'
+import type { Answer, Ask, Call, Doors, Expected, Scenario } from './doors.ts'
 import { register } from './oauth-client.ts'
 
 const problem = {
   'content-type': 'application/problem+json',
   'cache-control': 'no-store',
 } as const
-
-type Call = (
-  method: string,
-  path: string,
-  json?: unknown,
-  headers?: Ask['headers'],
-) => Promise<Answer>
-
-/** REST as a page of ours would call it for the person in this browser. */
-function as({ ask, origin }: Doors, browser: CookieBrowser): Call {
-  return (method, path, json, headers = {}) =>
-    ask({ method, path: `/api/v1${path}`, browser, json, headers: { origin, ...headers } })
-}
 
 /** REST with an API key. */
 function withKey({ ask }: Doors, key: string): Call {
@@ -51,11 +45,11 @@ async function start(t: TestContext) {
   await addPerson(doors, 'eve@example.com')
   const browser = await signIn(doors.origin)
   const eve = await signIn(doors.origin, { ...operator, email: 'eve@example.com' })
-  const ada = as(doors, browser)
+  const ada = callAs(doors, browser)
   const server = await startOpenMcpServer()
   t.after(server.stop)
   const { json } = await ada('POST', '/servers', { url: server.url, auth: 'none', slug: 'open' })
-  return { clock, doors, ada, eve: as(doors, eve), browser, serverId: json.id as string }
+  return { clock, doors, ada, eve: callAs(doors, eve), browser, serverId: json.id as string }
 }
 
 function assertProblem(answer: Answer, status: number, code: string): void {
@@ -619,7 +613,7 @@ test('addresses that may not be reached all say the same [row 50] [X-14]', async
       return { address, port, hostname }
     },
   })
-  const ada = as(doors, await signIn(doors.origin))
+  const ada = callAs(doors, await signIn(doors.origin))
   const hosts = [
     '10.0.0.1',
     '127.0.0.1',
@@ -746,7 +740,7 @@ test('a write with an Idempotency-Key [row 52]', async (t) => {
     const key = fresh()
     await create(ada, key, 'nine')
     await clock.advance(24 * 3_600_000 - 1)
-    const again = as(doors, await signIn(doors.origin))
+    const again = callAs(doors, await signIn(doors.origin))
     assertAnswer(await create(again, key, 'nine'), { status: 201 })
     await clock.advance(1)
     assertProblem(await create(again, key, 'nine'), 409, 'conflict')
@@ -755,7 +749,7 @@ test('a write with an Idempotency-Key [row 52]', async (t) => {
 
 onEveryDatabase('fifty at once with one Idempotency-Key: one write [row 52]', async (t, store) => {
   const doors = await openDoorsOn(t, store)
-  const ada = as(doors, await signIn(doors.origin))
+  const ada = callAs(doors, await signIn(doors.origin))
   const body = { name: 'x', scopes: ['api'] }
   const headers = { 'idempotency-key': 'the-same' }
   const expected: readonly Expected[] = [
@@ -778,9 +772,9 @@ onEveryDatabase('fifty at once with one Idempotency-Key: one write [row 52]', as
 
 onEveryDatabase('API keys come in pages, oldest first, and one’s own only', async (t, store) => {
   const doors = await openDoorsOn(t, store)
-  const ada = as(doors, await signIn(doors.origin))
+  const ada = callAs(doors, await signIn(doors.origin))
   await addPerson(doors, 'eve@example.com')
-  const eve = as(doors, await signIn(doors.origin, { ...operator, email: 'eve@example.com' }))
+  const eve = callAs(doors, await signIn(doors.origin, { ...operator, email: 'eve@example.com' }))
   const { id } = (await ada('POST', '/api-keys', { name: 'x', scopes: ['api'] })).json
   await eve('POST', '/api-keys', { name: 'hers', scopes: ['api'] })
   const own = await store.db

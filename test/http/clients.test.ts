@@ -2,30 +2,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { addPerson, assertAnswer, openDoors, openDoorsOn } from './doors.ts'
-import type { Answer, Ask, Doors } from './doors.ts'
+import { addPerson, assertAnswer, callAs, openDoors, openDoorsOn } from './doors.ts'
+import type { Doors } from './doors.ts'
 
 const redirectUris = ['https://claude.ai/api/mcp/auth_callback']
 const input = { name: 'Claude', redirectUris, scopes: ['mcp'], authMethod: 'client_secret_post' }
 
-type Call = (
-  method: string,
-  path: string,
-  json?: unknown,
-  headers?: Ask['headers'],
-) => Promise<Answer>
-
-function as({ ask, origin }: Doors, browser: CookieBrowser): Call {
-  return (method, path, json, headers = {}) =>
-    ask({ method, path: `/api/v1${path}`, browser, json, headers: { origin, ...headers } })
-}
-
 onEveryDatabase('an administrator manages clients over REST', async (t, store) => {
   const doors = await openDoorsOn(t, store)
-  const ada = as(doors, await signIn(doors.origin))
+  const ada = callAs(doors, await signIn(doors.origin))
   const made = await ada('POST', '/clients', input)
   assertAnswer(made, { status: 201, has: { 'cache-control': 'no-store' } })
   const { clientSecret, ...client } = made.json
@@ -162,8 +149,8 @@ test('fifty times the same write with one key makes one client', async (t) => {
 async function start(t: TestContext) {
   const doors = await openDoors(t)
   await addPerson(doors, 'eve@example.com')
-  const ada = as(doors, await signIn(doors.origin))
-  const eve = as(doors, await signIn(doors.origin, { ...operator, email: 'eve@example.com' }))
+  const ada = callAs(doors, await signIn(doors.origin))
+  const eve = callAs(doors, await signIn(doors.origin, { ...operator, email: 'eve@example.com' }))
   const made = await ada('POST', '/clients', { name: 'x', redirectUris, authMethod: 'none' })
   return { doors, ada, eve, id: made.json.id as string }
 }

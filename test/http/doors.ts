@@ -188,6 +188,29 @@ export async function addPerson({ store, platform }: Doors, email: string): Prom
   return id
 }
 
+export type Call = (
+  method: string,
+  path: string,
+  json?: unknown,
+  headers?: Ask['headers'],
+) => Promise<Answer>
+
+/** REST as a page of ours would call it for the person in this browser. */
+export function callAs({ ask, origin }: Doors, browser: CookieBrowser): Call {
+  return (method, path, json, headers = {}) =>
+    ask({ method, path: `/api/v1${path}`, browser, json, headers: { origin, ...headers } })
+}
+
+/** Adds an open server, as an administrator who is signed in in this browser. */
+export async function addServer(
+  doors: Doors,
+  browser: CookieBrowser,
+  server: { readonly url: string; readonly slug: string },
+): Promise<void> {
+  const added = await callAs(doors, browser)('POST', '/servers', { ...server, auth: 'none' })
+  assert.equal(added.status, 201, added.text)
+}
+
 /** Sends one request to the doors at an origin. */
 export async function ask(origin: string, request: Ask): Promise<Answer> {
   const { form, json, browser } = request

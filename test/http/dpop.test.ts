@@ -10,7 +10,7 @@ import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import type { Store } from '../../src/store/database.ts'
-import { assertAnswer, openDoors, openDoorsOn } from './doors.ts'
+import { addServer, assertAnswer, openDoors, openDoorsOn } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
 import { obtainCode, obtainTokens, register, verifier } from './oauth-client.ts'
 import type { OAuthClient } from './oauth-client.ts'
@@ -41,13 +41,7 @@ async function start(t: TestContext, store?: Store): Promise<Place> {
   const server = await startOpenMcpServer()
   t.after(server.stop)
   const browser = await signIn(doors.origin)
-  const added = await doors.ask({
-    path: '/api/v1/servers',
-    browser,
-    json: { url: server.url, auth: 'none', slug: 'notes' },
-    headers: { origin: doors.origin },
-  })
-  assert.equal(added.status, 201, added.text)
+  await addServer(doors, browser, { url: server.url, slug: 'notes' })
   const client = await register(doors)
   return {
     doors,

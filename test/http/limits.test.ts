@@ -15,7 +15,7 @@ import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { addPerson, assertAnswer, fieldOn, openDoors } from './doors.ts'
+import { addPerson, addServer, assertAnswer, fieldOn, openDoors } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
 import {
   authorizePath,
@@ -542,13 +542,7 @@ test('MCP calls', async (t) => {
   const server = await startOpenMcpServer({ keepsSessions: false })
   t.after(server.stop)
   const browser = await signIn(origin)
-  const added = await ask({
-    path: '/api/v1/servers',
-    browser,
-    json: { url: server.url, auth: 'none', slug: 'notes' },
-    headers: { origin },
-  })
-  assert.equal(added.status, 201, added.text)
+  await addServer(doors, browser, { url: server.url, slug: 'notes' })
   await addPerson(doors, 'eve@example.com')
   const eve = await signIn(origin, { ...operator, email: 'eve@example.com' })
   const client = await registerClient(doors)

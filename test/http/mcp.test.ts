@@ -7,7 +7,7 @@ import { createManualClock } from '../../src/base/clock.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator, signIn } from '../harness.ts'
 import { verifies } from '../requirements.ts'
-import { addPerson, assertAnswer, openDoors } from './doors.ts'
+import { addPerson, addServer, assertAnswer, openDoors } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
 import { obtainCode, obtainProgramToken, obtainTokens, redeem, register } from './oauth-client.ts'
 
@@ -31,15 +31,7 @@ async function start(t: TestContext) {
   const server = await startOpenMcpServer({ keepsSessions: true })
   t.after(server.stop)
   const browser = await signIn(doors.origin)
-  for (const slug of ['notes', 'other']) {
-    const added = await doors.ask({
-      path: '/api/v1/servers',
-      browser,
-      json: { url: server.url, auth: 'none', slug },
-      headers: { origin: doors.origin },
-    })
-    assert.equal(added.status, 201, added.text)
-  }
+  for (const slug of ['notes', 'other']) await addServer(doors, browser, { url: server.url, slug })
   const client = await register(doors)
   const tokenFor = async (path: string) =>
     (

@@ -8,19 +8,13 @@ import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { addPerson, assertAnswer, openDoors, openDoorsOn } from './doors.ts'
-import type { Answer, Doors } from './doors.ts'
+import { addPerson, assertAnswer, callAs, openDoors, openDoorsOn } from './doors.ts'
+import type { Doors } from './doors.ts'
 import { obtainCode, redirectUri, register, verifier } from './oauth-client.ts'
 
-function as({ ask, origin }: Doors, browser: CookieBrowser) {
-  return (method: string, path: string, json?: unknown): Promise<Answer> =>
-    ask({
-      method,
-      path: `/api/v1/webhooks${path}`,
-      browser,
-      headers: { origin },
-      ...(json === undefined ? {} : { json }),
-    })
+function as(doors: Doors, browser: CookieBrowser) {
+  const call = callAs(doors, browser)
+  return (method: string, path: string, json?: unknown) => call(method, `/webhooks${path}`, json)
 }
 
 async function start(t: TestContext) {

@@ -11,7 +11,7 @@ import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { secretMarker, signIn } from '../harness.ts'
-import { assertAnswer, openDoors } from './doors.ts'
+import { addServer, assertAnswer, openDoors } from './doors.ts'
 import type { Ask, Doors } from './doors.ts'
 import {
   approve,
@@ -302,15 +302,9 @@ async function start(t: TestContext) {
   const browser = await signIn(doors.origin)
   const upstream = { answer: 200, delayMs: 0 }
   const url = await startUpstream(t, clock, upstream)
-  const headers = { origin: doors.origin }
-  for (const server of [
-    { url, auth: 'none', slug: 'notes' },
-    { url, auth: 'none', slug: 'locked' },
-    { url: 'http://127.0.0.1:9/mcp', auth: 'none', slug: 'dead' },
-  ]) {
-    const added = await doors.ask({ path: '/api/v1/servers', browser, json: server, headers })
-    assert.equal(added.status, 201, added.text)
-  }
+  await addServer(doors, browser, { url, slug: 'notes' })
+  await addServer(doors, browser, { url, slug: 'locked' })
+  await addServer(doors, browser, { url: 'http://127.0.0.1:9/mcp', slug: 'dead' })
   const { db } = doors.store
   await db.updateTable('servers').set({ auth: 'oauth' }).where('slug', '=', 'locked').execute()
 

@@ -9,7 +9,7 @@ import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { connectMcpClient, createOAuthMcpClient } from '../counterparts/mcp-client.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator, signIn } from '../harness.ts'
-import { openDoors } from '../http/doors.ts'
+import { addServer, openDoors } from '../http/doors.ts'
 import type { Doors } from '../http/doors.ts'
 import { verifies } from '../requirements.ts'
 import { overHttp, redirectUri, registerParty } from './party.ts'
@@ -24,13 +24,7 @@ async function start(t: TestContext) {
   const server = await startOpenMcpServer()
   t.after(server.stop)
   const browser = await signIn(doors.origin)
-  const added = await doors.ask({
-    path: '/api/v1/servers',
-    browser,
-    json: { url: server.url, auth: 'none', slug: 'notes' },
-    headers: { origin: doors.origin },
-  })
-  assert.equal(added.status, 201, added.text)
+  await addServer(doors, browser, { url: server.url, slug: 'notes' })
   return { doors, clock, browser }
 }
 

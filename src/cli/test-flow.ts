@@ -1,6 +1,7 @@
 // `latchkey test-flow`: proves against the running server that people and programs get in, and only as they should
 // (seed 003's oauth:test-flow). Makes its own person and client and takes exactly those away again, however it ends.
 import type { Command } from 'commander'
+import type { Workshop } from '../platform.ts'
 import { checkFlow, checkServer } from './test-flow-checks.ts'
 import type { Check } from './test-flow-checks.ts'
 import { beginTestRun, endTestRun, nothingRemoved, removeLeftovers } from './test-flow-data.ts'
@@ -98,27 +99,27 @@ async function tryOut(
   { ask, signal }: { readonly ask: AskServer; readonly signal: AbortSignal },
 ): Promise<{ readonly outcomes: readonly Outcome[]; readonly removed: RemovedData }> {
   const outcomes: Outcome[] = []
+  const tell = (outcome: Outcome, more = '') => {
+    outcomes.push(outcome)
+    const { words, ok, because } = outcome
+    terminal.print(ok ? `✓ ${words}${more}` : `✗ ${words}: ${because}`)
+  }
   const run = await beginTestRun(workshop)
   try {
-    await checkFlow(workshop, { ask, run }, createCheck({ outcomes, signal }, terminal.print))
+    await checkFlow(workshop, { ask, run }, createCheck(tell, signal))
   } catch (thrown) {
     // A check that failed has said so, and who stopped the run knows; anything else is a failure of its own.
     const isTold = signal.aborted || outcomes.some(({ ok }) => !ok)
-    if (!isTold) outcomes.push(failure('The checks ran to their end', thrown))
+    if (!isTold) tell(failure('The checks ran to their end', thrown))
   }
-  const removed = await cleanUp({ workshop, terminal }, run, outcomes)
+  const removed = await cleanUp(workshop, run, tell)
   return { outcomes, removed }
 }
 
-function createCheck(
-  { outcomes, signal }: { readonly outcomes: Outcome[]; readonly signal: AbortSignal },
-  print: (text: string) => void,
-): Check {
-  const tell = (outcome: Outcome) => {
-    outcomes.push(outcome)
-    const { words, ok, because } = outcome
-    print(ok ? `✓ ${words}` : `✗ ${words}: ${because}`)
-  }
+/** Keeps an outcome and prints it, with more words after a good one. */
+type Tell = (outcome: Outcome, more?: string) => void
+
+function createCheck(tell: Tell, signal: AbortSignal): Check {
   return async (words, work) => {
     signal.throwIfAborted()
     try {
@@ -136,22 +137,15 @@ function failure(words: string, thrown: unknown): Outcome & { readonly because: 
   return { words, ok: false, because: thrown instanceof Error ? thrown.message : 'it failed' }
 }
 
-async function cleanUp(
-  { workshop, terminal }: Bench,
-  run: TestRun,
-  outcomes: Outcome[],
-): Promise<RemovedData> {
+async function cleanUp(workshop: Workshop, run: TestRun, tell: Tell): Promise<RemovedData> {
   const words = 'What the test made is gone again'
   try {
     const removed = await endTestRun(workshop, run)
-    outcomes.push({ words, ok: true })
-    terminal.print(`✓ ${words}: ${count(removed)}`)
+    tell({ words, ok: true }, `: ${count(removed)}`)
     return removed
   } catch (thrown) {
     const { because, ...failed } = failure(words, thrown)
-    const outcome = { ...failed, because: `${because}. A run in ten minutes takes it away` }
-    outcomes.push(outcome)
-    terminal.print(`✗ ${words}: ${outcome.because}`)
+    tell({ ...failed, because: `${because}. A run in ten minutes takes it away` })
     return nothingRemoved
   }
 }

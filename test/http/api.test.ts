@@ -654,7 +654,7 @@ test('a name without an address is told to who gave it, and not of the names tha
     settings: { LATCHKEY_ALLOW_PRIVATE_NETWORKS: 'loopback' },
     resolve: async (name) => (name === 'inside.test' ? ['10.0.0.1'] : []),
   })
-  const ada = as(doors, await signIn(doors.origin))
+  const ada = callAs(doors, await signIn(doors.origin))
   const missing = await ada('POST', '/servers', { url: 'https://missing.test/mcp' })
   assertProblem(missing, 422, 'name_unresolved')
   assert.equal(missing.json.retryable, true)

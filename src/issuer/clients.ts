@@ -38,6 +38,11 @@ export interface OurClientMetadata extends ClientMetadata {
 // RFC 6749 appendix A.1: visible characters; a database also must never see a NUL.
 const clientIdShape = /^[\x20-\x7E]{1,2048}$/
 
+/** Can there be a client with this id at all? */
+export function isClientId(id: string): boolean {
+  return clientIdShape.test(id)
+}
+
 /** The client with this id, disabled or not; undefined when the tenant has none. */
 export async function findClient(
   db: Database,
@@ -54,7 +59,7 @@ export async function findClientRow(
   tenant: Tenant,
   id: string,
 ): Promise<ClientRow | undefined> {
-  if (!clientIdShape.test(id)) return undefined
+  if (!isClientId(id)) return undefined
   const [row] = await findById(db, { tenantId: tenant.id, id })
   return row
 }

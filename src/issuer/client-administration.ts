@@ -9,7 +9,6 @@ import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
 import { readClientMetadata } from '../oauth/client-metadata.ts'
-import { sameResource } from '../oauth/resource.ts'
 import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -20,6 +19,7 @@ import { createClient, describeClient, storeSecret } from './client-registration
 import type { NewClient } from './client-registration.ts'
 import { actorOf, requireAdministrator } from './administrator.ts'
 import type { ClientMaker } from './administrator.ts'
+import { endOutOfReach, endTooWide } from './client-narrowing.ts'
 import { clientRow, findClientRow, ourMetadata, toClient } from './clients.ts'
 import type { Client } from './clients.ts'
 import { endGrants } from './grants.ts'
@@ -36,7 +36,7 @@ export interface ClientWithSecret {
 export interface ClientChange {
   readonly name?: string
   readonly redirectUris?: readonly string[]
-  /** None means: all that a resource has. */
+  /** None means: all that a resource has. Access tokens with any other end at once; a refresh gives narrower ones. */
   readonly scopes?: readonly string[]
   readonly dpopBoundAccessTokens?: boolean
   /** What it may no longer exchange tokens for ends at once. */
@@ -170,9 +170,9 @@ async function updateClient(
   await requireKnownScopes(needs.scopes, by.tenant, change.scopes ?? [])
   await inTurn(needs, by, id, async (tx, row) => {
     const described = describeAnew(by.tenant, row, change)
-    if (change.mayReach !== undefined) {
-      await endOutOfReach(needs, { tx, by, id }, change.mayReach)
-    }
+    const narrowed = { tx, by, id }
+    if (change.mayReach !== undefined) await endOutOfReach(needs, narrowed, change.mayReach)
+    if (change.scopes !== undefined) await endTooWide(needs, narrowed, change.scopes)
     const isDisabled = change.disabled ?? row.disabled_at !== null
     const disabledAt = isDisabled ? (row.disabled_at ?? needs.clock.now()) : null
     const changed = Object.keys(change).filter((field) => field !== 'disabled')
@@ -190,34 +190,6 @@ async function updateClient(
       await note(needs, { tx, by, id }, isDisabled ? 'client.disabled' : 'client.enabled')
     }
   })
-}
-
-/** Ends what the client got by exchange for resources that are not in the list. */
-async function endOutOfReach(
-  needs: Needs,
-  { tx, by, id }: { readonly tx: Database; readonly by: ClientMaker; readonly id: string },
-  mayReach: readonly string[],
-): Promise<void> {
-  const rows = await tx
-    .selectFrom('grants')
-    .select('resource')
-    .distinct()
-    .where('tenant_id', '=', by.tenant.id)
-    .where('client_id', '=', id)
-    .where('parent_grant_id', 'is not', null)
-    .where('revoked_at', 'is', null)
-    .execute()
-  // By the rule by which a client is let reach a resource.
-  const isReached = (resource: string) => mayReach.some((one) => sameResource(one, resource))
-  const out = rows.flatMap(({ resource }) => (isReached(resource) ? [] : [resource]))
-  if (out.length === 0) return
-  const facts = { reason: 'reach_ended', actor: actorOf(by, 'manual') } as const
-  await endGrants({ ...needs, tx }, by.tenant, facts, (some) =>
-    some
-      .where('client_id', '=', id)
-      .where('parent_grant_id', 'is not', null)
-      .where('resource', 'in', out),
-  )
 }
 
 /** The columns of the description with the change in them, read by the same rules as a new one. */

@@ -18,6 +18,7 @@ import {
   form,
   isGood,
   locationOf,
+  machineForm,
   obtainCode,
   obtainTokens,
   proven,
@@ -118,6 +119,94 @@ onEveryDatabase(
     ]) {
       assert.equal((await tokens(rig, request)).body['scope'], 'mcp memories:read')
     }
+  },
+)
+
+onEveryDatabase(
+  'a client that is narrowed loses the tokens that hold more, at once and no others',
+  async (t, store) => {
+    verifies(t, 'S3-47', 'X-38')
+    const rig = await createRig(t, store)
+    const { issuer, tenant } = rig
+    const session = await rig.signIn()
+    const at = (path: string) => `${tenant.issuer}/${path}/mcp`
+    const resource = at('memories')
+    const [client, other] = [await register(rig), await register(rig, { client_name: 'Other' })]
+    const obtain = (by: RigClient, scope: string) =>
+      obtainTokens(rig, session, by, { resource, scope })
+    const wide = await obtain(client, 'mcp memories:read memories:write')
+    const narrow = await obtain(client, 'mcp memories:read')
+    const others = await obtain(other, 'mcp memories:read memories:write')
+    const service = await createMachine(rig, {
+      grantTypes: [tokenExchange],
+      resource,
+      mayReach: [at('notes')],
+    })
+    const notes = { resource: at('notes') }
+    const ofWide = await tokens(rig, exchangeForm(service, wide.access, notes))
+    const ofNarrow = await tokens(rig, exchangeForm(service, narrow.access, notes))
+    const alive = async () =>
+      Promise.all([
+        isGood(rig, wide.access, resource),
+        isGood(rig, ofWide.access, at('notes')),
+        isGood(rig, narrow.access, resource),
+        isGood(rig, ofNarrow.access, at('notes')),
+        isGood(rig, others.access, resource),
+      ])
+
+    await issuer.clients.update({ tenant }, client.id, { name: 'Renamed' })
+    assert.deepEqual(await alive(), [true, true, true, true, true])
+    await issuer.clients.update({ tenant }, client.id, { scopes: ['memories:read', 'mcp'] })
+    assert.deepEqual(await alive(), [false, false, true, true, true])
+
+    const again = await tokens(rig, refreshForm(client, wide.refresh))
+    assert.equal(again.body['scope'], 'mcp memories:read')
+    assert.ok(await isGood(rig, again.access, resource))
+    await issuer.clients.update({ tenant }, client.id, { scopes: [] })
+    assert.ok(await isGood(rig, again.access, resource), 'who may have more loses nothing')
+  },
+)
+
+onEveryDatabase(
+  'a client that is removed while it asks is not known any more',
+  async (t, store) => {
+    const rig = await createRig(t, store)
+    const { clients } = rig.issuer
+    const by = { tenant: rig.tenant }
+    const at = (path: string) => `${rig.tenant.issuer}/${path}/mcp`
+    const session = await rig.signIn()
+    const removing = ({ id }: RigClient, request: FormRequest, when: 'client' | 'grant') => ({
+      ...request,
+      count: async ({ kind }: { readonly kind: string }) => {
+        if (kind === when) await clients.remove(by, id)
+      },
+    })
+
+    for (const hasAsked of [false, true]) {
+      const machine = await createMachine(rig)
+      if (hasAsked) await tokens(rig, machineForm(machine))
+      const request = removing(machine, machineForm(machine), 'client')
+      await refused(tokens(rig, request), 'invalid_client')
+    }
+
+    const { access } = await obtainTokens(rig, session, await register(rig), {
+      resource: at('front'),
+    })
+    const service = await createMachine(rig, {
+      grantTypes: [tokenExchange],
+      resource: at('front'),
+      mayReach: [at('memories')],
+    })
+    await tokens(rig, exchangeForm(service, access))
+    const exchange = removing(service, exchangeForm(service, access), 'grant')
+    await refused(tokens(rig, exchange), 'invalid_client')
+
+    const app = await register(rig, { client_name: 'App' })
+    const { refresh } = await obtainTokens(rig, session, app)
+    await refused(tokens(rig, removing(app, refreshForm(app, refresh), 'grant')), 'invalid_client')
+    const late = await register(rig, { client_name: 'Late' })
+    const code = await obtainCode(rig, session, late)
+    await refused(tokens(rig, removing(late, codeForm(late, code), 'grant')), 'invalid_client')
   },
 )
 

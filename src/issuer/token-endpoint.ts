@@ -1,7 +1,7 @@
 // The token endpoint (RFC 6749 §3.2) as a row of phases that all grant types share. Everything is checked before
 // anything is spent; spending, storing and the journal entry are one transaction.
 import type { Clock } from '../base/clock.ts'
-import { Fault, callersFault } from '../base/fault.ts'
+import { Fault, callersFault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
@@ -159,7 +159,7 @@ async function issue(
   const answer = tokenAnswer(minted, needs.clock.now())
   const { tenant, client, proof } = requester
   const { grant, generation } = presented
-  const spending = await needs.db.transaction().execute(async (tx) => {
+  const issuing = needs.db.transaction().execute(async (tx) => {
     if (proof !== undefined) await spendProof(tx, tenant, proof)
     const outcome = await presented.spend(tx, answer)
     if (outcome.kind === 'spent') {
@@ -172,6 +172,10 @@ async function issue(
       await recordAnswer({ ...needs, tx }, requester, given, outcome.kind)
     }
     return outcome
+  })
+  const spending = await issuing.catch(async (thrown: unknown) => {
+    if (!isFault(thrown)) await requireStillThere(needs, requester, thrown)
+    throw thrown
   })
   return conclude(needs, { requester, grant }, spending, answer)
 }
@@ -248,12 +252,24 @@ async function conclude(
     case 'repeated':
       return spending.answer
     case 'expired':
+      await requireStillThere(needs, requester)
       throw new Fault('invalid_grant', { because: 'what was presented has expired' })
     case 'misused': {
+      await requireStillThere(needs, requester)
       const { tenant, client } = requester
       const { reason } = spending
       await endMisusedGrant(needs, tenant, { grantId: grant.id, clientId: client.id, reason })
       throw new Fault('invalid_grant', { because: 'what was presented was used before' })
     }
   }
+}
+
+/** A client that went in the middle took its grants along: that is no failure of ours, and nobody's misuse. */
+async function requireStillThere(
+  { db }: Needs,
+  { tenant, client }: Requester,
+  cause?: unknown,
+): Promise<void> {
+  if ((await findClient(db, tenant, client.id)) !== undefined) return
+  throw new Fault('invalid_client', { because: 'the client went at the same moment', cause })
 }

@@ -28,7 +28,7 @@ import {
   register,
   tokens,
 } from './issuer.rig.ts'
-import type { Rig } from './issuer.rig.ts'
+import type { Rig, RigClient } from './issuer.rig.ts'
 import { deviceCodeGrant, jwtBearer, tokenExchange } from './metadata.ts'
 
 const atPar = { path: '/oauth/par' }

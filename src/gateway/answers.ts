@@ -6,12 +6,13 @@ import { rpcCodes, rpcErrorText } from '../protect/index.ts'
 import type { RpcError } from '../protect/index.ts'
 import type { Call } from './calls.ts'
 
-/** An answer that is ready to be sent. `reason` goes to the journal too. */
+/** An answer that is ready to be sent. `reason` goes to the journal too, `because` nowhere else. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
   readonly reason?: string
+  readonly because?: string
 }
 
 /** Sends an answer, unless the client has gone. */
@@ -52,7 +53,8 @@ export function faultAnswer(fault: Fault, call?: Call): Answer {
   const retry = fault.retryAfterS === undefined ? {} : { 'retry-after': `${fault.retryAfterS}` }
   const code = status === 500 ? rpcCodes.internal : rpcCodes.failed
   const id = call?.id ?? null
-  return rpcAnswer(status, { id, code, message: words, data: { reason: fault.code } }, retry)
+  const error = { id, code, message: words, data: { reason: fault.code } }
+  return { ...rpcAnswer(status, error, retry), because: fault.because }
 }
 
 /** RFC 9110 §15.5.6: a wrong method is told the right ones. */

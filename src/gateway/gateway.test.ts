@@ -334,6 +334,20 @@ test('a server that is down is 502, one that does not answer 504', async (t) => 
   assert.equal(await reasonOf(late), 'upstream_timeout')
 })
 
+test('the journal has what we know of a call that failed; the client is not told', async (t) => {
+  const settings = [
+    [{ upstreamUrl: 'http://127.0.0.1:1/mcp' }, /ECONNREFUSED/],
+    [{ upstreamUrl: 'https://10.0.0.1/mcp' }, /LATCHKEY_ALLOW_PRIVATE_NETWORKS/],
+  ] as const
+  for (const [setting, because] of settings) {
+    const rig = await startRig(t, setting)
+    const response = await rig.post(toolsList)
+    assert.doesNotMatch(await response.text(), because)
+    const [entry] = await rig.entries()
+    assert.match(String(entry?.data?.['because']), because)
+  }
+})
+
 const strangeAnswers: readonly (readonly [string, number, RequestListener])[] = [
   ['a page', 502, (_, response) => html(response, 200)],
   ['an error page', 502, (_, response) => html(response, 500)],

@@ -35,7 +35,7 @@ import type { DescribedResource, Guarded, ProtectionNeeds } from './protection.t
 import { createRefusals } from './refusals.ts'
 import type { NoteRefusal, RefusalNeeds } from './refusals.ts'
 import { createRecorder } from './recorder.ts'
-import type { Recorder } from './recorder.ts'
+import type { CallRecord, Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
 import { createSessionBinding } from './sessions.ts'
@@ -248,11 +248,16 @@ function versionOf(request: IncomingMessage): string | undefined {
 }
 
 /** The status is what the client got; a reason says that it was not the server's own answer. */
-function factsOf(ending: Ending): { readonly status: number; readonly reason?: string } {
+function factsOf(ending: Ending): Pick<CallRecord, 'status' | 'reason' | 'because'> {
   if (ending.kind === 'passed') return { status: ending.status }
-  if (ending.kind === 'broken') return { status: ending.status, reason: 'broken_off' }
-  const { status, reason } = ending.answer
-  return reason === undefined ? { status } : { status, reason }
+  const { status } = ending.kind === 'broken' ? ending : ending.answer
+  if (ending.kind === 'broken') return { status, reason: 'broken_off', because: ending.because }
+  const { reason, because } = ending.answer
+  return {
+    status,
+    ...(reason === undefined ? {} : { reason }),
+    ...(because === undefined ? {} : { because }),
+  }
 }
 
 /** The gateway answers on raw streams, so what is thrown on the way becomes an answer here. */

@@ -20,6 +20,8 @@ export interface CallRecord {
   readonly startedAt: number
   /** Why we refused it; absent for a call that was answered. */
   readonly reason?: string
+  /** What we know of that besides. */
+  readonly because?: string
 }
 
 /** The calls on their way into the journal. */
@@ -105,7 +107,7 @@ const unnamed = '(unnamed)'
 const namePattern = /^[\w()./-]{1,128}$/
 
 function entryOf(record: CallRecord, now: number): CallEntry {
-  const { principal, server, call, era, status, startedAt, reason } = record
+  const { principal, server, call, era, status, startedAt, reason, because } = record
   const { tenant, user, clientId } = principal
   return {
     tenantId: tenant.id,
@@ -121,6 +123,7 @@ function entryOf(record: CallRecord, now: number): CallEntry {
       status,
       durationMs: now - startedAt,
       ...(reason === undefined ? {} : { reason }),
+      ...(because === undefined ? {} : { because }),
     },
   }
 }

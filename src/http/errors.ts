@@ -1,5 +1,6 @@
 // How a refusal looks from outside: RFC 6749 for OAuth, RFC 9457 for REST, a page for people. The words come from the
-// catalogue; what we know besides (`because`) goes to the log, and to the caller of OAuth only where it is theirs. JSON-RPC errors are made by the gateway.
+// catalogue; what we know besides (`because`) goes to the log, and to the caller only where it is about nothing but the
+// request. JSON-RPC errors are made by the gateway.
 import { Fault, describeFault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Tenant } from '../people/tenants.ts'

@@ -7,6 +7,7 @@ import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbou
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
 import type { TokenSet } from '../oauth/token-response.ts'
+import { atOthersAddress } from './others-addresses.ts'
 import type { Registration } from './register.ts'
 
 export type { TokenSet }
@@ -56,7 +57,8 @@ export function createTokenEndpoint(needs: {
     try {
       const { tokenEndpoint: url, resource, registration } = place
       const fields: readonly Field[] = [...form, ['resource', resource]]
-      const response = await outbound.fetch(formRequest({ url, registration, fields }, 'token'))
+      const request = formRequest({ url, registration, fields }, 'token')
+      const response = await atOthersAddress(() => outbound.fetch(request))
       return readAnswer(response, clock.now())
     } catch (error) {
       if (!isFault(error)) throw error

@@ -32,7 +32,7 @@ test('every check passes against a server that is right, and nothing of the test
     /^✓ The same refresh again, as when an answer is lost, gives the same tokens$/m,
     /^✓ … and its whole family is dead$/m,
     /^✓ A revoked access token is dead on the very next request$/m,
-    /^✓ What the test made is gone again: 1 person, 1 client, 4 grants, 4 codes, .+, 1 attempt to connect$/m,
+    /^✓ What the test made is gone again: 1 person, 1 client, 4 grants, 4 codes, .+, 4 attempts to connect$/m,
     /^What stays:\n +entries in the journal +it only grows/m,
   ]) {
     assert.match(out, words)

@@ -18,12 +18,18 @@ export interface TestProof {
  */
 export function verifies(t: TestContext, ...ids: readonly string[]): void {
   const report = process.env['LATCHKEY_TEST_REPORT']
-  if (report === undefined || report === '') return
+  if (report === undefined || report === '' || ids.length === 0) return
   t.after(() => {
     const proof: TestProof = { ids, test: t.fullName, passed: t.passed }
     // One short append is one write, so files that run side by side do not mix their lines.
     appendFileSync(report, `${JSON.stringify(proof)}\n`)
   })
+}
+
+/** The rows of the threat tables that a test carries in its name: `[P-02]`, and `[row 24]` for T-24. */
+export function rowsIn(name: string): readonly string[] {
+  const found = name.matchAll(/\[(?:row (\d+)|([PX]-\d+))\]/g)
+  return Array.from(found, ([, number, id]) => id ?? `T-${number}`)
 }
 
 /** 1 the spine · 2 let in · 3 reach out · 4 pass through · 5 pages. */

@@ -243,7 +243,7 @@ test('the access log has method, path words, status and time, and no query, id o
 })
 
 test('a call while the database is away is answered, with the time to come back (row 31)', async (t) => {
-  verifies(t, 'row 31')
+  verifies(t, 'T-31')
   const away = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
   const { ask } = await startListener(t, {
     byHost: async () => {

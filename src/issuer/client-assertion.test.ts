@@ -43,7 +43,7 @@ onEveryDatabase(
 onEveryDatabase(
   'an assertion is good once, also for fifty at once: row 29',
   async (t, store, openAnother) => {
-    verifies(t, 'S3-42')
+    verifies(t, 'S3-42', 'T-29')
     const [one, other] = await createTwins(t, store, openAnother)
     const signer = await createSigner(one)
     const assertion = await signer.sign({ jti: 'the-one' })
@@ -90,6 +90,7 @@ onEveryDatabase('it ends when it says, at most five minutes from now', async (t,
 })
 
 onEveryDatabase('it is for us alone and about its own client: X-22, row 29', async (t, store) => {
+  verifies(t, 'X-22', 'T-29')
   const rig = await createRig(t, store)
   const { issuer } = rig.tenant
   const signer = await createSigner(rig)
@@ -136,7 +137,8 @@ onEveryDatabase('it is for us alone and about its own client: X-22, row 29', asy
   assert.ok((await tokens(rig, proof(signer.client, good))).access)
 })
 
-onEveryDatabase('no signature but the client’s own is believed: X-21', async (t, store) => {
+onEveryDatabase('no signature but the client’s own is believed: X-21, row 29', async (t, store) => {
+  verifies(t, 'X-21', 'P-27', 'T-29')
   const rig = await createRig(t, store)
   const signer = await createSigner(rig, { alg: 'RS256' })
   const stranger = await generateKeyPair('RS256')

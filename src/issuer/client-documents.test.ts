@@ -129,7 +129,7 @@ onEveryDatabase(
 onEveryDatabase(
   'a bad document is refused without a redirect and not kept: row 15; X-35',
   async (t, store) => {
-    verifies(t, 'A5', 'A6', 'X-35', 'row 15')
+    verifies(t, 'A5', 'A6', 'X-35', 'T-15')
     const { rig, site } = await start(t, store)
     const good = document(site.url)
     const bad: readonly (readonly [unknown, Record<string, string>?, number?])[] = [
@@ -164,7 +164,8 @@ onEveryDatabase(
   },
 )
 
-onEveryDatabase('a refusal is remembered for a minute', async (t, store) => {
+onEveryDatabase('a refusal is remembered for a minute: row 15', async (t, store) => {
+  verifies(t, 'T-15')
   const { rig, site } = await start(t, store)
   site.answer('broken')
   await refused(begin(rig, site.url), 'invalid_client')
@@ -179,11 +180,18 @@ onEveryDatabase('a refusal is remembered for a minute', async (t, store) => {
 onEveryDatabase(
   'a document on a network of ours, or without https, is never asked for: X-14',
   async (t, store) => {
-    verifies(t, 'A6', 'A10', 'X-14')
+    verifies(t, 'A6', 'A10', 'X-14', 'P-26')
     const reached: string[] = []
+    const addresses: Readonly<Record<string, readonly string[]>> = {
+      'mixed.test': ['93.184.216.34', '10.0.0.1'],
+      // IPv4 inside IPv6: NAT64, 6to4, Teredo, and the old compatible form (P-26).
+      'nat64.test': ['64:ff9b::a9fe:a9fe'],
+      '6to4.test': ['2002:7f00:1::'],
+      'teredo.test': ['2001:0:4136:e378:8000:63bf:80ff:fffe'],
+      'compatible.test': ['::127.0.0.1'],
+    }
     const rig = await createRig(t, store, {
-      resolve: async (hostname) =>
-        hostname === 'mixed.test' ? ['93.184.216.34', '10.0.0.1'] : ['10.0.0.1'],
+      resolve: async (hostname) => addresses[hostname] ?? ['10.0.0.1'],
       connect: (target) => {
         reached.push(target.address)
         return target
@@ -191,10 +199,11 @@ onEveryDatabase(
     })
     for (const url of [
       'https://private.test/client.json',
-      'https://mixed.test/client.json',
       'https://127.0.0.1/client.json',
       'https://169.254.169.254/latest/meta-data',
       'https://[::1]/client.json',
+      'https://[64:ff9b::a9fe:a9fe]/client.json',
+      ...Object.keys(addresses).map((name) => `https://${name}/client.json`),
       'https://app.test:22/client.json',
       'http://app.test/client.json',
       'http://localhost:1/client.json',
@@ -258,7 +267,7 @@ onEveryDatabase(
 onEveryDatabase(
   'a client may come with an assertion first, or to the device endpoint: row 15',
   async (t, store) => {
-    verifies(t, 'A6', 'row 15')
+    verifies(t, 'A6', 'T-15')
     const { rig, site } = await start(t, store)
     const { publicKey, privateKey } = await generateKeyPair('ES256')
     const proof = async () => ({

@@ -84,6 +84,7 @@ onEveryDatabase(
 onEveryDatabase(
   'a flood of registrations pushes out the oldest unused ones and no used one: X-24, P-13',
   async (t, store) => {
+    verifies(t, 'X-24', 'P-13')
     const rig = await createRig(t, store)
     const used = await register(rig)
     const { access } = await obtainTokens(rig, await rig.signIn(), used)
@@ -144,8 +145,9 @@ onEveryDatabase('a flood pushes nobody out who is on the way in: X-24', async (t
 })
 
 onEveryDatabase(
-  'a registration that nobody used goes after a day, a used one never: peers §3 row 25',
+  'a registration that nobody used goes after a day, a used one never: P-13, peers §3 row 25',
   async (t, store) => {
+    verifies(t, 'P-13')
     const rig = await createRig(t, store)
     const used = await register(rig, { client_name: 'used' })
     const person = await rig.signIn()

@@ -162,7 +162,7 @@ onEveryDatabase('no implicit grant, as a grant type or as a response type', asyn
 })
 
 onEveryDatabase('a device that asks too early waits longer: row 30', async (t, store) => {
-  verifies(t, 'S3-51', 'row 30', 'X-23')
+  verifies(t, 'S3-51', 'T-30', 'X-23')
   const rig = await createRig(t, store)
   const client = await registerForDevices(rig)
   const answer = await start(rig, client)
@@ -210,7 +210,7 @@ onEveryDatabase(
 )
 
 onEveryDatabase('the last moment of a code and the first after it: row 30', async (t, store) => {
-  verifies(t, 'row 30')
+  verifies(t, 'T-30')
   const rig = await createRig(t, store)
   const client = await registerForDevices(rig)
   const session = await rig.signIn()
@@ -241,7 +241,7 @@ onEveryDatabase('the last moment of a code and the first after it: row 30', asyn
 })
 
 onEveryDatabase('a person who says no: row 30', async (t, store) => {
-  verifies(t, 'S3-51', 'row 30')
+  verifies(t, 'S3-51', 'T-30')
   const rig = await createRig(t, store)
   const client = await registerForDevices(rig)
   const answer = await start(rig, client)

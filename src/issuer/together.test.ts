@@ -213,7 +213,7 @@ onEveryDatabase(
 onEveryDatabase(
   'the authorization endpoint is for who registered for it: row 28',
   async (t, store) => {
-    verifies(t, 'row 28')
+    verifies(t, 'T-28')
     const rig = await createRig(t, store)
     const { issuer, tenant } = rig
     const client = await registerForDevices(rig, {

@@ -136,7 +136,7 @@ for (const [look, options] of looks) {
 }
 
 test('a person says no, and a wrong code is told kindly', async (t) => {
-  verifies(t, 'row 30')
+  verifies(t, 'T-30')
   const browsing = await openBrowser(t)
   if (browsing === undefined) return
   const { page, origin, picture } = browsing

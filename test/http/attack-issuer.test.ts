@@ -111,6 +111,7 @@ onEveryDatabase('a NUL is refused in words, never a failure', async (t, store) =
 })
 
 test('another site cannot fetch a code for a client that a person let in before [P-23]', async (t) => {
+  verifies(t, 'P-23')
   const doors = await openDoors(t)
   const browser = await signIn(doors.origin)
   const shared = await register(doors)
@@ -175,8 +176,8 @@ test('a stranger’s client is asked about, however much it looks like one that 
 })
 
 test('whatever stands for a person or a client is 256 bits of even chance [P-14]', async (t) => {
-  verifies(t, 'P-14')
-  await t.test('every secret that leaves us has them', async () => {
+  await t.test('every secret that leaves us has them', async (t) => {
+    verifies(t, 'P-14')
     const doors = await openDoors(t)
     const browser = await signIn(doors.origin)
     const made = await doors.ask({
@@ -192,7 +193,8 @@ test('whatever stands for a person or a client is 256 bits of even chance [P-14]
     // The mark of a known browser is a keyed tag, not drawn, behind the name that it is made for.
     for (const { value } of browser.cookies()) assert.match(value, /^(?:\w{26}\.)?[\w-]{43}$/)
   })
-  await t.test('and every letter of them is as likely as the others', () => {
+  await t.test('and every letter of them is as likely as the others', (t) => {
+    verifies(t, 'P-14')
     const secrets = 100_000
     const counts = new Map<string, number>()
     for (let drawn = 0; drawn < secrets; drawn += 1) {

@@ -9,7 +9,7 @@ import {
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { signIn } from '../harness.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import { assertAnswer, openDoors } from './doors.ts'
 import type { Answer, Doors, Fields } from './doors.ts'
 import {
@@ -61,7 +61,7 @@ test('the authorization endpoint before the redirect URI is proven', async (t) =
   ]
   for (const [name, changes] of refused) {
     await t.test(`${name} is a page`, async (t) => {
-      verifies(t, 'S3-15', 'S3-17', 'S3-18')
+      verifies(t, 'S3-15', 'S3-17', 'S3-18', ...rowsIn(name))
       const answer = await ask({ path: authorizePath(client, changes), browser })
       assertAnswer(answer, localPage)
     })
@@ -80,7 +80,8 @@ test('the authorization endpoint before the redirect URI is proven', async (t) =
   for (const [name, changes] of errors) {
     await t.test(
       `a bad ${name} never redirects to an address that is not proven [X-02] [P-43]`,
-      async () => {
+      async (t) => {
+        verifies(t, 'X-02', 'P-43')
         for (const redirect_uri of [evil, undefined, '']) {
           const path = authorizePath(several, { ...changes, redirect_uri })
           for (const who of [{ browser }, {}]) assertAnswer(await ask({ path, ...who }), localPage)
@@ -89,13 +90,14 @@ test('the authorization endpoint before the redirect URI is proven', async (t) =
     )
   }
 
-  await t.test('a person who agreed before is not sent elsewhere [P-01]', async () => {
+  await t.test('a person who agreed before is not sent elsewhere [P-01]', async (t) => {
+    verifies(t, 'P-01')
     await approve(doors, browser, client)
     const before = await rowCount()
-    assertAnswer(
-      await ask({ path: authorizePath(client, { redirect_uri: evil }), browser }),
-      localPage,
-    )
+    // A person's own click: to its own address the client would get a code without a question.
+    const headers = { 'sec-fetch-site': 'none' }
+    const path = authorizePath(client, { redirect_uri: evil })
+    assertAnswer(await ask({ path, browser, headers }), localPage)
     assert.equal(await rowCount(), before)
   })
 
@@ -179,18 +181,21 @@ test('the authorization endpoint after the redirect URI is proven', async (t) =>
   ]
   for (const [name, changes, error] of refused) {
     await t.test(`${name}: ${error}`, async (t) => {
-      verifies(t, 'S3-14', 'S3-17')
+      verifies(t, 'S3-14', 'S3-17', ...rowsIn(name))
       const answer = await ask({ path: authorizePath(client, changes), browser })
       assertRefusal(doors, answer, { error, ...(changes['state'] && { state: 'a' }) })
     })
   }
 
-  await t.test('PKCE is asked of a confidential client too [P-02] [P-10]', async () => {
+  await t.test('PKCE is asked of a confidential client too [P-02] [P-10]', async (t) => {
+    // Decision 004: so there is no code without a challenge that a verifier could come for.
+    verifies(t, 'P-02', 'P-10', 'T-24')
     const path = authorizePath(confidential, { code_challenge: undefined })
     assertRefusal(doors, await ask({ path, browser }), { error: 'invalid_request' })
   })
 
-  await t.test('prompt=none without a session: login_required [row 11]', async () => {
+  await t.test('prompt=none without a session: login_required [row 11]', async (t) => {
+    verifies(t, 'T-11')
     const answer = await ask({ path: authorizePath(client, { prompt: 'none' }) })
     assertRefusal(doors, answer, { error: 'login_required' })
   })
@@ -245,13 +250,22 @@ test('the authorization endpoint after the redirect URI is proven', async (t) =>
 })
 
 test('what the metadata promises is what is done [P-10] [P-42]', async (t) => {
-  verifies(t, 'S1-81', 'S3-41')
+  verifies(t, 'S1-81', 'S3-41', 'P-10', 'P-42')
   const { ask, origin } = await openDoors(t)
   const { json, headers } = await ask({ path: '/.well-known/oauth-authorization-server' })
   assert.equal(json.issuer, origin)
   assert.deepEqual(json.code_challenge_methods_supported, ['S256'])
   assert.deepEqual(json.response_types_supported, ['code'])
   assert.equal(json.authorization_response_iss_parameter_supported, true)
+  // A public client is `none` among the ways to prove oneself (S4-21); no signature may be none.
+  const algorithms = Object.entries<readonly string[]>(json).filter(([name]) =>
+    name.endsWith('_alg_values_supported'),
+  )
+  assert.equal(algorithms.length, 5)
+  for (const [name, values] of algorithms) {
+    assert.ok(values.length > 0 && !/none|HS\d/i.test(values.join()), name)
+  }
+  assert.ok(!json.introspection_endpoint_auth_methods_supported.includes('none'))
   assert.equal(headers.get('access-control-allow-origin'), '*')
   for (const name of ['authorization', 'token', 'registration', 'revocation']) {
     assert.ok(json[`${name}_endpoint`].startsWith(`${origin}/oauth/`), name)
@@ -299,7 +313,8 @@ test('clients that are described by a document', async (t) => {
   for (const [name, answer] of Object.entries(bad)) {
     await t.test(
       `a document that ${name}: a page, and invalid_client at the token endpoint [row 15] [X-35]`,
-      async () => {
+      async (t) => {
+        verifies(t, 'T-15', 'X-35')
         const path = `/${name.replaceAll(/\W/g, '-')}`
         documents.set(path, answer)
         const id = `${origin}${path}`
@@ -314,20 +329,36 @@ test('clients that are described by a document', async (t) => {
     )
   }
 
-  await t.test('two installations share a client id, and each keeps its grant [P-11]', async () => {
-    documents.set('/client.json', (url) => ({ body: good(url) }))
-    const id = `${origin}/client.json`
-    const browser = await signIn(doors.origin)
-    const one = await obtainTokens(doors, browser, { id, redirectUri })
-    const other = await obtainTokens(doors, browser, { id, redirectUri: otherRedirectUri })
-    assert.deepEqual(
-      [await isActive(doors, one.accessToken), await isActive(doors, other.accessToken)],
-      [true, true],
-    )
+  await t.test('a document that cannot be fetched: the same [row 15]', async (t) => {
+    verifies(t, 'T-15')
+    const { origin: gone, stop: close } = await listenOnLoopback(() => () => undefined)
+    await close()
+    const id = `${gone}/client.json`
+    assertAnswer(await ask({ path: authorizePath({ id, redirectUri }) }), localPage)
+    const form = { grant_type: 'authorization_code', code: 'auth_x', client_id: id }
+    const refused = { status: 401, error: 'invalid_client' }
+    assertAnswer(await ask({ path: '/oauth/token', form }), refused)
   })
+
+  await t.test(
+    'two installations share a client id, and each keeps its grant [P-11]',
+    async (t) => {
+      verifies(t, 'P-11')
+      documents.set('/client.json', (url) => ({ body: good(url) }))
+      const id = `${origin}/client.json`
+      const browser = await signIn(doors.origin)
+      const one = await obtainTokens(doors, browser, { id, redirectUri })
+      const other = await obtainTokens(doors, browser, { id, redirectUri: otherRedirectUri })
+      assert.deepEqual(
+        [await isActive(doors, one.accessToken), await isActive(doors, other.accessToken)],
+        [true, true],
+      )
+    },
+  )
 })
 
 test('a client that anybody can pretend to be is asked about every time [P-20]', async (t) => {
+  verifies(t, 'P-20')
   const doors = await openDoors(t)
   const { origin, ask } = doors
   const client = await register(doors, { redirect_uris: ['http://127.0.0.1:3000/cb'] })

@@ -146,7 +146,7 @@ test('a callback that does not fit [row 46]', async (t) => {
     await t.test(
       `${name}: a page, nothing is sent, and the flow still stands [X-03]`,
       async (t) => {
-        verifies(t, 'S2-43', 'A1-11')
+        verifies(t, 'S2-43', 'A1-11', 'P-21')
         const begun = await begin()
         const before = tokenCalls()
         assertAnswer(await open(begun.callback, await who()), refused)

@@ -7,7 +7,7 @@ import { createManualClock } from '../../src/base/clock.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import { addPerson, assertAnswer, cookiesOf, fieldOn, openDoors, openDoorsOn } from './doors.ts'
 import type { Ask, Doors, Fields } from './doors.ts'
 import {
@@ -80,7 +80,7 @@ test('the answer to the question', async (t) => {
   })
 
   await t.test('deny sends access_denied with state and iss [row 12] [X-02]', async (t) => {
-    verifies(t, 'S3-27', 'S3-28')
+    verifies(t, 'S3-27', 'S3-28', 'T-12', 'X-02')
     const before = (await codes()).length
     const answer = await ask(answerTo(doors, browser, await fresh(), { decision: 'deny' }))
     assertAnswer(answer, { status: 303 })
@@ -103,6 +103,11 @@ test('the answer to the question', async (t) => {
     ],
     ['no decision', (q) => answerTo(doors, browser, q, { decision: undefined })],
     ['another decision', (q) => answerTo(doors, browser, q, { decision: 'Approve' })],
+    // Decision 004: what is not in our form as we drew it is not heard, and what is in it wrongly is 403.
+    [
+      'a scope that was not asked for [P-04]',
+      (q) => answerTo(doors, browser, q, { scope: 'memories:write' }),
+    ],
     ['another person in another browser [P-22]', (q) => answerTo(doors, other, q)],
     ['no cookies', (q) => ({ ...answerTo(doors, browser, q), headers: { cookie: '' } })],
     [
@@ -121,6 +126,13 @@ test('the answer to the question', async (t) => {
       'a form that another site posts [P-22] [X-13]',
       (q) => ({
         ...answerTo(doors, browser, q),
+        headers: { origin: 'https://evil.test', 'sec-fetch-site': 'cross-site' },
+      }),
+    ],
+    [
+      'the form of one person, posted by another site in the browser of another [P-22]',
+      (q) => ({
+        ...answerTo(doors, other, q),
         headers: { origin: 'https://evil.test', 'sec-fetch-site': 'cross-site' },
       }),
     ],
@@ -148,7 +160,7 @@ test('the answer to the question', async (t) => {
   ]
   for (const [name, request] of tampered) {
     await t.test(`${name}: 403, and the question still stands [row 14]`, async (t) => {
-      verifies(t, 'S4-45')
+      verifies(t, 'S4-45', 'T-14', ...rowsIn(name))
       const question = await fresh()
       const before = (await codes()).length
       const answer = await ask(request(question))
@@ -159,7 +171,8 @@ test('the answer to the question', async (t) => {
     })
   }
 
-  await t.test('the token of one question does not answer another [row 14] [P-22]', async () => {
+  await t.test('the token of one question does not answer another [row 14] [P-22]', async (t) => {
+    verifies(t, 'T-14', 'P-22')
     const [one, two] = [await fresh(), await fresh()]
     assertAnswer(
       await ask(answerTo(doors, browser, one, { form_token: two.form_token })),
@@ -168,7 +181,7 @@ test('the answer to the question', async (t) => {
   })
 
   await t.test('hidden fields are not heard [P-04]', async (t) => {
-    verifies(t, 'S3-26')
+    verifies(t, 'S3-26', 'P-04')
     const evil = await register(doors, { redirect_uris: ['https://evil.test/cb'] })
     const answer = await ask(
       answerTo(doors, browser, await fresh(), {
@@ -201,11 +214,20 @@ test('the answer to the question', async (t) => {
     })
   })
 
-  await t.test('loading the question twice breaks neither page [P-34]', async () => {
+  await t.test('loading the question twice breaks neither page [P-34]', async (t) => {
+    verifies(t, 'P-34')
     const first = await fresh()
     const again = await ask({ path: `${path}?request=${first.request}`, browser })
     assertAnswer(again, { status: 200 })
+    const second = { ...first, form_token: fieldOn(again.text, 'form_token') }
     assertAnswer(await ask(answerTo(doors, browser, first)), { status: 303 })
+    // Decision 004: who answers again is told that it is answered, not that the form is wrong.
+    for (const question of [first, second]) {
+      assertAnswer(await ask(answerTo(doors, browser, question)), {
+        status: 410,
+        hasNot: ['location'],
+      })
+    }
   })
 
   await t.test('GET does not answer, whatever it carries [X-13]', async () => {
@@ -232,7 +254,8 @@ test('the answer to the question', async (t) => {
     })
   }
 
-  await t.test('the question of another browser is not shown [P-21]', async () => {
+  await t.test('the question of another browser is not shown [P-21]', async (t) => {
+    verifies(t, 'P-21')
     const { request } = await fresh()
     for (const who of [{ browser: other }, {}]) {
       assertAnswer(await ask({ path: `${path}?request=${request}`, ...who }), forbidden)
@@ -357,7 +380,8 @@ test('what was agreed lets a client in again only when a person asks for it [P-2
     { 'sec-fetch-user': '?1' },
   ]
   for (const headers of lent) {
-    await t.test(`${JSON.stringify(headers)}: asked`, async () => {
+    await t.test(`${JSON.stringify(headers)}: asked`, async (t) => {
+      verifies(t, 'P-23')
       assert.match(await locationOf(headers), asks)
       assert.match(
         await locationOf(headers, { prompt: 'none' }),
@@ -370,7 +394,8 @@ test('what was agreed lets a client in again only when a person asks for it [P-2
     { 'sec-fetch-site': 'same-origin' },
     { 'sec-fetch-site': 'cross-site', 'sec-fetch-user': '?1' },
   ]) {
-    await t.test(`${JSON.stringify(headers)}: a code`, async () => {
+    await t.test(`${JSON.stringify(headers)}: a code`, async (t) => {
+      verifies(t, 'P-23')
       assert.match(await locationOf(headers), /[?&]code=auth_/)
       assert.match(await locationOf(headers, { prompt: 'none' }), /[?&]code=auth_/)
     })

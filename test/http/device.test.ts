@@ -8,7 +8,7 @@ import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { operator, restAs, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import {
   addPerson,
   assertAnswer,
@@ -164,7 +164,7 @@ test('what a device hears while it waits [row 30]', async (t) => {
   const expect = (error: string) => ({ status: 400, error, ...refused })
 
   await t.test('pending, too fast, then the tokens', async (t) => {
-    verifies(t, 'S3-51', 'row 30')
+    verifies(t, 'S3-51', 'T-30')
     const codes = await start(doors, client)
     assertAnswer(await poll(doors, client, codes), expect('authorization_pending'))
     await clock.advance(4999)
@@ -182,7 +182,7 @@ test('what a device hears while it waits [row 30]', async (t) => {
   })
 
   await t.test('denied', async (t) => {
-    verifies(t, 'row 30')
+    verifies(t, 'T-30')
     const codes = await start(doors, client)
     await type(doors, browser, codes.user_code)
     await press(browser, 'deny')
@@ -190,7 +190,7 @@ test('what a device hears while it waits [row 30]', async (t) => {
   })
 
   await t.test('expired', async (t) => {
-    verifies(t, 'row 30')
+    verifies(t, 'T-30')
     const codes = await start(doors, client)
     await clock.advance(600_000)
     assertAnswer(await poll(doors, client, codes), expect('expired_token'))
@@ -347,6 +347,10 @@ test('only the form that was drawn, in the session that typed the code [X-13] [P
     ['another decision', (q) => withField(q, { decision: 'Approve' })],
     ['another person [P-48]', (q) => answerTo(q, { browser: eve })],
     [
+      'another person who says no [P-48]',
+      (q) => ({ ...withField(q, { decision: 'deny' }), browser: eve }),
+    ],
+    [
       'another person in the same browser [P-48]',
       (q) => {
         const cookie = [onlyCookie(browser, 'browser'), onlyCookie(eve, 'session')].join('; ')
@@ -364,7 +368,7 @@ test('only the form that was drawn, in the session that typed the code [X-13] [P
   ]
   for (const [name, forge] of forgeries) {
     await t.test(`${name}: 403, and the question still stands`, async (t) => {
-      verifies(t, 'X-13', ...(name.includes('P-48') ? ['P-48'] : []))
+      verifies(t, 'X-13', ...rowsIn(name))
       const question = await fresh()
       assertAnswer(await ask(forge(question)), { status: 403, hasNot: ['location', 'set-cookie'] })
       const waiting = await poll(doors, client, question.codes)

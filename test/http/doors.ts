@@ -12,6 +12,7 @@ import type { Store } from '../../src/store/database.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { fetchOverHttp } from '../counterparts/cookie-browser.ts'
 import { startTestPlatform } from '../harness.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import { copyTemplateFile } from '../templates.ts'
 import type { TestPlatform, TestPlatformOptions } from '../harness.ts'
 
@@ -56,7 +57,7 @@ export interface Expected {
   readonly neverSays?: readonly (string | RegExp)[]
 }
 
-/** One row of a table: `name` carries the threat row. */
+/** One row of a table: `name` carries the threat rows that it proves. */
 export interface Scenario {
   readonly name: string
   readonly ask: Ask
@@ -94,7 +95,10 @@ export async function runTable(
   scenarios: readonly Scenario[],
 ): Promise<void> {
   for (const { name, ask: request, expect } of scenarios) {
-    await t.test(name, async () => assertAnswer(await doors.ask(request), expect))
+    await t.test(name, async (t) => {
+      verifies(t, ...rowsIn(name))
+      assertAnswer(await doors.ask(request), expect)
+    })
   }
 }
 

@@ -68,7 +68,7 @@ test('registration', async (t) => {
   const { clock } = doors
 
   await t.test('twenty in a minute, and not one more [row 33]', async (t) => {
-    verifies(t, 'row 33', 'X-24', 'S3-49')
+    verifies(t, 'T-33', 'X-24', 'P-13', 'S3-49')
     const first = await register(doors)
     assertAnswer(first, {
       status: 201,
@@ -139,6 +139,26 @@ test('whom an address stands for [P-49]', async (t) => {
     const forged = await statuses(25, (step) => register(doors, `9.9.9.${step}, ${here}`))
     assert.deepEqual(forged, [...times(20, 201), ...times(5, 429)])
   })
+
+  const disguises: readonly (readonly [string, (step: number) => string, string])[] = [
+    ['from all over a /64', (step) => `2001:db8:0:1:${step}::${step}`, 'loopback'],
+    [
+      'under each name of an address',
+      (step) => ['1.2.3.4', '::ffff:1.2.3.4', '::ffff:102:304'][step % 3] ?? '',
+      'loopback',
+    ],
+    ['with a forged address', (step) => `9.9.9.${step}`, '10.0.0.0/8'],
+  ]
+  for (const [name, addressAt, trusted] of disguises) {
+    await t.test(`who guesses a password ${name} is one caller`, async (t) => {
+      verifies(t, 'P-49')
+      const doors = await limited(t, { LATCHKEY_TRUSTED_PROXIES: trusted })
+      const tries = await statuses(12, (step) =>
+        attempt(doors, { password: wrong, address: addressAt(step) }),
+      )
+      assert.deepEqual(tries, [...times(10, 401), ...times(2, 429)])
+    })
+  }
 })
 
 test('authorization: sixty in a minute, then a page that says so calmly', async (t) => {
@@ -186,7 +206,7 @@ test('the token endpoint', async (t) => {
   const { client_id: id, client_secret: secret } = confidential.json
 
   await t.test('so many for a client at an address, and not one more [row 31]', async (t) => {
-    verifies(t, 'row 31', 'S3-49')
+    verifies(t, 'T-31', 'S3-49')
     const first = await knock(doors, client.id)
     assertAnswer(first, {
       status: 400,

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { createManualClock } from '../../src/base/clock.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator, signIn } from '../harness.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import { addPerson, addServer, assertAnswer, openDoors } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
 import { obtainCode, obtainProgramToken, obtainTokens, redeem, register } from './oauth-client.ts'
@@ -161,7 +161,7 @@ for (const path of endpoints) {
     ]
     for (const [name, wrong] of bad) {
       await t.test(`${name}: 401 invalid_token [row 37] [X-17]`, async (t) => {
-        verifies(t, 'S1-84', 'S1-86', 'A4-6')
+        verifies(t, 'S1-84', 'S1-86', 'A4-6', ...rowsIn(name))
         assertRefused(doors, await ask(call(path, wrong)), path, 'invalid_token')
       })
     }
@@ -368,6 +368,7 @@ test('the metadata that a challenge names [row 36]', async (t) => {
 })
 
 test('there is one spelling of each endpoint [P-12] [P-31]', async (t) => {
+  verifies(t, 'P-12')
   const { doors, tokens } = await start(t)
   const spellings = [
     '/MCP',

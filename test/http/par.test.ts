@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 import { assertAnswer, encode, openDoors, openDoorsOn } from './doors.ts'
 import type { Ask, Fields } from './doors.ts'
 import {
@@ -195,7 +196,8 @@ test('what a browser may do with a request that was pushed', async (t) => {
     assertAnswer(await ask({ path: usePath(client, uri), browser }), { status: 302 })
     assertAnswer(await ask({ path: usePath(client, uri) }), local)
   })
-  await t.test('a reference to somewhere else is not supported [row 13]', async () => {
+  await t.test('a reference to somewhere else is not supported [row 13]', async (t) => {
+    verifies(t, 'T-13')
     for (const request_uri of ['https://evil.test/request', 'urn:example:x']) {
       const answer = await ask({ path: authorizePath(client, { request_uri }), browser })
       const location = new URL(answer.headers.get('location') ?? '')

@@ -6,9 +6,12 @@ import {
   acceptableRedirectUris,
   malformedRedirectUris,
 } from '../../src/oauth/redirect-uri.corpus.ts'
+import { startFaultProvider } from '../fakes/fault-provider.ts'
+import { restAs, signIn } from '../harness.ts'
 import { verifies } from '../requirements.ts'
 import { assertAnswer, openDoors, runTable } from './doors.ts'
 import type { Scenario } from './doors.ts'
+import { authorizePath } from './oauth-client.ts'
 
 const path = '/oauth/register'
 const uri = 'https://app.test/cb'
@@ -114,7 +117,7 @@ test('what is refused at registration', async (t) => {
   ])
 
   await t.test('every malformed redirect URI [row 32] [X-01] [P-05] [P-25]', async (t) => {
-    verifies(t, 'S3-18', 'S4-21')
+    verifies(t, 'S3-18', 'S4-21', 'T-32', 'X-01', 'P-05', 'P-25')
     for (const one of malformedRedirectUris) {
       const answer = await ask({ path, json: { ...good, redirect_uris: [one] } })
       assert.equal(answer.status, 400, JSON.stringify(one))
@@ -163,44 +166,71 @@ test('what is accepted at registration', async (t) => {
     assert.equal('client_secret' in json || 'client_secret_expires_at' in json, false)
   })
 
-  await t.test('what a client says about its own standing is not heard [P-47] [P-40]', async () => {
-    const boast = {
-      client_id: 'mine',
-      client_secret: 'mine',
-      client_secret_expires_at: 1,
-      tenant_id: 'ten_x',
-      owner: 'usr_x',
-      userId: 'usr_x',
-      role: 'admin',
-      kind: 'manual',
-      trusted: true,
-      first_party: true,
-      skip_consent: true,
-      require_consent: false,
-      software_statement: 'e30.e30.',
+  await t.test(
+    'what a client says about its own standing is not heard [P-47] [P-40]',
+    async (t) => {
+      verifies(t, 'P-47')
+      const boast = {
+        client_id: 'mine',
+        client_secret: 'mine',
+        client_secret_expires_at: 1,
+        tenant_id: 'ten_x',
+        owner: 'usr_x',
+        userId: 'usr_x',
+        role: 'admin',
+        kind: 'manual',
+        trusted: true,
+        first_party: true,
+        skip_consent: true,
+        require_consent: false,
+        scope: 'admin',
+      }
+      const answer = await ask({ path, json: { ...good, ...boast } })
+      assertAnswer(answer, { status: 201 })
+      assert.notEqual(answer.json.client_id, boast.client_id)
+      assert.notEqual(answer.json.client_secret, boast.client_secret)
+      const {
+        client_id: _id,
+        client_secret: _secret,
+        client_secret_expires_at: _expires,
+        ...others
+      } = boast
+      for (const name of Object.keys(others)) assert.equal(name in answer.json, false, name)
+      const row = await store.db
+        .selectFrom('clients')
+        .selectAll()
+        .where('id', '=', answer.json.client_id)
+        .executeTakeFirstOrThrow()
+      assert.equal(row.kind, 'registered')
+      assert.doesNotMatch(row.metadata, /skip_consent|trusted|first_party|usr_x|ten_x|admin/)
+      const client = { id: row.id, redirectUri: uri }
+      const browser = await signIn(doors.origin)
+      const asked = await ask({ path: authorizePath(client), browser })
+      assertAnswer(asked, { status: 302, has: { location: /^\/oauth\/consent\?/ } })
+    },
+  )
+
+  await t.test('nobody’s word for a client is heard, whoever signed it [row 32]', async (t) => {
+    // Decision 004: no statement is read, so none is refused (RFC 7591 §3.1.1).
+    verifies(t, 'T-32')
+    const claims = { iss: 'https://evil.test', redirect_uris: ['https://evil.test/cb'] }
+    const encoded = Buffer.from(JSON.stringify(claims)).toString('base64url')
+    for (const software_statement of [`eyJhbGciOiJub25lIn0.${encoded}.`, 'no statement', 7]) {
+      const answer = await ask({ path, json: { ...good, software_statement } })
+      assertAnswer(answer, { status: 201, neverSays: ['evil.test', 'software_statement'] })
+      assert.deepEqual(answer.json.redirect_uris, [uri])
     }
-    const answer = await ask({ path, json: { ...good, ...boast } })
-    if (answer.status === 400) {
-      assert.match(answer.json.error, /^invalid_(?:client_metadata|software_statement)$/)
-      return
+  })
+
+  await t.test('a token at this door opens nothing more and nothing less [row 33]', async (t) => {
+    // Decision 004: registration is open, so there is no initial access token that could be a bad one.
+    verifies(t, 'T-33')
+    const { registration_access_token: own } = (await ask({ path, json: good })).json
+    for (const authorization of ['Bearer x', `Bearer ${own}`, 'Basic !!!', 'Bearer']) {
+      const answer = await ask({ path, json: good, headers: { authorization } })
+      assertAnswer(answer, { status: 201, hasNot: ['www-authenticate'] })
+      assert.notEqual(answer.json.registration_access_token, own)
     }
-    assert.equal(answer.status, 201)
-    assert.notEqual(answer.json.client_id, boast.client_id)
-    assert.notEqual(answer.json.client_secret, boast.client_secret)
-    const {
-      client_id: _id,
-      client_secret: _secret,
-      client_secret_expires_at: _expires,
-      ...others
-    } = boast
-    for (const name of Object.keys(others)) assert.equal(name in answer.json, false, name)
-    const row = await store.db
-      .selectFrom('clients')
-      .selectAll()
-      .where('id', '=', answer.json.client_id)
-      .executeTakeFirstOrThrow()
-    assert.equal(row.kind, 'registered')
-    assert.doesNotMatch(row.metadata, /skip_consent|trusted|first_party|usr_x|ten_x/)
   })
 
   await t.test('prototypes and doubled names change nothing [X-33]', async () => {
@@ -229,11 +259,32 @@ test('what is accepted at registration', async (t) => {
     }
   })
 
-  await t.test('two registrations are two clients with two secrets [P-35]', async () => {
-    const [one, other] = [await ask({ path, json: good }), await ask({ path, json: good })]
-    assert.notEqual(one.json.client_id, other.json.client_id)
-    assert.notEqual(one.json.client_secret, other.json.client_secret)
-  })
+  await t.test(
+    'two registrations are two clients, and neither is ours elsewhere [P-35]',
+    async (t) => {
+      verifies(t, 'P-35')
+      const provider = await startFaultProvider()
+      t.after(provider.stop)
+      const own = { clientId: 'our-id-at-their-server', clientSecret: 'our-secret-at-their-server' }
+      doors.alsoSecret([own.clientSecret])
+      const rest = restAs(await signIn(doors.origin), doors.origin)
+      const added = await rest('POST', '/servers', { url: provider.mcpUrl, slug: 'theirs', ...own })
+      assert.equal(added.status, 201, JSON.stringify(added.body))
+      const neverSays = Object.values(own)
+      const answers = []
+      for (let count = 0; count < 2; count += 1) {
+        const answer = await ask({
+          path,
+          json: { ...good, resource: `${doors.origin}/theirs/mcp` },
+        })
+        assertAnswer(answer, { status: 201, neverSays })
+        answers.push(answer.json)
+      }
+      const [one, other] = answers
+      assert.notEqual(one.client_id, other.client_id)
+      assert.notEqual(one.client_secret, other.client_secret)
+    },
+  )
 
   await t.test('the redirect URIs of real clients', async (t) => {
     verifies(t, 'S3-18', 'S3-40', 'A4')

@@ -61,7 +61,7 @@ test('the revocation endpoint', async (t) => {
   ])
 
   await t.test('an unknown token is fine, whatever it looks like [row 35]', async (t) => {
-    verifies(t, 'S3-47')
+    verifies(t, 'S3-47', 'T-35')
     for (const token of ['x', 'mcp_at_x', 'mcp_rt_x', 'auth_x', 'a b', '€', 'x'.repeat(10_000)]) {
       const answer = await ask(post({ token }))
       assertAnswer(answer, { status: 200, has })
@@ -71,7 +71,7 @@ test('the revocation endpoint', async (t) => {
 
   for (const hint of [undefined, 'access_token', 'refresh_token', 'id_token', 'x']) {
     await t.test(`an access token ends alone, with the hint ${hint} [row 35]`, async (t) => {
-      verifies(t, 'S3-47', 'A3-14')
+      verifies(t, 'S3-47', 'A3-14', 'T-35')
       const { accessToken, refreshToken } = await fresh()
       assertAnswer(await ask(post({ token: accessToken, token_type_hint: hint })), {
         status: 200,
@@ -82,7 +82,8 @@ test('the revocation endpoint', async (t) => {
       assert.equal((await refresh(doors, client, refreshToken)).status, 200)
     })
 
-    await t.test(`a refresh token ends its grant, with the hint ${hint} [row 35]`, async () => {
+    await t.test(`a refresh token ends its grant, with the hint ${hint} [row 35]`, async (t) => {
+      verifies(t, 'T-26', 'T-35')
       const { accessToken, refreshToken } = await fresh()
       assertAnswer(await ask(post({ token: refreshToken, token_type_hint: hint })), {
         status: 200,
@@ -95,7 +96,7 @@ test('the revocation endpoint', async (t) => {
   }
 
   await t.test('a token of another client stays alive [row 35] [P-07]', async (t) => {
-    verifies(t, 'S3-47')
+    verifies(t, 'S3-47', 'T-35', 'P-07')
     const { accessToken, refreshToken } = await fresh()
     for (const token of [accessToken, refreshToken]) {
       const answer = await ask({ path, form: { client_id: foreign.id, token } })

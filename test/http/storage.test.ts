@@ -40,7 +40,7 @@ test('while another process holds the database [row 31]', async (t) => {
 
   for (const name of ['token', 'refresh', 'register', 'revoke'] as const) {
     await t.test(`${name}: temporarily_unavailable with Retry-After`, (t) => {
-      verifies(t, 'S3-23')
+      verifies(t, 'S3-23', 'T-31')
       assertAnswer(blocked[name], {
         ...oauth,
         has: { ...later.has, 'content-type': 'application/json' },

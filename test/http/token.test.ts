@@ -1,11 +1,14 @@
 // The token endpoint: every wrong request and the one error that RFC 6749 §5.2 has for it, and that nothing is spent by a
 // request that is refused (threats 5, rows 16–28).
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
+import type { JWTPayload } from 'jose'
 import { createManualClock } from '../../src/base/clock.ts'
 import { signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import { assertAnswer, encode, openDoors, openDoorsOn, runTable } from './doors.ts'
 import type { Answer, Fields, Scenario } from './doors.ts'
 import {
@@ -235,7 +238,8 @@ test('who the client is', async (t) => {
     }
   })
 
-  await t.test('a disabled client is one that cannot prove itself [P-41]', async () => {
+  await t.test('a disabled client is one that cannot prove itself [P-41]', async (t) => {
+    verifies(t, 'P-41')
     await store.db
       .updateTable('clients')
       .set({ disabled_at: 1 })
@@ -243,6 +247,65 @@ test('who the client is', async (t) => {
       .execute()
     const request = post({ client_id: inBody.id, client_secret: bodySecret })
     assertAnswer(await ask(request), { ...stranger, ...unchallenged })
+  })
+})
+
+test('a client that proves itself with a key [row 29]', async (t) => {
+  const clock = createManualClock(Date.now())
+  const doors = await openDoors(t, { clock })
+  const { publicKey, privateKey } = await generateKeyPair('RS256')
+  const client = await register(doors, {
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks: { keys: [await exportJWK(publicKey)] },
+  })
+  const usual = { iss: client.id, sub: client.id, aud: doors.origin }
+  const sign = (claims: JWTPayload = {}) => {
+    const nowS = Math.floor(clock.now() / 1000)
+    return new SignJWT({ ...usual, jti: randomUUID(), iat: nowS, exp: nowS + 60, ...claims })
+      .setProtectedHeader({ alg: 'RS256' })
+      .sign(privateKey)
+  }
+  const prove = (assertion: string) =>
+    doors.ask({
+      path,
+      form: {
+        grant_type: 'refresh_token',
+        refresh_token: 'mcp_rt_x',
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion: assertion,
+      },
+    })
+  const [, payload = ''] = (await sign()).split('.')
+  const unsigned = new UnsecuredJWT({ ...usual, jti: randomUUID() }).setExpirationTime('1m')
+  const pem = Buffer.from(await exportSPKI(publicKey))
+  const symmetric = new SignJWT(usual).setJti('x').setExpirationTime('1m')
+  const wrong: readonly (readonly [string, string])[] = [
+    ['alg none', unsigned.encode()],
+    ['alg none and an old payload', `eyJhbGciOiJub25lIn0.${payload}.`],
+    [
+      'HS256 with the public key [P-27]',
+      await symmetric.setProtectedHeader({ alg: 'HS256' }).sign(pem),
+    ],
+    ['the token endpoint as audience', await sign({ aud: doors.origin + path })],
+    ['a list of audiences', await sign({ aud: [doors.origin, 'https://evil.test'] })],
+    ['the audience of somebody else', await sign({ aud: 'https://evil.test' })],
+  ]
+  for (const [name, assertion] of wrong) {
+    await t.test(`${name}: invalid_client [row 29]`, async (t) => {
+      verifies(t, 'T-29', ...rowsIn(name))
+      assertAnswer(await prove(assertion), {
+        status: 401,
+        error: 'invalid_client',
+        ...unchallenged,
+      })
+    })
+  }
+  await t.test('a good one counts once [row 29]', async (t) => {
+    verifies(t, 'T-29')
+    const assertion = await sign()
+    assertAnswer(await prove(assertion), { status: 400, error: 'invalid_grant' })
+    assertAnswer(await prove(assertion), { status: 401, error: 'invalid_client', ...unchallenged })
+    assertAnswer(await prove(await sign()), { status: 400, error: 'invalid_grant' })
   })
 })
 
@@ -271,30 +334,32 @@ test('what a code is worth', async (t) => {
   ]
   for (const [name, change] of changes) {
     await t.test(`${name}: invalid_grant, and the code still stands`, async (t) => {
-      verifies(t, 'S3-22', 'S3-23', 'A3-6')
+      verifies(t, 'S3-22', 'S3-23', 'A3-6', ...rowsIn(name))
       const code = await fresh()
       assertWorthless(await redeem(doors, client, code, change))
       assert.equal((await redeem(doors, client, code)).status, 200)
     })
   }
 
-  await t.test('an unknown code, a longer one, a shorter one [row 23] [P-06]', async () => {
+  await t.test('an unknown code, a longer one, a shorter one [row 23] [P-06]', async (t) => {
+    verifies(t, 'T-23', 'P-06')
     const code = await fresh()
-    for (const wrong of [
-      'auth_x',
-      `${code}x`,
-      code.slice(0, -1),
-      code.toUpperCase(),
-      `${code}\0`,
-    ]) {
-      assertWorthless(await redeem(doors, client, wrong))
+    const similar = ['auth_x', `${code}x`, code.slice(0, -1), code.toUpperCase(), `${code}\0`]
+    const tryThem = async () => {
+      for (const wrong of similar) assertWorthless(await redeem(doors, client, wrong))
     }
-    assert.equal((await redeem(doors, client, code)).status, 200)
+    await tryThem()
+    const { status, json } = await redeem(doors, client, code)
+    assert.equal(status, 200)
+    // Nor are they taken for a replay of the code that they resemble.
+    await tryThem()
+    assert.equal(await isActive(doors, json.access_token), true)
   })
 
   await t.test(
     'a code of another client says the same and ends nothing [row 23] [P-06]',
-    async () => {
+    async (t) => {
+      verifies(t, 'T-23', 'P-06')
       const code = await fresh()
       assertWorthless(await redeem(doors, foreign, code))
       const { json } = await redeem(doors, client, code)
@@ -303,7 +368,8 @@ test('what a code is worth', async (t) => {
     },
   )
 
-  await t.test('a resource outside the request spends nothing [P-09] [P-46]', async () => {
+  await t.test('a resource outside the request spends nothing [P-09] [P-46]', async (t) => {
+    verifies(t, 'P-09', 'P-46')
     const code = await fresh()
     for (const resource of [
       'https://evil.test/mcp',
@@ -328,7 +394,7 @@ test('what a code is worth', async (t) => {
     await t.test(
       `replay ${name} is refused and ends what the code gave [row 25] [X-04] [P-06]`,
       async (t) => {
-        verifies(t, 'S3-22', 'A3-6')
+        verifies(t, 'S3-22', 'A3-6', 'T-25', 'X-04', 'P-06')
         const code = await fresh()
         const first = await redeem(doors, client, code)
         await clock.advance(lateByMs)
@@ -341,7 +407,7 @@ test('what a code is worth', async (t) => {
   }
 
   await t.test('the last moment of a code and the first after it [row 23]', async (t) => {
-    verifies(t, 'S3-24')
+    verifies(t, 'S3-24', 'T-23')
     const again = await signIn(doors.origin)
     const [inTime, late] = [
       await obtainCode(doors, again, client),
@@ -353,7 +419,8 @@ test('what a code is worth', async (t) => {
     assertWorthless(await redeem(doors, client, late))
   })
 
-  await t.test('all of these say the same words [row 23]', () => {
+  await t.test('all of these say the same words [row 23]', (t) => {
+    verifies(t, 'T-23')
     assert.equal(words.size, 1)
   })
 })
@@ -389,7 +456,8 @@ test('what a refresh token is worth', async (t) => {
     ],
   ]
   for (const [name, changes, error] of unchanged) {
-    await t.test(`${name}: ${error}, and nothing is rotated`, async () => {
+    await t.test(`${name}: ${error}, and nothing is rotated`, async (t) => {
+      verifies(t, ...rowsIn(name))
       const { refreshToken } = await fresh()
       const rows = () => doors.store.db.selectFrom('refresh_tokens').selectAll().execute()
       const before = await rows()
@@ -403,7 +471,8 @@ test('what a refresh token is worth', async (t) => {
     })
   }
 
-  await t.test('an unknown one, one that is cut, an access token, a code [row 26]', async () => {
+  await t.test('an unknown one, one that is cut, an access token, a code [row 26]', async (t) => {
+    verifies(t, 'T-26')
     const { accessToken, refreshToken } = await fresh()
     for (const token of [
       'mcp_rt_x',
@@ -417,15 +486,37 @@ test('what a refresh token is worth', async (t) => {
     assert.equal((await refresh(doors, client, refreshToken)).status, 200)
   })
 
-  await t.test('one of another client: refused, and nothing ends [row 26]', async () => {
+  await t.test('one of another client: refused, and nothing ends [row 26]', async (t) => {
+    verifies(t, 'T-26')
     const { accessToken, refreshToken } = await fresh()
     assertAnswer(await refresh(doors, foreign, refreshToken), worthless)
     assert.equal(await isActive(doors, accessToken), true)
     assert.equal((await refresh(doors, client, refreshToken)).status, 200)
   })
 
+  await t.test('a client that has a secret refreshes with it, or not at all [P-41]', async (t) => {
+    verifies(t, 'P-41')
+    const owner = await register(doors, { token_endpoint_auth_method: 'client_secret_post' })
+    const { accessToken, refreshToken } = await obtainTokens(doors, browser, owner)
+    const unproven = { status: 401, error: 'invalid_client', ...unchallenged }
+    for (const client_secret of [undefined, '', 'x', `${owner.secret}x`]) {
+      assertAnswer(await refresh(doors, owner, refreshToken, { client_secret }), unproven)
+    }
+    const disable = (disabled_at: number | null) =>
+      doors.store.db
+        .updateTable('clients')
+        .set({ disabled_at })
+        .where('id', '=', owner.id)
+        .execute()
+    await disable(1)
+    assertAnswer(await refresh(doors, owner, refreshToken), unproven)
+    await disable(null)
+    assert.equal(await isActive(doors, accessToken), true)
+    assertAnswer(await refresh(doors, owner, refreshToken), { status: 200 })
+  })
+
   await t.test('reuse after its successor was used ends the family [row 26] [X-06]', async (t) => {
-    verifies(t, 'A3-10')
+    verifies(t, 'A3-10', 'T-26', 'X-06')
     const first = await fresh()
     const second = (await refresh(doors, client, first.refreshToken)).json
     const third = (await refresh(doors, client, second.refresh_token)).json
@@ -438,7 +529,8 @@ test('what a refresh token is worth', async (t) => {
 
   await t.test(
     'an answer that was lost comes again within half a minute, and not after [row 26]',
-    async () => {
+    async (t) => {
+      verifies(t, 'T-26')
       const { refreshToken } = await fresh()
       const first = await refresh(doors, client, refreshToken)
       await clock.advance(29_999)
@@ -451,7 +543,7 @@ test('what a refresh token is worth', async (t) => {
   )
 
   await t.test('its last moment and the first after it [row 26]', async (t) => {
-    verifies(t, 'S3-24', 'A3-10')
+    verifies(t, 'S3-24', 'A3-10', 'T-26')
     const again = await signIn(doors.origin)
     const [inTime, late] = [
       await obtainTokens(doors, again, client),
@@ -465,7 +557,7 @@ test('what a refresh token is worth', async (t) => {
 })
 
 onEveryDatabase('fifty at once redeem a code: one gets tokens [X-05] [P-44]', async (t, store) => {
-  verifies(t, 'S3-22', 'A3-6')
+  verifies(t, 'S3-22', 'A3-6', 'X-05', 'P-44')
   const doors = await openDoorsOn(t, store)
   const client = await register(doors)
   const code = await obtainCode(doors, await signIn(doors.origin), client)
@@ -481,6 +573,7 @@ onEveryDatabase('fifty at once redeem a code: one gets tokens [X-05] [P-44]', as
 onEveryDatabase(
   'fifty at once use a refresh token: one successor [X-06] [P-45]',
   async (t, store) => {
+    verifies(t, 'X-06', 'P-45')
     const doors = await openDoorsOn(t, store)
     const client = await register(doors)
     const { refreshToken } = await obtainTokens(doors, await signIn(doors.origin), client)

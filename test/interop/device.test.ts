@@ -44,7 +44,7 @@ async function answerOn(
 }
 
 async function walk(t: TestContext, method: Method, doors: Doors): Promise<void> {
-  verifies(t, 'S3-51', 'row 30')
+  verifies(t, 'S3-51', 'T-30')
   const device = await registerParty(doors, method, described)
   const browser = await signIn(doors.origin)
   const refused = (error: string) => ({ error, status: 400 })
@@ -103,7 +103,7 @@ onEveryDatabase('openid-client lets its device in and waits for its person', asy
 })
 
 onEveryDatabase('a strict device that comes too late', async (t, store) => {
-  verifies(t, 'row 30')
+  verifies(t, 'T-30')
   const clock = createManualClock(Date.now())
   const device = await registerParty(await openDoorsOn(t, store, { clock }), 'none', described)
   const { device_code: code, expires_in: lifetimeS } = await begin(device)

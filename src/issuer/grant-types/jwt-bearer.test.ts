@@ -180,7 +180,7 @@ onEveryDatabase(
 onEveryDatabase(
   'an assertion is good once, also for fifty at once: A14, row 29',
   async (t, store, openAnother) => {
-    verifies(t, 'S3-42', 'A14', 'row 29')
+    verifies(t, 'S3-42', 'A14', 'T-29')
     const twins = await createTwins(t, store, openAnother)
     const { rig, agent, sign } = await prepare(twins[0])
     const assertion = await sign({ jti: 'the-one' })

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'pg'
 import { createLog } from '../../src/base/log.ts'
 import { readConfig } from '../../src/config.ts'
 import { createPlatform } from '../../src/platform.ts'
@@ -36,6 +37,7 @@ const machine = await makeClient({ redirectUris: [], grantTypes: ['client_creden
 const app = await makeClient({ redirectUris: [redirectUri] })
 const refreshTokens: string[] = []
 for (let made = 0; made < Number(tokensWanted); made += 1) refreshTokens.push(await connect())
+if (databaseUrl !== undefined) await gatherStatistics(databaseUrl)
 console.log(JSON.stringify({ origin, tokenPath, introspectionPath, machine, app, refreshTokens }))
 
 async function makeClient(
@@ -48,6 +50,14 @@ async function makeClient(
   })
   if (status !== 201) throw new Error(`no client: ${status} ${JSON.stringify(body)}`)
   return { id: body.id, secret: body.clientSecret }
+}
+
+/** As Postgres does by itself within a minute or two: until then it takes every table for an empty one. */
+async function gatherStatistics(url: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query('analyze')
+  await client.end()
 }
 
 /** One consent on one device, as a person gives it, and the refresh token of its grant. */

@@ -65,6 +65,28 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'who read the tokens a moment before they were found dead does not send them again',
+  async (t, store) => {
+    verifies(t, 'A1-7')
+    const { provider, bench, id, refreshes, live } = await start(t, store)
+    const { vault } = bench.upstream
+    const holder = { tenant: bench.tenant, connectionId: id }
+    const dead = { kind: 'reauthorization_required', reason: 'refresh_token_rejected' }
+    provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+    await bench.clock.advance(61 * minuteMs)
+    const before = await vault.read(holder)
+    assert.deepEqual(await live(), dead)
+
+    const stale = [before]
+    const read: typeof vault.read = async (of) => stale.pop() ?? vault.read(of)
+    const refresh = createRefresh({ ...bench, ...bench.upstream, vault: { ...vault, read } })
+    assert.deepEqual(await refresh.liveToken(holder), dead)
+    assert.deepEqual(stale, [])
+    assert.equal(refreshes().length, 1)
+  },
+)
+
 onEveryDatabase('a provider that says when to come back is not asked before', async (t, store) => {
   verifies(t, 'S1-63')
   const { provider, bench, refreshes, live } = await start(t, store)

@@ -198,6 +198,8 @@ function createLeases({ db, clock }: Needs): Pick<Vault, 'lease' | 'extend' | 'r
         intent_at: now,
       })
         .set((row) => ({ next_refresh_at: atLatest(row, until) }))
+        // Emptied tokens keep their generation: who read them a moment earlier must not send them again.
+        .where('access_token_sealed', '!=', noTokens.access_token_sealed)
         .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
       return (await taking.executeTakeFirst()) !== undefined
     },

@@ -79,15 +79,24 @@ export async function requireManaged(
   throw new Fault('not_found', { because: 'no such connection that the caller may end' })
 }
 
+/** Which of a person's connections are asked for: all, or those of a server or with a label. */
+export interface WhichConnections {
+  readonly serverId?: string | undefined
+  readonly label?: string | undefined
+}
+
 /** A page of this person's connections, with one row more than the page holds. */
 export function listOwn(
   db: Database,
   { tenant, userId }: Owner,
   page: PageRequest,
+  { serverId, label }: WhichConnections,
 ): Promise<readonly JoinedConnection[]> {
   const { createdAt, id } = positionOf(page)
   return joined(db, tenant)
     .where('connections.user_id', '=', userId)
+    .$if(serverId !== undefined, (some) => some.where('connections.server_id', '=', serverId ?? ''))
+    .$if(label !== undefined, (some) => some.where('connections.label', '=', label ?? ''))
     .where((is) =>
       is.or([
         is('connections.created_at', '>', createdAt),

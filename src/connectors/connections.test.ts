@@ -44,3 +44,30 @@ onEveryDatabase('a sign-in after a revocation looks anew where to sign in', asyn
   assert.ok(looks() > before, 'the server may have moved to another authorization server')
   assert.equal(provider.registrations().length, 1, 'the registration is kept')
 })
+
+onEveryDatabase('one of several connections is found by its server and label', async (t, store) => {
+  const bench = await createBench(t, store)
+  const [ada, bob] = [await bench.person('ada'), await bench.person('bob')]
+  const { mcpUrl: url, stop } = await startFaultProvider()
+  t.after(stop)
+  const { server } = await bench.connect(ada, url)
+  const { server: other } = await bench.connect(ada, url)
+  const make = (serverId: string, label: string, { session } = ada) =>
+    bench.connections.create(session, { serverId, label })
+  const work = await make(server.id, 'work')
+  const elsewhere = await make(other.id, 'work')
+  await make(server.id, 'work', bob)
+
+  const found = async (which: { readonly serverId?: string; readonly label?: string }) => {
+    const { items } = await bench.connections.list(ada.session, {}, which)
+    return items.map(({ id }) => id).toSorted()
+  }
+  assert.deepEqual(await found({ serverId: server.id, label: 'work' }), [work.id])
+  assert.deepEqual(await found({ label: 'work' }), [work.id, elsewhere.id].toSorted())
+  assert.equal((await found({ serverId: server.id })).length, 2)
+  assert.equal((await found({})).length, 4)
+  assert.deepEqual(await found({ label: 'Work' }), [])
+  await assert.rejects(make(server.id, 'work'), (thrown) => {
+    return isFault(thrown) && thrown.code === 'conflict'
+  })
+})

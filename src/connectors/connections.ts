@@ -25,7 +25,12 @@ import {
   requireOwn,
   toPublicConnection,
 } from './connection-rows.ts'
-import type { JoinedConnection, Owner, PublicConnection } from './connection-rows.ts'
+import type {
+  JoinedConnection,
+  Owner,
+  PublicConnection,
+  WhichConnections,
+} from './connection-rows.ts'
 import { endConnection } from './end.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
@@ -48,7 +53,11 @@ export interface Connections {
     principal: Principal,
     input: { readonly serverId: string; readonly label?: string | undefined },
   ) => Promise<PublicConnection>
-  readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicConnection>>
+  readonly list: (
+    principal: Principal,
+    page?: PageRequest,
+    which?: WhichConnections,
+  ) => Promise<Page<PublicConnection>>
   readonly get: (principal: Principal, id: string) => Promise<PublicConnection>
   /** Begins a sign-in elsewhere, or carries on one that an API key began. Throws what discovery and registration throw. */
   readonly authorize: (
@@ -111,7 +120,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
       })
     },
 
-    list: (principal, page = {}) => listConnections(needs, principal, page),
+    list: (principal, page = {}, which = {}) => listConnections(needs, principal, page, which),
     get: (principal, id) => show(ownerOf(principal), id),
 
     authorize: async (principal, id, options = {}) => {
@@ -167,8 +176,9 @@ async function listConnections(
   { db, upstream, clock }: ConnectionNeeds,
   principal: Principal,
   page: PageRequest,
+  which: WhichConnections,
 ): Promise<Page<PublicConnection>> {
-  const rows = await listOwn(db, ownerOf(principal), page)
+  const rows = await listOwn(db, ownerOf(principal), page, which)
   const ids = rows.map(({ id }) => id)
   const pending = await upstream.flows.pending(principal.tenant, ids)
   const now = clock.now()

@@ -96,6 +96,39 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'of several connections the oldest that works is used, and a refused token is answered for by its own',
+  async (t, store) => {
+    verifies(t, 'S1-8', 'S1-10')
+    const { provider, bench, ada, server, id } = await setUp(t, store)
+    await bench.clock.advance(1000)
+    const made = await bench.connections.create(ada.session, { serverId: server.id, label: 'work' })
+    await signIn(bench, ada, made.id)
+    const used = async () => {
+      const credential = await bench.credentials.credentialFor(server, ada.session)
+      assert.ok(credential.kind === 'bearer')
+      return credential
+    }
+    const ofWork = await used()
+    assert.equal(ofWork.connectionId, made.id, 'the older one is not signed in')
+    await signIn(bench, ada, id)
+    assert.equal((await used()).connectionId, id)
+
+    const refreshesOf = () =>
+      provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token').length
+    const renewed = await bench.credentials.refreshAfterUnauthorized(server, ada.session, ofWork)
+    assert.ok(renewed.kind === 'bearer')
+    assert.equal(renewed.connectionId, made.id, 'the one whose token was refused')
+    assert.notEqual(renewed.generation, ofWork.generation)
+    assert.equal(refreshesOf(), 1)
+    await bench.connections.revoke(ada.session, made.id)
+    const next = await bench.credentials.refreshAfterUnauthorized(server, ada.session, renewed)
+    assert.ok(next.kind === 'bearer')
+    assert.equal(next.connectionId, id, 'the other one still works')
+    assert.equal(refreshesOf(), 1, 'and nobody refused its token')
+  },
+)
+
 onEveryDatabase('a step-up asks for what was asked before and more', async (t, store) => {
   verifies(t, 'C19', 'C20', 'C21', 'C24', 'S1-57')
   const { provider, bench, ada, id } = await setUp(t, store)

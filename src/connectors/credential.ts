@@ -11,7 +11,7 @@ import type { Held } from '../upstream/vault.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
 import { findConnection, reach } from './reach.ts'
-import type { Caller, Reach } from './reach.ts'
+import type { Caller, Reach, Spent } from './reach.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
@@ -65,7 +65,7 @@ export function createCredentials(needs: Needs): Credentials {
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
       }
-      const way = await reach(needs, caller, server, spent)
+      const way = await reach(needs, caller, server, toSpent(spent))
       return toCredential(needs, { principal, server, way })
     },
   }
@@ -85,12 +85,20 @@ async function spentToken(
   refused: Credential | undefined,
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
-  const connection = await findConnection(needs, caller, server.id)
+  const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
+  const connection = await findConnection(needs, caller, server.id, inUseId)
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
-  const isNewer = refused?.kind === 'bearer' && refused.generation !== held?.generation
-  return isNewer ? undefined : held
+  const isAnother =
+    refused?.kind === 'bearer' &&
+    (refused.connectionId !== connection.id || refused.generation !== held?.generation)
+  return isAnother ? undefined : held
+}
+
+function toSpent(held: Held | undefined): Spent | undefined {
+  if (held === undefined) return undefined
+  return { connectionId: held.key.connectionId, generation: held.generation }
 }
 
 /** MCP authorization, "Authorization Server Binding": tokens are for the issuer that made them and no other. */

@@ -40,23 +40,29 @@ export interface Caller {
   readonly user: { readonly id: string }
 }
 
+/** A token that the server refused; nothing is said about those of other connections. */
+export interface Spent {
+  readonly connectionId: string
+  readonly generation: number
+}
+
 /** How this person reaches this server. Throws Fault('provider_unreachable' | …) when that may pass. */
 export async function reach(
   needs: ReachNeeds,
   caller: Caller,
   server: Server,
-  spent?: { readonly generation: number },
+  spent?: Spent,
 ): Promise<Reach> {
   if (server.auth === 'none') return { kind: 'none' }
   if (server.auth === 'headers') {
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
-  const connection = await findConnection(needs, caller, server.id)
+  const connection = await findConnection(needs, caller, server.id, spent?.connectionId)
   if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
   const token = await needs.upstream.refresh.liveToken({
     tenant: caller.tenant,
     connectionId: connection.id,
-    ...(spent === undefined ? {} : { spentGeneration: spent.generation }),
+    ...(spent?.connectionId === connection.id ? { spentGeneration: spent.generation } : {}),
   })
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
@@ -68,14 +74,16 @@ export async function reach(
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
 }
 
-/** The connection to use of a person's several: one that works before one that does not, then the oldest. */
+/** The connection to use of a person's several: one that works before one that does not, the one in use, then the oldest. */
 export async function findConnection(
   { db }: ReachNeeds,
   { tenant, user }: Caller,
   serverId: string,
+  inUseId?: string,
 ): Promise<ConnectionRow | undefined> {
   const rows = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
-  return rows.find(({ status }) => status === 'connected') ?? rows[0]
+  const working = rows.filter(({ status }) => status === 'connected')
+  return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
 }
 
 type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
@@ -89,6 +97,7 @@ const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
     .where('server_id', '=', serverId)
     .where('user_id', '=', userId)
     .orderBy('created_at')
+    .orderBy('id')
     .limit(50),
 )
 

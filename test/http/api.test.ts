@@ -485,10 +485,18 @@ test('what is somebody else’s is as good as nothing [row 51] [X-25] [X-09]', a
     assertAnswer(await withKey(doors, key.key)('GET', '/grants'), { status: 200 })
   })
   await t.test('lists hold one’s own only', async () => {
-    for (const path of ['/connections', '/api-keys', '/grants']) {
+    const ofServer = `/connections?serverId=${added.json.id}`
+    for (const path of ['/connections', ofServer, '/api-keys', '/grants']) {
       const answer = await eve('GET', path)
       assertAnswer(answer, { status: 200, neverSays: [connection.id, key.id] })
     }
+  })
+  await t.test('a list of some of one’s own', async () => {
+    const listed = async (query: string) =>
+      (await ada('GET', `/connections?${query}`)).json.items.map(({ id }: { id: string }) => id)
+    assert.deepEqual(await listed(`serverId=${added.json.id}&label=default`), [connection.id])
+    assert.deepEqual(await listed(`serverId=${added.json.id}&label=other`), [])
+    assert.deepEqual(await listed('label=a%00b'), [])
   })
   await t.test('it is all still there', async () => {
     assertAnswer(await ada('GET', `/connections/${connection.id}`), { status: 200 })

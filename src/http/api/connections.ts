@@ -36,9 +36,9 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       ...api,
       path: '/api/v1/connections',
       method: 'GET',
-      words: 'The caller’s connections.',
+      words: 'The caller’s connections: all, or those of a `serverId` or with a `label`.',
       run: async ({ principal, query }) =>
-        json(await connections.list(principal, pageRequestOf(query))),
+        json(await connections.list(principal, pageRequestOf(query), whichOf(query))),
     }),
     route({
       ...api,
@@ -66,6 +66,13 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       run: async ({ principal, params }) => json(await connections.flow(principal, idOf(params))),
     }),
   ]
+}
+
+function whichOf(query: URLSearchParams) {
+  const [serverId, label] = ['serverId', 'label'].map((name) => query.get(name) ?? undefined)
+  // Postgres cannot be asked for a NUL; an empty label is as little anybody's.
+  const asked = (text: string | undefined) => (text?.includes('\0') === true ? '' : text)
+  return { serverId: asked(serverId), label: asked(label) }
 }
 
 function actionRoutes(connections: Connections): readonly Route[] {

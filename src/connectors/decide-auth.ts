@@ -2,6 +2,8 @@
 import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Discovery } from '../upstream/discover.ts'
+import { appliedQuirks } from '../upstream/quirks.ts'
+import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { TraceStep } from '../upstream/trace.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
@@ -19,6 +21,8 @@ export interface Discovered {
   readonly isGuessed?: boolean
   /** The server also answers without a token. */
   readonly openToAll?: boolean
+  /** What is done otherwise than the standards say, because this provider needs it. */
+  readonly quirks?: readonly AppliedQuirk[]
   readonly trace: readonly TraceStep[]
 }
 
@@ -68,6 +72,7 @@ function describe(
     registration: registrationOf(metadata, tenant, input.clientId !== undefined),
     isGuessed: discovery.isGuessed,
     openToAll: discovery.openToAll,
+    quirks: appliedQuirks(discovery.issuer),
     trace: discovery.trace,
   }
 }

@@ -101,10 +101,10 @@ function rediscover(
   return decideAuth(upstream, { tenant, url: wanted.url, input: wanted })
 }
 
-// A client id is known to one issuer only; which one is fixed at the first look.
+// A client id is known to one issuer only; which one, as it spells itself, is fixed at the first look.
 function pinnedIssuer(after: ServerRow, discovered: Discovered | undefined): string | null {
-  if (after.issuer !== null || after.client_id === null) return after.issuer
-  return discovered?.issuer ?? null
+  if (after.issuer === null && after.client_id === null) return null
+  return discovered?.issuer ?? after.issuer
 }
 
 async function storeChange(

@@ -12,6 +12,8 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import { appliedQuirks } from '../upstream/quirks.ts'
+import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
 import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
@@ -51,6 +53,8 @@ export interface PublicServer {
   readonly scopes?: string
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
+  /** What is done otherwise than the standards say at the named issuer. */
+  readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
   readonly updatedAt: number
   /** What was found out, in the answer to the call that looked. */
@@ -176,6 +180,7 @@ export function toPublicServer(row: ServerRow): PublicServer {
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...(row.issuer === null ? {} : { quirks: appliedQuirks(row.issuer) }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }

@@ -140,8 +140,11 @@ async function createServer(
     ...sealedColumns(needs, { tenantId: tenant.id, id, auth }, input),
     ...facts,
     tool_scopes: toolScopes,
-    // A client id is known to one issuer only; which one is fixed at the first look.
-    issuer: facts.issuer ?? (facts.client_id === null ? null : (discovered.issuer ?? null)),
+    // A client id is known to one issuer only; which one, as it spells itself, is fixed at the first look.
+    issuer:
+      facts.issuer === null && facts.client_id === null
+        ? null
+        : (discovered.issuer ?? facts.issuer),
     context,
     created_by: principal.user?.id ?? null,
     created_at: needs.clock.now(),

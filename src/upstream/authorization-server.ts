@@ -4,6 +4,7 @@ import type { Outbound } from '../base/outbound.ts'
 import { readAuthorizationServerMetadata, requireS256 } from '../oauth/metadata.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import { authorizationServerUrls } from '../oauth/well-known.ts'
+import { completedMetadata, spelledIssuer } from './adapt.ts'
 import { readDocument } from './protected-resource.ts'
 import type { Trace } from './trace.ts'
 
@@ -25,7 +26,8 @@ export async function findAuthorizationServer(
   for (const url of authorizationServerUrls(issuer)) {
     const document = await readDocument(needs, 'authorization_server_metadata', url)
     if (document === undefined) continue
-    const metadata = readAuthorizationServerMetadata(document, issuer)
+    const completed = completedMetadata(issuer, document)
+    const metadata = readAuthorizationServerMetadata(completed, spelledIssuer(issuer, completed))
     requireS256(metadata)
     await requireReachable(needs.outbound, metadata)
     return metadata

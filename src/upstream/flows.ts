@@ -7,10 +7,10 @@ import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import { readParameters, requireNoRepeats } from '../oauth/parameters.ts'
 import { challengeOf, createVerifier } from '../oauth/pkce.ts'
-import { formatScope } from '../oauth/scope.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
+import { requestedAccess } from './adapt.ts'
 import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
@@ -197,18 +197,10 @@ function authorizeUrlOf({ keyring }: FlowNeeds, row: FlowRow, verifier: Secret):
     }),
     code_challenge: challengeOf(verifier),
     code_challenge_method: 'S256',
-    resource: plan.resource,
-    ...scopeParameters(plan),
+    ...requestedAccess(plan),
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
   return url.href
-}
-
-// OIDC Core §11: `offline_access` is passed over unless the person is asked for consent.
-function scopeParameters({ scopes }: FlowPlan): Readonly<Record<string, string>> {
-  if (scopes.length === 0) return {}
-  const scope = formatScope(scopes)
-  return scopes.includes('offline_access') ? { scope, prompt: 'consent' } : { scope }
 }
 
 async function bindBrowser(

@@ -7,7 +7,9 @@ import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbou
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
 import type { TokenSet } from '../oauth/token-response.ts'
+import { ownRefusal, resourceParameter, usualAnswer } from './adapt.ts'
 import { atOthersAddress } from './others-addresses.ts'
+import type { TokenRefusal } from './quirks.ts'
 import type { Registration } from './register.ts'
 
 export type { TokenSet }
@@ -17,17 +19,11 @@ export type TokenAnswer =
   | { readonly kind: 'tokens'; readonly tokens: TokenSet; readonly status: number }
   | { readonly kind: 'refused'; readonly refusal: TokenRefusal; readonly fault: Fault }
 
-/**
- * What a refusal means: the grant is gone (a person must sign in), the client is not known, the server is in trouble
- * (ask again), or the request was wrong.
- */
-export type TokenRefusal = 'grant' | 'client' | 'trouble' | 'request'
-
 /** Where and as whom. */
 export interface TokenPlace {
   readonly tokenEndpoint: string
   readonly registration: Registration
-  /** RFC 8707: always sent. */
+  /** RFC 8707: sent to everybody who takes it. */
   readonly resource: string
 }
 
@@ -56,10 +52,11 @@ export function createTokenEndpoint(needs: {
   const ask = async (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> => {
     try {
       const { tokenEndpoint: url, resource, registration } = place
-      const fields: readonly Field[] = [...form, ['resource', resource]]
+      const { issuer } = registration
+      const fields = [...form, ...Object.entries(resourceParameter(issuer, resource))]
       const request = formRequest({ url, registration, fields }, 'token')
       const response = await atOthersAddress(() => outbound.fetch(request))
-      return readAnswer(response, clock.now())
+      return readAnswer(response, { issuer, resource, now: clock.now() })
     } catch (error) {
       if (!isFault(error)) throw error
       return { kind: 'refused', refusal: 'trouble', fault: asTrouble(error) }
@@ -161,14 +158,17 @@ function formEncode(value: string): string {
   return new URLSearchParams({ v: value }).toString().slice(2)
 }
 
-function readAnswer(response: OutboundResponse, now: number): TokenAnswer {
+function readAnswer(
+  response: OutboundResponse,
+  from: { readonly issuer: string; readonly resource: string; readonly now: number },
+): TokenAnswer {
   const { status } = response
   const json = readJson(response)
   if (json !== undefined && !isTokenError(status, json)) {
-    return { kind: 'tokens', tokens: readTokenResponse(json, now), status }
+    return { kind: 'tokens', tokens: readTokenResponse(usualAnswer(from, json), from.now), status }
   }
   const { error } = readTokenError(status, json)
-  const refusal = refusalOf(status, error, json !== undefined)
+  const refusal = ownRefusal(from.issuer, error) ?? refusalOf(status, error, json !== undefined)
   const retryAfterS = readRetryAfterS(response.headers.get('retry-after'))
   const because = `the token endpoint answered ${status} ${error}`
   const fault = new Fault(faultCodeOf(refusal, error), {

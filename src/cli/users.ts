@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { roles } from '../people/user-administration.ts'
 import type { UserWithPassword } from '../people/user-administration.ts'
+import { nameOf } from '../people/users.ts'
 import type { Role, User } from '../people/users.ts'
 import { day, table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
@@ -131,8 +132,4 @@ function asJson({ user, password }: UserWithPassword): string {
 
 function withPassword(what: string, { user, password }: UserWithPassword): string {
   return `${nameOf(user)} ${what}. Password, shown only this once:\n\n  ${password.reveal()}`
-}
-
-function nameOf(user: User): string {
-  return user.email ?? user.name ?? user.id
 }

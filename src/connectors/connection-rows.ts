@@ -98,10 +98,7 @@ export function listOwn(
     .$if(serverId !== undefined, (some) => some.where('connections.server_id', '=', serverId ?? ''))
     .$if(label !== undefined, (some) => some.where('connections.label', '=', label ?? ''))
     .where((is) =>
-      is.or([
-        is('connections.created_at', '>', createdAt),
-        is.and([is('connections.created_at', '=', createdAt), is('connections.id', '>', id)]),
-      ]),
+      is(is.refTuple('connections.created_at', 'connections.id'), '>', is.tuple(createdAt, id)),
     )
     .orderBy('connections.created_at')
     .orderBy('connections.id')

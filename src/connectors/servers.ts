@@ -196,12 +196,7 @@ async function listServers(
     .selectFrom('servers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
-    .where((is) =>
-      is.or([
-        is('created_at', '>', createdAt),
-        is.and([is('created_at', '=', createdAt), is('id', '>', id)]),
-      ]),
-    )
+    .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limitOf(page) + 1)

@@ -48,12 +48,7 @@ export async function listClients(
     .selectFrom('clients')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
-    .where((is) =>
-      is.or([
-        is('created_at', '>', after.createdAt),
-        is.and([is('created_at', '=', after.createdAt), is('id', '>', after.id)]),
-      ]),
-    )
+    .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(after.createdAt, after.id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limit + 1)

@@ -56,47 +56,36 @@ export async function endTooWide(
   { tx, by, id }: Narrowed,
   scopes: readonly string[],
 ): Promise<void> {
+  const tenantId = by.tenant.id
   const now = clock.now()
+  const ofClient = tx
+    .selectFrom('grants')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('client_id', '=', id)
   const living = await tx
     .selectFrom('access_tokens')
     .select('scope')
     .distinct()
-    .where('tenant_id', '=', by.tenant.id)
-    .where('grant_id', 'in', (of) =>
-      of
-        .selectFrom('grants')
-        .select('id')
-        .where('tenant_id', '=', by.tenant.id)
-        .where('client_id', '=', id),
-    )
+    .where('tenant_id', '=', tenantId)
+    .where('grant_id', 'in', ofClient)
     .where('expires_at', '>', now)
     .where('revoked_at', 'is', null)
     .execute()
+  const tooWide = living.flatMap(({ scope }) => (isAllowed(scope, scopes) ? [] : [scope]))
+  if (tooWide.length === 0) return
   // As many as there are ways to choose among the scopes of a resource that were really chosen: few.
-  for (const { scope } of living) {
-    const held = parseScope(scope)
-    if (isSubset(held, allowedScopes(held, scopes))) continue
-    await endWithScope({ tx, now }, { by, id }, scope)
-  }
-}
-
-async function endWithScope(
-  { tx, now }: { readonly tx: Database; readonly now: number },
-  { by, id }: Pick<Narrowed, 'by' | 'id'>,
-  scope: string,
-): Promise<void> {
   await tx
     .updateTable('access_tokens')
     .set({ revoked_at: now })
-    .where('tenant_id', '=', by.tenant.id)
-    .where('grant_id', 'in', (of) =>
-      of
-        .selectFrom('grants')
-        .select('id')
-        .where('tenant_id', '=', by.tenant.id)
-        .where('client_id', '=', id),
-    )
-    .where('scope', '=', scope)
+    .where('tenant_id', '=', tenantId)
+    .where('grant_id', 'in', ofClient)
+    .where('scope', 'in', tooWide)
     .where('revoked_at', 'is', null)
     .execute()
+}
+
+function isAllowed(scope: string, scopes: readonly string[]): boolean {
+  const held = parseScope(scope)
+  return isSubset(held, allowedScopes(held, scopes))
 }

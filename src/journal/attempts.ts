@@ -2,6 +2,7 @@
 // who is known by a keyed digest of address and user agent only; authorize comes from a person's browser and is joined by
 // client id, where that is nobody else's; what follows carries the attempt on its grant. What happened in an attempt is the
 // journal's matter.
+import { createBoundedMap, createWindowCounter } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
@@ -10,7 +11,6 @@ import type { Random } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
 import type { AttemptRow } from '../store/schema.ts'
 import { sweepExpired } from '../store/sweep.ts'
-import { createBoundedMap, createWindowCounter } from '../base/bounded.ts'
 
 /** Who comes without an id. Neither address nor agent is stored: only digests of them are. */
 export interface Visitor {

@@ -192,12 +192,7 @@ export async function listDeliveries(
     .where('tenant_id', '=', tenantId)
     .where('webhook_id', '=', id)
     .$if(status !== undefined, (some) => some.where('status', '=', status ?? ''))
-    .where((is) =>
-      is.or([
-        is('created_at', '<', after.createdAt),
-        is.and([is('created_at', '=', after.createdAt), is('id', '<', after.id)]),
-      ]),
-    )
+    .where((is) => is(is.refTuple('created_at', 'id'), '<', is.tuple(after.createdAt, after.id)))
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(limitOf(query) + 1)

@@ -210,12 +210,7 @@ async function listKeys(
     .where('tenant_id', '=', tenant.id)
     .where('user_id', '=', user.id)
     .where('revoked_at', 'is', null)
-    .where((is) =>
-      is.or([
-        is('created_at', '>', createdAt),
-        is.and([is('created_at', '=', createdAt), is('id', '>', id)]),
-      ]),
-    )
+    .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limitOf(page) + 1)

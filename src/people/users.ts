@@ -22,7 +22,7 @@ export interface User {
   readonly role: Role
 }
 
-/** What a person is called on pages: the address by which they know themselves, if they have one. */
+/** What a person is called where people read it: the address by which they know themselves, if they have one. */
 export function nameOf({ email, name, id }: Pick<User, 'email' | 'name' | 'id'>): string {
   return email ?? name ?? id
 }

@@ -57,6 +57,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       run: async ({ principal, query }) =>
         json(await servers.list(principal, pageRequestOf(query))),
     }),
+    templateRoute(servers),
     route({
       ...one,
       method: 'GET',
@@ -92,4 +93,15 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
+}
+
+function templateRoute({ templates }: Servers): Route {
+  return route({
+    surface: 'api',
+    path: '/api/v1/server-templates',
+    method: 'GET',
+    guard: 'admin',
+    words: 'Well-known MCP servers, and what it takes to add each.',
+    run: async () => json({ items: templates }),
+  })
 }

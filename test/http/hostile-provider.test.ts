@@ -90,7 +90,7 @@ test('no address in a document of a stranger is reached unless it may be', async
     for (const [name, faults] of fields(at)) {
       const title = `${name} at ${new URL(at).protocol} [P-68] [X-14] [X-16]`
       await t.test(title, async (t) => {
-        verifies(t, ...rowsIn(title), 'A2-11')
+        verifies(t, ...rowsIn(title), 'A2-11', 'C26')
         provider.set({ ...healthy, ...faults })
         const answer = await ada('POST', '/servers', { url: provider.mcpUrl, auth: 'oauth' })
         assertAnswer(answer, { status: 422, neverSays: ['127.0.0.2'] })

@@ -4,10 +4,12 @@ import { test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { Route } from '../../src/http/route.ts'
 import { isDescribed } from '../../src/http/api/openapi.ts'
+import { pageQuery, queryFor } from '../../src/http/query.ts'
 import { createRoutes } from '../../src/http/routes.ts'
 import type { RouteNeeds } from '../../src/http/routes.ts'
 import { signIn } from '../harness.ts'
-import { assertAnswer, openDoors } from './doors.ts'
+import { onEveryDatabase } from '../on-every-database.ts'
+import { assertAnswer, callAs, openDoors, openDoorsOn } from './doors.ts'
 import type { Doors } from './doors.ts'
 
 const path = '/api/v1/openapi.json'
@@ -60,6 +62,47 @@ test('it says who may come in how, and which writes take an Idempotency-Key', as
   const add = operationOf(document, 'POST', '/api/v1/servers')
   assert.deepEqual(add.parameters, [{ $ref: '#/components/parameters/IdempotencyKey' }])
   assert.deepEqual(add.requestBody.content['application/json'].schema.required, ['url'])
+})
+
+test('it says which parameters a query has', async (t) => {
+  const document = await describe(await openDoors(t))
+  const parametersOf = (of: string) =>
+    operationOf(document, 'GET', of).parameters.map(({ in: place, name, schema }: Described) => [
+      `${place} ${name}`,
+      schema.default,
+    ])
+  assert.deepEqual(parametersOf('/api/v1/clients'), [
+    ['query cursor', undefined],
+    ['query limit', 50],
+  ])
+  assert.deepEqual(parametersOf('/api/v1/attempts'), [
+    ['query cursor', undefined],
+    ['query limit', 20],
+  ])
+  assert.deepEqual(parametersOf('/api/v1/journal'), [
+    ['query cursor', undefined],
+    ['query attempt', undefined],
+    ['query subjectId', undefined],
+  ])
+})
+
+test('a row of REST sees no parameter that it does not say, other rows see all', () => {
+  const given = new URLSearchParams('cursor=1&verbose=1&cursor=2')
+  const seenBy = (row: Pick<Route, 'surface' | 'query'>) => queryFor(row, given).toString()
+  assert.equal(seenBy({ surface: 'api', query: pageQuery() }), 'cursor=1&cursor=2')
+  assert.equal(seenBy({ surface: 'api' }), '')
+  assert.equal(seenBy({ surface: 'oauth' }), given.toString())
+})
+
+onEveryDatabase('a list without a limit has as many as the description says', async (t, store) => {
+  const doors = await openDoorsOn(t, store)
+  const call = callAs(doors, await signIn(doors.origin))
+  const path = '/.well-known/oauth-protected-resource/mcp'
+  for (let number = 0; number < 25; number += 1) {
+    await doors.ask({ path, headers: { 'user-agent': `client ${number}` } })
+  }
+  assert.equal((await call('GET', '/attempts')).json.items.length, 20)
+  assert.equal((await call('GET', '/attempts?limit=22')).json.items.length, 22)
 })
 
 test('it tells nothing about a tenant and is the same for whoever is signed in', async (t) => {

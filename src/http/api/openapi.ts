@@ -1,13 +1,14 @@
 // The description of REST (OpenAPI 3.1), made from the rows that serve it. It is the same for everybody and tells nothing
 // about a tenant.
 import { z } from 'zod'
-import { publicDocument } from '../answers.ts'
+import { publicText } from '../answers.ts'
 import { sessionCookie } from '../cookies.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
 
 /** The row of `/api/v1/openapi.json`, which describes these rows and itself. */
 export function openApiRoutes(rows: readonly Route[]): readonly Route[] {
+  let document: string | undefined
   const own: Route = route({
     surface: 'api',
     guard: 'open',
@@ -15,7 +16,10 @@ export function openApiRoutes(rows: readonly Route[]): readonly Route[] {
     path: '/api/v1/openapi.json',
     method: 'GET',
     words: 'This description.',
-    run: async () => publicDocument(describe([...rows.filter(isDescribed), own])),
+    run: async () => {
+      document ??= JSON.stringify(describe([...rows.filter(isDescribed), own]))
+      return publicText(document)
+    },
   })
   return [own]
 }
@@ -46,7 +50,11 @@ function operation(row: Route) {
     summary: row.words,
     ...(row.guard === 'admin' ? { description: 'For administrators.' } : {}),
     security: securityOf(row),
-    parameters: [...pathParameters(row), ...(isRepeatable(row) ? [idempotencyKey] : [])],
+    parameters: [
+      ...pathParameters(row),
+      ...(row.query ?? []).map(queryParameter),
+      ...(isRepeatable(row) ? [idempotencyKey] : []),
+    ],
     ...(row.input === undefined ? {} : { requestBody: bodyOf(row.input) }),
     responses: {
       '2XX': { description: 'It was done.' },
@@ -73,6 +81,10 @@ function securityOf({ guard, keyScope }: Route): readonly Record<string, readonl
 function pathParameters({ path }: Route) {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
   return names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } }))
+}
+
+function queryParameter({ name, words, schema }: QueryParameter) {
+  return { name, in: 'query', description: words, schema }
 }
 
 function isRepeatable({ method, isNeverReplayed }: Route): boolean {

@@ -5,6 +5,7 @@ import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -53,6 +54,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       ...shared,
       method: 'GET',
       guard: 'api',
+      query: pageQuery(),
       words: 'The servers of this tenant.',
       run: async ({ principal, query }) =>
         json(await servers.list(principal, pageRequestOf(query))),

@@ -326,7 +326,8 @@ function createRooms(ground: Ground, config: Config) {
     knownScopes: (tenant, names) => scopes.known(tenant, names),
   })
   const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
-  const connections = createConnections({ ...ground, upstream, servers })
+  const { returnOrigins } = config
+  const connections = createConnections({ ...ground, upstream, servers }, { returnOrigins })
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
 
   const resources = createResources(servers, scopes)

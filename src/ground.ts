@@ -58,11 +58,17 @@ export async function createGround(
 /** What the rooms that reach out are told by those that they do not know. */
 export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes'>
 
+export interface ReachOutSettings {
+  readonly discoveryCacheMs?: number
+  /** Where a sign-in elsewhere may return to, beside the tenant's own origin. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** The rooms that reach out, and the people for whom they do. */
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs }: { readonly discoveryCacheMs?: number } = {},
+  { discoveryCacheMs, returnOrigins }: ReachOutSettings = {},
 ) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
@@ -74,7 +80,10 @@ export function createReachOut(
     discoveryCacheMs === undefined ? {} : { discoveryCacheMs },
   )
   const servers = createServers({ ...ground, ...neighbours, upstream })
-  const connections = createConnections({ ...ground, upstream, servers })
+  const connections = createConnections(
+    { ...ground, upstream, servers },
+    returnOrigins === undefined ? {} : { returnOrigins },
+  )
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
   return { tenants, passwords, users, identities, upstream, servers, connections, credentials }
 }

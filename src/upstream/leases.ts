@@ -3,18 +3,31 @@
 import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import type { Database } from '../store/database.ts'
-import type { Schema } from '../store/schema.ts'
+import type { CredentialRow, Schema } from '../store/schema.ts'
 import { change, noLease, noTokens } from './held.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
 
 export interface Leases {
-  /** Takes the lease and writes down what will be sent, in one step; false when another one was first. */
-  readonly lease: (held: Held, lease: Lease) => Promise<boolean>
+  /**
+   * Takes the lease and writes down what will be sent, in one step; false when another one was first, or when a provider
+   * that refused once is not to be asked again yet.
+   */
+  readonly lease: (
+    held: Held,
+    lease: Lease & {
+      /** What was refused is no more what will be asked. */
+      readonly isDoubtOver?: boolean
+    },
+  ) => Promise<boolean>
   /** Keeps the lease for longer; false when it is no longer ours. */
   readonly extend: (held: Held, lease: Lease) => Promise<boolean>
   /** Gives the lease back without new tokens, and says when to try again. */
-  readonly release: (tx: Database, held: Held, owner: string, retryAt: number) => Promise<boolean>
+  readonly release: (tx: Database, held: Held, release: Release) => Promise<boolean>
+  /** The same with what was refused, which is not asked again before this time is over. */
+  readonly doubt: (held: Held, doubt: Lease & { readonly doubt: string }) => Promise<boolean>
+  /** How the row stands, for who may not work on it now. */
+  readonly standing: (holder: Holder) => Promise<Standing | undefined>
   /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants. */
   readonly due: (limit: number) => Promise<readonly HolderKey[]>
   /** Lets tokens that are due wait: they cannot be refreshed as they are. */
@@ -24,6 +37,22 @@ export interface Leases {
 export interface Lease {
   readonly owner: string
   readonly ms: number
+}
+
+export interface Release {
+  readonly owner: string
+  readonly retryAt: number
+  /** Bytes went out and no answer came: what was sent may be spent. */
+  readonly isUnanswered: boolean
+}
+
+export interface Standing {
+  readonly generation: number
+  readonly isEmptied: boolean
+  /** Somebody works on it; undefined when nobody does, and over when they died. */
+  readonly lease: 'running' | 'over' | undefined
+  /** How long a provider that refused once is still left alone. */
+  readonly doubtMs: number
 }
 
 interface Needs {
@@ -60,9 +89,9 @@ function createSchedule({ db, clock }: Needs): Pick<Leases, 'due' | 'defer'> {
   }
 }
 
-function createLease({ db, clock }: Needs): Pick<Leases, 'lease' | 'extend' | 'release'> {
+function createLease({ db, clock }: Needs): Omit<Leases, 'due' | 'defer'> {
   return {
-    lease: async (held, { owner, ms }) => {
+    lease: async (held, { owner, ms, isDoubtOver = false }) => {
       const now = clock.now()
       const until = now + ms
       const taking = change(db, held, {
@@ -75,7 +104,10 @@ function createLease({ db, clock }: Needs): Pick<Leases, 'lease' | 'extend' | 'r
         // Emptied tokens keep their generation: who read them a moment earlier must not send them again.
         .where('access_token_sealed', '!=', noTokens.access_token_sealed)
         .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
-      return (await taking.executeTakeFirst()) !== undefined
+      const asking = isDoubtOver
+        ? taking
+        : taking.where((is) => is.or([is('doubt_until', 'is', null), is('doubt_until', '<=', now)]))
+      return (await asking.executeTakeFirst()) !== undefined
     },
 
     extend: async (held, { owner, ms }) => {
@@ -83,11 +115,44 @@ function createLease({ db, clock }: Needs): Pick<Leases, 'lease' | 'extend' | 'r
       return (await extension.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
     },
 
-    release: async (tx, held, owner, retryAt) => {
-      const release = change(tx, held, { ...noLease, next_refresh_at: retryAt })
+    release: async (tx, held, { owner, retryAt, isUnanswered }) => {
+      const { intent_generation, intent_at, ...lease } = noLease
+      const intent = isUnanswered ? {} : { intent_generation, intent_at }
+      const release = change(tx, held, { ...lease, ...intent, next_refresh_at: retryAt })
       return (await release.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
     },
+
+    doubt: async (held, { owner, ms, doubt }) => {
+      const until = clock.now() + ms
+      const doubting = change(db, held, {
+        ...noLease,
+        doubt,
+        doubt_until: until,
+        next_refresh_at: until,
+      })
+      return (await doubting.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
+    },
+
+    standing: async ({ tenant, connectionId }) => {
+      const row = await db
+        .selectFrom('credentials')
+        .select(['generation', 'access_token_sealed', 'lease_until', 'doubt_until'])
+        .where('tenant_id', '=', tenant.id)
+        .where('connection_id', '=', connectionId)
+        .executeTakeFirst()
+      return row && toStanding(row, clock.now())
+    },
   }
+}
+
+function toStanding(
+  row: Pick<CredentialRow, 'generation' | 'access_token_sealed' | 'lease_until' | 'doubt_until'>,
+  now: number,
+): Standing {
+  const { generation, lease_until: leaseUntil, doubt_until: doubtUntil } = row
+  const isEmptied = row.access_token_sealed === noTokens.access_token_sealed
+  const lease = leaseUntil === null ? undefined : leaseUntil > now ? 'running' : 'over'
+  return { generation, isEmptied, lease, doubtMs: Math.max((doubtUntil ?? now) - now, 0) }
 }
 
 /** What was sent and has no outcome when the lease is over is due then, also where a refresh was not due otherwise. */

@@ -75,6 +75,7 @@ import type { Users } from './people/users.ts'
 import type { Database, Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
+import { serverTime, timeOf } from './store/time.ts'
 import { createUpstream } from './upstream/upstream.ts'
 
 /** What a platform takes from the world; each has a real default. */
@@ -265,8 +266,11 @@ async function makeOperator(setup: Setup, tenant: Tenant, { operator }: Config):
 type Ground = Awaited<ReturnType<typeof createGround>>
 
 /** What every room stands on. */
-async function createGround(config: Config, world: World, { db }: Store) {
+async function createGround(config: Config, world: World, { db, engine }: Store) {
   const { clock = systemClock, random = systemRandom, log = silentLog, resolve, connect } = world
+  // Processes on several machines have one database server in common; a clock that was given rules over all.
+  const isShared = engine === 'postgres' && world.clock === undefined
+  const time = isShared ? serverTime : timeOf(clock)
   const keyring = createKeyring({ random }, await openMasterKeys({ db, clock, random }, config))
   const network = {
     ...(resolve === undefined ? {} : { resolve }),
@@ -277,7 +281,7 @@ async function createGround(config: Config, world: World, { db }: Store) {
     { allow: config.allowPrivateNetworks },
   )
   const journal = createJournal({ db, clock, random, keyring })
-  const shared = { db, clock, random, keyring, journal, outbound, log }
+  const shared = { db, clock, time, random, keyring, journal, outbound, log }
   return { ...shared, ...createWatch(shared) }
 }
 

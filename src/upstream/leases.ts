@@ -4,6 +4,7 @@ import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import type { Database } from '../store/database.ts'
 import type { CredentialRow, Schema } from '../store/schema.ts'
+import type { SharedTime } from '../store/time.ts'
 import { change, noLease, noTokens } from './held.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
@@ -58,6 +59,8 @@ export interface Standing {
 interface Needs {
   readonly db: Database
   readonly clock: Clock
+  /** By what a lease is judged; when a refresh is due is judged by the clock, as the end of a token is. */
+  readonly time: SharedTime
 }
 
 /** Makes the leases of one process. */
@@ -65,14 +68,14 @@ export function createLeases(needs: Needs): Leases {
   return { ...createLease(needs), ...createSchedule(needs) }
 }
 
-function createSchedule({ db, clock }: Needs): Pick<Leases, 'due' | 'defer'> {
+function createSchedule({ db, clock, time }: Needs): Pick<Leases, 'due' | 'defer'> {
   return {
     due: (limit) =>
       db
         .selectFrom('credentials')
         .select(['tenant_id as tenantId', 'connection_id as connectionId'])
         .where('next_refresh_at', '<=', clock.now())
-        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', clock.now())]))
+        .where((is) => isOver(is, 'lease_until', time))
         .orderBy('next_refresh_at')
         .limit(limit)
         .execute(),
@@ -89,29 +92,27 @@ function createSchedule({ db, clock }: Needs): Pick<Leases, 'due' | 'defer'> {
   }
 }
 
-function createLease({ db, clock }: Needs): Omit<Leases, 'due' | 'defer'> {
+function createLease({ db, clock, time }: Needs): Omit<Leases, 'due' | 'defer'> {
   return {
     lease: async (held, { owner, ms, isDoubtOver = false }) => {
-      const now = clock.now()
-      const until = now + ms
       const taking = change(db, held, {
         lease_owner: owner,
-        lease_until: until,
         intent_generation: held.generation,
-        intent_at: now,
+        intent_at: clock.now(),
       })
-        .set((row) => ({ next_refresh_at: atLatest(row, until) }))
+        .set((row) => ({
+          lease_until: time.in(ms),
+          next_refresh_at: atLatest(row, clock.now() + ms),
+        }))
         // Emptied tokens keep their generation: who read them a moment earlier must not send them again.
         .where('access_token_sealed', '!=', noTokens.access_token_sealed)
-        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
-      const asking = isDoubtOver
-        ? taking
-        : taking.where((is) => is.or([is('doubt_until', 'is', null), is('doubt_until', '<=', now)]))
+        .where((is) => isOver(is, 'lease_until', time))
+      const asking = isDoubtOver ? taking : taking.where((is) => isOver(is, 'doubt_until', time))
       return (await asking.executeTakeFirst()) !== undefined
     },
 
     extend: async (held, { owner, ms }) => {
-      const extension = change(db, held, { lease_until: clock.now() + ms })
+      const extension = change(db, held, {}).set({ lease_until: time.in(ms) })
       return (await extension.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
     },
 
@@ -123,13 +124,8 @@ function createLease({ db, clock }: Needs): Omit<Leases, 'due' | 'defer'> {
     },
 
     doubt: async (held, { owner, ms, doubt }) => {
-      const until = clock.now() + ms
-      const doubting = change(db, held, {
-        ...noLease,
-        doubt,
-        doubt_until: until,
-        next_refresh_at: until,
-      })
+      const facts = { ...noLease, doubt, next_refresh_at: clock.now() + ms }
+      const doubting = change(db, held, facts).set({ doubt_until: time.in(ms) })
       return (await doubting.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
     },
 
@@ -137,19 +133,30 @@ function createLease({ db, clock }: Needs): Omit<Leases, 'due' | 'defer'> {
       const row = await db
         .selectFrom('credentials')
         .select(['generation', 'access_token_sealed', 'lease_until', 'doubt_until'])
+        .select(time.in(0).as('now'))
         .where('tenant_id', '=', tenant.id)
         .where('connection_id', '=', connectionId)
         .executeTakeFirst()
-      return row && toStanding(row, clock.now())
+      return row && toStanding(row)
     },
   }
 }
 
+/** Was it never taken, or is its time over? Judged where the row is, in the statement that takes it. */
+function isOver(
+  is: ExpressionBuilder<Schema, 'credentials'>,
+  column: 'lease_until' | 'doubt_until',
+  time: SharedTime,
+) {
+  return is.or([is(column, 'is', null), is(column, '<=', time.in(0))])
+}
+
 function toStanding(
-  row: Pick<CredentialRow, 'generation' | 'access_token_sealed' | 'lease_until' | 'doubt_until'>,
-  now: number,
+  row: Pick<CredentialRow, 'generation' | 'access_token_sealed' | 'lease_until' | 'doubt_until'> & {
+    readonly now: number
+  },
 ): Standing {
-  const { generation, lease_until: leaseUntil, doubt_until: doubtUntil } = row
+  const { generation, lease_until: leaseUntil, doubt_until: doubtUntil, now } = row
   const isEmptied = row.access_token_sealed === noTokens.access_token_sealed
   const lease = leaseUntil === null ? undefined : leaseUntil > now ? 'running' : 'over'
   return { generation, isEmptied, lease, doubtMs: Math.max((doubtUntil ?? now) - now, 0) }

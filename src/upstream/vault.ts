@@ -7,6 +7,7 @@ import type { Random } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { CredentialRow } from '../store/schema.ts'
+import type { SharedTime } from '../store/time.ts'
 import { change, noDoubt, noLease, noTokens } from './held.ts'
 import type { Binding, Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
@@ -34,6 +35,7 @@ export interface Vault extends Leases {
 interface Needs {
   readonly db: Database
   readonly clock: Clock
+  readonly time: SharedTime
   readonly random: Random
   readonly keyring: Keyring
 }

@@ -33,9 +33,10 @@ export interface Held {
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
   readonly refreshAt: number | undefined
-  readonly leaseUntil: number | undefined
-  /** The generation that was last sent out, and has no outcome yet. */
+  /** The generation that was last sent out, and whose answer nobody has seen. */
   readonly intentGeneration: number | undefined
+  /** What the provider refused once and was not asked again about yet (doubts.ts). */
+  readonly doubt: string | undefined
 }
 
 /** A change that only fits the generation it was made for; it gives a row when it did. */
@@ -63,3 +64,6 @@ export const noTokens = {
   refresh_token_sealed: null,
   next_refresh_at: null,
 }
+
+/** Nothing was refused. */
+export const noDoubt = { doubt: null, doubt_until: null }

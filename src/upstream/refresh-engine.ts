@@ -1,6 +1,7 @@
 // What the files of the refresh engine share: its parts, and how one refresh went.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
@@ -16,6 +17,7 @@ export interface RefreshNeeds {
   readonly db: Database
   readonly clock: Clock
   readonly random: Random
+  readonly keyring: Pick<Keyring, 'digest'>
   readonly journal: Journal
   readonly log: Log
   readonly vault: Vault
@@ -36,6 +38,14 @@ export type Outcome =
   | { readonly kind: 'lost'; readonly reason: StatusReason }
   | { readonly kind: 'unavailable'; readonly fault: Fault }
   | { readonly kind: 'gone' }
+
+/** What the caller knows of the tokens, besides that they are due. */
+export interface Wish {
+  /** There is nothing to go on with, and somebody waits. */
+  readonly isUrgent: boolean
+  /** The server refused the access token of this generation. */
+  readonly isSpent: boolean
+}
 
 export type Refused = Extract<TokenAnswer, { kind: 'refused' }>
 
@@ -58,6 +68,15 @@ export function unavailable(fault: Fault): Outcome {
 export function unanswered(): Fault {
   return new Fault('provider_unreachable', {
     because: 'another process refreshes this connection and had no success yet',
+  })
+}
+
+/** The provider refused once; who comes later will be told more. */
+export function doubted(waitMs: number, cause?: Fault): Fault {
+  return new Fault('provider_unreachable', {
+    because: 'the provider refused once and is asked again in a moment',
+    retryAfterS: Math.ceil(waitMs / 1000),
+    ...(cause === undefined ? {} : { cause }),
   })
 }
 

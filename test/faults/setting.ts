@@ -10,8 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { systemClock } from '../../src/base/clock.ts'
 import { createKeyring } from '../../src/base/keyring.ts'
-import { randomId, systemRandom } from '../../src/base/random.ts'
-import { Secret } from '../../src/base/secret.ts'
+import { systemRandom } from '../../src/base/random.ts'
 import { readConfig } from '../../src/config.ts'
 import { openMasterKeys } from '../../src/key-file.ts'
 import { openConfiguredStore } from '../../src/platform.ts'
@@ -22,6 +21,7 @@ import { startFaultProvider } from '../fakes/fault-provider.ts'
 import { freePort, operator, restAs, signIn } from '../harness.ts'
 import { pgliteUrl, startPostgres } from '../postgres-server.ts'
 import { asOwner, databaseUrl } from '../templates.ts'
+import { copyConnections } from './copies.ts'
 import type { LatchkeyProcess, StartLatchkey } from './latchkey-processes.ts'
 
 export const databases = ['sqlite', 'postgres'] as const
@@ -35,8 +35,13 @@ export interface Setting {
   readonly db: Database
   readonly ids: readonly string[]
   /** REST with the API key; `port` is another process than the first. */
-  readonly rest: (method: string, path: string, port?: number) => Promise<RestAnswer>
+  readonly rest: (method: string, path: string, how?: How) => Promise<RestAnswer>
   readonly start: (more?: Readonly<Record<string, string>>) => Promise<LatchkeyProcess>
+}
+
+interface How {
+  readonly port?: number
+  readonly signal?: AbortSignal
 }
 
 export interface RestAnswer {
@@ -98,16 +103,24 @@ export async function openSetting(
   })
   t.after(() => agent.destroy())
   const asked = { agent, key, host: new URL(origin).host }
-  const sample = { db: store.db, settings, provider, id: firstId }
+  const vault = await openVault(store.db, settings)
+  const sample = { db: store.db, vault, provider, id: firstId, now: Date.now() }
   return {
     provider,
     settings,
     databaseUrl: settings['LATCHKEY_DATABASE_URL' as keyof typeof settings],
     db: store.db,
-    ids: [firstId, ...(await copyConnection(sample, connections - 1))],
-    rest: (method, path, to = port) => ask({ ...asked, port: to }, method, path),
+    ids: [firstId, ...(await copyConnections(sample, connections - 1))],
+    rest: (method, path, how = {}) => ask({ port, ...asked, ...how }, method, path),
     start,
   }
+}
+
+/** The same vault that the processes have. */
+async function openVault(db: Database, settings: Readonly<Record<string, string>>) {
+  const ground = { db, clock: systemClock, random: systemRandom }
+  const keyring = createKeyring(ground, await openMasterKeys(ground, readConfig(settings)))
+  return createVault({ ...ground, keyring })
 }
 
 async function makeDatabase(t: TestContext, given: string | undefined) {
@@ -141,58 +154,15 @@ async function signInByHand(origin: string) {
   return { key: String(made.key), connect }
 }
 
-interface Sample {
-  readonly db: Database
-  readonly settings: Readonly<Record<string, string>>
-  readonly provider: FaultProvider
-  readonly id: string
-}
-
-/** Connections like the sample, each with tokens of its own, as that many sign-ins would leave them. */
-async function copyConnection(
-  { db, settings, provider, id: sampleId }: Sample,
-  count: number,
-): Promise<readonly string[]> {
-  const ground = { db, clock: systemClock, random: systemRandom }
-  const keyring = createKeyring(ground, await openMasterKeys(ground, readConfig(settings)))
-  const vault = createVault({ ...ground, keyring })
-  const row = await db
-    .selectFrom('connections')
-    .selectAll()
-    .where('id', '=', sampleId)
-    .executeTakeFirstOrThrow()
-  const tenant = { id: row.tenant_id }
-  const binding = await vault.binding({ tenant, connectionId: sampleId })
-  if (binding === undefined) throw new Error('the sample is not signed in')
-  const ids: string[] = []
-  await db.transaction().execute(async (tx) => {
-    for (const granted of provider.grant(count)) {
-      const id = randomId(systemRandom, 'con_')
-      ids.push(id)
-      await tx
-        .insertInto('connections')
-        .values({ ...row, id, label: id })
-        .execute()
-      await vault.keep(tx, { tenant, connectionId: id }, binding, {
-        accessToken: new Secret(granted.accessToken),
-        refreshToken: new Secret(granted.refreshToken),
-        tokenType: 'Bearer',
-        scope: 'mcp',
-        expiresAt: Date.now() + 3_600_000,
-      })
-    }
-  })
-  return ids
-}
-
 async function ask(
-  to: { readonly agent: Agent; readonly key: string; readonly host: string; readonly port: number },
+  to: How & { readonly agent: Agent; readonly key: string; readonly host: string },
   method: string,
   path: string,
 ): Promise<RestAnswer> {
   const { statusCode: status, body } = await request(`http://127.0.0.1:${to.port}/api/v1${path}`, {
     method: method as 'GET', // undici's names of methods
     dispatcher: to.agent,
+    ...(to.signal === undefined ? {} : { signal: to.signal }),
     headers: { authorization: `Bearer ${to.key}`, host: to.host },
   })
   const text = await body.text()

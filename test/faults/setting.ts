@@ -96,7 +96,6 @@ export async function openSetting(
   first.kill('SIGTERM')
   await first.ended
   const agent = new Agent({
-    connections: 200,
     pipelining: 0,
     bodyTimeout: 0,
     headersTimeout: answerLimitMs,

@@ -264,7 +264,8 @@ function asFault(thrown: unknown): Fault {
   const code = codeOf(error)
   const isTimeout = error?.name === 'TimeoutError' || /TIMEOUT|ETIMEDOUT/.test(code)
   const because = `the call ended with ${code || error?.name || 'an unknown error'}`
-  return new Fault(isTimeout ? 'timeout' : 'network_error', { because })
+  const known = code === '' ? {} : { cause: { code } }
+  return new Fault(isTimeout ? 'timeout' : 'network_error', { because, ...known })
 }
 
 function codeOf(error: Error | undefined): string {

@@ -5,6 +5,7 @@ import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -53,10 +54,12 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       ...shared,
       method: 'GET',
       guard: 'api',
+      query: pageQuery(),
       words: 'The servers of this tenant.',
       run: async ({ principal, query }) =>
         json(await servers.list(principal, pageRequestOf(query))),
     }),
+    templateRoute(servers),
     route({
       ...one,
       method: 'GET',
@@ -92,4 +95,15 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
+}
+
+function templateRoute({ templates }: Servers): Route {
+  return route({
+    surface: 'api',
+    path: '/api/v1/server-templates',
+    method: 'GET',
+    guard: 'admin',
+    words: 'Well-known MCP servers, and what it takes to add each.',
+    run: async () => json({ items: templates }),
+  })
 }

@@ -71,12 +71,16 @@ function wayFinding(way: RegistrationWay, { issuer, metadata }: Discovery, us: U
           clause: approaches,
           mend: {
             by: 'administrator',
-            how: `Register Latchkey there by hand, with a redirect URI under ${us.publicUrl}/connect/callback/, and enter the client id with the server.`,
+            how: byHand,
           },
         }),
       )
   }
 }
+
+/** What to do where nothing registers itself. */
+export const byHand =
+  'Add the server here; that shows the redirect URI. Make a client there by hand with it, and enter its id with the server.'
 
 /** Can we prove ourselves in a way that it lists? */
 function proof(way: RegistrationWay, { metadata }: Discovery): readonly Finding[] {

@@ -1,12 +1,14 @@
 // `latchkey doctor --register`: tries a dynamic registration for real, and takes it back where the server lets us.
 import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
+import type { Fault } from '../base/fault.ts'
 import { silentLog } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Discovery } from '../upstream/discover.ts'
 import { registerDynamically, unregister } from '../upstream/dynamic-registration.ts'
 import type { NewRegistration } from '../upstream/dynamic-registration.ts'
 import { chooseScopes } from '../upstream/scopes.ts'
+import { byHand } from './doctor-client.ts'
 import type { Us } from './doctor-client.ts'
 import { explain } from './doctor-faults.ts'
 import { note, right, stopping, wrong } from './doctor-finding.ts'
@@ -39,7 +41,7 @@ export async function tryRegistration(
     return [registered(made), await takenBack(needs, made)]
   } catch (error) {
     if (!isFault(error)) throw error
-    return [stopping(refused(error, url, us))]
+    return [stopping(refused(error, url))]
   }
 }
 
@@ -64,7 +66,7 @@ async function takenBack(needs: Needs, made: NewRegistration): Promise<Finding> 
   return note({ about, code: 'registration_stays', words, clause })
 }
 
-function refused(fault: Parameters<typeof explain>[0], url: string, us: Us): Finding {
+function refused(fault: Fault, url: string): Finding {
   const isAnswered = /^registration_(?:failed|not_supported)$/.test(fault.code)
   if (!isAnswered) return explain(fault, { about, url })
   return wrong({
@@ -72,9 +74,6 @@ function refused(fault: Parameters<typeof explain>[0], url: string, us: Us): Fin
     code: fault.code,
     words: `It did not register Latchkey: ${fault.because}.`,
     clause: 'RFC 7591 §3.2.2',
-    mend: {
-      by: 'administrator',
-      how: `Register Latchkey there by hand, with a redirect URI under ${us.publicUrl}/connect/callback/, and enter the client id with the server.`,
-    },
+    mend: { by: 'administrator', how: byHand },
   })
 }

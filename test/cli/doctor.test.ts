@@ -238,7 +238,7 @@ const rows: Readonly<Record<string, Row>> = {
     faults: { offersRegistration: false },
     ok: false,
     says: [
-      /✗ http\S+ lets no client register itself and reads no client documents.*\n {4}You: Register Latchkey there by hand/,
+      /✗ http\S+ lets no client register itself and reads no client documents.*\n {4}You: Add the server here; that shows the redirect URI/,
     ],
   },
   'the same with a client that was made by hand': {

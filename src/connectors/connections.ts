@@ -103,8 +103,16 @@ export interface ConnectionNeeds {
 const labelDefault = 'default'
 const labelCharsMax = 80
 
+export interface ConnectionSettings {
+  /** Origins of apps to which a sign-in may return, besides the tenant's own. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** Makes the connections of all tenants over one database. */
-export function createConnections(needs: ConnectionNeeds): Connections {
+export function createConnections(
+  needs: ConnectionNeeds,
+  { returnOrigins = [] }: ConnectionSettings = {},
+): Connections {
   const { db, upstream } = needs
   upstream.events.listen(createStatusWriter(needs))
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
@@ -125,7 +133,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
-      return authorizeConnection(needs, principal, connection, options)
+      return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
     finish: ({ session, ...callback }) =>

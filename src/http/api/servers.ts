@@ -64,6 +64,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       run: async ({ principal, query }) =>
         json(await servers.list(principal, pageRequestOf(query))),
     }),
+    templateRoute(servers),
     ...oneServerRoutes(servers),
   ]
 }
@@ -111,4 +112,16 @@ function oneServerRoutes(servers: Servers): readonly Route[] {
       run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
+}
+
+function templateRoute({ templates }: Servers): Route {
+  return route({
+    surface: 'api',
+    path: '/api/v1/server-templates',
+    method: 'GET',
+    guard: 'admin',
+    output: found(shapes.templateList),
+    words: 'Well-known MCP servers, and what it takes to add each.',
+    run: async () => json({ items: templates }),
+  })
 }

@@ -42,12 +42,26 @@ export const server = z
     scopes: z.string().exactOptional(),
     tokenFormat: z.enum(tokenFormats),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
+    redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
     quirks: quirks.exactOptional(),
     createdAt: time,
     updatedAt: time,
     discovered: discovered.exactOptional().describe('In the answer to the call that looked.'),
   })
   .meta({ id: 'Server' }) satisfies z.ZodType<Omit<PublicServer, 'quirks' | 'discovered'>>
+
+const template = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    url: z.string(),
+    auth: z.enum(serverAuths),
+    client: z.enum(['none', 'given']).describe('`given`: a client has to be made there by hand.'),
+    words: z.string().describe('What to do before, for people.'),
+  })
+  .meta({ id: 'ServerTemplate' })
+
+export const templateList = z.strictObject({ items: z.array(template) })
 
 const tool = z.strictObject({ name: z.string(), description: z.string().exactOptional() })
 

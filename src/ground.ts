@@ -16,6 +16,7 @@ import type { ServerNeeds } from './connectors/server-rows.ts'
 import { createServers } from './connectors/servers.ts'
 import { createJournal } from './journal/entries.ts'
 import { openMasterKeys } from './key-file.ts'
+import type { KeySource } from './key-file.ts'
 import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createTenants } from './people/tenants.ts'
@@ -37,7 +38,7 @@ export type Ground = Awaited<ReturnType<typeof createGround>>
 
 /** What every room stands on. Throws an Error in plain words when the key is not this database's. */
 export async function createGround(
-  config: Pick<Config, 'key' | 'keyFile' | 'allowPrivateNetworks'>,
+  config: KeySource & Pick<Config, 'allowPrivateNetworks'>,
   surroundings: Surroundings,
   { db, engine }: Store,
 ) {

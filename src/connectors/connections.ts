@@ -71,7 +71,7 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */

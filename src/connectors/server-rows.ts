@@ -152,7 +152,9 @@ export function serverPlace(
 
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal) {
-  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id } as const
+  }
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
   if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const

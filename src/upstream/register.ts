@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { RegistrationRow } from '../store/schema.ts'
-import { clientDocumentUrl, redirectUriOf } from './client-document.ts'
+import { clientDocumentUrl, clientNameOf, redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import { preferredAuthMethod, registerDynamically } from './dynamic-registration.ts'
 import type { AuthMethod, NewRegistration, RegistrationMethod } from './dynamic-registration.ts'
@@ -280,6 +280,7 @@ async function makeRegistration(
     { outbound, clock, log },
     {
       metadata: discovery.metadata,
+      clientName: clientNameOf(tenant),
       serverName: server.name,
       redirectUri: redirectUriOf(tenant, server.context),
       scopes,

@@ -12,6 +12,8 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -32,6 +34,8 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  /** How its tokens are got, for `oauth`. */
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
@@ -51,6 +55,7 @@ export interface PublicServer {
   readonly clientId?: string
   readonly hasClientSecret: boolean
   readonly scopes?: string
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
   /** What is done otherwise than the standards say at the named issuer. */
@@ -101,11 +106,26 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
       detail: { clientId: 'Enter the client id that the secret belongs to.' },
     })
   }
-  const { issuer, clientId, scopes } = input
+  const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
+  requireOwnCredential(grantType, input)
   return {
+    grant_type: grantType,
+    grant_settings: null,
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+  }
+}
+
+/** C33: a client for programs is made at the provider by hand, and has something that proves it. */
+function requireOwnCredential(grantType: GrantType, input: ServerInput): void {
+  if (needsBrowser(grantType)) return
+  if (input.auth !== undefined && input.auth !== 'oauth') {
+    throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
+  }
+  if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
+  if (input.clientSecret === undefined) {
+    throw invalid('clientSecret', 'Enter the secret that proves this client.')
   }
 }
 
@@ -168,6 +188,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     context: row.context,

@@ -24,6 +24,8 @@ export interface DiscoverRequest {
   readonly issuer?: string | undefined
   /** Looks again even when a finding is cached. */
   readonly fresh?: boolean
+  /** Nobody is sent there with a code: what protects codes is not asked for. */
+  readonly isForPrograms?: boolean
 }
 
 /** How to sign in at a server. */
@@ -91,8 +93,8 @@ export function createDiscover(
 
   /** Whoever wants to look while somebody does, looks along: fifty refused calls are one look. */
   const joinLook = (request: DiscoverRequest): Promise<Inspection> => {
-    const { tenant, serverUrl, issuer } = request
-    const name = JSON.stringify([tenant.id, serverUrl, issuer])
+    const { tenant, serverUrl, issuer, isForPrograms } = request
+    const name = JSON.stringify([tenant.id, serverUrl, issuer, isForPrograms])
     const running = looks.get(name)
     if (running) return running
     const started = lookAnew(request).finally(() => looks.delete(name))
@@ -132,7 +134,8 @@ async function look(
   signal: AbortSignal,
 ): Promise<Inspection> {
   const { serverUrl } = request
-  const tools = { ...needs, trace: createTrace(needs.clock), signal }
+  const { isForPrograms = false } = request
+  const tools = { ...needs, trace: createTrace(needs.clock), signal, isForPrograms }
   needs.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
   return atOthersAddress(() => lookFurther(tools, request, welcome))
@@ -168,6 +171,7 @@ async function lookFurther(
 }
 
 interface Tools extends Needs {
+  readonly isForPrograms: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
 }

@@ -10,6 +10,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { Holder, HolderChange, HolderEvents, HolderKey, StatusReason } from './holder.ts'
+import type { OwnGrants } from './own-grants.ts'
 import { createPauses } from './pauses.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register, Registration } from './register.ts'
@@ -61,6 +62,7 @@ interface Needs {
   readonly vault: Vault
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
+  readonly ownGrants: OwnGrants
   readonly events: HolderEvents
 }
 
@@ -107,12 +109,14 @@ export function createRefresh(needs: Needs): Refresh {
     const now = needs.clock.now()
     if (!isDue(held, request, now)) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
-    if (held.refreshToken === undefined) {
+    if (held.refreshToken === undefined && held.binding.grant === undefined) {
       if (isGood) return toLive(held, held.accessToken)
       const isSpent = request.spentGeneration !== undefined
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
-    const isUrgent = isWaitedFor && (!isGood || request.force === true)
+    // SEP-1933: what was refused without a browser is not asked again while somebody waits.
+    const isPatient = held.binding.grant === undefined
+    const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
     const outcome = paused ? unavailable(paused) : await joinFlight(held, isUrgent)
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
@@ -262,6 +266,7 @@ async function present(
   for (let attempt = 0; ; attempt += 1) {
     const result = await send(engine, held, registration)
     if (result.kind === 'tokens') return settle(engine, held, registration, result.tokens)
+    if (held.binding.grant !== undefined) return postpone(engine, held, result)
     if (result.refusal === 'grant') {
       return rejected(engine, held, isRepeat ? 'refresh_interrupted' : 'refresh_token_rejected')
     }
@@ -275,10 +280,12 @@ async function present(
 }
 
 function send(
-  { tokenEndpoint }: Engine,
+  { tokenEndpoint, ownGrants }: Engine,
   { binding, refreshToken }: Held,
   registration: Registration,
 ): Promise<TokenAnswer> {
+  const { grant } = binding
+  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration })
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
   return tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
 }
@@ -371,7 +378,8 @@ async function postpone(engine: Engine, held: Held, refused: Refused): Promise<O
   const patienceMs = Math.min(Math.max(backoffMs, overdueMs / 2), backoffMaxMs)
   const waitMs = Math.max(Math.floor(patienceMs), (refused.fault.retryAfterS ?? 0) * 1000)
   const reason = troubleOf(refused)
-  const isFinal = isExpired && refused.refusal === 'request'
+  const asksAlone = held.binding.grant !== undefined
+  const isFinal = isExpired && refused.refusal === 'request' && !asksAlone
   await db.transaction().execute(async (tx) => {
     if (!(await vault.release(tx, held, owner, clock.now() + waitMs))) return
     if (isExpired) await tell(engine, tx, held, { kind: isFinal ? 'lost' : 'troubled', reason })
@@ -380,7 +388,7 @@ async function postpone(engine: Engine, held: Held, refused: Refused): Promise<O
   })
   if (isFinal) return { kind: 'lost', reason }
   // Until then nobody's wish makes us ask: a limit that is run against only grows.
-  const askedMs = (refused.fault.retryAfterS ?? 0) * 1000
+  const askedMs = asksAlone ? waitMs : (refused.fault.retryAfterS ?? 0) * 1000
   if (askedMs > 0) engine.pauses.begin(nameOf(held), refused.fault, clock.now() + askedMs)
   return unavailable(refused.fault)
 }
@@ -424,7 +432,7 @@ function note(
     tenantId: key.tenantId,
     type,
     actor: { kind: 'system' },
-    userId: binding.userId,
+    ...(binding.userId === undefined ? {} : { userId: binding.userId }),
     subject: { kind: 'connection', id: key.connectionId },
     data: { ...data, issuer: binding.issuer },
   })

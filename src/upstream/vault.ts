@@ -9,6 +9,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { CredentialRow, Schema } from '../store/schema.ts'
+import type { OwnGrant } from './grant.ts'
 import type { Holder, HolderKey } from './holder.ts'
 import type { TokenSet } from './token-endpoint.ts'
 
@@ -18,7 +19,8 @@ export interface Binding {
   readonly serverUrl: string
   readonly issuer: string
   readonly serverId: string
-  readonly userId: string
+  /** Absent for a connection that belongs to nobody alone. */
+  readonly userId?: string
   readonly tokenEndpoint: string
   readonly revocationEndpoint?: string
   readonly clientId: string
@@ -26,6 +28,8 @@ export interface Binding {
   readonly resource: string
   /** What was asked for, which a step-up asks for again. */
   readonly requestedScopes: readonly string[]
+  /** How new tokens are asked for without a refresh token and a browser. */
+  readonly grant?: OwnGrant
 }
 
 /** The tokens of one connection at one moment. */
@@ -253,7 +257,7 @@ async function keep(
 ): Promise<void> {
   const now = needs.clock.now()
   const key = { tenantId: holder.tenant.id, connectionId: holder.connectionId }
-  const hasRefreshToken = tokens.refreshToken !== undefined
+  const hasRefreshToken = tokens.refreshToken !== undefined || binding.grant !== undefined
   const facts = {
     ...noLease,
     binding: JSON.stringify(binding),

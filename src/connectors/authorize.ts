@@ -15,7 +15,7 @@ import { prepare, readServer } from './prepare.ts'
 import { invalid } from './server-input.ts'
 
 export interface AuthorizeOptions {
-  /** A path of ours, or a URL on our origin; anything else is passed over (S1-54). */
+  /** A path of ours, or a URL on our origin or an app's; anything else is passed over (S1-54). */
   readonly returnTo?: string | undefined
   /** Separated by spaces; asked for on top of what was asked for before (step-up). */
   readonly additionalScopes?: string | undefined
@@ -36,9 +36,13 @@ export type Authorization =
     }
   | { readonly alreadyAuthorized: true }
 
+interface Needs extends AloneNeeds {
+  readonly returnOrigins: readonly string[]
+}
+
 /** Begins, or carries on. Throws Fault('invalid_input') for a server without sign-in, and what upstream throws. */
 export async function authorizeConnection(
-  needs: AloneNeeds,
+  needs: Needs,
   principal: Principal,
   connection: JoinedConnection,
   options: AuthorizeOptions,
@@ -73,7 +77,7 @@ export async function authorizeConnection(
     discovery,
     registration,
     scopes,
-    returnTo: safeReturn(tenant, options.returnTo),
+    returnTo: safeReturn(needs, tenant, options.returnTo),
     browser,
   })
   return { ...begun, usedRegistration: registration.method }
@@ -113,9 +117,15 @@ function isAuthorized(
   return authorized && status !== 'error' && isSubset(additional, scopes)
 }
 
-/** Only our own origin is returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
-function safeReturn({ issuer }: Tenant, returnTo: string | undefined): string | undefined {
+/** Only known origins are returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
+function safeReturn(
+  { returnOrigins }: Pick<Needs, 'returnOrigins'>,
+  { issuer }: Tenant,
+  returnTo: string | undefined,
+): string | undefined {
   if (returnTo === undefined || !URL.canParse(returnTo, issuer)) return undefined
   const url = new URL(returnTo, issuer)
-  return url.origin === new URL(issuer).origin ? url.href : undefined
+  const isKnown = [new URL(issuer).origin, ...returnOrigins].includes(url.origin)
+  const isPlain = url.username === '' && url.password === ''
+  return isKnown && isPlain ? url.href : undefined
 }

@@ -108,23 +108,24 @@ export interface ConnectionNeeds {
 const labelDefault = 'default'
 const labelCharsMax = 80
 
+export interface ConnectionSettings {
+  /** Origins of apps to which a sign-in may return, besides the tenant's own. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** Makes the connections of all tenants over one database. */
-export function createConnections(needs: ConnectionNeeds): Connections {
+export function createConnections(
+  needs: ConnectionNeeds,
+  { returnOrigins = [] }: ConnectionSettings = {},
+): Connections {
   const { db, upstream } = needs
   upstream.events.listen(createStatusWriter(needs))
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
 
   return {
-    create: async (principal, { serverId, label }) => {
-      const owner = ownerOf(principal)
-      const sharedId = await sharedConnection(needs, principal, serverId)
-      if (sharedId !== undefined) return show(owner, sharedId)
-      const id = await insertConnection(needs, principal, serverId, checkLabel(label))
-      if (id !== undefined) return show(owner, id)
-      throw new Fault('conflict', {
-        because: 'the person has a connection with this label there',
-        detail: { label: 'You have a connection with this label. Choose another one.' },
-      })
+    create: async (principal, wish) => {
+      const id = await createConnection(needs, principal, wish)
+      return show(ownerOf(principal), id)
     },
 
     list: (principal, page = {}, which = {}) => listConnections(needs, principal, page, which),
@@ -132,7 +133,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
-      return authorizeConnection(needs, principal, connection, options)
+      return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
     finish: ({ session, ...callback }) =>
@@ -177,6 +178,21 @@ export function createConnections(needs: ConnectionNeeds): Connections {
       return id
     },
   }
+}
+
+async function createConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  { serverId, label }: { readonly serverId: string; readonly label?: string | undefined },
+): Promise<string> {
+  const sharedId = await sharedConnection(needs, principal, serverId)
+  if (sharedId !== undefined) return sharedId
+  const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+  if (id !== undefined) return id
+  throw new Fault('conflict', {
+    because: 'the person has a connection with this label there',
+    detail: { label: 'You have a connection with this label. Choose another one.' },
+  })
 }
 
 async function listConnections(

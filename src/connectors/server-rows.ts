@@ -12,6 +12,7 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
@@ -58,6 +59,8 @@ export interface PublicServer {
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
+  /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
+  readonly redirectUri?: string
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
@@ -196,11 +199,12 @@ export function toServer(row: ServerRow): Server {
 }
 
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */
-export function toPublicServer(row: ServerRow): PublicServer {
-  const { tenantId: _ours, context: _inUrlsOnly, ...server } = toServer(row)
+export function toPublicServer(tenant: Tenant, row: ServerRow): PublicServer {
+  const { tenantId: _ours, context, ...server } = toServer(row)
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...(server.auth === 'oauth' ? { redirectUri: redirectUriOf(tenant, context) } : {}),
     ...(row.issuer === null ? {} : { quirks: appliedQuirks(row.issuer) }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,

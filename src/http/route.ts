@@ -1,5 +1,5 @@
-// A route is data: method, path, guard, limits, CORS, input, words and what runs. The router, the guards, the error shapes and
-// the tests that ask "is every door guarded?" read the same rows.
+// A route is data: method, path, guard, limits, CORS, input, query, words and what runs. The router, the guards, the error
+// shapes and the tests that ask "is every door guarded?" read the same rows.
 import type { z } from 'zod'
 import type { Fault } from '../base/fault.ts'
 import type { Secret } from '../base/secret.ts'
@@ -59,6 +59,14 @@ export type SignedIn = Visit & GuardedBy['session']
 
 export type Context<G extends Guard, I> = Visit & GuardedBy[G] & { readonly input: I }
 
+/** One parameter of a query. */
+export interface QueryParameter {
+  readonly name: string
+  readonly words: string
+  /** What it may be, as JSON Schema says it. */
+  readonly schema: Readonly<Record<string, unknown>>
+}
+
 /** One row. `open` rows that touch the caller's identity do not compile: their context has none. */
 export interface RouteRow<G extends Guard, I> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -78,6 +86,8 @@ export interface RouteRow<G extends Guard, I> {
   readonly bodyBytes?: number
   /** Shape of a JSON body; other fields are refused. */
   readonly input?: z.ZodType<I>
+  /** The parameters of its query; a row of REST sees no others. */
+  readonly query?: readonly QueryParameter[]
   /** What it does, for the API description. */
   readonly words: string
   readonly run: (context: Context<G, I>) => Promise<Response>

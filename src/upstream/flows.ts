@@ -139,6 +139,11 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   const plan = planOf(facts)
   const trace = createTrace(needs.clock, discovery.trace)
   trace.note({ step: 'registration', url: discovery.issuer, outcome: plan.method })
+  trace.note({
+    step: 'authorization',
+    url: plan.authorizationEndpoint,
+    outcome: browser === undefined ? 'waits for a browser' : 'the browser goes there',
+  })
   const row: FlowRow = {
     tenant_id: tenant.id,
     id,
@@ -314,7 +319,13 @@ async function redeem(
     trace.note({ step: 'token', url, status: answer.status, outcome: 'tokens' })
     return keepTokens(needs, { row, plan, trace, registration, tokens: answer.tokens })
   }
-  trace.note({ step: 'token', url, outcome: answer.fault.code })
+  const { status } = answer
+  trace.note({
+    step: 'token',
+    url,
+    outcome: answer.fault.code,
+    ...(status === undefined ? {} : { status }),
+  })
   if (answer.refusal === 'client') {
     await needs.register.forget({ ...plan, tenantId: row.tenant_id })
   }
@@ -345,6 +356,7 @@ async function keepTokens(
   } catch (thrown) {
     await giveBack(needs.tokenEndpoint, { ...plan, registration }, tokens)
     if (!isFault(thrown)) throw thrown
+    trace.note({ step: 'tokens', url: plan.issuer, outcome: 'given back' })
     return failFlow(needs, row, trace, thrown.code)
   }
 }

@@ -13,7 +13,8 @@ import { createPauses } from './pauses.ts'
 import type { Registration } from './register.ts'
 import { giveBack } from './token-endpoint.ts'
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
-import type { Binding, Vault } from './vault.ts'
+import type { Binding } from './held.ts'
+import type { Vault } from './vault.ts'
 
 /** Whose tokens, and how they are asked for. */
 export interface ObtainRequest {

@@ -3,7 +3,7 @@
 import type { OwnGrant } from './grant.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts'
-import type { Binding } from './vault.ts'
+import type { Binding } from './held.ts'
 
 /** For whom, and as whom. */
 export interface OwnRequest {

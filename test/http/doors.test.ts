@@ -28,6 +28,7 @@ const withoutName = [
   'GET /.well-known/oauth-protected-resource/mcp',
   'GET /.well-known/oauth-protected-resource/{slug}/mcp',
   'GET /.well-known/openid-configuration',
+  'GET /api/v1/openapi.json',
   'GET /assets/callback.js',
   'GET /assets/console.css',
   'GET /assets/icon.svg',

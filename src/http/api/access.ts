@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { foreignCursor } from '../../base/page.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import { attemptPageSizes } from '../../journal/attempt-list.ts'
 import type { AttemptList } from '../../journal/attempt-list.ts'
 import { diagnose } from '../../journal/diagnosis.ts'
 import type { Journal } from '../../journal/entries.ts'
@@ -15,8 +16,9 @@ import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
 
 const newKey = z.strictObject({
   name: z.string().min(1).max(apiKeyNameMaxCharacters),
@@ -35,13 +37,14 @@ interface Needs {
 
 /** The rows of `/api/v1/grants`, `/api/v1/api-keys` and `/api/v1/journal`. */
 export function accessRoutes(needs: Needs): readonly Route[] {
-  const { issuer, apiKeys, journal, attemptList, usage } = needs
+  const { issuer, apiKeys } = needs
   const api = { surface: 'api', guard: 'api' } as const
   return [
     route({
       ...api,
       path: '/api/v1/grants',
       method: 'GET',
+      query: pageQuery(),
       words: 'Apps with access: what the caller let in.',
       run: async ({ principal, query }) =>
         json(await issuer.grants.list(principal, pageRequestOf(query))),
@@ -57,11 +60,19 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       },
     }),
     ...apiKeyRoutes(apiKeys),
+    ...watchRoutes(needs),
+  ]
+}
+
+function watchRoutes(needs: Needs): readonly Route[] {
+  const { journal, attemptList, usage } = needs
+  const admin = { surface: 'api', guard: 'admin' } as const
+  return [
     route({
-      surface: 'api',
-      guard: 'admin',
+      ...admin,
       path: '/api/v1/journal',
       method: 'GET',
+      query: journalParameters,
       words: 'What happened in this tenant, in order.',
       run: async ({ tenant, query }) => {
         const asked = journalQuery(query)
@@ -73,17 +84,16 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       },
     }),
     route({
-      surface: 'api',
-      guard: 'admin',
+      ...admin,
       path: '/api/v1/attempts',
       method: 'GET',
+      query: pageQuery(attemptPageSizes),
       words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
       run: async ({ tenant, query }) =>
         json(await attemptList.list(tenant.id, pageRequestOf(query))),
     }),
     route({
-      surface: 'api',
-      guard: 'admin',
+      ...admin,
       path: '/api/v1/usage',
       method: 'GET',
       words: 'How this tenant is used, in numbers.',
@@ -135,6 +145,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       ...session,
       path: '/api/v1/api-keys',
       method: 'GET',
+      query: pageQuery(),
       words: 'The caller’s API keys, without their values.',
       run: async ({ principal, query }) =>
         json(await apiKeys.list(principal, pageRequestOf(query))),
@@ -151,6 +162,16 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
     }),
   ]
 }
+
+const journalParameters: readonly QueryParameter[] = [
+  {
+    name: 'cursor',
+    words: 'The `nextCursor` of the page before, or the `seq` of any entry.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  { name: 'attempt', words: 'Tells one attempt, with what it means.', schema: { type: 'string' } },
+  { name: 'subjectId', words: 'What happened to one thing.', schema: { type: 'string' } },
+]
 
 function journalQuery(query: URLSearchParams) {
   const after = Number(query.get('cursor') ?? 0)

@@ -8,6 +8,7 @@ import { grantTypeNames } from '../../issuer/metadata.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { unescapedOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -63,6 +64,7 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
     route({
       ...shared,
       method: 'GET',
+      query: pageQuery(),
       words: 'The clients of this tenant, and how much each is used.',
       run: async ({ principal, query }) =>
         json(await clients.list(principal, pageRequestOf(query))),

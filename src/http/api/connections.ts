@@ -4,8 +4,9 @@ import type { Connections } from '../../connectors/connections.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
 
 const newConnection = z.strictObject({
   serverId: z.string().max(100),
@@ -36,6 +37,7 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       ...api,
       path: '/api/v1/connections',
       method: 'GET',
+      query: [...pageQuery(), ...whichParameters],
       words: 'The caller’s connections: all, or those of a `serverId` or with a `label`.',
       run: async ({ principal, query }) =>
         json(await connections.list(principal, pageRequestOf(query), whichOf(query))),
@@ -67,6 +69,11 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
     }),
   ]
 }
+
+const whichParameters: readonly QueryParameter[] = [
+  { name: 'serverId', words: 'Those to one server.', schema: { type: 'string' } },
+  { name: 'label', words: 'Those with one label.', schema: { type: 'string' } },
+]
 
 function whichOf(query: URLSearchParams) {
   const [serverId, label] = ['serverId', 'label'].map((name) => query.get(name) ?? undefined)

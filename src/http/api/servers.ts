@@ -6,6 +6,7 @@ import { grantTypes } from '../../upstream/grant.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -55,10 +56,12 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       ...shared,
       method: 'GET',
       guard: 'api',
+      query: pageQuery(),
       words: 'The servers of this tenant.',
       run: async ({ principal, query }) =>
         json(await servers.list(principal, pageRequestOf(query))),
     }),
+    templateRoute(servers),
     route({
       ...one,
       method: 'GET',
@@ -94,4 +97,15 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
+}
+
+function templateRoute({ templates }: Servers): Route {
+  return route({
+    surface: 'api',
+    path: '/api/v1/server-templates',
+    method: 'GET',
+    guard: 'admin',
+    words: 'Well-known MCP servers, and what it takes to add each.',
+    run: async () => json({ items: templates }),
+  })
 }

@@ -2,9 +2,11 @@
 // says for which clients and resources they speak, and which of their subjects is which person.
 import { z } from 'zod'
 import type { Issuer } from '../../issuer/issuer.ts'
+import { trustedIssuerPageSizes } from '../../issuer/trusted-issuer-administration.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf, unescapedOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -43,6 +45,7 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
     route({
       ...shared,
       method: 'GET',
+      query: pageQuery(trustedIssuerPageSizes),
       words: 'The identity providers that are trusted.',
       run: async ({ principal, query }) =>
         json(await trustedIssuers.list(principal, pageRequestOf(query))),

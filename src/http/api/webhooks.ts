@@ -9,8 +9,9 @@ import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
 
 const newWebhook = z.strictObject({
   url: z.string().max(2000),
@@ -101,6 +102,7 @@ function deliveryRoutes(webhooks: Webhooks): readonly Route[] {
       ...one,
       path: `${one.path}/deliveries`,
       method: 'GET',
+      query: [...pageQuery(), statusParameter],
       words: 'What was sent, or waits, the newest first; `?status=` shows a part.',
       run: async ({ tenant, params, query }) =>
         json(
@@ -129,6 +131,12 @@ function managerOf(principal: SessionPrincipal | KeyPrincipal): WebhookManager {
 
 function withSecret({ webhook, secret }: WebhookWithSecret) {
   return { ...webhook, secret: secret.reveal() }
+}
+
+const statusParameter: QueryParameter = {
+  name: 'status',
+  words: 'Those that stand so.',
+  schema: { type: 'string', enum: deliveryStatuses },
 }
 
 function deliveryQuery(query: URLSearchParams): DeliveryQuery {

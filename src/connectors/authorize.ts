@@ -14,12 +14,15 @@ import { chooseScopes, isSubset, parseScope } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { toPublicConnection } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
+import { appRedirectUri } from './app-callback.ts'
 import { invalid } from './server-input.ts'
 import { serverPlace } from './server-rows.ts'
 
 export interface AuthorizeOptions {
   /** A path of ours, or a URL on our origin or an app's; anything else is passed over (S1-54). */
   readonly returnTo?: string | undefined
+  /** A page of an app that takes the callback in place of ours; the app then brings the answer (S1-55). */
+  readonly callbackUrl?: string | undefined
   /** Separated by spaces; asked for on top of what was asked for before (step-up). */
   readonly additionalScopes?: string | undefined
   /** Signs in even where that is not needed: the person asks for it, because the server does. */
@@ -64,12 +67,17 @@ export async function authorizeConnection(
   if (!isNeeded) return { alreadyAuthorized: true }
 
   const { tenant } = principal
+  const { callbackUrl } = options
   const server = await readServer(needs, connection)
   const { discovery, registration, scopes } = await prepare(needs, {
     tenant,
     server,
     connection,
     additional,
+    appUri:
+      callbackUrl === undefined
+        ? undefined
+        : appRedirectUri(needs.returnOrigins, callbackUrl, server.context),
   })
   const begun = await needs.upstream.flows.begin({
     tenant,
@@ -121,12 +129,13 @@ interface Preparation {
   readonly server: ServerRow
   readonly connection: JoinedConnection
   readonly additional: readonly string[]
+  readonly appUri: string | undefined
 }
 
 /** Finds out how to sign in and becomes a client there; forgets the finding when that fails, so that the next try looks anew. */
 async function prepare(needs: Needs, facts: Preparation) {
   const { upstream } = needs
-  const { tenant, server, connection, additional } = facts
+  const { tenant, server, connection, additional, appUri } = facts
   const issuer = server.issuer ?? undefined
   // A connection that was signed in once may be here because its server moved: then what is cached is the old place.
   const isAgain = connection.status !== 'disconnected' || connection.status_reason !== null
@@ -142,7 +151,7 @@ async function prepare(needs: Needs, facts: Preparation) {
     additional,
     previous: before?.requestedScopes ?? [],
   })
-  const registration = await becomeClient(needs, { tenant, server, discovery, scopes })
+  const registration = await becomeClient(needs, { tenant, server, discovery, scopes, appUri })
   return { discovery, registration, scopes }
 }
 
@@ -153,6 +162,7 @@ async function becomeClient(
     readonly server: ServerRow
     readonly discovery: Discovery
     readonly scopes: readonly string[]
+    readonly appUri: string | undefined
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream

@@ -15,6 +15,18 @@ const newConnection = z.strictObject({
 const authorization = z.strictObject({
   returnTo: z.string().max(2000).exactOptional(),
   additionalScopes: z.string().max(1000).exactOptional(),
+  callbackUrl: z.string().max(500).exactOptional(),
+})
+
+/** What a provider may answer with is longer than what anybody types. */
+const brought = z.strictObject({
+  state: z.string().max(200),
+  redirectUri: z.string().max(600),
+  code: z.string().max(4096).exactOptional(),
+  iss: z.string().max(2000).exactOptional(),
+  error: z.string().max(200).exactOptional(),
+  error_description: z.string().max(4096).exactOptional(),
+  error_uri: z.string().max(2000).exactOptional(),
 })
 
 const revocation = z.strictObject({ reason: z.string().max(500).exactOptional() })
@@ -89,6 +101,19 @@ function actionRoutes(connections: Connections): readonly Route[] {
           await connections.authorize(principal, idOf(params), {
             ...input,
             ...(principal.kind === 'session' && browser !== undefined ? { browser } : {}),
+          }),
+        ),
+    }),
+    route({
+      ...api,
+      path: path('exchange'),
+      input: brought,
+      words: 'Ends a sign-in elsewhere whose answer came to a page of an app.',
+      run: async ({ principal, params, input, browser }) =>
+        json(
+          await connections.exchange(principal, idOf(params), {
+            ...input,
+            ...(principal.kind === 'session' ? { browser } : {}),
           }),
         ),
     }),

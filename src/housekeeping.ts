@@ -16,12 +16,14 @@ import { sweepPeople } from './people/sweep.ts'
 import type { PeopleSweep } from './people/sweep.ts'
 import type { Database } from './store/database.ts'
 import type { Refresh } from './upstream/refresh.ts'
+import type { Revocations } from './upstream/revocations.ts'
 import { sweepUpstream } from './upstream/sweep.ts'
 import type { UpstreamSweep } from './upstream/sweep.ts'
 
 interface Needs {
   readonly journal: Journal
   readonly refresh: Refresh
+  readonly revocations: Pick<Revocations, 'sendDue'>
   readonly webhooks: Pick<Webhooks, 'begin'>
   readonly issuer: Pick<Issuer, 'writeUses'> & {
     readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
@@ -51,12 +53,13 @@ interface Job {
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
 export function startHousekeeping(needs: Needs): Housekeeping {
-  const { journal, refresh, webhooks, issuer, counts, sweep, log } = needs
+  const { journal, refresh, revocations, webhooks, issuer, counts, sweep, log } = needs
   const jobs = [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
     // The first round takes up what a process left behind when it died in the middle of a refresh.
     { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
+    { name: 'revoke at providers', everyMs: 5_000, run: revocations.sendDue },
     { name: 'rotate signing keys', everyMs: 60_000, run: issuer.signingKeys.rotateDue },
     { name: 'write uses', everyMs: 60_000, run: issuer.writeUses },
     { name: 'count refusals', everyMs: 10_000, run: counts.flush },

@@ -15,6 +15,7 @@ import {
 } from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
 import { decideAuth } from './decide-auth.ts'
+import { endServerSignIns } from './end-server.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'
@@ -245,6 +246,7 @@ async function removeServer(
   row: ServerRow,
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {
+    await endServerSignIns({ upstream }, tx, row)
     await tx
       .deleteFrom('servers')
       .where('tenant_id', '=', row.tenant_id)

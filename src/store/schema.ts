@@ -44,6 +44,7 @@ export interface Schema {
   scopes: ScopeRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
+  upstream_revocations: UpstreamRevocationRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -419,6 +420,21 @@ export interface CredentialRow {
   /** Which generation was sent out, written before the first byte leaves. */
   intent_generation: number | null
   intent_at: number | null
+}
+
+/** A token that is forgotten here and still to be revoked at its provider. The connection may be gone. */
+export interface UpstreamRevocationRow {
+  tenant_id: string
+  id: string
+  connection_id: string
+  user_id: string
+  issuer: string
+  /** JSON: the token, its hint, and where and as whom it is revoked. */
+  request_sealed: string
+  /** How often it was begun; counted before it is sent. */
+  tries: number
+  next_try_at: number
+  created_at: number
 }
 
 /** One line of the journal; only ever inserted, and marked once when it is in the chain. */

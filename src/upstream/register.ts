@@ -57,7 +57,7 @@ export interface Register {
    * Fault('registration_not_supported' | 'registration_failed' | 'issuer_mismatch' | …).
    */
   readonly registrationFor: (request: RegistrationRequest) => Promise<Registration>
-  readonly find: (key: RegistrationKey) => Promise<Registration | undefined>
+  readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
   /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
@@ -100,8 +100,8 @@ export function createRegister(needs: Needs): Register {
       return store(needs, request, made, stored)
     },
 
-    find: async (key) => {
-      const row = await needs.db
+    find: async (key, db = needs.db) => {
+      const row = await db
         .selectFrom('registrations')
         .selectAll()
         .where('tenant_id', '=', key.tenantId)

@@ -16,6 +16,8 @@ import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
 import type { Register } from './register.ts'
+import { createRevocations } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createVault } from './vault.ts'
@@ -43,6 +45,7 @@ export interface Upstream {
   readonly vault: Vault
   readonly flows: Flows
   readonly refresh: Refresh
+  readonly revocations: Revocations
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
 }
@@ -63,6 +66,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     vault,
     flows: createFlows(parts, lifetimeMs === undefined ? {} : { lifetimeMs }),
     refresh: createRefresh(parts),
+    revocations: createRevocations(parts),
     events,
   }
 }

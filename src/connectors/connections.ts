@@ -18,7 +18,10 @@ import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
 import { liveAlone, ownConnection } from './alone.ts'
+import { queryOf } from './app-callback.ts'
+import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
@@ -78,6 +81,14 @@ export interface Connections {
     readonly browser: Secret | undefined
     readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
+  /**
+   * Takes the callback that came to a page of an app. Throws what `finish` throws, and what the sign-in failed with.
+   */
+  readonly exchange: (
+    principal: Principal,
+    id: string,
+    answer: BroughtAnswer & { readonly browser?: Secret | undefined },
+  ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
@@ -136,8 +147,17 @@ export function createConnections(
       return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
-    finish: ({ session, ...callback }) =>
-      upstream.flows.finish({ ...callback, user: session?.user }),
+    finish: ({ session, context, ...callback }) => {
+      const redirectUri = redirectUriOf(callback.tenant, context)
+      return upstream.flows.finish({ ...callback, redirectUri, user: session?.user })
+    },
+
+    exchange: async (principal, id, answer) => {
+      const owner = ownerOf(principal)
+      await requireOwn(db, owner, id)
+      await exchangeAnswer({ upstream, returnOrigins }, owner, id, answer)
+      return show(owner, id)
+    },
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
@@ -163,20 +183,7 @@ export function createConnections(
 
     token: (principal, id) => giveToken(needs, principal, id),
 
-    ensure: async (principal, serverId) => {
-      const { tenant, userId } = ownerOf(principal)
-      const made = await insertConnection(needs, principal, serverId, labelDefault)
-      if (made !== undefined) return made
-      const { id } = await db
-        .selectFrom('connections')
-        .select('id')
-        .where('tenant_id', '=', tenant.id)
-        .where('server_id', '=', serverId)
-        .where('user_id', '=', userId)
-        .where('label', '=', labelDefault)
-        .executeTakeFirstOrThrow()
-      return id
-    },
+    ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
 }
 
@@ -193,6 +200,43 @@ async function createConnection(
     because: 'the person has a connection with this label there',
     detail: { label: 'You have a connection with this label. Choose another one.' },
   })
+}
+
+async function ensureConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string> {
+  const { tenant, userId } = ownerOf(principal)
+  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  if (made !== undefined) return made
+  const { id } = await needs.db
+    .selectFrom('connections')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .where('label', '=', labelDefault)
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+async function exchangeAnswer(
+  { upstream, returnOrigins }: Pick<ConnectionNeeds, 'upstream'> & Required<ConnectionSettings>,
+  { tenant, userId }: Owner,
+  connectionId: string,
+  { browser, ...answer }: Parameters<Connections['exchange']>[2],
+): Promise<void> {
+  const finished = await upstream.flows.finish({
+    tenant,
+    redirectUri: answer.redirectUri,
+    query: queryOf(returnOrigins, answer),
+    connectionId,
+    browser,
+    user: { id: userId },
+  })
+  if (finished.kind === 'completed') return
+  throw new Fault(finished.error, { because: 'the sign-in that an app brought has failed' })
 }
 
 async function listConnections(

@@ -136,6 +136,7 @@ async function dropTokens(
   const { connectionId } = held.key
   await db.transaction().execute(async (tx) => {
     if (!(await upstream.vault.drop(tx, held))) return // Somebody signed in again while we looked.
+    await upstream.revocations.add(tx, held)
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,

@@ -45,6 +45,7 @@ export interface Schema {
   subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
+  upstream_revocations: UpstreamRevocationRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -447,6 +448,21 @@ export interface SubjectTokenRow {
   subject: string
   token_sealed: string
   expires_at: number
+  created_at: number
+}
+
+/** A token that is forgotten here and still to be revoked at its provider. The connection may be gone. */
+export interface UpstreamRevocationRow {
+  tenant_id: string
+  id: string
+  connection_id: string
+  user_id: string | null
+  issuer: string
+  /** JSON: the token, its hint, and where and as whom it is revoked. */
+  request_sealed: string
+  /** How often it was begun; counted before it is sent. */
+  tries: number
+  next_try_at: number
   created_at: number
 }
 

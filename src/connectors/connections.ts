@@ -31,9 +31,11 @@ import type {
   PublicConnection,
   WhichConnections,
 } from './connection-rows.ts'
+import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
+import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
 
 export type { Authorization, AuthorizeOptions, PublicConnection }
@@ -83,6 +85,10 @@ export interface Connections {
     options?: { readonly reason?: string | undefined },
   ) => Promise<PublicConnection>
   readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** For an administrator's own connection; to end it, for any administrator. Throws Fault('forbidden' | 'invalid_input'). */
+  readonly share: (principal: Principal, id: string, isShared: boolean) => Promise<PublicConnection>
+  /** The servers that have a shared connection which works; whose it is stays untold. */
+  readonly sharedServers: (tenant: Tenant) => Promise<ReadonlySet<string>>
   /** For an API key with `connections:token` only. Throws Fault('forbidden' | 'authorization_required' | …). */
   readonly token: (principal: Principal, id: string) => Promise<GivenToken>
   /** The person's connection to this server that is to be used, made when there is none. */
@@ -152,6 +158,11 @@ export function createConnections(needs: ConnectionNeeds): Connections {
       const connection = await requireOwn(db, ownerOf(principal), id)
       await endConnection(needs, principal, connection, { kind: 'remove' })
     },
+
+    share: async (principal, id, isShared) =>
+      shown(needs, await shareConnection(needs, principal, { id, isShared })),
+
+    sharedServers: (tenant) => serversWithShared(db, tenant),
 
     token: (principal, id) => giveToken(needs, principal, id),
 
@@ -227,6 +238,9 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx

@@ -1,4 +1,4 @@
-// What a call to a server carries: nothing, fixed headers, or the person's own live token; else where the person has to go
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
 // to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
@@ -10,8 +10,10 @@ import type { Database } from '../store/database.ts'
 import type { Held } from '../upstream/vault.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
-import { findConnection, reach } from './reach.ts'
-import type { Caller, Reach, Spent } from './reach.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller } from './choose-connection.ts'
+import { reach } from './reach.ts'
+import type { Reach, Spent } from './reach.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
@@ -23,6 +25,8 @@ export type Credential =
       readonly connectUrl: string
       readonly connectionId: string
       readonly reason: string
+      /** What is used here is a connection that an administrator shares; it is for them to mend. */
+      readonly isShared: boolean
     }
 
 export interface Credentials {
@@ -86,7 +90,7 @@ async function spentToken(
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
-  const connection = await findConnection(needs, caller, server.id, inUseId)
+  const connection = await chooseConnection(needs.db, caller, { serverId: server.id, inUseId })
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
@@ -124,7 +128,7 @@ async function hasMoved(
 
 async function dropTokens(
   { db, journal, upstream }: Needs,
-  { tenant, user }: Caller,
+  { tenant }: Caller,
   held: Held,
 ): Promise<void> {
   const reason = 'authorization_server_changed'
@@ -136,7 +140,7 @@ async function dropTokens(
       tenantId: tenant.id,
       type: 'connection.reauthorization_required',
       actor: { kind: 'system' },
-      userId: user.id,
+      userId: held.binding.userId, // of a shared one the owner, whoever called
       subject: { kind: 'connection', id: connectionId },
       data: { reason, issuer: held.binding.issuer },
     })
@@ -149,7 +153,11 @@ async function toCredential(
 ): Promise<Credential> {
   const { principal, server, way } = facts
   if (way.kind !== 'sign_in') return way
-  const connectionId = way.connection?.id ?? (await connections.ensure(principal, server.id))
+  const { connection, reason } = way
+  const isShared = connection !== undefined && isOthers(callerOf(principal, server), connection)
+  // Nobody is led to the sign-in of another's connection, only to one of their own.
+  const ownId = isShared ? undefined : connection?.id
+  const connectionId = ownId ?? (await connections.ensure(principal, server.id))
   const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
-  return { kind: 'authorization_required', connectUrl, connectionId, reason: way.reason }
+  return { kind: 'authorization_required', connectUrl, connectionId, reason, isShared }
 }

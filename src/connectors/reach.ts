@@ -1,14 +1,14 @@
 // How one person reaches one server right now: with nothing, with the server's fixed headers, or with a live token of the
-// person's own connection. Shared by the gateway's credentials and by the test of a server.
+// person's connection, or of one that is shared. Shared by the gateway's credentials and by the test of a server.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
-import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -21,6 +21,8 @@ export type Reach =
       readonly connectionId: string
       /** Which token it is; given back when the server refuses it. */
       readonly generation: number
+      /** Whose connection it is, where it is shared by another person. */
+      readonly ownerId?: string
     }
   | {
       readonly kind: 'sign_in'
@@ -33,11 +35,6 @@ export interface ReachNeeds {
   readonly clock: Clock
   readonly keyring: Keyring
   readonly upstream: Upstream
-}
-
-export interface Caller {
-  readonly tenant: Tenant
-  readonly user: { readonly id: string }
 }
 
 /** A token that the server refused; nothing is said about those of other connections. */
@@ -57,7 +54,10 @@ export async function reach(
   if (server.auth === 'headers') {
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
-  const connection = await findConnection(needs, caller, server.id, spent?.connectionId)
+  const connection = await chooseConnection(needs.db, caller, {
+    serverId: server.id,
+    inUseId: spent?.connectionId,
+  })
   if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
   const token = await needs.upstream.refresh.liveToken({
     tenant: caller.tenant,
@@ -68,38 +68,17 @@ export async function reach(
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
     const { accessToken, generation } = token
-    return { kind: 'bearer', token: accessToken, connectionId: connection.id, generation }
+    return {
+      kind: 'bearer',
+      token: accessToken,
+      connectionId: connection.id,
+      generation,
+      ...(isOthers(caller, connection) ? { ownerId: connection.user_id } : {}),
+    }
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
 }
-
-/** The connection to use of a person's several: one that works before one that does not, the one in use, then the oldest. */
-export async function findConnection(
-  { db }: ReachNeeds,
-  { tenant, user }: Caller,
-  serverId: string,
-  inUseId?: string,
-): Promise<ConnectionRow | undefined> {
-  const rows = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
-  const working = rows.filter(({ status }) => status === 'connected')
-  return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
-}
-
-type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
-
-// Asked for every call that passes through.
-const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
-  db
-    .selectFrom('connections')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .where('server_id', '=', serverId)
-    .where('user_id', '=', userId)
-    .orderBy('created_at')
-    .orderBy('id')
-    .limit(50),
-)
 
 async function readHeaders(
   { db, keyring }: ReachNeeds,

@@ -150,6 +150,8 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
+    may_use: null,
+    transport: null,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(stored), discovered }

@@ -23,6 +23,7 @@ export interface Schema {
   refresh_tokens: RefreshTokenRow
   servers: ServerRow
   connections: ConnectionRow
+  step_ups: StepUpRow
   discoveries: DiscoveryRow
   registrations: RegistrationRow
   flows: FlowRow
@@ -331,6 +332,10 @@ export interface ServerRow {
   updated_at: number
   /** How the access tokens for it look: `opaque` or `jwt`. */
   token_format: string
+  /** JSON list of the people and roles that may use it; null: everybody of the tenant. */
+  may_use: string | null
+  /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
+  transport: string | null
 }
 
 /** One user's credential for one server. */
@@ -345,6 +350,24 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
+  /** Since when its owner lets everybody use it who may use the server; holds while the owner is an administrator. */
+  shared_at: number | null
+  /** How often somebody has signed in for it. */
+  sign_ins: number
+  /** What the server asked for on top of what it holds, until that is no longer refused. */
+  step_up_scope: string | null
+}
+
+/** An operation that a server refused to a connection for want of scope, and how many sign-ins did not help. */
+export interface StepUpRow {
+  tenant_id: string
+  connection_id: string
+  operation: string
+  scope: string
+  /** Which sign-in the last refusal was for, so that many refusals of one are one round. */
+  sign_in: number
+  rounds: number
+  asked_at: number
 }
 
 /** What discovery found for one resource URL, with its life time. */

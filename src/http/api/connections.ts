@@ -17,6 +17,8 @@ const authorization = z.strictObject({
   additionalScopes: z.string().max(1000).exactOptional(),
 })
 
+const changedConnection = z.strictObject({ shared: z.boolean() })
+
 const revocation = z.strictObject({ reason: z.string().max(500).exactOptional() })
 
 /** The rows of `/api/v1/connections` and `/api/v1/flows`. */
@@ -46,6 +48,15 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       method: 'GET',
       words: 'One connection of the caller.',
       run: async ({ principal, params }) => json(await connections.get(principal, idOf(params))),
+    }),
+    route({
+      ...api,
+      path: '/api/v1/connections/{id}',
+      method: 'PATCH',
+      input: changedConnection,
+      words: 'Lets everybody use an administrator’s connection who has none, or ends that.',
+      run: async ({ principal, params, input }) =>
+        json(await connections.share(principal, idOf(params), input.shared)),
     }),
     route({
       ...api,

@@ -1,0 +1,102 @@
+// Which connection a call uses: one of the caller's own; else, for whoever has none, one that an administrator shares.
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
+import type { ConnectionRow } from '../store/schema.ts'
+
+/** Whose call it is. */
+export interface Caller {
+  readonly tenant: Tenant
+  readonly user: { readonly id: string }
+}
+
+/** What else is known about which connection is meant. */
+export interface Wish {
+  readonly serverId: string
+  /** The one that the call used before. */
+  readonly inUseId?: string | undefined
+}
+
+/**
+ * The connection to use: of several one that works before one that does not, the one in use, then the oldest. Who has
+ * signed in themselves is never somebody else unasked, also when that is over.
+ */
+export async function chooseConnection(
+  db: Database,
+  { tenant, user }: Caller,
+  { serverId, inUseId }: Wish,
+): Promise<ConnectionRow | undefined> {
+  const own = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
+  const begun = own.filter(isBegun)
+  if (begun.length > 0) return best(begun, inUseId)
+  const shared = await findShared(db, { tenantId: tenant.id, serverId })
+  return best(shared.filter(isBegun), inUseId) ?? own[0]
+}
+
+/** Is this connection another person's, who shares it? */
+export function isOthers({ user }: Caller, connection: Pick<ConnectionRow, 'user_id'>): boolean {
+  return connection.user_id !== user.id
+}
+
+/** Somebody has signed in, and has not ended it. */
+function isBegun({ status }: ConnectionRow): boolean {
+  return status !== 'disconnected'
+}
+
+function best(rows: readonly ConnectionRow[], inUseId: string | undefined) {
+  const working = rows.filter(({ status }) => status === 'connected')
+  return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
+}
+
+const rowsMax = 50
+type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
+
+// Asked for every call that passes through.
+const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
+  db
+    .selectFrom('connections')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(rowsMax),
+)
+
+// Asked for every call of whoever has none. What is shared counts only while its owner is an administrator.
+const findShared = hotQuery((db, { tenantId, serverId }: Omit<Owned, 'userId'>) =>
+  sharedConnections(db, tenantId)
+    .selectAll('connections')
+    .where('connections.server_id', '=', serverId)
+    .orderBy('connections.shared_at')
+    .orderBy('connections.id')
+    .limit(rowsMax),
+)
+
+/** The servers of a tenant that have a shared connection which works. */
+export async function serversWithShared(
+  db: Database,
+  { id }: Pick<Tenant, 'id'>,
+): Promise<ReadonlySet<string>> {
+  const rows = await sharedConnections(db, id)
+    .select('connections.server_id')
+    .distinct()
+    .where('connections.status', '=', 'connected')
+    .execute()
+  return new Set(rows.map(({ server_id }) => server_id))
+}
+
+function sharedConnections(db: Database, tenantId: string) {
+  return db
+    .selectFrom('connections')
+    .innerJoin('users', (join) =>
+      join
+        .onRef('users.tenant_id', '=', 'connections.tenant_id')
+        .onRef('users.id', '=', 'connections.user_id'),
+    )
+    .where('connections.tenant_id', '=', tenantId)
+    .where('connections.shared_at', 'is not', null)
+    .where('users.disabled_at', 'is', null)
+    .where('users.role', '!=', 'user')
+}

@@ -17,6 +17,7 @@ import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
 import { createConnections } from './connectors/connections.ts'
 import { createCredentials } from './connectors/credential.ts'
+import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
@@ -71,7 +72,7 @@ import { createTenants } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { UserAdministration } from './people/user-administration.ts'
 import { createUsers } from './people/users.ts'
-import type { Users } from './people/users.ts'
+import type { User, Users } from './people/users.ts'
 import type { Database, Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
@@ -398,7 +399,9 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
       const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
       const { name, tokenFormat } = server
-      return { resource, name, tokenFormat, ...(await scopesOf(scopes, tenant, server)) }
+      const isOpen = (user: User) => isOpenTo(server, user)
+      const facts = { resource, name, tokenFormat, isOpenTo: isOpen }
+      return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
 }

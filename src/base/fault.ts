@@ -217,6 +217,13 @@ const catalogue = {
     oauth: 'server_error',
   },
 
+  server_forbidden: {
+    status: 403,
+    ...no,
+    words: 'You may not use this server. An administrator can let you.',
+    oauth: 'access_denied',
+  },
+
   // Us as somebody else's client.
   resource_mismatch: {
     status: 422,

@@ -9,6 +9,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { scopesOf } from '../upstream/scopes.ts'
+import { readAccess } from './server-access.ts'
+import type { Access } from './server-access.ts'
 import { standingOf, wordsOf } from './status.ts'
 import type { ConnectionStatus, TokenFacts } from './status.ts'
 
@@ -43,6 +45,7 @@ export type JoinedConnection = ConnectionRow &
     readonly server_name: string
     readonly server_url: string
     readonly server_auth: string
+    readonly server_may_use: string | null
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
@@ -126,6 +129,7 @@ function joined(db: Database, tenant: Tenant) {
       'servers.name as server_name',
       'servers.url as server_url',
       'servers.auth as server_auth',
+      'servers.may_use as server_may_use',
       'credentials.access_token_sealed',
       'credentials.refresh_token_sealed',
       'credentials.expires_at',
@@ -136,6 +140,11 @@ function joined(db: Database, tenant: Tenant) {
       'credentials.scope',
     ])
     .where('connections.tenant_id', '=', tenant.id)
+}
+
+/** Who may use its server. */
+export function accessOf({ server_may_use: list }: JoinedConnection): Access {
+  return list === null ? {} : { mayUse: readAccess(list) }
 }
 
 /** What of a connection may be seen (A2-4). */

@@ -19,6 +19,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
+  accessOf,
   listOwn,
   ownerOf,
   requireManaged,
@@ -33,6 +34,7 @@ import type {
 } from './connection-rows.ts'
 import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
+import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
 import { shareConnection } from './share.ts'
@@ -131,6 +133,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
+      requireUse(accessOf(connection), principal)
       return authorizeConnection(needs, principal, connection, options)
     },
 
@@ -143,6 +146,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
+      requireUse(accessOf(connection), principal)
       requireRefreshable(connection)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
@@ -166,21 +170,27 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     token: (principal, id) => giveToken(needs, principal, id),
 
-    ensure: async (principal, serverId) => {
-      const { tenant, userId } = ownerOf(principal)
-      const made = await insertConnection(needs, principal, serverId, labelDefault)
-      if (made !== undefined) return made
-      const { id } = await db
-        .selectFrom('connections')
-        .select('id')
-        .where('tenant_id', '=', tenant.id)
-        .where('server_id', '=', serverId)
-        .where('user_id', '=', userId)
-        .where('label', '=', labelDefault)
-        .executeTakeFirstOrThrow()
-      return id
-    },
+    ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
+}
+
+async function ensureConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string> {
+  const { tenant, userId } = ownerOf(principal)
+  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  if (made !== undefined) return made
+  const { id } = await needs.db
+    .selectFrom('connections')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .where('label', '=', labelDefault)
+    .executeTakeFirstOrThrow()
+  return id
 }
 
 async function listConnections(
@@ -224,9 +234,11 @@ async function insertConnection(
   label: string,
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
-  if ((await servers.byId(tenant, serverId)) === undefined) {
+  const server = await servers.byId(tenant, serverId)
+  if (server === undefined) {
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  requireVisible(server, principal)
   const row: ConnectionRow = {
     tenant_id: tenant.id,
     id: randomId(random, 'con_'),
@@ -298,6 +310,7 @@ async function giveToken(
     })
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
+  requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
   await needs.db.transaction().execute((tx) =>
     needs.journal.record(tx, {

@@ -14,6 +14,7 @@ import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller } from './choose-connection.ts'
 import { reach } from './reach.ts'
 import type { Reach, Spent } from './reach.ts'
+import { requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
@@ -30,7 +31,7 @@ export type Credential =
     }
 
 export interface Credentials {
-  /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
+  /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
   readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
@@ -59,11 +60,13 @@ interface Needs {
 export function createCredentials(needs: Needs): Credentials {
   return {
     credentialFor: async (server, principal) => {
+      requireUse(server, principal)
       const caller = callerOf(principal, server)
       return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
     },
 
     refreshAfterUnauthorized: async (server, principal, refused) => {
+      requireUse(server, principal)
       const caller = callerOf(principal, server)
       const spent = await spentToken(needs, caller, server, refused)
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {

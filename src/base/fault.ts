@@ -224,6 +224,14 @@ const catalogue = {
     oauth: 'access_denied',
   },
 
+  connection_unknown: {
+    status: 422,
+    ...no,
+    words:
+      'You have no connection of this name to this server. Your connections page has their names; without a name the one that works is used.',
+    oauth: 'invalid_request',
+  },
+
   // Us as somebody else's client.
   resource_mismatch: {
     status: 422,

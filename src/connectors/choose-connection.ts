@@ -1,4 +1,5 @@
 // Which connection a call uses: one of the caller's own; else, for whoever has none, one that an administrator shares.
+import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
@@ -10,27 +11,39 @@ export interface Caller {
   readonly user: { readonly id: string }
 }
 
+/** Which of the person's own connections a call names. */
+export interface ConnectionWish {
+  readonly label?: string | undefined
+}
+
 /** What else is known about which connection is meant. */
-export interface Wish {
+interface Wish extends ConnectionWish {
   readonly serverId: string
   /** The one that the call used before. */
   readonly inUseId?: string | undefined
 }
 
 /**
- * The connection to use: of several one that works before one that does not, the one in use, then the oldest. Who has
- * signed in themselves is never somebody else unasked, also when that is over.
+ * The connection to use: the one with the label that is named and no other; without a name, of several one that works before one that does not, the one in use, then the oldest. Who has
+ * signed in themselves is never somebody else unasked, also when that is over. Throws Fault('connection_unknown').
  */
 export async function chooseConnection(
   db: Database,
   { tenant, user }: Caller,
-  { serverId, inUseId }: Wish,
+  { serverId, inUseId, label }: Wish,
 ): Promise<ConnectionRow | undefined> {
   const own = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
+  if (label !== undefined) return requireLabelled(own, label)
   const begun = own.filter(isBegun)
   if (begun.length > 0) return best(begun, inUseId)
   const shared = await findShared(db, { tenantId: tenant.id, serverId })
   return best(shared.filter(isBegun), inUseId) ?? own[0]
+}
+
+function requireLabelled(own: readonly ConnectionRow[], label: string): ConnectionRow {
+  const named = own.find((connection) => connection.label === label)
+  if (named !== undefined) return named
+  throw new Fault('connection_unknown', { because: 'the person has no connection with this label' })
 }
 
 /** Is this connection another person's, who shares it? */

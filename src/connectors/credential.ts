@@ -11,11 +11,13 @@ import type { Held } from '../upstream/vault.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
-import type { Caller } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { reach } from './reach.ts'
 import type { Reach, Spent } from './reach.ts'
 import { requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
+
+export type { ConnectionWish }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
@@ -32,7 +34,11 @@ export type Credential =
 
 export interface Credentials {
   /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
-  readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+  readonly credentialFor: (
+    server: Server,
+    principal: Principal,
+    wish?: ConnectionWish,
+  ) => Promise<Credential>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -42,6 +48,7 @@ export interface Credentials {
     server: Server,
     principal: Principal,
     refused?: Credential,
+    wish?: ConnectionWish,
   ) => Promise<Credential>
 }
 
@@ -59,20 +66,21 @@ interface Needs {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
-    credentialFor: async (server, principal) => {
+    credentialFor: async (server, principal, { label } = {}) => {
       requireUse(server, principal)
       const caller = callerOf(principal, server)
-      return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
+      const way = await reach(needs, caller, server, { label })
+      return toCredential(needs, { principal, server, way })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused) => {
+    refreshAfterUnauthorized: async (server, principal, refused, { label } = {}) => {
       requireUse(server, principal)
       const caller = callerOf(principal, server)
-      const spent = await spentToken(needs, caller, server, refused)
+      const spent = await spentToken(needs, caller, server, { refused, label })
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
       }
-      const way = await reach(needs, caller, server, toSpent(spent))
+      const way = await reach(needs, caller, server, { spent: toSpent(spent), label })
       return toCredential(needs, { principal, server, way })
     },
   }
@@ -89,11 +97,12 @@ async function spentToken(
   needs: Needs,
   caller: Caller,
   server: Server,
-  refused: Credential | undefined,
+  { refused, label }: { readonly refused: Credential | undefined } & ConnectionWish,
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
-  const connection = await chooseConnection(needs.db, caller, { serverId: server.id, inUseId })
+  const asked = { serverId: server.id, inUseId, label }
+  const connection = await chooseConnection(needs.db, caller, asked)
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })

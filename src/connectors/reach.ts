@@ -8,7 +8,7 @@ import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
-import type { Caller } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -48,7 +48,7 @@ export async function reach(
   needs: ReachNeeds,
   caller: Caller,
   server: Server,
-  spent?: Spent,
+  { spent, label }: { readonly spent?: Spent | undefined } & ConnectionWish = {},
 ): Promise<Reach> {
   if (server.auth === 'none') return { kind: 'none' }
   if (server.auth === 'headers') {
@@ -57,6 +57,7 @@ export async function reach(
   const connection = await chooseConnection(needs.db, caller, {
     serverId: server.id,
     inUseId: spent?.connectionId,
+    label,
   })
   if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
   const token = await needs.upstream.refresh.liveToken({

@@ -44,7 +44,7 @@ async function toolsFor(
   } catch (thrown) {
     const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
     if (!isStale) throw thrown
-    const again = await reach(needs, caller, server, way)
+    const again = await reach(needs, caller, server, { spent: way })
     return listTools(needs.outbound, { ...target, headers: headersFor(again) })
   }
 }

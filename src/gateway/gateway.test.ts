@@ -578,6 +578,28 @@ test('a session belongs to the connection that it was begun with', async (t) => 
   assert.equal(rig.seen.length, 3, 'the other account never saw the session')
 })
 
+test('a header or the address names the connection to use; it goes no further', async (t) => {
+  verifies(t, 'S1-10')
+  const rig = await startRig(t)
+  const named = { headers: { 'latchkey-connection': 'work' } }
+
+  await rig.post(toolsList)
+  await rig.post(toolsList, named)
+  await rig.post(toolsList, { query: '?connection=my%20home' })
+  const two = await rig.post(toolsList, { ...named, query: '?connection=home' })
+  const twice = await rig.post(toolsList, { query: '?connection=a&connection=b' })
+
+  assert.deepEqual(rig.labels(), [undefined, 'work', 'my home'])
+  for (const answer of [two, twice]) {
+    assert.equal(answer.status, 422)
+    assert.equal(await reasonOf(answer), 'connection_unknown')
+  }
+  for (const { url, headers } of rig.seen) {
+    assert.equal(url, '/mcp?own=query')
+    assert.equal(headers['latchkey-connection'], undefined)
+  }
+})
+
 test('since 2026-07-28 a session id is ignored', async (t) => {
   const rig = await startRig(t)
 

@@ -19,6 +19,7 @@ import {
   unknownSession,
 } from './answers.ts'
 import type { Call } from './calls.ts'
+import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import type { Outcome } from './proxy.ts'
@@ -66,14 +67,15 @@ export interface ServerCallNeeds {
 export async function callServer(needs: ServerCallNeeds, verified: VerifiedCall): Promise<Ending> {
   const { credentials, log } = needs
   const { server, principal } = verified
-  const credential = await credentials.credentialFor(server, principal)
+  const wish = connectionWish(verified.request)
+  const credential = await credentials.credentialFor(server, principal, wish)
   const outcome = await attempt(needs, verified, credential)
   if (credential.kind !== 'bearer' || !isUnauthorized(outcome)) {
     return conclude(needs, verified, { credential, outcome })
   }
 
   log.info({ server: server.slug }, 'the server refused the token; it is refreshed once')
-  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential)
+  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential, wish)
   const second = await attempt(needs, verified, renewed)
   return conclude(needs, verified, { credential: renewed, outcome: second })
 }

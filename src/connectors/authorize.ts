@@ -18,7 +18,7 @@ import { invalid } from './server-input.ts'
 import { serverPlace } from './server-rows.ts'
 
 export interface AuthorizeOptions {
-  /** A path of ours, or a URL on our origin; anything else is passed over (S1-54). */
+  /** A path of ours, or a URL on our origin or an app's; anything else is passed over (S1-54). */
   readonly returnTo?: string | undefined
   /** Separated by spaces; asked for on top of what was asked for before (step-up). */
   readonly additionalScopes?: string | undefined
@@ -44,6 +44,7 @@ interface Needs {
   readonly clock: Clock
   readonly keyring: Keyring
   readonly upstream: Upstream
+  readonly returnOrigins: readonly string[]
 }
 
 /** Begins, or carries on. Throws Fault('invalid_input') for a server without sign-in, and what upstream throws. */
@@ -78,7 +79,7 @@ export async function authorizeConnection(
     discovery,
     registration,
     scopes,
-    returnTo: safeReturn(tenant, options.returnTo),
+    returnTo: safeReturn(needs, tenant, options.returnTo),
     browser,
   })
   return { ...begun, usedRegistration: registration.method }
@@ -175,9 +176,15 @@ function givenClient({ keyring }: Needs, server: ServerRow): Preregistered | und
   }
 }
 
-/** Only our own origin is returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
-function safeReturn({ issuer }: Tenant, returnTo: string | undefined): string | undefined {
+/** Only known origins are returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
+function safeReturn(
+  { returnOrigins }: Pick<Needs, 'returnOrigins'>,
+  { issuer }: Tenant,
+  returnTo: string | undefined,
+): string | undefined {
   if (returnTo === undefined || !URL.canParse(returnTo, issuer)) return undefined
   const url = new URL(returnTo, issuer)
-  return url.origin === new URL(issuer).origin ? url.href : undefined
+  const isKnown = [new URL(issuer).origin, ...returnOrigins].includes(url.origin)
+  const isPlain = url.username === '' && url.password === ''
+  return isKnown && isPlain ? url.href : undefined
 }

@@ -71,7 +71,7 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */
@@ -103,8 +103,16 @@ export interface ConnectionNeeds {
 const labelDefault = 'default'
 const labelCharsMax = 80
 
+export interface ConnectionSettings {
+  /** Origins of apps to which a sign-in may return, besides the tenant's own. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** Makes the connections of all tenants over one database. */
-export function createConnections(needs: ConnectionNeeds): Connections {
+export function createConnections(
+  needs: ConnectionNeeds,
+  { returnOrigins = [] }: ConnectionSettings = {},
+): Connections {
   const { db, upstream } = needs
   upstream.events.listen(createStatusWriter(needs))
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
@@ -125,7 +133,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
-      return authorizeConnection(needs, principal, connection, options)
+      return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
     finish: ({ session, ...callback }) =>

@@ -7,7 +7,7 @@ import type { Log } from '../base/log.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
-import type { Held } from '../upstream/vault.ts'
+import type { Held } from '../upstream/held.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
 import { findConnection, reach } from './reach.ts'
@@ -26,8 +26,15 @@ export type Credential =
     }
 
 export interface Credentials {
-  /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
-  readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+  /**
+   * Through the best of the person's connections, or only through the named one. Throws
+   * Fault('provider_unreachable' | …) when there is no token now but may be one later.
+   */
+  readonly credentialFor: (
+    server: Server,
+    principal: Principal,
+    connectionId?: string,
+  ) => Promise<Credential>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -37,6 +44,7 @@ export interface Credentials {
     server: Server,
     principal: Principal,
     refused?: Credential,
+    connectionId?: string,
   ) => Promise<Credential>
 }
 
@@ -54,13 +62,13 @@ interface Needs {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
-    credentialFor: async (server, principal) => {
-      const caller = callerOf(principal, server)
+    credentialFor: async (server, principal, connectionId) => {
+      const caller = { ...callerOf(principal, server), connectionId }
       return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused) => {
-      const caller = callerOf(principal, server)
+    refreshAfterUnauthorized: async (server, principal, refused, connectionId) => {
+      const caller = { ...callerOf(principal, server), connectionId }
       const spent = await spentToken(needs, caller, server, refused)
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)

@@ -5,7 +5,7 @@ import type { Entry, Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Held } from '../upstream/vault.ts'
+import type { Held } from '../upstream/held.ts'
 import type { JoinedConnection } from './connection-rows.ts'
 import { actorOf } from './server-rows.ts'
 

@@ -38,6 +38,8 @@ export interface ReachNeeds {
 export interface Caller {
   readonly tenant: Tenant
   readonly user: { readonly id: string }
+  /** Only through this connection; otherwise through the best of them. */
+  readonly connectionId?: string | undefined
 }
 
 /** A token that the server refused; nothing is said about those of other connections. */
@@ -77,11 +79,12 @@ export async function reach(
 /** The connection to use of a person's several: one that works before one that does not, the one in use, then the oldest. */
 export async function findConnection(
   { db }: ReachNeeds,
-  { tenant, user }: Caller,
+  { tenant, user, connectionId }: Caller,
   serverId: string,
   inUseId?: string,
 ): Promise<ConnectionRow | undefined> {
-  const rows = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
+  const owned = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
+  const rows = owned.filter(({ id }) => connectionId === undefined || id === connectionId)
   const working = rows.filter(({ status }) => status === 'connected')
   return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
 }

@@ -49,7 +49,10 @@ export async function changeServer(
   const pinned = { ...after, issuer: pinnedIssuer(after, discovered) }
   await storeChange(needs, principal, { before, after: pinned, isElsewhere, input })
   if (isElsewhere) await needs.upstream.discover.forget(principal.tenant, before.url)
-  return { ...toPublicServer(pinned), ...(discovered === undefined ? {} : { discovered }) }
+  return {
+    ...toPublicServer(principal.tenant, pinned),
+    ...(discovered === undefined ? {} : { discovered }),
+  }
 }
 
 type WantedInput = ServerInput & { readonly auth: ServerAuth }

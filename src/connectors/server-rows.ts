@@ -12,6 +12,7 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -53,6 +54,8 @@ export interface PublicServer {
   readonly scopes?: string
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
+  /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
+  readonly redirectUri?: string
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
@@ -149,7 +152,9 @@ export function serverPlace(
 
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal) {
-  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id } as const
+  }
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
   if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const
@@ -175,11 +180,12 @@ export function toServer(row: ServerRow): Server {
 }
 
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */
-export function toPublicServer(row: ServerRow): PublicServer {
-  const { tenantId: _ours, context: _inUrlsOnly, ...server } = toServer(row)
+export function toPublicServer(tenant: Tenant, row: ServerRow): PublicServer {
+  const { tenantId: _ours, context, ...server } = toServer(row)
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...(server.auth === 'oauth' ? { redirectUri: redirectUriOf(tenant, context) } : {}),
     ...(row.issuer === null ? {} : { quirks: appliedQuirks(row.issuer) }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -25,11 +25,15 @@ import {
 import type { EndedAddress, PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
+import { serverTemplates } from './templates.ts'
+import type { ServerTemplate } from './templates.ts'
 import { readToolScopes } from './tool-scopes.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
 export interface Servers {
+  /** Well-known servers, ready to be added. */
+  readonly templates: readonly ServerTemplate[]
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
   readonly create: (principal: Principal, input: ServerInput) => Promise<PublicServer>
   readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicServer>>
@@ -76,9 +80,10 @@ export function createServers(needs: ServerNeeds): Servers {
   }
 
   return {
+    templates: serverTemplates,
     create: (principal, input) => createServer(needs, principal, input),
     list: (principal, page = {}) => listServers(needs, principal.tenant, page),
-    get: async ({ tenant }, id) => toPublicServer(await require(tenant, id)),
+    get: async ({ tenant }, id) => toPublicServer(tenant, await require(tenant, id)),
     update: async (principal, id, input) =>
       changeServer(needs, principal, await require(principal.tenant, id), input),
     remove: async (principal, id) =>
@@ -152,7 +157,7 @@ async function createServer(
     token_format: input.tokenFormat ?? 'opaque',
   }
   const stored = await insertServer(needs, principal, row, slugs)
-  return { ...toPublicServer(stored), discovered }
+  return { ...toPublicServer(tenant, stored), discovered }
 }
 
 async function insertServer(
@@ -201,7 +206,7 @@ async function listServers(
     .orderBy('id')
     .limit(limitOf(page) + 1)
     .execute()
-  return pageOf(rows, page, toPublicServer)
+  return pageOf(rows, page, (row) => toPublicServer(tenant, row))
 }
 
 async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {

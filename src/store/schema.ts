@@ -419,6 +419,9 @@ export interface CredentialRow {
   /** Which generation was sent out, written before the first byte leaves. */
   intent_generation: number | null
   intent_at: number | null
+  /** What was refused once: the tokens, or us as a client (a digest says which); not asked again before `doubt_until`. */
+  doubt: string | null
+  doubt_until: number | null
 }
 
 /** One line of the journal; only ever inserted, and marked once when it is in the chain. */

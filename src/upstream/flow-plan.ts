@@ -5,7 +5,7 @@ import type { FlowRow } from '../store/schema.ts'
 import type { Discovery } from './discover.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Registration } from './register.ts'
-import type { Binding } from './vault.ts'
+import type { Binding } from './held.ts'
 
 /** What a sign-in begins with. */
 export interface BeginFlow {

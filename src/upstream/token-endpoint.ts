@@ -17,7 +17,13 @@ export type { TokenSet }
 /** What came of asking for tokens. */
 export type TokenAnswer =
   | { readonly kind: 'tokens'; readonly tokens: TokenSet; readonly status: number }
-  | { readonly kind: 'refused'; readonly refusal: TokenRefusal; readonly fault: Fault }
+  | {
+      readonly kind: 'refused'
+      readonly refusal: TokenRefusal
+      readonly fault: Fault
+      /** Absent when there was no answer. */
+      readonly status?: number
+    }
 
 /** Where and as whom. */
 export interface TokenPlace {
@@ -175,7 +181,7 @@ function readAnswer(
     because,
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
   })
-  return { kind: 'refused', refusal, fault }
+  return { kind: 'refused', refusal, fault, status }
 }
 
 function readJson(response: OutboundResponse): unknown {

@@ -6,6 +6,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
+import type { SharedTime } from '../store/time.ts'
 import { createDiscover } from './discover.ts'
 import type { Discover } from './discover.ts'
 import { createFlows } from './flows.ts'
@@ -24,6 +25,8 @@ import type { Vault } from './vault.ts'
 export interface UpstreamNeeds {
   readonly db: Database
   readonly clock: Clock
+  /** By what the leases of all processes are judged. */
+  readonly time: SharedTime
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal

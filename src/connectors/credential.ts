@@ -1,17 +1,15 @@
 // What a call to a server carries: nothing, fixed headers, or the person's own live token; else where the person has to go
 // to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
-import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
-import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
-import type { Database } from '../store/database.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import { ownConnection } from './alone.ts'
+import type { Caller, Spent } from './alone.ts'
 import type { Connections } from './connections.ts'
 import { findConnection, reach } from './reach.ts'
-import type { Caller, Reach, Spent } from './reach.ts'
+import type { Reach, ReachNeeds } from './reach.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
@@ -48,13 +46,8 @@ export interface Credentials {
   ) => Promise<Credential>
 }
 
-interface Needs {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly journal: Journal
+interface Needs extends ReachNeeds {
   readonly log: Log
-  readonly upstream: Upstream
   readonly servers: Servers
   readonly connections: Connections
 }
@@ -94,7 +87,9 @@ async function spentToken(
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
-  const connection = await findConnection(needs, caller, server.id, inUseId)
+  const connection = needsBrowser(server.grantType)
+    ? await findConnection(needs, caller, server.id, inUseId)
+    : await ownConnection(needs, caller, server)
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
@@ -117,8 +112,10 @@ async function hasMoved(
   held: Held,
 ): Promise<boolean> {
   try {
-    const { url: serverUrl, issuer } = server
-    const found = await upstream.discover.discover({ tenant, serverUrl, issuer, fresh: true })
+    const { url: serverUrl, issuer, grantType } = server
+    const isForPrograms = !needsBrowser(grantType)
+    const look = { tenant, serverUrl, issuer, fresh: true, isForPrograms }
+    const found = await upstream.discover.discover(look)
     // Only the server's own document says that it moved; that it is missing today says nothing.
     if (found.protectedResource === undefined) return false
     return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource

@@ -13,6 +13,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
 import { redirectUriOf } from '../upstream/client-document.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -33,6 +35,8 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  /** How its tokens are got, for `oauth`. */
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
@@ -52,6 +56,7 @@ export interface PublicServer {
   readonly clientId?: string
   readonly hasClientSecret: boolean
   readonly scopes?: string
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
@@ -104,11 +109,26 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
       detail: { clientId: 'Enter the client id that the secret belongs to.' },
     })
   }
-  const { issuer, clientId, scopes } = input
+  const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
+  requireOwnCredential(grantType, input)
   return {
+    grant_type: grantType,
+    grant_settings: null,
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+  }
+}
+
+/** C33: a client for programs is made at the provider by hand, and has something that proves it. */
+function requireOwnCredential(grantType: GrantType, input: ServerInput): void {
+  if (needsBrowser(grantType)) return
+  if (input.auth !== undefined && input.auth !== 'oauth') {
+    throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
+  }
+  if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
+  if (input.clientSecret === undefined) {
+    throw invalid('clientSecret', 'Enter the secret that proves this client.')
   }
 }
 
@@ -173,6 +193,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     context: row.context,

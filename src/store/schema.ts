@@ -42,6 +42,7 @@ export interface Schema {
   token_ancestors: TokenAncestorRow
   trusted_issuers: TrustedIssuerRow
   scopes: ScopeRow
+  subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
 }
@@ -331,6 +332,15 @@ export interface ServerRow {
   updated_at: number
   /** How the access tokens for it look: `opaque` or `jwt`. */
   token_format: string
+  /** How we get tokens for it: by whom a person is sent there, or without a browser. */
+  grant_type: string
+  /** JSON of what else such a grant needs; no secret in it. */
+  grant_settings: string | null
+  /** Our secret at the identity provider that such a grant asks. */
+  provider_secret_sealed: string | null
+  /** The key that proves us there, as a private JWK; and what of it everybody may know. */
+  client_key_sealed: string | null
+  client_key_public: string | null
 }
 
 /** One user's credential for one server. */
@@ -345,6 +355,8 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
+  /** 1: of everybody who may use the server; its user is only who needed it first. */
+  shared: number
 }
 
 /** What discovery found for one resource URL, with its life time. */
@@ -371,6 +383,7 @@ export interface RegistrationRow {
   registration_access_token_sealed: string | null
   registration_client_uri: string | null
   created_at: number
+  client_key_sealed: string | null
 }
 
 /** One sign-in elsewhere, from start to callback. */
@@ -422,6 +435,19 @@ export interface CredentialRow {
   /** What was refused once: the tokens, or us as a client (a digest says which); not asked again before `doubt_until`. */
   doubt: string | null
   doubt_until: number | null
+  /** The key that the tokens are bound to, as a private JWK (RFC 9449). */
+  proof_key_sealed: string | null
+}
+
+/** What an identity provider said of a person when they last signed in there. */
+export interface SubjectTokenRow {
+  tenant_id: string
+  user_id: string
+  issuer: string
+  subject: string
+  token_sealed: string
+  expires_at: number
+  created_at: number
 }
 
 /** One line of the journal; only ever inserted, and marked once when it is in the chain. */

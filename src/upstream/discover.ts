@@ -24,9 +24,11 @@ export interface DiscoverRequest {
   readonly issuer?: string | undefined
   /** Looks again even when a finding is cached. */
   readonly fresh?: boolean
+  /** Nobody is sent there with a code: what protects codes is not asked for. */
+  readonly isForPrograms?: boolean
 }
 
-type LookRequest = Pick<DiscoverRequest, 'serverUrl' | 'issuer'>
+type LookRequest = Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'isForPrograms'>
 
 /** How to sign in at a server. */
 export interface Discovery {
@@ -95,8 +97,8 @@ export function createDiscover(
 
   /** Whoever wants to look while somebody does, looks along: fifty refused calls are one look. */
   const joinLook = (request: DiscoverRequest): Promise<Inspection> => {
-    const { tenant, serverUrl, issuer } = request
-    const name = JSON.stringify([tenant.id, serverUrl, issuer])
+    const { tenant, serverUrl, issuer, isForPrograms } = request
+    const name = JSON.stringify([tenant.id, serverUrl, issuer, isForPrograms])
     const running = looks.get(name)
     if (running) return running
     const started = lookAnew(request).finally(() => looks.delete(name))
@@ -139,8 +141,9 @@ export function lookOnce(
   return asDiscovery(() => look({ ...needs, signal: AbortSignal.timeout(timeMs) }, request))
 }
 
-async function look(tools: Tools, request: LookRequest): Promise<Inspection> {
-  const { serverUrl } = request
+async function look(given: Tools, request: LookRequest): Promise<Inspection> {
+  const { serverUrl, isForPrograms = false } = request
+  const tools = { ...given, isForPrograms }
   tools.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
   return atOthersAddress(() => lookFurther(tools, request, welcome))
@@ -177,6 +180,7 @@ async function lookFurther(
 
 interface Tools {
   readonly outbound: Outbound
+  readonly isForPrograms?: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
 }

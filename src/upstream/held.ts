@@ -3,6 +3,7 @@
 import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
 import type { CredentialRow } from '../store/schema.ts'
+import type { OwnGrant } from './grant.ts'
 import type { HolderKey } from './holder.ts'
 
 /** Where the tokens came from and may go back to; no secret in it. */
@@ -11,7 +12,8 @@ export interface Binding {
   readonly serverUrl: string
   readonly issuer: string
   readonly serverId: string
-  readonly userId: string
+  /** Absent for a connection that belongs to nobody alone. */
+  readonly userId?: string
   readonly tokenEndpoint: string
   readonly revocationEndpoint?: string
   readonly clientId: string
@@ -19,6 +21,8 @@ export interface Binding {
   readonly resource: string
   /** What was asked for, which a step-up asks for again. */
   readonly requestedScopes: readonly string[]
+  /** How new tokens are asked for without a refresh token and a browser. */
+  readonly grant?: OwnGrant
 }
 
 /** The tokens of one connection at one moment. */

@@ -8,6 +8,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderEvents, HolderKey, StatusReason } from './holder.ts'
+import type { OwnGrants } from './own-grants.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts'
@@ -23,6 +24,7 @@ export interface RefreshNeeds {
   readonly vault: Vault
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
+  readonly ownGrants: OwnGrants
   readonly events: HolderEvents
 }
 

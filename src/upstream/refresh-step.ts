@@ -104,6 +104,7 @@ async function present(engine: Engine, held: Held, wish: Wish): Promise<Outcome>
   for (;;) {
     const result = await send(engine, held, asking.registration)
     if (result.kind === 'tokens') return settle(engine, held, asking.registration, result.tokens)
+    if (held.binding.grant !== undefined) return postpone(engine, held, result)
     const next = await judge(engine, held, asking, result)
     if (next.kind !== 'ask') return next
     asking = next.asking
@@ -111,10 +112,12 @@ async function present(engine: Engine, held: Held, wish: Wish): Promise<Outcome>
 }
 
 function send(
-  { tokenEndpoint }: Engine,
+  { tokenEndpoint, ownGrants }: Engine,
   { binding, refreshToken }: Held,
   registration: Registration,
 ): Promise<TokenAnswer> {
+  const { grant } = binding
+  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration })
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
   return tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
 }

@@ -76,7 +76,7 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     if (!isDue(held, request, now)) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
     const isSpent = request.spentGeneration === held.generation
-    if (held.refreshToken === undefined) {
+    if (held.refreshToken === undefined && held.binding.grant === undefined) {
       if (isGood) return toLive(held, held.accessToken)
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
@@ -84,7 +84,9 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     if (isSpent && held.doubt === grantDoubt) {
       return answer(await lose(engine, held, 'refresh_token_rejected'))
     }
-    const isUrgent = isWaitedFor && (!isGood || request.force === true)
+    // SEP-1933: what was refused without a browser is not asked again while somebody waits.
+    const isPatient = held.binding.grant === undefined
+    const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
     const outcome = paused ? unavailable(paused) : await joinFlight(held, { isUrgent, isSpent })
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true

@@ -362,6 +362,7 @@ function toRow(
     ),
     registration_client_uri: made.registrationClientUri ?? null,
     created_at: clock.now(),
+    client_key_sealed: null,
   }
 }
 

@@ -13,6 +13,10 @@ import { createFlows } from './flows.ts'
 import type { Flows } from './flows.ts'
 import { createHolderFeed } from './holder.ts'
 import type { HolderFeed } from './holder.ts'
+import { createObtain } from './obtain.ts'
+import type { Obtain } from './obtain.ts'
+import { createOwnGrants } from './own-grants.ts'
+import type { OwnGrants } from './own-grants.ts'
 import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
@@ -46,6 +50,9 @@ export interface Upstream {
   readonly vault: Vault
   readonly flows: Flows
   readonly refresh: Refresh
+  readonly ownGrants: OwnGrants
+  /** The first tokens where no browser is needed. */
+  readonly obtain: Obtain
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
 }
@@ -58,7 +65,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const tokenEndpoint = createTokenEndpoint(needs)
   const vault = createVault(needs)
   const events = createHolderFeed()
-  const parts = { ...needs, register, tokenEndpoint, vault, events }
+  const ownGrants = createOwnGrants({ tokenEndpoint })
+  const parts = { ...needs, register, tokenEndpoint, ownGrants, vault, events }
   return {
     discover,
     register,
@@ -66,6 +74,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     vault,
     flows: createFlows(parts, lifetimeMs === undefined ? {} : { lifetimeMs }),
     refresh: createRefresh(parts),
+    ownGrants,
+    obtain: createObtain(parts),
     events,
   }
 }

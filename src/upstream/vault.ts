@@ -124,7 +124,7 @@ async function keep(
 ): Promise<void> {
   const now = needs.clock.now()
   const key = { tenantId: holder.tenant.id, connectionId: holder.connectionId }
-  const hasRefreshToken = tokens.refreshToken !== undefined
+  const hasRefreshToken = tokens.refreshToken !== undefined || binding.grant !== undefined
   const facts = {
     ...noLease,
     ...noDoubt,

@@ -15,6 +15,7 @@ import { readConfig } from '../../src/config.ts'
 import { openMasterKeys } from '../../src/key-file.ts'
 import { openConfiguredStore } from '../../src/platform.ts'
 import type { Database } from '../../src/store/database.ts'
+import { timeOf } from '../../src/store/time.ts'
 import { createVault } from '../../src/upstream/vault.ts'
 import type { Faults, FaultProvider } from '../fakes/fault-provider.ts'
 import { startFaultProvider } from '../fakes/fault-provider.ts'
@@ -119,7 +120,7 @@ export async function openSetting(
 async function openVault(db: Database, settings: Readonly<Record<string, string>>) {
   const ground = { db, clock: systemClock, random: systemRandom }
   const keyring = createKeyring(ground, await openMasterKeys(ground, readConfig(settings)))
-  return createVault({ ...ground, keyring })
+  return createVault({ ...ground, time: timeOf(systemClock), keyring })
 }
 
 async function makeDatabase(t: TestContext, given: string | undefined) {

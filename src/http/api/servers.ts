@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
+import { grantTypes } from '../../upstream/grant.ts'
 import { empty, json } from '../answers.ts'
 import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
@@ -22,6 +23,7 @@ const newServer = z.strictObject({
   clientId: z.string().max(500).exactOptional(),
   clientSecret: z.string().max(2000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
+  grantType: z.enum(grantTypes).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
   /** What clients need for its tools; an empty list: one scope opens all. */
   toolScopes: z

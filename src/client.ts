@@ -136,8 +136,8 @@ export async function createConnectors(
     })
     await refuseServersDatabase(ground.db)
     const tenant = await rooms.tenants.ensureDefault(publicUrl, clientName)
-    const { refresh } = rooms.upstream
-    closers.push(startClientHousekeeping({ ...ground, refresh }).stop)
+    const { refresh, revocations } = rooms.upstream
+    closers.push(startClientHousekeeping({ ...ground, refresh, revocations }).stop)
     return { ...createParts({ ...ground, ...rooms, tenant }), close }
   })
 }
@@ -281,7 +281,7 @@ async function credentialFor(
   connectionId: string,
 ): Promise<Credential> {
   const server = await serverOf(parts, person, connectionId)
-  return toCredential(await parts.credentials.credentialFor(server, person, connectionId))
+  return toCredential(await parts.credentials.credentialFor(server, person, { connectionId }))
 }
 
 /** Where to go is the app's to say: it begins the sign-in. */

@@ -9,6 +9,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { scopesOf } from '../upstream/scopes.ts'
+import { readAccess } from './server-access.ts'
+import type { Access } from './server-access.ts'
 import { standingOf, wordsOf } from './status.ts'
 import type { ConnectionStatus, TokenFacts } from './status.ts'
 
@@ -19,8 +21,6 @@ export interface PublicConnection {
   readonly serverName: string
   readonly serverUrl: string
   readonly label: string
-  /** Of everybody who may use the server; an administrator's to manage. */
-  readonly shared?: true
   readonly status: ConnectionStatus
   readonly statusReason?: string
   /** The reason in words. */
@@ -28,6 +28,8 @@ export interface PublicConnection {
   /** It works now, or will without the person's help. */
   readonly authorized: boolean
   readonly scopes: readonly string[]
+  /** Everybody uses it who may use the server and has none; always so where nobody signs in. */
+  readonly shared: boolean
   readonly expiresAt?: number
   readonly nextRefreshAt?: number
   readonly lastRefreshAt?: number
@@ -44,6 +46,7 @@ export type JoinedConnection = ConnectionRow &
     readonly server_url: string
     readonly server_auth: string
     readonly server_grant_type: string
+    readonly server_may_use: string | null
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
@@ -146,6 +149,7 @@ function joined(db: Database, tenant: Tenant) {
       'servers.url as server_url',
       'servers.auth as server_auth',
       'servers.grant_type as server_grant_type',
+      'servers.may_use as server_may_use',
       'credentials.access_token_sealed',
       'credentials.refresh_token_sealed',
       'credentials.expires_at',
@@ -156,6 +160,11 @@ function joined(db: Database, tenant: Tenant) {
       'credentials.scope',
     ])
     .where('connections.tenant_id', '=', tenant.id)
+}
+
+/** Who may use its server. */
+export function accessOf({ server_may_use: list }: JoinedConnection): Access {
+  return list === null ? {} : { mayUse: readAccess(list) }
 }
 
 /** What of a connection may be seen (A2-4). */
@@ -175,12 +184,12 @@ export function toPublicConnection(
     serverName: row.server_name,
     serverUrl: row.server_url,
     label: row.label,
-    ...(row.shared === 1 ? { shared: true as const } : {}),
     status,
     ...(reason === undefined ? {} : { statusReason: reason }),
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
+    shared: row.shared === 1 || row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
     ...(row.last_error === null ? {} : { lastError: row.last_error }),

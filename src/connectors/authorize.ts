@@ -135,6 +135,7 @@ async function prepare(needs: Needs, facts: Preparation) {
     serverUrl: server.url,
     issuer,
     fresh: isAgain,
+    cacheMs: server.metadata_cache_ms ?? undefined,
   })
   const before = await upstream.vault.binding({ tenant, connectionId: connection.id })
   const scopes = chooseScopes(discovery, {

@@ -11,6 +11,7 @@ import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   actorOf,
+  cacheMinutesOf,
   plainColumns,
   sealedColumns,
   serverPlace,
@@ -84,7 +85,9 @@ function wantedInput(
     ? open(row.client_secret_sealed, 'client_secret_sealed')
     : undefined
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
-  return { clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, auth }
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  const scopes = row.scopes ?? undefined
+  return { clientSecret, scopes, metadataCacheMinutes, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {

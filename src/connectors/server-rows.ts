@@ -17,7 +17,14 @@ import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
-import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
+import {
+  checkCacheMinutes,
+  checkHeaders,
+  checkIssuer,
+  checkScopes,
+  checkVisible,
+  invalid,
+} from './server-input.ts'
 import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
 
@@ -34,6 +41,8 @@ export interface Server {
   readonly clientId?: string
   readonly scopes?: string
   readonly tokenFormat: TokenFormat
+  /** Absent: what discovery found is used as long as the installation says. */
+  readonly metadataCacheMinutes?: number
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
   /** The last segment of its redirect URI. */
@@ -53,6 +62,7 @@ export interface PublicServer {
   readonly hasClientSecret: boolean
   readonly scopes?: string
   readonly tokenFormat: TokenFormat
+  readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
   readonly redirectUri?: string
@@ -109,7 +119,21 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+    metadata_cache_ms: cacheColumn(input),
   }
+}
+
+const minuteMs = 60_000
+
+function cacheColumn({ metadataCacheMinutes: minutes }: ServerInput): number | null {
+  return minutes === undefined || minutes === null ? null : checkCacheMinutes(minutes) * minuteMs
+}
+
+/** The same as people say it. */
+export function cacheMinutesOf({
+  metadata_cache_ms: ms,
+}: Pick<ServerRow, 'metadata_cache_ms'>): number | undefined {
+  return ms === null ? undefined : ms / minuteMs
 }
 
 /** The columns that hold secrets; a server with sign-in has no headers (S2-24). */
@@ -172,9 +196,15 @@ export function toServer(row: ServerRow): Server {
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
     tokenFormat: row.token_format as TokenFormat, // likewise
+    ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     context: row.context,
   }
+}
+
+function cacheFact(row: ServerRow) {
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  return metadataCacheMinutes === undefined ? {} : { metadataCacheMinutes }
 }
 
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */

@@ -331,6 +331,8 @@ export interface ServerRow {
   updated_at: number
   /** How the access tokens for it look: `opaque` or `jwt`. */
   token_format: string
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadata_cache_ms: number | null
 }
 
 /** One user's credential for one server. */

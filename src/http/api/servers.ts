@@ -1,6 +1,6 @@
 // REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
 import { z } from 'zod'
-import { tokenFormats } from '../../connectors/server-input.ts'
+import { cacheMinutes, tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { empty, json } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
@@ -20,6 +20,13 @@ const newServer = z.strictObject({
   clientSecret: z.string().max(2000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadataCacheMinutes: z
+    .int()
+    .min(cacheMinutes.least)
+    .max(cacheMinutes.most)
+    .nullable()
+    .exactOptional(),
   /** What clients need for its tools; an empty list: one scope opens all. */
   toolScopes: z
     .array(

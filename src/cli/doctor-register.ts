@@ -33,6 +33,7 @@ export async function tryRegistration(
       { ...needs, log: silentLog },
       {
         metadata: discovery.metadata,
+        clientName: 'Latchkey',
         serverName: 'latchkey doctor',
         redirectUri: `${us.publicUrl}/connect/callback/doctor`,
         scopes: chooseScopes(discovery, { configured: us.scopes }),

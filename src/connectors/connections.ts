@@ -10,12 +10,18 @@ import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
+import { liveAlone, ownConnection } from './alone.ts'
+import { queryOf } from './app-callback.ts'
+import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
@@ -24,6 +30,7 @@ import {
   requireManaged,
   requireOwn,
   toPublicConnection,
+  userOf,
 } from './connection-rows.ts'
 import type {
   JoinedConnection,
@@ -32,6 +39,7 @@ import type {
   WhichConnections,
 } from './connection-rows.ts'
 import { endConnection } from './end.ts'
+import { invalid } from './server-input.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
 import { createStatusWriter } from './status.ts'
@@ -71,8 +79,16 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
+  /**
+   * Takes the callback that came to a page of an app. Throws what `finish` throws, and what the sign-in failed with.
+   */
+  readonly exchange: (
+    principal: Principal,
+    id: string,
+    answer: BroughtAnswer & { readonly browser?: Secret | undefined },
+  ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
@@ -118,14 +134,9 @@ export function createConnections(
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
 
   return {
-    create: async (principal, { serverId, label }) => {
-      const owner = ownerOf(principal)
-      const id = await insertConnection(needs, principal, serverId, checkLabel(label))
-      if (id !== undefined) return show(owner, id)
-      throw new Fault('conflict', {
-        because: 'the person has a connection with this label there',
-        detail: { label: 'You have a connection with this label. Choose another one.' },
-      })
+    create: async (principal, wish) => {
+      const id = await createConnection(needs, principal, wish)
+      return show(ownerOf(principal), id)
     },
 
     list: (principal, page = {}, which = {}) => listConnections(needs, principal, page, which),
@@ -136,8 +147,17 @@ export function createConnections(
       return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
-    finish: ({ session, ...callback }) =>
-      upstream.flows.finish({ ...callback, user: session?.user }),
+    finish: ({ session, context, ...callback }) => {
+      const redirectUri = redirectUriOf(callback.tenant, context)
+      return upstream.flows.finish({ ...callback, redirectUri, user: session?.user })
+    },
+
+    exchange: async (principal, id, answer) => {
+      const owner = ownerOf(principal)
+      await requireOwn(db, owner, id)
+      await exchangeAnswer({ upstream, returnOrigins }, owner, id, answer)
+      return show(owner, id)
+    },
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
@@ -153,7 +173,7 @@ export function createConnections(
     revoke: async (principal, id, { reason } = {}) => {
       const connection = await requireManaged(db, principal, id)
       await endConnection(needs, principal, connection, { kind: 'revoke', reason })
-      return show({ tenant: principal.tenant, userId: connection.user_id }, id)
+      return shown(needs, await requireManaged(db, principal, id))
     },
 
     remove: async (principal, id) => {
@@ -163,21 +183,60 @@ export function createConnections(
 
     token: (principal, id) => giveToken(needs, principal, id),
 
-    ensure: async (principal, serverId) => {
-      const { tenant, userId } = ownerOf(principal)
-      const made = await insertConnection(needs, principal, serverId, labelDefault)
-      if (made !== undefined) return made
-      const { id } = await db
-        .selectFrom('connections')
-        .select('id')
-        .where('tenant_id', '=', tenant.id)
-        .where('server_id', '=', serverId)
-        .where('user_id', '=', userId)
-        .where('label', '=', labelDefault)
-        .executeTakeFirstOrThrow()
-      return id
-    },
+    ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
+}
+
+async function createConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  { serverId, label }: { readonly serverId: string; readonly label?: string | undefined },
+): Promise<string> {
+  const sharedId = await sharedConnection(needs, principal, serverId)
+  if (sharedId !== undefined) return sharedId
+  const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+  if (id !== undefined) return id
+  throw new Fault('conflict', {
+    because: 'the person has a connection with this label there',
+    detail: { label: 'You have a connection with this label. Choose another one.' },
+  })
+}
+
+async function ensureConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string> {
+  const { tenant, userId } = ownerOf(principal)
+  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  if (made !== undefined) return made
+  const { id } = await needs.db
+    .selectFrom('connections')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .where('label', '=', labelDefault)
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+async function exchangeAnswer(
+  { upstream, returnOrigins }: Pick<ConnectionNeeds, 'upstream'> & Required<ConnectionSettings>,
+  { tenant, userId }: Owner,
+  connectionId: string,
+  { browser, ...answer }: Parameters<Connections['exchange']>[2],
+): Promise<void> {
+  const finished = await upstream.flows.finish({
+    tenant,
+    redirectUri: answer.redirectUri,
+    query: queryOf(returnOrigins, answer),
+    connectionId,
+    browser,
+    user: { id: userId },
+  })
+  if (finished.kind === 'completed') return
+  throw new Fault(finished.error, { because: 'the sign-in that an app brought has failed' })
 }
 
 async function listConnections(
@@ -235,6 +294,7 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
+    shared: 0,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx
@@ -258,19 +318,41 @@ async function insertConnection(
   })
 }
 
+/** The one connection of a server that nobody signs in to; undefined for all others. */
+async function sharedConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string | undefined> {
+  const { tenant, userId } = ownerOf(principal)
+  const server = await needs.servers.byId(tenant, serverId)
+  if (server === undefined || needsBrowser(server.grantType)) return undefined
+  if (isAdmin(principal)) {
+    const { id } = await ownConnection(needs, { tenant, user: { id: userId } }, server)
+    return id
+  }
+  throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
+}
+
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed } = connection
+  const { access_token_sealed, refresh_token_sealed, shared } = connection
+  if (shared === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
 }
 
 async function liveToken(
-  { upstream }: ConnectionNeeds,
+  needs: ConnectionNeeds,
   connection: JoinedConnection,
   tenant: Tenant,
   force: boolean,
 ) {
+  const { upstream } = needs
+  if (connection.shared === 1) {
+    const server = { id: connection.server_id, url: connection.server_url }
+    return liveAlone(needs, { tenant, server, connection, force })
+  }
   const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
   if (live.kind === 'live') return live
   if (live.kind === 'none') {
@@ -293,12 +375,13 @@ async function giveToken(
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
   const live = await liveToken(needs, connection, principal.tenant, false)
+  const owner = userOf(connection)
   await needs.db.transaction().execute((tx) =>
     needs.journal.record(tx, {
       tenantId: connection.tenant_id,
       type: 'connection.token_given',
       actor: actorOf(principal),
-      userId: connection.user_id,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     }),
   )

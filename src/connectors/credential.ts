@@ -1,17 +1,15 @@
 // What a call to a server carries: nothing, fixed headers, or the person's own live token; else where the person has to go
 // to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
-import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
-import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
-import type { Database } from '../store/database.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import { ownConnection } from './alone.ts'
+import type { Caller, Spent } from './alone.ts'
 import type { Connections } from './connections.ts'
 import { findConnection, reach } from './reach.ts'
-import type { Caller, Reach, Spent } from './reach.ts'
+import type { Reach, ReachNeeds } from './reach.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
@@ -26,8 +24,15 @@ export type Credential =
     }
 
 export interface Credentials {
-  /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
-  readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+  /**
+   * Through the best of the person's connections, or only through the named one. Throws
+   * Fault('provider_unreachable' | …) when there is no token now but may be one later.
+   */
+  readonly credentialFor: (
+    server: Server,
+    principal: Principal,
+    connectionId?: string,
+  ) => Promise<Credential>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -37,16 +42,12 @@ export interface Credentials {
     server: Server,
     principal: Principal,
     refused?: Credential,
+    connectionId?: string,
   ) => Promise<Credential>
 }
 
-interface Needs {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly journal: Journal
+interface Needs extends ReachNeeds {
   readonly log: Log
-  readonly upstream: Upstream
   readonly servers: Servers
   readonly connections: Connections
 }
@@ -54,13 +55,13 @@ interface Needs {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
-    credentialFor: async (server, principal) => {
-      const caller = callerOf(principal, server)
+    credentialFor: async (server, principal, connectionId) => {
+      const caller = { ...callerOf(principal, server), connectionId }
       return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused) => {
-      const caller = callerOf(principal, server)
+    refreshAfterUnauthorized: async (server, principal, refused, connectionId) => {
+      const caller = { ...callerOf(principal, server), connectionId }
       const spent = await spentToken(needs, caller, server, refused)
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
@@ -86,7 +87,9 @@ async function spentToken(
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
-  const connection = await findConnection(needs, caller, server.id, inUseId)
+  const connection = needsBrowser(server.grantType)
+    ? await findConnection(needs, caller, server.id, inUseId)
+    : await ownConnection(needs, caller, server)
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
@@ -109,8 +112,10 @@ async function hasMoved(
   held: Held,
 ): Promise<boolean> {
   try {
-    const { url: serverUrl, issuer } = server
-    const found = await upstream.discover.discover({ tenant, serverUrl, issuer, fresh: true })
+    const { url: serverUrl, issuer, grantType } = server
+    const isForPrograms = !needsBrowser(grantType)
+    const look = { tenant, serverUrl, issuer, fresh: true, isForPrograms }
+    const found = await upstream.discover.discover(look)
     // Only the server's own document says that it moved; that it is missing today says nothing.
     if (found.protectedResource === undefined) return false
     return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource
@@ -131,6 +136,7 @@ async function dropTokens(
   const { connectionId } = held.key
   await db.transaction().execute(async (tx) => {
     if (!(await upstream.vault.drop(tx, held))) return // Somebody signed in again while we looked.
+    await upstream.revocations.add(tx, held)
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,

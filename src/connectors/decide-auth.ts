@@ -2,6 +2,7 @@
 import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Discovery } from '../upstream/discover.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import { registrationWay } from '../upstream/register.ts'
@@ -39,19 +40,21 @@ export async function decideAuth(
   { discover }: Upstream,
   { tenant, url, input }: Question,
 ): Promise<Discovered> {
-  const { auth, issuer } = input
+  const { auth, issuer, grantType = 'authorization_code' } = input
+  const isForPrograms = !needsBrowser(grantType)
   const hasHeaders = Object.keys(input.headers ?? {}).length > 0
   if (auth === 'none' || auth === 'headers') return { auth, trace: [] }
-  if (auth === undefined && hasHeaders) return { auth: 'headers', trace: [] }
+  if (auth === undefined && hasHeaders && !isForPrograms) return { auth: 'headers', trace: [] }
   const request = {
     tenant,
     serverUrl: url,
     fresh: true,
+    isForPrograms,
     ...(issuer === undefined ? {} : { issuer }),
   }
   const found = await discover.inspect(request)
   if (found.kind === 'oauth') return describe(found.discovery, tenant, input)
-  if (auth === 'oauth') {
+  if (auth === 'oauth' || isForPrograms) {
     throw new Fault('metadata_discovery_failed', {
       because: `the server says nothing about signing in; it is ${found.kind}`,
     })

@@ -5,8 +5,10 @@ import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
+import { endServerSignIns } from './end-server.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
@@ -85,15 +87,17 @@ function wantedInput(
     ? open(row.client_secret_sealed, 'client_secret_sealed')
     : undefined
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
+  const grantType = row.grant_type as GrantType // likewise
   const metadataCacheMinutes = cacheMinutesOf(row)
-  const scopes = row.scopes ?? undefined
-  return { clientSecret, scopes, metadataCacheMinutes, ...kept, ...input, auth }
+  const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
+  return { clientSecret, ...stored, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
   return (
     wanted.url !== row.url ||
     wanted.auth !== row.auth ||
+    wanted.grantType !== row.grant_type ||
     (wanted.issuer ?? null) !== row.issuer ||
     (wanted.clientId ?? null) !== row.client_id
   )
@@ -182,18 +186,7 @@ async function dropSignIns(
   tx: Database,
   { tenant_id, id }: ServerRow,
 ): Promise<void> {
-  await endSignIns({ upstream }, tx, { tenant_id, id })
-  await tx
-    .deleteFrom('credentials')
-    .where('tenant_id', '=', tenant_id)
-    .where('connection_id', 'in', (query) =>
-      query
-        .selectFrom('connections')
-        .select('connections.id')
-        .where('connections.tenant_id', '=', tenant_id)
-        .where('connections.server_id', '=', id),
-    )
-    .execute()
+  await endServerSignIns({ upstream }, tx, { tenant_id, id })
   await tx
     .updateTable('connections')
     .set({
@@ -206,28 +199,6 @@ async function dropSignIns(
     .where('server_id', '=', id)
     .execute()
   await upstream.register.forgetServer(tx, tenant_id, id)
-}
-
-async function endSignIns(
-  { upstream }: Pick<ServerNeeds, 'upstream'>,
-  tx: Database,
-  { tenant_id: tenantId, id }: Pick<ServerRow, 'tenant_id' | 'id'>,
-): Promise<void> {
-  const pending = await tx
-    .selectFrom('flows')
-    .innerJoin('connections', (join) =>
-      join
-        .onRef('connections.tenant_id', '=', 'flows.tenant_id')
-        .onRef('connections.id', '=', 'flows.connection_id'),
-    )
-    .select('flows.connection_id')
-    .distinct()
-    .where('connections.tenant_id', '=', tenantId)
-    .where('connections.server_id', '=', id)
-    .where('flows.status', '=', 'pending')
-    .execute()
-  const connectionIds = pending.map((row) => row.connection_id)
-  await upstream.flows.end(tx, { tenantId, connectionIds })
 }
 
 async function changeSecret(

@@ -13,6 +13,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
 import { redirectUriOf } from '../upstream/client-document.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -40,6 +42,8 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  /** How its tokens are got, for `oauth`. */
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   /** Absent: what discovery found is used as long as the installation says. */
   readonly metadataCacheMinutes?: number
@@ -61,6 +65,7 @@ export interface PublicServer {
   readonly clientId?: string
   readonly hasClientSecret: boolean
   readonly scopes?: string
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
@@ -114,12 +119,27 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
       detail: { clientId: 'Enter the client id that the secret belongs to.' },
     })
   }
-  const { issuer, clientId, scopes } = input
+  const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
+  requireOwnCredential(grantType, input)
   return {
+    grant_type: grantType,
+    grant_settings: null,
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
     metadata_cache_ms: cacheColumn(input),
+  }
+}
+
+/** C33: a client for programs is made at the provider by hand, and has something that proves it. */
+function requireOwnCredential(grantType: GrantType, input: ServerInput): void {
+  if (needsBrowser(grantType)) return
+  if (input.auth !== undefined && input.auth !== 'oauth') {
+    throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
+  }
+  if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
+  if (input.clientSecret === undefined) {
+    throw invalid('clientSecret', 'Enter the secret that proves this client.')
   }
 }
 
@@ -176,7 +196,9 @@ export function serverPlace(
 
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal) {
-  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id } as const
+  }
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
   if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const
@@ -195,6 +217,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),

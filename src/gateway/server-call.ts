@@ -170,7 +170,8 @@ function heldAnswer(
   { status, headers }: Extract<Outcome, { kind: 'held' }>,
 ): Answer {
   const missing = missingPermission(status, headers)
-  if (missing !== undefined && credential.kind === 'bearer') {
+  const isPersons = credential.kind === 'bearer' && credential.isSignedIn
+  if (missing !== undefined && isPersons) {
     const { reason, query } = missing
     const connectUrl = `${principal.tenant.issuer}/connect/${credential.connectionId}${query}`
     return connectAnswer(call, { serverName: server.name, connectUrl, reason })

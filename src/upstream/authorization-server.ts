@@ -15,6 +15,8 @@ interface Needs {
   readonly outbound: Outbound
   readonly trace: Trace
   readonly signal: AbortSignal
+  /** A server where no code is asked for need not protect one. */
+  readonly isForPrograms?: boolean | undefined
 }
 
 /**
@@ -31,7 +33,7 @@ export async function findAuthorizationServer(
     if (document === undefined) continue
     const completed = completedMetadata(issuer, document)
     const metadata = readAuthorizationServerMetadata(completed, spelledIssuer(issuer, completed))
-    requireS256(metadata)
+    if (!needs.isForPrograms) requireS256(metadata)
     await requireReachable(needs.outbound, metadata)
     return metadata
   }

@@ -31,9 +31,11 @@ export interface DiscoverRequest {
   readonly fresh?: boolean
   /** How old a finding may be; otherwise as old as the installation says. */
   readonly cacheMs?: number | undefined
+  /** Nobody is sent there with a code: what protects codes is not asked for. */
+  readonly isForPrograms?: boolean
 }
 
-interface LookRequest extends Pick<DiscoverRequest, 'serverUrl' | 'issuer'> {
+interface LookRequest extends Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'isForPrograms'> {
   /** The authorization server that was taken before; it stays while the server names it and it is in order. */
   readonly before?: string | undefined
 }
@@ -89,8 +91,8 @@ export function createDiscover(
 
   /** Whoever wants to look while somebody does, looks along: fifty refused calls are one look. */
   const joinLook = (request: DiscoverRequest): Promise<Inspection> => {
-    const { tenant, serverUrl, issuer } = request
-    const name = JSON.stringify([tenant.id, serverUrl, issuer])
+    const { tenant, serverUrl, issuer, isForPrograms } = request
+    const name = JSON.stringify([tenant.id, serverUrl, issuer, isForPrograms])
     const running = looks.get(name)
     if (running) return running
     const started = lookAnew(request).finally(() => looks.delete(name))
@@ -128,8 +130,9 @@ export function lookOnce(
   return asDiscovery(() => look({ ...needs, signal: AbortSignal.timeout(timeMs) }, request))
 }
 
-async function look(tools: Tools, request: LookRequest): Promise<Inspection> {
-  const { serverUrl } = request
+async function look(given: Tools, request: LookRequest): Promise<Inspection> {
+  const { serverUrl, isForPrograms = false } = request
+  const tools = { ...given, isForPrograms }
   tools.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
   return atOthersAddress(() => lookFurther(tools, request, welcome))
@@ -166,6 +169,7 @@ async function lookFurther(
 
 interface Tools {
   readonly outbound: Outbound
+  readonly isForPrograms?: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
 }

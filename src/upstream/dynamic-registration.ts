@@ -10,7 +10,6 @@ import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import { isLoopbackRedirect } from '../oauth/redirect-uri.ts'
 import { formatScope } from '../oauth/scope.ts'
 import { readTokenError } from '../oauth/token-response.ts'
-import { clientName } from './client-document.ts'
 import { atOthersAddress } from './others-addresses.ts'
 
 /** How we prove ourselves at a token endpoint. */
@@ -50,6 +49,7 @@ interface Needs {
 
 interface Request {
   readonly metadata: AuthorizationServerMetadata
+  readonly clientName: string
   readonly serverName: string
   readonly redirectUri: string
   readonly scopes: readonly string[]
@@ -113,7 +113,8 @@ async function send(
   }
 }
 
-function describeUs({ serverName, redirectUri, scopes }: Request, authMethod: AuthMethod) {
+function describeUs(request: Request, authMethod: AuthMethod) {
+  const { clientName, serverName, redirectUri, scopes } = request
   return {
     client_name: `${clientName} MCP Client - ${serverName}`,
     redirect_uris: [redirectUri],

@@ -4,11 +4,12 @@
 import { isFault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
+import { grantDoubt } from './doubts.ts'
 import type { Held } from './held.ts'
 import type { Holder, StatusReason } from './holder.ts'
 import { createPauses } from './pauses.ts'
 import { backoffMaxMs, nameOf, toHolder, unavailable } from './refresh-engine.ts'
-import type { Engine, Outcome, RefreshNeeds } from './refresh-engine.ts'
+import type { Engine, Outcome, RefreshNeeds, Wish } from './refresh-engine.ts'
 import { lose } from './refresh-end.ts'
 import { refreshGeneration } from './refresh-step.ts'
 import { scopesOf } from './scopes.ts'
@@ -56,11 +57,11 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
   const engine: Engine = { ...needs, owner, pauses: createPauses(needs.clock) }
   const flights = new Map<string, Promise<Outcome>>()
 
-  const joinFlight = (held: Held, isUrgent: boolean): Promise<Outcome> => {
+  const joinFlight = (held: Held, wish: Wish): Promise<Outcome> => {
     const name = nameOf(held)
     const running = flights.get(name)
     if (running) return running
-    const flight = refreshGeneration(engine, held, isUrgent).finally(() => flights.delete(name))
+    const flight = refreshGeneration(engine, held, wish).finally(() => flights.delete(name))
     flights.set(name, flight)
     return flight
   }
@@ -74,14 +75,20 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     const now = needs.clock.now()
     if (!isDue(held, request, now)) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
-    if (held.refreshToken === undefined) {
+    const isSpent = request.spentGeneration === held.generation
+    if (held.refreshToken === undefined && held.binding.grant === undefined) {
       if (isGood) return toLive(held, held.accessToken)
-      const isSpent = request.spentGeneration !== undefined
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
-    const isUrgent = isWaitedFor && (!isGood || request.force === true)
+    // Both who made the token and who takes it say that it is dead: there is nobody left to ask.
+    if (isSpent && held.doubt === grantDoubt) {
+      return answer(await lose(engine, held, 'refresh_token_rejected'))
+    }
+    // SEP-1933: what was refused without a browser is not asked again while somebody waits.
+    const isPatient = held.binding.grant === undefined
+    const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
-    const outcome = paused ? unavailable(paused) : await joinFlight(held, isUrgent)
+    const outcome = paused ? unavailable(paused) : await joinFlight(held, { isUrgent, isSpent })
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
     if (outcome.kind === 'unavailable' && mayGoOn) return toLive(held, held.accessToken)
     return answer(outcome)

@@ -88,6 +88,7 @@ export interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
+  /** Empty when the connection was cut before it was read. */
   readonly body: string
   readonly at: number
 }
@@ -249,10 +250,13 @@ async function answer(arrival: Arrival): Promise<void> {
   const url = new URL(request.url ?? '/', origin)
   const method = request.method ?? 'GET'
   const route = routes[`${method} ${url.pathname}`]
-  if (isCutUnread(state, route?.[0])) return void response.socket?.resetAndDestroy()
+  const head = { method, path: url.pathname, headers: request.headers, at: Date.now() }
+  if (isCutUnread(state, route?.[0])) {
+    state.requests.push({ ...head, body: '' })
+    return void response.socket?.resetAndDestroy()
+  }
   const body = await readBody(request)
-  const seen = { method, path: url.pathname, headers: request.headers, body, at: Date.now() }
-  state.requests.push(seen)
+  state.requests.push({ ...head, body })
   if (!route) return void response.writeHead(404).end()
   const [place, handle] = route
   const isRefresh = place === 'token' && body.includes('grant_type=refresh_token')

@@ -9,6 +9,7 @@ import { isAdmin } from '../../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import { createGuards } from '../guards.ts'
+import { eventStream } from '../output.ts'
 import { route } from '../route.ts'
 import type { Context, QueryParameter, Route } from '../route.ts'
 
@@ -44,6 +45,7 @@ export function eventRoutes(needs: Needs): readonly Route[] {
     path: '/api/v1/events',
     method: 'GET',
     query: [cursorParameter],
+    output: eventStream,
     words: 'Server-sent events, from `Last-Event-ID` or `?cursor=` on, or from now on.',
     run: async (context) => {
       const { tenant, request, principal } = context

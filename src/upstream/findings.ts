@@ -30,6 +30,7 @@ interface Place {
   readonly serverUrl: string
   /** The authorization server that an admin named. */
   readonly issuer?: string | undefined
+  readonly isForPrograms?: boolean
 }
 
 interface Needs {
@@ -41,12 +42,16 @@ interface Needs {
 const findingKeptMs = 30 * 24 * 60 * 60 * 1000
 
 /** What is kept of a finding. */
-type Cached = Omit<Discovery, 'trace'> & { readonly askedIssuer?: string }
+type Cached = Omit<Discovery, 'trace'> & {
+  readonly askedIssuer?: string
+  /** What protects codes was not asked for, so it is no finding for people. */
+  readonly isForPrograms?: boolean
+}
 
 /** What was found before, if it is young enough. */
 export async function readCached(
   { db, clock }: Needs,
-  { tenant, serverUrl, issuer }: Place,
+  { tenant, serverUrl, issuer, isForPrograms = false }: Place,
   cacheMs: number,
 ): Promise<Discovery | undefined> {
   const row = await db
@@ -57,8 +62,12 @@ export async function readCached(
     .where('fetched_at', '>', clock.now() - cacheMs)
     .executeTakeFirst()
   if (row === undefined) return undefined
-  const { askedIssuer, ...cached } = JSON.parse(row.document) as Cached // only writeCached writes it
-  if (askedIssuer !== issuer) return undefined
+  const {
+    askedIssuer,
+    isForPrograms: isLax = false,
+    ...cached
+  } = JSON.parse(row.document) as Cached // only writeCached writes it
+  if (askedIssuer !== issuer || (isLax && !isForPrograms)) return undefined
   const metadata = readAuthorizationServerMetadata(cached.metadata, cached.issuer)
   const trace = createTrace(clock)
   trace.note({ step: 'discovery', url: serverUrl, outcome: 'known from before' })
@@ -85,11 +94,12 @@ export async function rememberedIssuer(
 /** Keeps a finding. */
 export async function writeCached(
   { db, clock }: Needs,
-  { tenant, serverUrl, issuer }: Place,
+  { tenant, serverUrl, issuer, isForPrograms = false }: Place,
   discovery: Discovery,
 ): Promise<void> {
   const { trace: _shownOnce, ...kept } = discovery
-  const cached: Cached = { ...kept, ...(issuer === undefined ? {} : { askedIssuer: issuer }) }
+  const asked = issuer === undefined ? {} : { askedIssuer: issuer }
+  const cached: Cached = { ...kept, ...asked, isForPrograms }
   const now = clock.now()
   const facts = {
     document: JSON.stringify(cached),

@@ -145,8 +145,9 @@ async function prepare(needs: Needs, facts: Preparation) {
   return { discovery, registration, scopes }
 }
 
-async function becomeClient(
-  needs: Needs,
+/** Our client at the authorization server that was found; made there if need be. */
+export async function becomeClient(
+  needs: Pick<Needs, 'keyring' | 'upstream'>,
   facts: {
     readonly tenant: Tenant
     readonly server: ServerRow
@@ -164,7 +165,10 @@ async function becomeClient(
   }
 }
 
-function givenClient({ keyring }: Needs, server: ServerRow): Preregistered | undefined {
+function givenClient(
+  { keyring }: Pick<Needs, 'keyring'>,
+  server: ServerRow,
+): Preregistered | undefined {
   const { client_id: clientId, client_secret_sealed: sealed, issuer } = server
   if (clientId === null) return undefined
   const place = serverPlace(server.tenant_id, server.id, 'client_secret_sealed')

@@ -48,6 +48,7 @@ test('an app imports the packed client half, with its types, and runs it', (t) =
   const installed = install(folder)
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
   writeFileSync(join(folder, 'app.ts'), app)
+  writeFileSync(join(folder, 'documented.ts'), documented())
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
 
   const compiler = join(root, 'node_modules', 'typescript-7', 'bin', 'tsc')
@@ -69,6 +70,22 @@ test('an app imports the packed client half, with its types, and runs it', (t) =
   const help = execFileSync(process.execPath, [command, '--help'], { encoding: 'utf8' })
   assert.match(help, /start/)
 })
+
+/** The code in docs/library.md, with what it takes from its surroundings. */
+function documented(): string {
+  const text = readFileSync(join(root, 'docs', 'library.md'), 'utf8')
+  const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(text) ?? []
+  assert.match(code, /createConnectors/)
+  return `import { StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import type { Client } from '@modelcontextprotocol/client'
+${code}
+declare const request: Request
+declare const session: { readonly userId: string } | undefined
+declare const userId: string
+declare const client: Client
+console.log(answer, begun, credential)
+`
+}
 
 const compilerOptions = {
   target: 'es2024',

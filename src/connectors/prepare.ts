@@ -74,14 +74,15 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
   return { discovery, registration, scopes }
 }
 
-async function becomeClient(
-  needs: PrepareNeeds,
+/** Our client at the authorization server that was found; made there if need be. */
+export async function becomeClient(
+  needs: Pick<PrepareNeeds, 'keyring' | 'upstream'>,
   facts: {
     readonly tenant: Tenant
     readonly server: ServerRow
     readonly discovery: Discovery
     readonly scopes: readonly string[]
-    readonly appUri: string | undefined
+    readonly appUri?: string | undefined
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream
@@ -94,7 +95,10 @@ async function becomeClient(
   }
 }
 
-function givenClient({ keyring }: PrepareNeeds, server: ServerRow): Preregistered | undefined {
+function givenClient(
+  { keyring }: Pick<PrepareNeeds, 'keyring'>,
+  server: ServerRow,
+): Preregistered | undefined {
   const { client_id: clientId, client_secret_sealed: sealed, issuer } = server
   if (clientId === null) return undefined
   const place = serverPlace(server.tenant_id, server.id, 'client_secret_sealed')

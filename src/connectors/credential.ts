@@ -6,6 +6,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Held } from '../upstream/vault.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -28,6 +29,8 @@ export type Credential =
 export interface Credentials {
   /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
   readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+  /** Does what carried a call still stand, and for this server? Nothing is refreshed for that. */
+  readonly holds: (carried: Carried) => Promise<boolean>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -59,6 +62,8 @@ export function createCredentials(needs: Needs): Credentials {
       return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
     },
 
+    holds: (carried) => holds(needs, carried),
+
     refreshAfterUnauthorized: async (server, principal, refused) => {
       const caller = callerOf(principal, server)
       const spent = await spentToken(needs, caller, server, refused)
@@ -69,6 +74,23 @@ export function createCredentials(needs: Needs): Credentials {
       return toCredential(needs, { principal, server, way })
     },
   }
+}
+
+interface Carried {
+  readonly tenant: Tenant
+  readonly server: Server
+  readonly credential: Credential
+}
+
+async function holds(
+  { upstream, servers }: Needs,
+  { tenant, server, credential }: Carried,
+): Promise<boolean> {
+  const { id, url } = server
+  if (credential.kind !== 'bearer') return (await servers.byId(tenant, id))?.url === url
+  const { connectionId } = credential
+  const binding = await upstream.vault.binding({ tenant, connectionId })
+  return binding?.serverUrl === url
 }
 
 function callerOf({ tenant, user }: Principal, server: Server): Caller {

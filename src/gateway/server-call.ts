@@ -7,6 +7,7 @@ import type { Outbound } from '../base/outbound.ts'
 import { Secret } from '../base/secret.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
+import type { Grants } from '../issuer/grants.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
@@ -21,6 +22,7 @@ import {
 import type { Call } from './calls.ts'
 import type { Era } from './eras.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
+import type { OpenStreams } from './open-streams.ts'
 import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
 import type { SessionBinding } from './sessions.ts'
@@ -50,6 +52,8 @@ export interface ServerCallNeeds {
   readonly credentials: Credentials
   readonly outbound: Pick<Outbound, 'dispatcher'>
   readonly sessions: SessionBinding
+  readonly streams: Pick<OpenStreams, 'watch'>
+  readonly grants: Pick<Grants, 'stands'>
   readonly log: Log
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs: number
@@ -96,7 +100,7 @@ interface Attempt {
 type AttemptOutcome = Outcome | { readonly kind: 'not_connected'; readonly connectUrl: string }
 
 async function attempt(
-  { outbound, sessions, answerTimeMs }: ServerCallNeeds,
+  { outbound, sessions, streams, credentials, grants, answerTimeMs }: ServerCallNeeds,
   { request, response, principal, server, method, body, isOffered }: VerifiedCall,
   { credential, sessionId }: Attempt,
 ): Promise<AttemptOutcome> {
@@ -120,6 +124,16 @@ async function attempt(
     headersOf: (upstream) => responseHeaders(upstream, (id) => sessions.bind(owner, id)),
     answerTimeMs,
     isOffered,
+    watch: (end) =>
+      streams.watch({
+        principal,
+        serverId: server.id,
+        connectionId: credential.kind === 'bearer' ? credential.connectionId : undefined,
+        holds: async () =>
+          (await grants.stands(principal.tenant, principal.grantId)) &&
+          (await credentials.holds({ tenant: principal.tenant, server, credential })),
+        end,
+      }),
   })
 }
 

@@ -3,6 +3,7 @@
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Clock } from '../base/clock.ts'
@@ -46,6 +47,7 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
+  readonly journal: Journal
   readonly upstream: Upstream
   readonly returnOrigins: readonly string[]
 }
@@ -166,13 +168,32 @@ async function becomeClient(
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream
+  const { tenant, server, discovery } = facts
   try {
     const preregistered = givenClient(needs, facts.server)
     return await register.registrationFor({ ...facts, preregistered })
   } catch (thrown) {
-    if (isFault(thrown)) await discover.forget(facts.tenant, facts.server.url)
+    if (!isFault(thrown)) throw thrown
+    await discover.forget(tenant, server.url)
+    await noteRefusal(needs, server, { issuer: discovery.issuer, error: thrown.code })
     throw thrown
   }
+}
+
+async function noteRefusal(
+  { db, journal }: Needs,
+  { tenant_id: tenantId, id }: ServerRow,
+  data: { readonly issuer: string; readonly error: string },
+): Promise<void> {
+  await db.transaction().execute((tx) =>
+    journal.record(tx, {
+      tenantId,
+      type: 'registration.failed',
+      actor: { kind: 'system' },
+      subject: { kind: 'server', id },
+      data,
+    }),
+  )
 }
 
 function givenClient({ keyring }: Needs, server: ServerRow): Preregistered | undefined {

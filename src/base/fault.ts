@@ -354,6 +354,8 @@ export interface FaultDetails {
   readonly retryAfterS?: number
   /** What the next DPoP proof should carry (RFC 9449 §8). */
   readonly dpopNonce?: string
+  /** Our page where the person signs in again. */
+  readonly reauthUrl?: string
   /** Per field, what is wrong with it, in words for the caller. */
   readonly detail?: Readonly<Record<string, string>>
 }
@@ -365,10 +367,11 @@ export class Fault extends Error {
   readonly isForCaller?: true
   readonly retryAfterS?: number
   readonly dpopNonce?: string
+  readonly reauthUrl?: string
   readonly detail?: Readonly<Record<string, string>>
 
   constructor(code: FaultCode, details: FaultDetails) {
-    const { because, isForCaller, cause, retryAfterS, dpopNonce, detail } = details
+    const { because, isForCaller, cause, retryAfterS, dpopNonce, reauthUrl, detail } = details
     super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
     this.name = 'Fault'
     this.code = code
@@ -376,6 +379,7 @@ export class Fault extends Error {
     if (isForCaller !== undefined) this.isForCaller = isForCaller
     if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
     if (dpopNonce !== undefined) this.dpopNonce = dpopNonce
+    if (reauthUrl !== undefined) this.reauthUrl = reauthUrl
     if (detail !== undefined) this.detail = detail
   }
 }

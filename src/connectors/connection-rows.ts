@@ -136,6 +136,11 @@ function joined(db: Database, tenant: Tenant) {
     .where('connections.tenant_id', '=', tenant.id)
 }
 
+/** Our page where its person signs in elsewhere. */
+export function connectUrlOf({ issuer }: Tenant, connectionId: string): string {
+  return `${issuer}/connect/${connectionId}`
+}
+
 /** What of a connection may be seen (A2-4). */
 export function toPublicConnection(
   row: JoinedConnection,

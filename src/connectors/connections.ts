@@ -23,6 +23,7 @@ import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
   listOwn,
+  connectUrlOf,
   ownerOf,
   requireManaged,
   requireOwn,
@@ -35,6 +36,7 @@ import type {
   WhichConnections,
 } from './connection-rows.ts'
 import { endConnection } from './end.ts'
+import { invalid } from './server-input.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
 import { createStatusWriter } from './status.ts'
@@ -165,7 +167,7 @@ export function createConnections(
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
-      requireRefreshable(connection)
+      requireRefreshable(connection, principal.tenant)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
     },
@@ -303,10 +305,12 @@ async function insertConnection(
 }
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
-function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed } = connection
+function requireRefreshable(connection: JoinedConnection, tenant: Tenant): void {
+  const { id, access_token_sealed, refresh_token_sealed } = connection
   if (access_token_sealed === null || refresh_token_sealed !== null) return
-  throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
+  const reauthUrl = connectUrlOf(tenant, id)
+  const because = 'the provider gave no refresh token'
+  throw new Fault('reauthorization_required', { because, reauthUrl })
 }
 
 async function liveToken(
@@ -315,14 +319,19 @@ async function liveToken(
   tenant: Tenant,
   force: boolean,
 ) {
+  if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
   const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
   if (live.kind === 'live') return live
+  const reauthUrl = connectUrlOf(tenant, connection.id)
   if (live.kind === 'none') {
-    throw new Fault('authorization_required', { because: 'nobody has signed in yet' })
+    throw new Fault('authorization_required', { because: 'nobody has signed in yet', reauthUrl })
   }
-  const code = live.reason === 'refresh_token_rejected' ? live.reason : 'reauthorization_required'
-  throw new Fault(code, { because: live.reason })
+  const code = codes.find((known) => known === live.reason) ?? 'reauthorization_required'
+  throw new Fault(code, { because: live.reason, reauthUrl })
 }
+
+/** The reasons that are told by a code of their own. */
+const codes = ['refresh_token_rejected', 'client_lost'] as const
 
 async function giveToken(
   needs: ConnectionNeeds,

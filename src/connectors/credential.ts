@@ -10,6 +10,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Held } from '../upstream/vault.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { connectUrlOf } from './connection-rows.ts'
 import type { Connections } from './connections.ts'
 import { findConnection, reach } from './reach.ts'
 import type { Caller, Reach, Spent } from './reach.ts'
@@ -173,6 +174,6 @@ async function toCredential(
   const { principal, server, way } = facts
   if (way.kind !== 'sign_in') return way
   const connectionId = way.connection?.id ?? (await connections.ensure(principal, server.id))
-  const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
+  const connectUrl = connectUrlOf(principal.tenant, connectionId)
   return { kind: 'authorization_required', connectUrl, connectionId, reason: way.reason }
 }

@@ -1,6 +1,7 @@
 // What comes before every sign-in, with a browser or without: discovery, our registration there, and the scopes to ask for.
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow, ServerRow } from '../store/schema.ts'
@@ -83,7 +84,8 @@ async function becomeClient(
   const { discover, register } = needs.upstream
   try {
     const preregistered = givenClient(needs, facts.server)
-    return await register.registrationFor({ ...facts, preregistered })
+    const clientKey = ownKey(needs, facts.server)
+    return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
     if (isFault(thrown)) await discover.forget(facts.tenant, facts.server.url)
     throw thrown
@@ -99,4 +101,10 @@ function givenClient({ keyring }: PrepareNeeds, server: ServerRow): Preregistere
     ...(issuer === null ? {} : { issuer }),
     ...(sealed === null ? {} : { clientSecret: keyring.open(sealed, place) }),
   }
+}
+
+function ownKey({ keyring }: PrepareNeeds, server: ServerRow): Secret | undefined {
+  const { tenant_id: tenantId, id, client_key_sealed: sealed } = server
+  if (sealed === null) return undefined
+  return keyring.open(sealed, serverPlace(tenantId, id, 'client_key_sealed'))
 }

@@ -10,12 +10,14 @@ import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
 import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
+import type { PublicJwk } from '../upstream/client-key.ts'
 import { decideAuth } from './decide-auth.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'
 import {
   actorOf,
+  keyColumns,
   plainColumns,
   sealedColumns,
   toolScopesColumn,
@@ -56,6 +58,11 @@ export interface Servers {
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
   /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
   readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
+  /** The public key by which we prove ourselves in one connection context (RFC 7517 §5); undefined when there is none. */
+  readonly clientKeys: (
+    tenant: Tenant,
+    context: string,
+  ) => Promise<{ readonly keys: readonly PublicJwk[] } | undefined>
 }
 
 // Asked for every call that passes through.
@@ -116,7 +123,13 @@ export function createServers(needs: ServerNeeds): Servers {
       if (context === undefined)
         return tenantClientDocument(tenant, await contextsOf(needs, tenant))
       const row = await find(tenant.id, 'context', context)
-      return row && contextClientDocument(tenant, context)
+      const hasKey = row?.client_key_public !== null
+      return row && contextClientDocument(tenant, context, { hasKey })
+    },
+    clientKeys: async (tenant, context) => {
+      const row = await find(tenant.id, 'context', context)
+      const key = row?.client_key_public ?? undefined
+      return key === undefined ? undefined : { keys: [JSON.parse(key) as PublicJwk] } // keyColumns() wrote it
     },
   }
 }
@@ -128,12 +141,13 @@ async function createServer(
 ): Promise<PublicServer> {
   const { tenant } = principal
   const url = checkUrl(needs.outbound, input.url)
-  const facts = plainColumns(needs, input)
   const toolScopes = await toolScopesColumn(needs, tenant, input.toolScopes ?? [])
   const slugs =
     input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
   const id = randomId(needs.random, 'srv_')
   const context = randomId(needs.random, '')
+  const key = keyColumns(needs, { tenantId: tenant.id, id }, input.clientKey)
+  const facts = plainColumns(needs, input, { hasKey: key.client_key_sealed !== null })
   const discovered = await decideAuth(needs.upstream, { tenant, url, input })
   const { auth } = discovered
   const row: Omit<ServerRow, 'slug'> = {
@@ -156,8 +170,7 @@ async function createServer(
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
     provider_secret_sealed: null,
-    client_key_sealed: null,
-    client_key_public: null,
+    ...key,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }

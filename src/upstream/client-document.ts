@@ -17,12 +17,29 @@ export function clientDocumentUrl(tenant: TenantFacts, context: string): string 
   return `${tenant.issuer}/connect/client-metadata/${context}.json`
 }
 
-/** The document of one connection context. */
-export function contextClientDocument(tenant: TenantFacts, context: string): ClientDocument {
-  return documentOf(tenant, {
+/** Where the public half of a context's key is. */
+export function clientKeysUrl(tenant: TenantFacts, context: string): string {
+  return `${tenant.issuer}/connect/client-keys/${context}.json`
+}
+
+/** The document of one connection context; with a key of ours it says how we prove ourselves by it. */
+export function contextClientDocument(
+  tenant: TenantFacts,
+  context: string,
+  { hasKey = false }: { readonly hasKey?: boolean } = {},
+): ClientDocument {
+  const document = documentOf(tenant, {
     clientId: clientDocumentUrl(tenant, context),
     redirectUris: [redirectUriOf(tenant, context)],
   })
+  if (!hasKey) return document
+  return {
+    ...document,
+    token_endpoint_auth_method: 'private_key_jwt',
+    // SEP-3149: a server that takes no keys lets us in without.
+    token_endpoint_auth_methods_supported: ['private_key_jwt', 'none'],
+    jwks_uri: clientKeysUrl(tenant, context),
+  }
 }
 
 /** The tenant's own document: as many contexts as fit. */

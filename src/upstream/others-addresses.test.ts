@@ -6,6 +6,7 @@ import { systemClock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
+import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { atOthersAddress } from './others-addresses.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
@@ -29,7 +30,11 @@ test('a name inside and a name nowhere are told alike, in the reason too', async
     { allow: [] },
   )
   t.after(() => outbound.close())
-  const { refreshTokens } = createTokenEndpoint({ outbound, clock: systemClock })
+  const { refreshTokens } = createTokenEndpoint({
+    random: systemRandom,
+    outbound,
+    clock: systemClock,
+  })
   const resource = 'https://server.test/mcp'
   const told = new Set<string>()
   for (const name of ['inside.test', 'missing.test', '10.0.0.1']) {

@@ -11,6 +11,7 @@ import { systemClock } from '../base/clock.ts'
 import { code } from '../base/fault.rig.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
+import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { createBench, signIn } from '../connectors/bench.rig.ts'
 import type { Store } from '../store/database.ts'
@@ -200,7 +201,7 @@ void test('id and secret are form-urlencoded before they go into the Basic heade
   t.after(stop)
   const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
-  const endpoint = createTokenEndpoint({ outbound, clock: systemClock })
+  const endpoint = createTokenEndpoint({ random: systemRandom, outbound, clock: systemClock })
   const registration: Registration = {
     method: 'preregistered',
     issuer: origin,

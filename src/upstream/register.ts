@@ -22,6 +22,7 @@ export interface Registration {
   readonly redirectUri: string
   readonly clientId: string
   readonly clientSecret?: Secret
+  readonly clientKey?: Secret
   readonly authMethod: AuthMethod
 }
 
@@ -38,6 +39,8 @@ export interface RegistrationRequest {
   readonly discovery: Discovery
   readonly scopes: readonly string[]
   readonly preregistered?: Preregistered | undefined
+  /** A key that proves us there, where the server takes one. */
+  readonly clientKey?: Secret | undefined
 }
 
 /** Which registration, and as which client: one that was replaced meanwhile is not found. */
@@ -58,14 +61,20 @@ export interface Register {
   readonly find: (key: RegistrationKey) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
-  /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
-  readonly changeSecret: (
+  /** Changes what proves a client that an admin gave; what hangs on the client goes on. */
+  readonly changeProof: (
     db: Database,
     client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
-    secret: Secret,
+    proof: NewProof,
   ) => Promise<void>
   /** Forgets all of a server's registrations, for instance because its URL changed. */
   readonly forgetServer: (db: Database, tenantId: string, serverId: string) => Promise<void>
+}
+
+/** What is new of it. */
+export interface NewProof {
+  readonly clientSecret?: Secret | undefined
+  readonly clientKey?: Secret | undefined
 }
 
 interface Needs {
@@ -89,7 +98,7 @@ export function createRegister(needs: Needs): Register {
       if (request.preregistered) {
         return givenRegistration(needs, request, { given: request.preregistered, stored, known })
       }
-      if (stored && known && mayGoOn(needs, request, stored)) return known
+      if (stored && known && mayGoOn(needs, request, { stored, known })) return known
       const made = await makeRegistration(needs, request)
       return store(needs, request, made, stored)
     },
@@ -109,7 +118,7 @@ export function createRegister(needs: Needs): Register {
 
     forget: (key) => forget(needs, key),
 
-    changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
+    changeProof: (db, client, proof) => changeProof({ ...needs, db }, client, proof),
 
     forgetServer: async (db, tenantId, serverId) => {
       await db
@@ -160,10 +169,10 @@ function shortened(clientId: string): string {
   return isShort ? clientId : `${clientId.slice(0, journalledCharsMax)}…`
 }
 
-async function changeSecret(
+async function changeProof(
   { db, keyring }: Needs,
   { tenantId, serverId, clientId }: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
-  secret: Secret,
+  { clientSecret, clientKey }: NewProof,
 ): Promise<void> {
   const rows = await db
     .selectFrom('registrations')
@@ -173,10 +182,15 @@ async function changeSecret(
     .where('client_id', '=', clientId)
     .where('method', '=', 'preregistered')
     .execute()
+  const sealed = (row: RegistrationRow, secret: Secret | undefined, column: SealedColumn) =>
+    secret === undefined ? {} : { [column]: keyring.seal(secret, placeOf(row, column)) }
   for (const row of rows) {
     await db
       .updateTable('registrations')
-      .set({ client_secret_sealed: keyring.seal(secret, placeOf(row, 'client_secret_sealed')) })
+      .set({
+        ...sealed(row, clientSecret, 'client_secret_sealed'),
+        ...sealed(row, clientKey, 'client_key_sealed'),
+      })
       .where('tenant_id', '=', tenantId)
       .where('server_id', '=', serverId)
       .where('issuer', '=', row.issuer)
@@ -200,9 +214,16 @@ function readStored(
 }
 
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
-function mayGoOn({ clock }: Needs, request: RegistrationRequest, row: RegistrationRow): boolean {
+function mayGoOn(
+  { clock }: Needs,
+  request: RegistrationRequest,
+  { stored: row, known }: { readonly stored: RegistrationRow; readonly known: Registration },
+): boolean {
   if (row.method === 'preregistered') return false
-  if (row.method === 'cimd') return documentMayBeUsed(request)
+  if (row.method === 'cimd') {
+    const isSameKey = known.clientKey?.reveal() === request.clientKey?.reveal()
+    return documentMayBeUsed(request) && isSameKey
+  }
   return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
 }
 
@@ -229,18 +250,30 @@ async function givenRegistration(
       because: `the client was given for ${given.issuer}, the server now names ${issuer}`,
     })
   }
-  const authMethod =
-    given.clientSecret === undefined
-      ? 'none'
-      : preferredAuthMethod(metadata.token_endpoint_auth_methods_supported, { hasSecret: true })
-  if (known && isSame(known, given, authMethod)) return known
+  const { clientKey } = request
+  const authMethod = methodOf({ ...given, clientKey }, metadata)
+  if (known && isSame(known, { ...given, clientKey }, authMethod)) return known
   const { clientId, clientSecret } = given
-  const made = { method: 'preregistered', clientId, clientSecret, authMethod } as const
+  const made = { method: 'preregistered', clientId, clientSecret, clientKey, authMethod } as const
   return store(needs, request, made, stored)
 }
 
-function isSame(known: Registration, given: Preregistered, authMethod: AuthMethod): boolean {
+type Proofs = Preregistered & NewProof
+
+/** A key where the server lists it, or where nothing else is at hand. */
+function methodOf(
+  { clientSecret, clientKey }: Proofs,
+  { token_endpoint_auth_methods_supported: listed }: Discovery['metadata'],
+): AuthMethod {
+  const isKeyTaken = listed?.includes('private_key_jwt') === true
+  if (clientKey !== undefined && (isKeyTaken || clientSecret === undefined))
+    return 'private_key_jwt'
+  return clientSecret === undefined ? 'none' : preferredAuthMethod(listed, { hasSecret: true })
+}
+
+function isSame(known: Registration, given: Proofs, authMethod: AuthMethod): boolean {
   return (
+    known.clientKey?.reveal() === given.clientKey?.reveal() &&
     known.method === 'preregistered' &&
     known.clientId === given.clientId &&
     known.authMethod === authMethod &&
@@ -252,10 +285,13 @@ async function makeRegistration(
   { outbound, clock, log }: Needs,
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
-  const { tenant, server, discovery, scopes } = request
+  const { tenant, server, discovery, scopes, clientKey } = request
   if (documentMayBeUsed(request)) {
     const clientId = clientDocumentUrl(tenant, server.context)
-    return { method: 'cimd', clientId, authMethod: 'none' }
+    const listed = discovery.metadata.token_endpoint_auth_methods_supported
+    const isKeyTaken = clientKey !== undefined && listed?.includes('private_key_jwt') === true
+    const authMethod = isKeyTaken ? 'private_key_jwt' : 'none'
+    return { method: 'cimd', clientId, clientKey, authMethod }
   }
   if (discovery.metadata.registration_endpoint === undefined) {
     throw new Fault('registration_not_supported', {
@@ -347,12 +383,12 @@ function toRow(
     ),
     registration_client_uri: made.registrationClientUri ?? null,
     created_at: clock.now(),
-    client_key_sealed: null,
+    client_key_sealed: seal(made.clientKey, 'client_key_sealed'),
   }
 }
 
 function toRegistration({ keyring }: Needs, row: RegistrationRow): Registration {
-  const { client_secret_sealed: sealed } = row
+  const { client_secret_sealed: sealed, client_key_sealed: sealedKey } = row
   return {
     method: row.method as RegistrationMethod, // only toRow() writes it
     issuer: row.issuer,
@@ -361,11 +397,17 @@ function toRegistration({ keyring }: Needs, row: RegistrationRow): Registration 
     ...(sealed === null
       ? {}
       : { clientSecret: keyring.open(sealed, placeOf(row, 'client_secret_sealed')) }),
+    ...(sealedKey === null
+      ? {}
+      : { clientKey: keyring.open(sealedKey, placeOf(row, 'client_key_sealed')) }),
     authMethod: row.token_endpoint_auth_method as AuthMethod, // only toRow() writes it
   }
 }
 
-type SealedColumn = 'client_secret_sealed' | 'registration_access_token_sealed'
+type SealedColumn =
+  | 'client_secret_sealed'
+  | 'client_key_sealed'
+  | 'registration_access_token_sealed'
 type RowKey = Pick<RegistrationRow, 'tenant_id' | 'server_id' | 'issuer' | 'redirect_uri'>
 
 function placeOf(row: RowKey, column: SealedColumn) {

@@ -4,10 +4,12 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbound.ts'
+import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
 import type { TokenSet } from '../oauth/token-response.ts'
 import { ownRefusal, requestedAccess, resourceParameter, usualAnswer } from './adapt.ts'
+import { assertionType, createClientAssertion } from './client-assertion.ts'
 import { atOthersAddress } from './others-addresses.ts'
 import type { TokenRefusal } from './quirks.ts'
 import type { Registration } from './register.ts'
@@ -51,18 +53,21 @@ export interface TokenEndpoint {
 const answerBytes = 262_144
 const deadlineMs = 10_000
 
-/** Makes the calls. */
-export function createTokenEndpoint(needs: {
+interface TokenEndpointNeeds {
   readonly outbound: Outbound
   readonly clock: Clock
-}): TokenEndpoint {
+  readonly random: Random
+}
+
+/** Makes the calls. */
+export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
   const { outbound, clock } = needs
   const ask = async (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> => {
     try {
       const { tokenEndpoint: url, resource, registration } = place
       const { issuer } = registration
       const fields = [...form, ...Object.entries(resourceParameter(issuer, resource))]
-      const request = formRequest({ url, registration, fields }, 'token')
+      const request = formRequest(needs, { url, registration, fields }, 'token')
       const response = await atOthersAddress(() => outbound.fetch(request))
       return readAnswer(response, { issuer, resource, now: clock.now() })
     } catch (error) {
@@ -98,7 +103,7 @@ export function createTokenEndpoint(needs: {
         ['token_type_hint', hint],
       ]
       try {
-        const request = formRequest({ url, registration, fields }, 'revocation')
+        const request = formRequest(needs, { url, registration, fields }, 'revocation')
         const { status } = await outbound.fetch(request)
         return status >= 200 && status < 300
       } catch (error) {
@@ -125,6 +130,7 @@ export async function giveBack(
 type Field = readonly [name: string, value: string | Secret]
 
 function formRequest(
+  needs: TokenEndpointNeeds,
   ask: {
     readonly url: string
     readonly registration: Registration
@@ -132,7 +138,7 @@ function formRequest(
   },
   purpose: string,
 ): OutboundRequest {
-  const { headers, fields } = authenticate(ask.registration)
+  const { headers, fields } = authenticate(needs, ask.registration)
   const form = new URLSearchParams()
   for (const [name, value] of [...ask.fields, ...fields]) form.set(name, plain(value))
   return {
@@ -154,11 +160,19 @@ function plain(value: string | Secret): string {
 }
 
 /** RFC 6749 §2.3.1: with basic, id and secret are form-urlencoded first; else the id goes into the body. */
-function authenticate({ clientId, clientSecret, authMethod }: Registration): {
+function authenticate(
+  needs: TokenEndpointNeeds,
+  { issuer, clientId, clientSecret, clientKey, authMethod }: Registration,
+): {
   readonly headers: Readonly<Record<string, Secret>>
   readonly fields: readonly Field[]
 } {
   const id: Field = ['client_id', clientId]
+  if (authMethod === 'private_key_jwt' && clientKey !== undefined) {
+    const assertion = createClientAssertion(needs, { clientId, issuer, clientKey })
+    const type: Field = ['client_assertion_type', assertionType]
+    return { headers: {}, fields: [id, type, ['client_assertion', assertion]] }
+  }
   if (authMethod === 'none' || clientSecret === undefined) return { headers: {}, fields: [id] }
   if (authMethod === 'client_secret_post') {
     return { headers: {}, fields: [id, ['client_secret', clientSecret]] }

@@ -8,6 +8,8 @@ import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
 import type { Caller, Spent } from './alone.ts'
 import type { Connections } from './connections.ts'
+import { createPresenter } from './present.ts'
+import type { Presenter } from './present.ts'
 import { findConnection, reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
 import type { Server, Servers } from './servers.ts'
@@ -23,7 +25,7 @@ export type Credential =
       readonly reason: string
     }
 
-export interface Credentials {
+export interface Credentials extends Presenter {
   /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
   readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
   /**
@@ -47,6 +49,8 @@ interface Needs extends ReachNeeds {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
+    ...createPresenter(needs.upstream),
+
     credentialFor: async (server, principal) => {
       const caller = callerOf(principal, server)
       return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })

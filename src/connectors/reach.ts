@@ -6,7 +6,7 @@ import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { liveAlone, ownConnection } from './alone.ts'
-import type { AloneNeeds, Caller, Spent } from './alone.ts'
+import type { AliveToken, AloneNeeds, Caller, Spent } from './alone.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -16,6 +16,8 @@ export type Reach =
   | {
       readonly kind: 'bearer'
       readonly token: Secret
+      /** The key that the token is bound to, and of no use without. */
+      readonly proofKey?: Secret | undefined
       readonly connectionId: string
       /** Which token it is; given back when the server refuses it. */
       readonly generation: number
@@ -52,9 +54,7 @@ export async function reach(
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
-    const { accessToken, generation } = token
-    const connectionId = connection.id
-    return { kind: 'bearer', token: accessToken, connectionId, generation, isSignedIn: true }
+    return bearer(connection, token, { isSignedIn: true })
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
@@ -68,9 +68,15 @@ async function reachAlone(
 ): Promise<Reach> {
   const connection = await ownConnection(needs, caller, server)
   const token = await liveAlone(needs, { ...caller, server, connection, spent })
-  const { accessToken, generation } = token
-  const connectionId = connection.id
-  return { kind: 'bearer', token: accessToken, connectionId, generation, isSignedIn: false }
+  return bearer(connection, token, { isSignedIn: false })
+}
+
+function bearer(
+  { id: connectionId }: ConnectionRow,
+  { accessToken: token, generation, proofKey }: AliveToken,
+  { isSignedIn }: { readonly isSignedIn: boolean },
+): Reach {
+  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey }
 }
 
 /** The connection to use of a person's several: one that works before one that does not, the one in use, then the oldest. */

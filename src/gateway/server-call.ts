@@ -4,7 +4,6 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import { Secret } from '../base/secret.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
@@ -95,40 +94,61 @@ interface Attempt {
 
 type AttemptOutcome = Outcome | { readonly kind: 'not_connected'; readonly connectUrl: string }
 
+/** Sends it; once more where the server gives a nonce that our proof has to carry (RFC 9449 §9). */
 async function attempt(
-  { outbound, sessions, answerTimeMs }: ServerCallNeeds,
-  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
-  { credential, sessionId }: Attempt,
+  needs: ServerCallNeeds,
+  verified: VerifiedCall,
+  facts: Attempt,
 ): Promise<AttemptOutcome> {
+  const { credential } = facts
   if (credential.kind === 'authorization_required') {
     return { kind: 'not_connected', connectUrl: credential.connectUrl }
   }
+  const once = () => sendOnce(needs, verified, { ...facts, credential })
+  const outcome = await once()
+  if (outcome.kind !== 'held') return outcome
+  const { status, headers } = outcome
+  const [challenge, nonce] = [headers['www-authenticate'], textOf(headers['dpop-nonce'])]
+  const { url } = verified.server
+  const wantsAgain = needs.credentials.heard(credential, url, { status, challenge, nonce })
+  return wantsAgain ? once() : outcome
+}
+
+function textOf(field: string | string[] | undefined): string | undefined {
+  return typeof field === 'string' ? field : undefined
+}
+
+type Showable = Exclude<Credential, { readonly kind: 'authorization_required' }>
+
+function sendOnce(
+  { outbound, sessions, credentials, answerTimeMs }: ServerCallNeeds,
+  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
+  { credential, sessionId }: Attempt & { readonly credential: Showable },
+): Promise<Outcome> {
   const owner = { principal, serverId: server.id }
+  const { url } = server
   return forward({
     outbound,
     outgoing: {
-      url: server.url,
+      url,
       method,
       headers: requestHeaders({
         incoming: request.headers,
         sessionId,
-        credential: credentialHeaders(credential),
+        credential: credentials.present(credential, { method, url }),
       }),
       body,
     },
     response,
-    headersOf: (upstream) => responseHeaders(upstream, (id) => sessions.bind(owner, id)),
+    headersOf: (upstream) => {
+      // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
+      const nonce = textOf(upstream['dpop-nonce'])
+      credentials.heard(credential, url, { status: 200, challenge: undefined, nonce })
+      return responseHeaders(upstream, (id) => sessions.bind(owner, id))
+    },
     answerTimeMs,
     isOffered,
   })
-}
-
-function credentialHeaders(
-  credential: Exclude<Credential, { kind: 'authorization_required' }>,
-): Readonly<Record<string, Secret>> {
-  if (credential.kind === 'none') return {}
-  if (credential.kind === 'headers') return credential.headers
-  return { authorization: new Secret(`Bearer ${credential.token.reveal()}`) }
 }
 
 function isUnauthorized(outcome: AttemptOutcome): boolean {

@@ -4,6 +4,8 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
+import type { TokenChallenge } from '../oauth/challenge.ts'
+import { proofAlgorithm } from '../oauth/dpop-proof.ts'
 import { readAuthorizationServerMetadata } from '../oauth/metadata.ts'
 import type { AuthorizationServerMetadata, ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { canonicalResource } from '../oauth/resource.ts'
@@ -41,6 +43,8 @@ export interface Discovery {
   readonly isGuessed: boolean
   /** The server answered without a token. */
   readonly openToAll: boolean
+  /** Both servers take tokens that are bound to a key of ours (RFC 9449); `required`: no others. */
+  readonly proofs?: 'required' | 'offered'
   readonly trace: readonly TraceStep[]
 }
 
@@ -156,6 +160,7 @@ async function lookFurther(
     ? await firstUsable(tools, issuers)
     : await serverWithoutDocument(tools, welcome, new URL(serverUrl).origin)
   if (typeof server === 'string') return { kind: server, trace: trace.steps() }
+  const proofs = proofsOf(server.metadata, document, challenge)
   const discovery: Discovery = {
     serverUrl,
     resource: document?.resource ?? canonicalResource(serverUrl),
@@ -165,6 +170,7 @@ async function lookFurther(
     metadata: server.metadata,
     isGuessed: server.isGuessed,
     openToAll: welcome.kind === 'open',
+    ...(proofs === undefined ? {} : { proofs }),
     trace: trace.steps(),
   }
   return { kind: 'oauth', discovery }
@@ -174,6 +180,22 @@ interface Tools extends Needs {
   readonly isForPrograms: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
+}
+
+/**
+ * A token is bound to a key where both sides are known to take that: a server that does not know the scheme would refuse
+ * such a token, and an authorization server that does not know proofs makes none.
+ */
+function proofsOf(
+  { dpop_signing_alg_values_supported: made }: AuthorizationServerMetadata,
+  document: ProtectedResourceMetadata | undefined,
+  challenge: TokenChallenge | undefined,
+): Discovery['proofs'] {
+  if (made?.includes(proofAlgorithm) !== true) return undefined
+  if (document?.dpop_bound_access_tokens_required === true) return 'required'
+  if (challenge?.proofs !== undefined) return challenge.proofs
+  const taken = document?.dpop_signing_alg_values_supported
+  return taken?.includes(proofAlgorithm) === true ? 'offered' : undefined
 }
 
 interface FoundServer {

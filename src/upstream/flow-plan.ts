@@ -53,6 +53,7 @@ export function planOf(facts: BeginFlow): FlowPlan {
     redirectUri: registration.redirectUri,
     resource: discovery.resource,
     requestedScopes: scopes,
+    ...(discovery.proofs === undefined ? {} : { proofs: discovery.proofs }),
     scopes,
   }
 }
@@ -64,7 +65,7 @@ export function readPlan(row: Pick<FlowRow, 'plan'>): FlowPlan {
 /** What of it stays with the tokens. */
 export function bindingOfPlan(plan: FlowPlan): Binding {
   const { issuer, serverId, userId, tokenEndpoint, revocationEndpoint, clientId } = plan
-  const { serverUrl, redirectUri, resource, requestedScopes } = plan
+  const { serverUrl, redirectUri, resource, requestedScopes, proofs } = plan
   return {
     serverUrl,
     issuer,
@@ -76,5 +77,6 @@ export function bindingOfPlan(plan: FlowPlan): Binding {
     redirectUri,
     resource,
     requestedScopes,
+    ...(proofs === undefined ? {} : { proofs }),
   }
 }

@@ -1,5 +1,6 @@
 // One refresh of one generation: one process at a time takes the lease and sends, the others wait for what comes of it.
 import type { Held } from './held.ts'
+import { proofOf } from './proofs.ts'
 import { backoffMs, callLeaseMs, holderOf, unanswered } from './refresh-engine.ts'
 import type { Engine, Outcome, Refused } from './refresh-engine.ts'
 import { afterChange, clientLost, lose, postpone, rejected, settle } from './refresh-end.ts'
@@ -82,13 +83,14 @@ async function present(
 
 function send(
   { tokenEndpoint, ownGrants }: Engine,
-  { binding, refreshToken }: Held,
+  { binding, refreshToken, proofKey }: Held,
   registration: Registration,
 ): Promise<TokenAnswer> {
   const { grant } = binding
-  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration })
+  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration, proofKey })
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
-  return tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
+  const place = { ...binding, registration, proof: proofOf(proofKey) }
+  return tokenEndpoint.refreshTokens(place, refreshToken)
 }
 
 function delayBefore(attempt: number, { refusal, fault }: Refused): number | undefined {

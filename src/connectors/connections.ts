@@ -407,6 +407,10 @@ async function giveToken(
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
   requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
+  if (live.proofKey !== undefined) {
+    // RFC 9449 §7.1: without the key it is of no use, and the key is given to nobody.
+    throw new Fault('token_bound', { because: 'the token is bound to a key that stays here' })
+  }
   const owner = userOf(connection)
   await needs.db.transaction().execute((tx) =>
     needs.journal.record(tx, {

@@ -4,20 +4,10 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
+import type { Caller } from './alone.ts'
 
-/** Whose call it is. */
-export interface Caller {
-  readonly tenant: Tenant
-  readonly user: { readonly id: string }
-}
-
-/** Which of the person's own connections a call names. */
-export interface ConnectionWish {
-  readonly label?: string | undefined
-}
-
-/** What else is known about which connection is meant. */
-interface Wish extends ConnectionWish {
+/** Where it goes. */
+interface Place {
   readonly serverId: string
   /** The one that the call used before. */
   readonly inUseId?: string | undefined
@@ -29,10 +19,11 @@ interface Wish extends ConnectionWish {
  */
 export async function chooseConnection(
   db: Database,
-  { tenant, user }: Caller,
-  { serverId, inUseId, label }: Wish,
+  { tenant, user, connectionId, label }: Caller,
+  { serverId, inUseId }: Place,
 ): Promise<ConnectionRow | undefined> {
   const own = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
+  if (connectionId !== undefined) return own.find(({ id }) => id === connectionId)
   if (label !== undefined) return requireLabelled(own, label)
   const begun = own.filter(isBegun)
   if (begun.length > 0) return best(begun, inUseId)
@@ -72,6 +63,7 @@ const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
     .where('tenant_id', '=', tenantId)
     .where('server_id', '=', serverId)
     .where('user_id', '=', userId)
+    .where('shared', '=', 0)
     .orderBy('created_at')
     .orderBy('id')
     .limit(rowsMax),
@@ -109,6 +101,7 @@ function sharedConnections(db: Database, tenantId: string) {
         .onRef('users.id', '=', 'connections.user_id'),
     )
     .where('connections.tenant_id', '=', tenantId)
+    .where('connections.shared', '=', 0)
     .where('connections.shared_at', 'is not', null)
     .where('users.disabled_at', 'is', null)
     .where('users.role', '!=', 'user')

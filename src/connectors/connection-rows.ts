@@ -21,6 +21,8 @@ export interface PublicConnection {
   readonly serverName: string
   readonly serverUrl: string
   readonly label: string
+  /** Of everybody who may use the server: an administrator's to manage, or lent by one to whoever has none. */
+  readonly shared?: true
   readonly status: ConnectionStatus
   readonly statusReason?: string
   /** The reason in words. */
@@ -28,8 +30,6 @@ export interface PublicConnection {
   /** It works now, or will without the person's help. */
   readonly authorized: boolean
   readonly scopes: readonly string[]
-  /** Everybody uses it who may use the server and has none. */
-  readonly shared: boolean
   readonly expiresAt?: number
   readonly nextRefreshAt?: number
   readonly lastRefreshAt?: number
@@ -46,16 +46,20 @@ export type JoinedConnection = ConnectionRow &
     readonly server_url: string
     readonly server_auth: string
     readonly server_may_use: string | null
+    readonly server_grant_type: string
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
 export interface Owner {
   readonly tenant: Tenant
   readonly userId: string
+  /** What belongs to nobody alone is theirs too. */
+  readonly isAdmin: boolean
 }
 
-export function ownerOf({ tenant, user }: Principal): Owner {
-  if (user !== undefined) return { tenant, userId: user.id }
+export function ownerOf(principal: Principal): Owner {
+  const { tenant, user } = principal
+  if (user !== undefined) return { tenant, userId: user.id, isAdmin: isAdmin(principal) }
   throw new Fault('forbidden', {
     because: 'a connection belongs to a person; nobody stands behind this',
   })
@@ -64,11 +68,11 @@ export function ownerOf({ tenant, user }: Principal): Owner {
 /** A connection of this person. Throws Fault('not_found') for anybody else's. */
 export async function requireOwn(
   db: Database,
-  { tenant, userId }: Owner,
+  owner: Owner,
   id: string,
 ): Promise<JoinedConnection> {
-  const row = await joined(db, tenant).where('connections.id', '=', id).executeTakeFirst()
-  if (row !== undefined && row.user_id === userId) return row
+  const row = await joined(db, owner.tenant).where('connections.id', '=', id).executeTakeFirst()
+  if (row !== undefined && isOf(row, owner)) return row
   throw new Fault('not_found', { because: 'no such connection of this person' })
 }
 
@@ -78,10 +82,22 @@ export async function requireManaged(
   principal: Principal,
   id: string,
 ): Promise<JoinedConnection> {
-  const { tenant, userId } = ownerOf(principal)
-  const row = await joined(db, tenant).where('connections.id', '=', id).executeTakeFirst()
-  if (row !== undefined && (row.user_id === userId || isAdmin(principal))) return row
+  const owner = ownerOf(principal)
+  const row = await joined(db, owner.tenant).where('connections.id', '=', id).executeTakeFirst()
+  if (row !== undefined && (isOf(row, owner) || owner.isAdmin)) return row
   throw new Fault('not_found', { because: 'no such connection that the caller may end' })
+}
+
+function isOf(row: ConnectionRow, { userId, isAdmin: ofAll }: Owner): boolean {
+  return row.shared === 1 ? ofAll : row.user_id === userId
+}
+
+/** Whose connection it is; undefined for one of all. */
+export function userOf({
+  user_id: id,
+  shared,
+}: ConnectionRow): { readonly id: string } | undefined {
+  return shared === 1 ? undefined : { id }
 }
 
 /** Which of a person's connections are asked for: all, or those of a server or with a label. */
@@ -93,13 +109,16 @@ export interface WhichConnections {
 /** A page of this person's connections, with one row more than the page holds. */
 export function listOwn(
   db: Database,
-  { tenant, userId }: Owner,
+  { tenant, userId, isAdmin: ofAll }: Owner,
   page: PageRequest,
   { serverId, label }: WhichConnections,
 ): Promise<readonly JoinedConnection[]> {
   const { createdAt, id } = positionOf(page)
   return joined(db, tenant)
-    .where('connections.user_id', '=', userId)
+    .where((is) => {
+      const own = is.and([is('connections.user_id', '=', userId), is('connections.shared', '=', 0)])
+      return ofAll ? is.or([own, is('connections.shared', '=', 1)]) : own
+    })
     .$if(serverId !== undefined, (some) => some.where('connections.server_id', '=', serverId ?? ''))
     .$if(label !== undefined, (some) => some.where('connections.label', '=', label ?? ''))
     .where((is) =>
@@ -130,6 +149,7 @@ function joined(db: Database, tenant: Tenant) {
       'servers.url as server_url',
       'servers.auth as server_auth',
       'servers.may_use as server_may_use',
+      'servers.grant_type as server_grant_type',
       'credentials.access_token_sealed',
       'credentials.refresh_token_sealed',
       'credentials.expires_at',
@@ -153,7 +173,9 @@ export function toPublicConnection(
   { isSigningIn, now }: { readonly isSigningIn: boolean; readonly now: number },
 ): PublicConnection {
   const needsTokens = row.server_auth === 'oauth'
-  const standing = standingOf({ connection: row, tokens: row, needsTokens, isSigningIn, now })
+  const asksAlone = row.server_grant_type !== 'authorization_code'
+  const facts = { needsTokens, asksAlone, isSigningIn, now }
+  const standing = standingOf({ connection: row, tokens: row, ...facts })
   const { status, reason, authorized } = standing
   const words = reason === undefined ? undefined : wordsOf(reason)
   return {
@@ -162,18 +184,22 @@ export function toPublicConnection(
     serverName: row.server_name,
     serverUrl: row.server_url,
     label: row.label,
+    ...(isShared(row) ? { shared: true as const } : {}),
     status,
     ...(reason === undefined ? {} : { statusReason: reason }),
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
-    shared: row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
     ...(row.last_error === null ? {} : { lastError: row.last_error }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
+}
+
+function isShared({ shared, shared_at: lentAt }: ConnectionRow): boolean {
+  return shared === 1 || lentAt !== null
 }
 
 function timesOf(row: JoinedConnection, authorized: boolean) {

@@ -10,12 +10,15 @@ import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { liveAlone, ownConnection } from './alone.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
@@ -25,6 +28,7 @@ import {
   requireManaged,
   requireOwn,
   toPublicConnection,
+  userOf,
 } from './connection-rows.ts'
 import type {
   JoinedConnection,
@@ -35,6 +39,7 @@ import type {
 import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
 import { requireUse, requireVisible } from './server-access.ts'
+import { invalid } from './server-input.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
 import { shareConnection } from './share.ts'
@@ -75,7 +80,7 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */
@@ -111,21 +116,24 @@ export interface ConnectionNeeds {
 const labelDefault = 'default'
 const labelCharsMax = 80
 
+export interface ConnectionSettings {
+  /** Origins of apps to which a sign-in may return, besides the tenant's own. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** Makes the connections of all tenants over one database. */
-export function createConnections(needs: ConnectionNeeds): Connections {
+export function createConnections(
+  needs: ConnectionNeeds,
+  { returnOrigins = [] }: ConnectionSettings = {},
+): Connections {
   const { db, upstream } = needs
   upstream.events.listen(createStatusWriter(needs))
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
 
   return {
-    create: async (principal, { serverId, label }) => {
-      const owner = ownerOf(principal)
-      const id = await insertConnection(needs, principal, serverId, checkLabel(label))
-      if (id !== undefined) return show(owner, id)
-      throw new Fault('conflict', {
-        because: 'the person has a connection with this label there',
-        detail: { label: 'You have a connection with this label. Choose another one.' },
-      })
+    create: async (principal, wish) => {
+      const id = await createConnection(needs, principal, wish)
+      return show(ownerOf(principal), id)
     },
 
     list: (principal, page = {}, which = {}) => listConnections(needs, principal, page, which),
@@ -134,7 +142,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
       requireUse(accessOf(connection), principal)
-      return authorizeConnection(needs, principal, connection, options)
+      return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
     finish: ({ session, ...callback }) =>
@@ -155,7 +163,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
     revoke: async (principal, id, { reason } = {}) => {
       const connection = await requireManaged(db, principal, id)
       await endConnection(needs, principal, connection, { kind: 'revoke', reason })
-      return show({ tenant: principal.tenant, userId: connection.user_id }, id)
+      return shown(needs, await requireManaged(db, principal, id))
     },
 
     remove: async (principal, id) => {
@@ -172,6 +180,21 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
+}
+
+async function createConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  { serverId, label }: { readonly serverId: string; readonly label?: string | undefined },
+): Promise<string> {
+  const sharedId = await sharedConnection(needs, principal, serverId)
+  if (sharedId !== undefined) return sharedId
+  const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+  if (id !== undefined) return id
+  throw new Fault('conflict', {
+    because: 'the person has a connection with this label there',
+    detail: { label: 'You have a connection with this label. Choose another one.' },
+  })
 }
 
 async function ensureConnection(
@@ -253,6 +276,7 @@ async function insertConnection(
     shared_at: null,
     sign_ins: 0,
     step_up_scope: null,
+    shared: 0,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx
@@ -276,19 +300,41 @@ async function insertConnection(
   })
 }
 
+/** The one connection of a server that nobody signs in to; undefined for all others. */
+async function sharedConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string | undefined> {
+  const { tenant, userId } = ownerOf(principal)
+  const server = await needs.servers.byId(tenant, serverId)
+  if (server === undefined || needsBrowser(server.grantType)) return undefined
+  if (isAdmin(principal)) {
+    const { id } = await ownConnection(needs, { tenant, user: { id: userId } }, server)
+    return id
+  }
+  throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
+}
+
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed } = connection
+  const { access_token_sealed, refresh_token_sealed, shared } = connection
+  if (shared === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
 }
 
 async function liveToken(
-  { upstream }: ConnectionNeeds,
+  needs: ConnectionNeeds,
   connection: JoinedConnection,
   tenant: Tenant,
   force: boolean,
 ) {
+  const { upstream } = needs
+  if (connection.shared === 1) {
+    const server = { id: connection.server_id, url: connection.server_url }
+    return liveAlone(needs, { tenant, server, connection, force })
+  }
   const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
   if (live.kind === 'live') return live
   if (live.kind === 'none') {
@@ -312,12 +358,13 @@ async function giveToken(
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
   requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
+  const owner = userOf(connection)
   await needs.db.transaction().execute((tx) =>
     needs.journal.record(tx, {
       tenantId: connection.tenant_id,
       type: 'connection.token_given',
       actor: actorOf(principal),
-      userId: connection.user_id,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     }),
   )

@@ -1,19 +1,16 @@
-// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
-// to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
-import type { Clock } from '../base/clock.ts'
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or of a shared one;
+// else where the person has to go to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
 import { Fault, isFault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
-import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
-import type { Database } from '../store/database.ts'
-import type { Held } from '../upstream/vault.ts'
-import type { Upstream } from '../upstream/upstream.ts'
-import type { Connections } from './connections.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { Held } from '../upstream/held.ts'
+import { ownConnection } from './alone.ts'
+import type { Caller, ConnectionWish, Spent } from './alone.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
-import type { Caller, ConnectionWish } from './choose-connection.ts'
+import type { Connections } from './connections.ts'
 import { reach } from './reach.ts'
-import type { Reach, Spent } from './reach.ts'
+import type { Reach, ReachNeeds } from './reach.ts'
 import { requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
 
@@ -33,7 +30,11 @@ export type Credential =
     }
 
 export interface Credentials {
-  /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
+  /**
+   * Through the best of the person's connections, or only through the one that is wished for. Throws
+   * Fault('server_forbidden') before all else, and Fault('provider_unreachable' | …) when there is no token now but may be
+   * one later.
+   */
   readonly credentialFor: (
     server: Server,
     principal: Principal,
@@ -52,13 +53,8 @@ export interface Credentials {
   ) => Promise<Credential>
 }
 
-interface Needs {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly journal: Journal
+interface Needs extends ReachNeeds {
   readonly log: Log
-  readonly upstream: Upstream
   readonly servers: Servers
   readonly connections: Connections
 }
@@ -66,21 +62,20 @@ interface Needs {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
-    credentialFor: async (server, principal, { label } = {}) => {
+    credentialFor: async (server, principal, wish) => {
       requireUse(server, principal)
-      const caller = callerOf(principal, server)
-      const way = await reach(needs, caller, server, { label })
-      return toCredential(needs, { principal, server, way })
+      const caller = { ...callerOf(principal, server), ...wish }
+      return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused, { label } = {}) => {
+    refreshAfterUnauthorized: async (server, principal, refused, wish) => {
       requireUse(server, principal)
-      const caller = callerOf(principal, server)
-      const spent = await spentToken(needs, caller, server, { refused, label })
+      const caller = { ...callerOf(principal, server), ...wish }
+      const spent = await spentToken(needs, caller, server, refused)
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
       }
-      const way = await reach(needs, caller, server, { spent: toSpent(spent), label })
+      const way = await reach(needs, caller, server, toSpent(spent))
       return toCredential(needs, { principal, server, way })
     },
   }
@@ -97,12 +92,13 @@ async function spentToken(
   needs: Needs,
   caller: Caller,
   server: Server,
-  { refused, label }: { readonly refused: Credential | undefined } & ConnectionWish,
+  refused: Credential | undefined,
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
-  const asked = { serverId: server.id, inUseId, label }
-  const connection = await chooseConnection(needs.db, caller, asked)
+  const connection = needsBrowser(server.grantType)
+    ? await chooseConnection(needs.db, caller, { serverId: server.id, inUseId })
+    : await ownConnection(needs, caller, server)
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
@@ -125,8 +121,10 @@ async function hasMoved(
   held: Held,
 ): Promise<boolean> {
   try {
-    const { url: serverUrl, issuer } = server
-    const found = await upstream.discover.discover({ tenant, serverUrl, issuer, fresh: true })
+    const { url: serverUrl, issuer, grantType } = server
+    const isForPrograms = !needsBrowser(grantType)
+    const look = { tenant, serverUrl, issuer, fresh: true, isForPrograms }
+    const found = await upstream.discover.discover(look)
     // Only the server's own document says that it moved; that it is missing today says nothing.
     if (found.protectedResource === undefined) return false
     return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource
@@ -152,7 +150,7 @@ async function dropTokens(
       tenantId: tenant.id,
       type: 'connection.reauthorization_required',
       actor: { kind: 'system' },
-      userId: held.binding.userId, // of a shared one the owner, whoever called
+      userId: held.binding.userId, // the owner, whoever called
       subject: { kind: 'connection', id: connectionId },
       data: { reason, issuer: held.binding.issuer },
     })

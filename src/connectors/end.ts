@@ -5,7 +5,8 @@ import type { Entry, Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Held } from '../upstream/vault.ts'
+import type { Held } from '../upstream/held.ts'
+import { userOf } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
 import { actorOf } from './server-rows.ts'
 
@@ -41,7 +42,8 @@ function forget(
   connection: JoinedConnection,
   end: End,
 ): Promise<Held | undefined> {
-  const { tenant_id: tenantId, id, user_id: userId } = connection
+  const { tenant_id: tenantId, id } = connection
+  const owner = userOf(connection)
   return db.transaction().execute(async (tx) => {
     await upstream.flows.end(tx, { tenantId, connectionIds: [id] })
     const held = await upstream.vault.remove(tx, { tenant: { id: tenantId }, connectionId: id })
@@ -51,7 +53,7 @@ function forget(
       tenantId,
       type: end.kind === 'remove' ? 'connection.deleted' : 'connection.revoked',
       actor: actorOf(principal),
-      userId,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     } as const
     await note(journal, tx, entry, end.kind === 'revoke' ? end.reason : undefined)

@@ -1,14 +1,12 @@
 // How one person reaches one server right now: with nothing, with the server's fixed headers, or with a live token of the
 // person's connection, or of one that is shared. Shared by the gateway's credentials and by the test of a server.
-import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
-import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import { liveAlone, ownConnection } from './alone.ts'
+import type { AloneNeeds, Caller, Spent } from './alone.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
-import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -23,6 +21,8 @@ export type Reach =
       readonly generation: number
       /** Whose connection it is, where it is shared by another person. */
       readonly ownerId?: string
+      /** A person signs in for it, so one can be sent to do so again. */
+      readonly isSignedIn: boolean
     }
   | {
       readonly kind: 'sign_in'
@@ -30,34 +30,23 @@ export type Reach =
       readonly reason: string
     }
 
-export interface ReachNeeds {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly upstream: Upstream
-}
-
-/** A token that the server refused; nothing is said about those of other connections. */
-export interface Spent {
-  readonly connectionId: string
-  readonly generation: number
-}
+export type ReachNeeds = AloneNeeds
 
 /** How this person reaches this server. Throws Fault('provider_unreachable' | …) when that may pass. */
 export async function reach(
   needs: ReachNeeds,
   caller: Caller,
   server: Server,
-  { spent, label }: { readonly spent?: Spent | undefined } & ConnectionWish = {},
+  spent?: Spent,
 ): Promise<Reach> {
   if (server.auth === 'none') return { kind: 'none' }
   if (server.auth === 'headers') {
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
+  if (!needsBrowser(server.grantType)) return reachAlone(needs, caller, server, spent)
   const connection = await chooseConnection(needs.db, caller, {
     serverId: server.id,
     inUseId: spent?.connectionId,
-    label,
   })
   if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
   const token = await needs.upstream.refresh.liveToken({
@@ -74,11 +63,25 @@ export async function reach(
       token: accessToken,
       connectionId: connection.id,
       generation,
+      isSignedIn: true,
       ...(isOthers(caller, connection) ? { ownerId: connection.user_id } : {}),
     }
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
+}
+
+async function reachAlone(
+  needs: ReachNeeds,
+  caller: Caller,
+  server: Server,
+  spent: Spent | undefined,
+): Promise<Reach> {
+  const connection = await ownConnection(needs, caller, server)
+  const token = await liveAlone(needs, { ...caller, server, connection, spent })
+  const { accessToken, generation } = token
+  const connectionId = connection.id
+  return { kind: 'bearer', token: accessToken, connectionId, generation, isSignedIn: false }
 }
 
 async function readHeaders(

@@ -5,6 +5,7 @@ import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
 import { accessColumn } from './server-access.ts'
@@ -54,7 +55,10 @@ export async function changeServer(
   const pinned = { ...after, issuer: pinnedIssuer(after, discovered) }
   await storeChange(needs, principal, { before, after: pinned, isElsewhere, input })
   if (isElsewhere) await needs.upstream.discover.forget(principal.tenant, before.url)
-  return { ...toPublicServer(pinned), ...(discovered === undefined ? {} : { discovered }) }
+  return {
+    ...toPublicServer(principal.tenant, pinned),
+    ...(discovered === undefined ? {} : { discovered }),
+  }
 }
 
 type WantedInput = ServerInput & { readonly auth: ServerAuth }
@@ -86,13 +90,15 @@ function wantedInput(
     ? open(row.client_secret_sealed, 'client_secret_sealed')
     : undefined
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
-  return { clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, auth }
+  const grantType = row.grant_type as GrantType // likewise
+  return { clientSecret, scopes: row.scopes ?? undefined, grantType, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
   return (
     wanted.url !== row.url ||
     wanted.auth !== row.auth ||
+    wanted.grantType !== row.grant_type ||
     (wanted.issuer ?? null) !== row.issuer ||
     (wanted.clientId ?? null) !== row.client_id
   )

@@ -13,6 +13,9 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -34,6 +37,8 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  /** How its tokens are got, for `oauth`. */
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
@@ -55,10 +60,13 @@ export interface PublicServer {
   readonly clientId?: string
   readonly hasClientSecret: boolean
   readonly scopes?: string
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
   /** For administrators only: who else may use it. */
   readonly mayUse?: readonly string[]
+  /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
+  readonly redirectUri?: string
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
@@ -107,11 +115,26 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
       detail: { clientId: 'Enter the client id that the secret belongs to.' },
     })
   }
-  const { issuer, clientId, scopes } = input
+  const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
+  requireOwnCredential(grantType, input)
   return {
+    grant_type: grantType,
+    grant_settings: null,
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+  }
+}
+
+/** C33: a client for programs is made at the provider by hand, and has something that proves it. */
+function requireOwnCredential(grantType: GrantType, input: ServerInput): void {
+  if (needsBrowser(grantType)) return
+  if (input.auth !== undefined && input.auth !== 'oauth') {
+    throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
+  }
+  if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
+  if (input.clientSecret === undefined) {
+    throw invalid('clientSecret', 'Enter the secret that proves this client.')
   }
 }
 
@@ -155,7 +178,9 @@ export function serverPlace(
 
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal) {
-  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id } as const
+  }
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
   if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const
@@ -174,6 +199,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
@@ -183,16 +209,17 @@ export function toServer(row: ServerRow): Server {
 
 /** The same for whoever looks: who else may use it is told to administrators. */
 export function showServer(row: ServerRow, principal: Principal): PublicServer {
-  const { mayUse, ...server } = toPublicServer(row)
+  const { mayUse, ...server } = toPublicServer(principal.tenant, row)
   return mayUse === undefined || !isAdmin(principal) ? server : { ...server, mayUse }
 }
 
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */
-export function toPublicServer(row: ServerRow): PublicServer {
-  const { tenantId: _ours, context: _inUrlsOnly, ...server } = toServer(row)
+export function toPublicServer(tenant: Tenant, row: ServerRow): PublicServer {
+  const { tenantId: _ours, context, ...server } = toServer(row)
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...(server.auth === 'oauth' ? { redirectUri: redirectUriOf(tenant, context) } : {}),
     ...(row.issuer === null ? {} : { quirks: appliedQuirks(row.issuer) }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -28,11 +28,15 @@ import {
 import type { EndedAddress, PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
+import { serverTemplates } from './templates.ts'
+import type { ServerTemplate } from './templates.ts'
 import { readToolScopes } from './tool-scopes.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
 export interface Servers {
+  /** Well-known servers, ready to be added. */
+  readonly templates: readonly ServerTemplate[]
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
   readonly create: (principal: Principal, input: ServerInput) => Promise<PublicServer>
   readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicServer>>
@@ -84,6 +88,7 @@ export function createServers(needs: ServerNeeds): Servers {
   }
 
   return {
+    templates: serverTemplates,
     create: (principal, input) => createServer(needs, principal, input),
     list: (principal, page = {}) => listServers(needs, principal, page),
     get: async (principal, id) => showServer(await requireSeen(principal, id), principal),
@@ -160,9 +165,12 @@ async function createServer(
     token_format: input.tokenFormat ?? 'opaque',
     may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
     transport: null,
+    provider_secret_sealed: null,
+    client_key_sealed: null,
+    client_key_public: null,
   }
   const stored = await insertServer(needs, principal, row, slugs)
-  return { ...toPublicServer(stored), discovered }
+  return { ...toPublicServer(tenant, stored), discovered }
 }
 
 async function insertServer(

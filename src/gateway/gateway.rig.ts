@@ -90,6 +90,7 @@ export interface SeenRequest {
 export const toolsList = { jsonrpc: '2.0', id: 7, method: 'tools/list' }
 export const bearer = {
   kind: 'bearer',
+  isSignedIn: true,
   token: new Secret('upstream-token-1'),
   connectionId: 'con_1',
   generation: 1,
@@ -157,7 +158,12 @@ function serverAt(
   slug: string,
   { url, toolScopes }: { readonly url: string; readonly toolScopes: RigSettings['toolScopes'] },
 ): McpServer | undefined {
-  const shape = { auth: 'oauth', headerNames: [], tokenFormat: 'opaque' } as const
+  const shape = {
+    auth: 'oauth',
+    grantType: 'authorization_code',
+    headerNames: [],
+    tokenFormat: 'opaque',
+  } as const
   const facts = { ...shape, tenantId: tenant.id, context: 'ctx' }
   return ['notes', 'other'].includes(slug)
     ? {

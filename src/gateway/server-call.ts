@@ -191,7 +191,8 @@ function heldAnswer(
   { status, headers }: Extract<Outcome, { kind: 'held' }>,
 ): Answer {
   const missing = missingPermission(status, headers)
-  if (missing !== undefined && credential.kind === 'bearer') {
+  const isPersons = credential.kind === 'bearer' && credential.isSignedIn
+  if (missing !== undefined && isPersons) {
     const { reason, query } = missing
     const { issuer } = principal.tenant
     const isShared = credential.ownerId !== undefined

@@ -43,6 +43,7 @@ export interface Schema {
   token_ancestors: TokenAncestorRow
   trusted_issuers: TrustedIssuerRow
   scopes: ScopeRow
+  subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
 }
@@ -336,6 +337,15 @@ export interface ServerRow {
   may_use: string | null
   /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
   transport: string | null
+  /** How we get tokens for it: by whom a person is sent there, or without a browser. */
+  grant_type: string
+  /** JSON of what else such a grant needs; no secret in it. */
+  grant_settings: string | null
+  /** Our secret at the identity provider that such a grant asks. */
+  provider_secret_sealed: string | null
+  /** The key that proves us there, as a private JWK; and what of it everybody may know. */
+  client_key_sealed: string | null
+  client_key_public: string | null
 }
 
 /** One user's credential for one server. */
@@ -356,6 +366,8 @@ export interface ConnectionRow {
   sign_ins: number
   /** What the server asked for on top of what it holds, until that is no longer refused. */
   step_up_scope: string | null
+  /** 1: of everybody who may use the server; its user is only who needed it first. */
+  shared: number
 }
 
 /** An operation that a server refused to a connection for want of scope, and how many sign-ins did not help. */
@@ -394,6 +406,7 @@ export interface RegistrationRow {
   registration_access_token_sealed: string | null
   registration_client_uri: string | null
   created_at: number
+  client_key_sealed: string | null
 }
 
 /** One sign-in elsewhere, from start to callback. */
@@ -442,6 +455,22 @@ export interface CredentialRow {
   /** Which generation was sent out, written before the first byte leaves. */
   intent_generation: number | null
   intent_at: number | null
+  /** What was refused once: the tokens, or us as a client (a digest says which); not asked again before `doubt_until`. */
+  doubt: string | null
+  doubt_until: number | null
+  /** The key that the tokens are bound to, as a private JWK (RFC 9449). */
+  proof_key_sealed: string | null
+}
+
+/** What an identity provider said of a person when they last signed in there. */
+export interface SubjectTokenRow {
+  tenant_id: string
+  user_id: string
+  issuer: string
+  subject: string
+  token_sealed: string
+  expires_at: number
+  created_at: number
 }
 
 /** One line of the journal; only ever inserted, and marked once when it is in the chain. */

@@ -10,7 +10,7 @@ import { challengeOf, createVerifier } from '../oauth/pkce.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
-import { requestedAccess } from './adapt.ts'
+import { authorizationUrl } from './adapt.ts'
 import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
@@ -139,6 +139,11 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   const plan = planOf(facts)
   const trace = createTrace(needs.clock, discovery.trace)
   trace.note({ step: 'registration', url: discovery.issuer, outcome: plan.method })
+  trace.note({
+    step: 'authorization',
+    url: plan.authorizationEndpoint,
+    outcome: browser === undefined ? 'waits for a browser' : 'the browser goes there',
+  })
   const row: FlowRow = {
     tenant_id: tenant.id,
     id,
@@ -182,25 +187,13 @@ async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void
   })
 }
 
-/** The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2.1). */
 function authorizeUrlOf({ keyring }: FlowNeeds, row: FlowRow, verifier: Secret): string {
-  const plan = readPlan(row)
-  const url = new URL(plan.authorizationEndpoint)
-  const parameters = {
-    response_type: 'code',
-    client_id: plan.clientId,
-    redirect_uri: plan.redirectUri,
-    state: writeState(keyring, row.tenant_id, {
-      flowId: row.id,
-      expiresAt: row.expires_at,
-      binding: bindingOf(row.user_id, row.connection_id),
-    }),
-    code_challenge: challengeOf(verifier),
-    code_challenge_method: 'S256',
-    ...requestedAccess(plan),
-  }
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  return url.href
+  const state = writeState(keyring, row.tenant_id, {
+    flowId: row.id,
+    expiresAt: row.expires_at,
+    binding: bindingOf(row.user_id, row.connection_id),
+  })
+  return authorizationUrl(readPlan(row), { state, challenge: challengeOf(verifier) })
 }
 
 async function bindBrowser(
@@ -314,7 +307,13 @@ async function redeem(
     trace.note({ step: 'token', url, status: answer.status, outcome: 'tokens' })
     return keepTokens(needs, { row, plan, trace, registration, tokens: answer.tokens })
   }
-  trace.note({ step: 'token', url, outcome: answer.fault.code })
+  const { status } = answer
+  trace.note({
+    step: 'token',
+    url,
+    outcome: answer.fault.code,
+    ...(status === undefined ? {} : { status }),
+  })
   if (answer.refusal === 'client') {
     await needs.register.forget({ ...plan, tenantId: row.tenant_id })
   }
@@ -345,6 +344,7 @@ async function keepTokens(
   } catch (thrown) {
     await giveBack(needs.tokenEndpoint, { ...plan, registration }, tokens)
     if (!isFault(thrown)) throw thrown
+    trace.note({ step: 'tokens', url: plan.issuer, outcome: 'given back' })
     return failFlow(needs, row, trace, thrown.code)
   }
 }

@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { RegistrationRow } from '../store/schema.ts'
-import { clientDocumentUrl, redirectUriOf } from './client-document.ts'
+import { clientDocumentUrl, clientNameOf, redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import { preferredAuthMethod, registerDynamically } from './dynamic-registration.ts'
 import type { AuthMethod, NewRegistration, RegistrationMethod } from './dynamic-registration.ts'
@@ -202,14 +202,27 @@ function readStored(
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
 function mayGoOn({ clock }: Needs, request: RegistrationRequest, row: RegistrationRow): boolean {
   if (row.method === 'preregistered') return false
-  if (row.method === 'cimd') return documentMayBeUsed(request)
+  if (row.method === 'cimd') return ownWay(request) === 'cimd'
   return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
 }
 
-// Our document can be read by others only when it is at an https address (CIMD draft §3).
-function documentMayBeUsed({ tenant, discovery }: RegistrationRequest): boolean {
-  const isOffered = discovery.metadata.client_id_metadata_document_supported === true
-  return isOffered && tenant.issuer.startsWith('https://')
+/** How we become a client; `none` is where an admin has to enter one. */
+export type RegistrationWay = RegistrationMethod | 'none'
+
+/** The order of MCP authorization, "Client Registration Approaches". */
+export function registrationWay(
+  metadata: Discovery['metadata'],
+  { issuer, isGiven }: { readonly issuer: string; readonly isGiven: boolean },
+): RegistrationWay {
+  if (isGiven) return 'preregistered'
+  const isDocumentRead = metadata.client_id_metadata_document_supported === true
+  // Our document can be read by others only when it is at an https address (CIMD draft §3).
+  if (isDocumentRead && issuer.startsWith('https://')) return 'cimd'
+  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
+}
+
+function ownWay({ tenant, discovery }: RegistrationRequest): RegistrationWay {
+  return registrationWay(discovery.metadata, { issuer: tenant.issuer, isGiven: false })
 }
 
 async function givenRegistration(
@@ -253,11 +266,12 @@ async function makeRegistration(
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
   const { tenant, server, discovery, scopes } = request
-  if (documentMayBeUsed(request)) {
+  const way = ownWay(request)
+  if (way === 'cimd') {
     const clientId = clientDocumentUrl(tenant, server.context)
     return { method: 'cimd', clientId, authMethod: 'none' }
   }
-  if (discovery.metadata.registration_endpoint === undefined) {
+  if (way === 'none') {
     throw new Fault('registration_not_supported', {
       because: `${discovery.issuer} has no registration endpoint and no client was given`,
     })
@@ -266,6 +280,7 @@ async function makeRegistration(
     { outbound, clock, log },
     {
       metadata: discovery.metadata,
+      clientName: clientNameOf(tenant),
       serverName: server.name,
       redirectUri: redirectUriOf(tenant, server.context),
       scopes,
@@ -347,6 +362,7 @@ function toRow(
     ),
     registration_client_uri: made.registrationClientUri ?? null,
     created_at: clock.now(),
+    client_key_sealed: null,
   }
 }
 

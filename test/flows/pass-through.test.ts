@@ -32,7 +32,7 @@ async function startUpstream(t: TestContext, options = {}) {
 
 for (const era of ['legacy', 'modern'] as const) {
   onEveryDatabase(`a ${era} client calls a tool behind a foreign sign-in`, async (t, store) => {
-    verifies(t, 'S4-10', 'S4-11', 'A4-3', 'S1-68')
+    verifies(t, 'S4-10', 'S4-11', 'A4-3', 'S1-68', 'C22')
     const { foreign, server } = await startUpstream(t)
     const { origin, alsoSecret } = await startTestPlatform(t, store)
     const browser = await signIn(origin)

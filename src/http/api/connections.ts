@@ -2,10 +2,14 @@
 import { z } from 'zod'
 import type { Connections } from '../../connectors/connections.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
+import { discoveryFaults, refreshFaults, registrationFaults } from './faults.ts'
+import * as shapes from './shapes/connections.ts'
 
 const newConnection = z.strictObject({
   serverId: z.string().max(100),
@@ -31,6 +35,8 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       path: '/api/v1/connections',
       method: 'POST',
       input: newConnection,
+      output: made(shapes.connection),
+      faults: ['conflict', 'not_found'],
       words: 'Makes a connection of the caller to a server.',
       run: async ({ principal, input }) => json(await connections.create(principal, input), 201),
     }),
@@ -38,6 +44,8 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       ...api,
       path: '/api/v1/connections',
       method: 'GET',
+      query: [...pageQuery(), ...whichParameters],
+      output: page(shapes.connection),
       words: 'The caller’s connections: all, or those of a `serverId` or with a `label`.',
       run: async ({ principal, query }) =>
         json(await connections.list(principal, pageRequestOf(query), whichOf(query))),
@@ -46,38 +54,53 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
       ...api,
       path: '/api/v1/connections/{id}',
       method: 'GET',
+      output: found(shapes.connection),
       words: 'One connection of the caller.',
       run: async ({ principal, params }) => json(await connections.get(principal, idOf(params))),
     }),
+    ...changeRoutes(connections),
+    ...actionRoutes(connections),
     route({
       ...api,
-      path: '/api/v1/connections/{id}',
+      path: '/api/v1/flows/{id}',
+      method: 'GET',
+      output: found(shapes.flow),
+      words: 'How a sign-in elsewhere is going; for its owner only.',
+      run: async ({ principal, params }) => json(await connections.flow(principal, idOf(params))),
+    }),
+  ]
+}
+
+function changeRoutes(connections: Connections): readonly Route[] {
+  const one = { surface: 'api', guard: 'api', path: '/api/v1/connections/{id}' } as const
+  return [
+    route({
+      ...one,
       method: 'PATCH',
       input: changedConnection,
+      output: found(shapes.connection),
+      faults: ['not_found'],
       words: 'Lets everybody use an administrator’s connection who has none, or ends that.',
       run: async ({ principal, params, input }) =>
         json(await connections.share(principal, idOf(params), input.shared)),
     }),
     route({
-      ...api,
-      path: '/api/v1/connections/{id}',
+      ...one,
       method: 'DELETE',
+      output: nothing,
       words: 'Forgets a connection and its tokens, here and at the provider.',
       run: async ({ principal, params }) => {
         await connections.remove(principal, idOf(params))
         return empty(204)
       },
     }),
-    ...actionRoutes(connections),
-    route({
-      ...api,
-      path: '/api/v1/flows/{id}',
-      method: 'GET',
-      words: 'How a sign-in elsewhere is going; for its owner only.',
-      run: async ({ principal, params }) => json(await connections.flow(principal, idOf(params))),
-    }),
   ]
 }
+
+const whichParameters: readonly QueryParameter[] = [
+  { name: 'serverId', words: 'Those to one server.', schema: { type: 'string' } },
+  { name: 'label', words: 'Those with one label.', schema: { type: 'string' } },
+]
 
 function whichOf(query: URLSearchParams) {
   const [serverId, label] = ['serverId', 'label'].map((name) => query.get(name) ?? undefined)
@@ -94,6 +117,8 @@ function actionRoutes(connections: Connections): readonly Route[] {
       ...api,
       path: path('authorize'),
       input: authorization,
+      output: found(shapes.authorization),
+      faults: [...discoveryFaults, ...registrationFaults],
       words: 'Begins a sign-in elsewhere; answers with the address to open.',
       run: async ({ principal, params, input, browser }) =>
         json(
@@ -106,6 +131,8 @@ function actionRoutes(connections: Connections): readonly Route[] {
     route({
       ...api,
       path: path('refresh'),
+      output: found(shapes.connection),
+      faults: refreshFaults,
       words: 'Refreshes the tokens now, even if they still live.',
       run: async ({ principal, params }) =>
         json(await connections.refresh(principal, idOf(params))),
@@ -114,6 +141,7 @@ function actionRoutes(connections: Connections): readonly Route[] {
       ...api,
       path: path('revoke'),
       input: revocation,
+      output: found(shapes.connection),
       words: 'Forgets the tokens and revokes them at the provider.',
       run: async ({ principal, params, input }) =>
         json(await connections.revoke(principal, idOf(params), input)),
@@ -123,6 +151,8 @@ function actionRoutes(connections: Connections): readonly Route[] {
       path: path('token'),
       keyScope: 'connections:token',
       isNeverReplayed: true,
+      output: found(shapes.liveToken),
+      faults: refreshFaults,
       words: 'A live upstream token, for the back end of an app; journalled.',
       run: async ({ principal, params }) => json(await connections.token(principal, idOf(params))),
     }),

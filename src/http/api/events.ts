@@ -9,8 +9,9 @@ import { isAdmin } from '../../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import { createGuards } from '../guards.ts'
+import { eventStream } from '../output.ts'
 import { route } from '../route.ts'
-import type { Context, Route } from '../route.ts'
+import type { Context, QueryParameter, Route } from '../route.ts'
 
 interface Needs {
   readonly clock: Clock
@@ -28,6 +29,12 @@ const waitingMax = 1_000
 const pageEntries = 200
 const reconnectMs = 2_000
 
+const cursorParameter: QueryParameter = {
+  name: 'cursor',
+  words: 'The id of the last event that was heard.',
+  schema: { type: 'integer', minimum: 0 },
+}
+
 /** The row of `/api/v1/events`. */
 export function eventRoutes(needs: Needs): readonly Route[] {
   const open = createOpenStreams()
@@ -37,6 +44,8 @@ export function eventRoutes(needs: Needs): readonly Route[] {
     guard: 'api',
     path: '/api/v1/events',
     method: 'GET',
+    query: [cursorParameter],
+    output: eventStream,
     words: 'Server-sent events, from `Last-Event-ID` or `?cursor=` on, or from now on.',
     run: async (context) => {
       const { tenant, request, principal } = context

@@ -119,8 +119,9 @@ async function assemble(
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
   const { webhooks, upstream, issuer } = rooms
-  const { refresh } = upstream
-  const housekeeping = startHousekeeping({ ...ground, webhooks, issuer, refresh, sweep })
+  const { refresh, revocations } = upstream
+  const jobs = { webhooks, issuer, refresh, revocations, sweep }
+  const housekeeping = startHousekeeping({ ...ground, ...jobs })
   closers.push(housekeeping.stop)
 
   return {

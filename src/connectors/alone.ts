@@ -13,6 +13,7 @@ import type { ConnectionRow } from '../store/schema.ts'
 import type { OwnGrant } from '../upstream/grant.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Caller } from './choose-connection.ts'
 import { userOf } from './connection-rows.ts'
 import { prepare, readServer } from './prepare.ts'
 import type { Server } from './server-rows.ts'
@@ -24,18 +25,6 @@ export interface AloneNeeds {
   readonly keyring: Keyring
   readonly journal: Journal
   readonly upstream: Upstream
-}
-
-/** Which of a person's own connections is meant; the best of them where nothing is said. */
-export interface ConnectionWish {
-  readonly connectionId?: string | undefined
-  readonly label?: string | undefined
-}
-
-/** Whose call it is, and through which connection. */
-export interface Caller extends ConnectionWish {
-  readonly tenant: Tenant
-  readonly user: { readonly id: string }
 }
 
 /** A token that the server refused; nothing is said about those of other connections. */

@@ -4,23 +4,35 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
-import type { Caller } from './alone.ts'
 
-/** Where it goes. */
-interface Place {
+/** Whose call it is. */
+export interface Caller {
+  readonly tenant: Tenant
+  readonly user: { readonly id: string }
+}
+
+/** Which of the person's own connections a call names. */
+export interface ConnectionWish {
+  readonly label?: string | undefined
+  readonly connectionId?: string | undefined
+}
+
+/** What else is known about which connection is meant. */
+interface Wish extends ConnectionWish {
   readonly serverId: string
   /** The one that the call used before. */
   readonly inUseId?: string | undefined
 }
 
 /**
- * The connection to use: the one with the label that is named and no other; without a name, of several one that works before one that does not, the one in use, then the oldest. Who has
- * signed in themselves is never somebody else unasked, also when that is over. Throws Fault('connection_unknown').
+ * The connection to use: the one that is named by label or id and no other; without a name, of several one that works
+ * before one that does not, the one in use, then the oldest. Who has signed in themselves is never somebody else unasked,
+ * also when that is over. Throws Fault('connection_unknown').
  */
 export async function chooseConnection(
   db: Database,
-  { tenant, user, connectionId, label }: Caller,
-  { serverId, inUseId }: Place,
+  { tenant, user }: Caller,
+  { serverId, inUseId, label, connectionId }: Wish,
 ): Promise<ConnectionRow | undefined> {
   const own = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
   if (connectionId !== undefined) return own.find(({ id }) => id === connectionId)

@@ -21,8 +21,6 @@ export interface PublicConnection {
   readonly serverName: string
   readonly serverUrl: string
   readonly label: string
-  /** Of everybody who may use the server: an administrator's to manage, or lent by one to whoever has none. */
-  readonly shared?: true
   readonly status: ConnectionStatus
   readonly statusReason?: string
   /** The reason in words. */
@@ -30,6 +28,8 @@ export interface PublicConnection {
   /** It works now, or will without the person's help. */
   readonly authorized: boolean
   readonly scopes: readonly string[]
+  /** Everybody uses it who may use the server and has none; always so where nobody signs in. */
+  readonly shared: boolean
   readonly expiresAt?: number
   readonly nextRefreshAt?: number
   readonly lastRefreshAt?: number
@@ -45,8 +45,8 @@ export type JoinedConnection = ConnectionRow &
     readonly server_name: string
     readonly server_url: string
     readonly server_auth: string
-    readonly server_may_use: string | null
     readonly server_grant_type: string
+    readonly server_may_use: string | null
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
@@ -148,8 +148,8 @@ function joined(db: Database, tenant: Tenant) {
       'servers.name as server_name',
       'servers.url as server_url',
       'servers.auth as server_auth',
-      'servers.may_use as server_may_use',
       'servers.grant_type as server_grant_type',
+      'servers.may_use as server_may_use',
       'credentials.access_token_sealed',
       'credentials.refresh_token_sealed',
       'credentials.expires_at',
@@ -184,22 +184,18 @@ export function toPublicConnection(
     serverName: row.server_name,
     serverUrl: row.server_url,
     label: row.label,
-    ...(isShared(row) ? { shared: true as const } : {}),
     status,
     ...(reason === undefined ? {} : { statusReason: reason }),
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
+    shared: row.shared === 1 || row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
     ...(row.last_error === null ? {} : { lastError: row.last_error }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
-}
-
-function isShared({ shared, shared_at: lentAt }: ConnectionRow): boolean {
-  return shared === 1 || lentAt !== null
 }
 
 function timesOf(row: JoinedConnection, authorized: boolean) {

@@ -18,7 +18,10 @@ import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
 import { liveAlone, ownConnection } from './alone.ts'
+import { queryOf } from './app-callback.ts'
+import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
@@ -38,8 +41,8 @@ import type {
 } from './connection-rows.ts'
 import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
-import { requireUse, requireVisible } from './server-access.ts'
 import { invalid } from './server-input.ts'
+import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
 import { shareConnection } from './share.ts'
@@ -82,6 +85,14 @@ export interface Connections {
     readonly browser: Secret | undefined
     readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
+  /**
+   * Takes the callback that came to a page of an app. Throws what `finish` throws, and what the sign-in failed with.
+   */
+  readonly exchange: (
+    principal: Principal,
+    id: string,
+    answer: BroughtAnswer & { readonly browser?: Secret | undefined },
+  ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
@@ -145,8 +156,17 @@ export function createConnections(
       return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
-    finish: ({ session, ...callback }) =>
-      upstream.flows.finish({ ...callback, user: session?.user }),
+    finish: ({ session, context, ...callback }) => {
+      const redirectUri = redirectUriOf(callback.tenant, context)
+      return upstream.flows.finish({ ...callback, redirectUri, user: session?.user })
+    },
+
+    exchange: async (principal, id, answer) => {
+      const owner = ownerOf(principal)
+      await requireOwn(db, owner, id)
+      await exchangeAnswer({ upstream, returnOrigins }, owner, id, answer)
+      return show(owner, id)
+    },
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
@@ -216,6 +236,24 @@ async function ensureConnection(
   return id
 }
 
+async function exchangeAnswer(
+  { upstream, returnOrigins }: Pick<ConnectionNeeds, 'upstream'> & Required<ConnectionSettings>,
+  { tenant, userId }: Owner,
+  connectionId: string,
+  { browser, ...answer }: Parameters<Connections['exchange']>[2],
+): Promise<void> {
+  const finished = await upstream.flows.finish({
+    tenant,
+    redirectUri: answer.redirectUri,
+    query: queryOf(returnOrigins, answer),
+    connectionId,
+    browser,
+    user: { id: userId },
+  })
+  if (finished.kind === 'completed') return
+  throw new Fault(finished.error, { because: 'the sign-in that an app brought has failed' })
+}
+
 async function listConnections(
   { db, upstream, clock }: ConnectionNeeds,
   principal: Principal,
@@ -273,10 +311,10 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
+    shared: 0,
     shared_at: null,
     sign_ins: 0,
     step_up_scope: null,
-    shared: 0,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx

@@ -1,14 +1,15 @@
-// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or of a shared one;
-// else where the person has to go to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
+// to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Principal } from '../people/principal.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
-import type { Caller, ConnectionWish, Spent } from './alone.ts'
-import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Spent } from './alone.ts'
 import type { Connections } from './connections.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
 import { requireUse } from './server-access.ts'
@@ -30,11 +31,7 @@ export type Credential =
     }
 
 export interface Credentials {
-  /**
-   * Through the best of the person's connections, or only through the one that is wished for. Throws
-   * Fault('server_forbidden') before all else, and Fault('provider_unreachable' | …) when there is no token now but may be
-   * one later.
-   */
+  /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
   readonly credentialFor: (
     server: Server,
     principal: Principal,
@@ -62,20 +59,21 @@ interface Needs extends ReachNeeds {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
-    credentialFor: async (server, principal, wish) => {
+    credentialFor: async (server, principal, wish = {}) => {
       requireUse(server, principal)
-      const caller = { ...callerOf(principal, server), ...wish }
-      return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
+      const caller = callerOf(principal, server)
+      const way = await reach(needs, caller, server, wish)
+      return toCredential(needs, { principal, server, way })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused, wish) => {
+    refreshAfterUnauthorized: async (server, principal, refused, wish = {}) => {
       requireUse(server, principal)
-      const caller = { ...callerOf(principal, server), ...wish }
-      const spent = await spentToken(needs, caller, server, refused)
+      const caller = callerOf(principal, server)
+      const spent = await spentToken(needs, caller, server, { ...wish, refused })
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
       }
-      const way = await reach(needs, caller, server, toSpent(spent))
+      const way = await reach(needs, caller, server, { ...wish, spent: toSpent(spent) })
       return toCredential(needs, { principal, server, way })
     },
   }
@@ -92,12 +90,12 @@ async function spentToken(
   needs: Needs,
   caller: Caller,
   server: Server,
-  refused: Credential | undefined,
+  { refused, ...wish }: { readonly refused: Credential | undefined } & ConnectionWish,
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
   const connection = needsBrowser(server.grantType)
-    ? await chooseConnection(needs.db, caller, { serverId: server.id, inUseId })
+    ? await chooseConnection(needs.db, caller, { ...wish, serverId: server.id, inUseId })
     : await ownConnection(needs, caller, server)
   if (connection === undefined) return undefined
   const { tenant } = caller
@@ -145,12 +143,13 @@ async function dropTokens(
   const { connectionId } = held.key
   await db.transaction().execute(async (tx) => {
     if (!(await upstream.vault.drop(tx, held))) return // Somebody signed in again while we looked.
+    await upstream.revocations.add(tx, held)
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'connection.reauthorization_required',
       actor: { kind: 'system' },
-      userId: held.binding.userId, // the owner, whoever called
+      userId: held.binding.userId, // of a shared one the owner, whoever called
       subject: { kind: 'connection', id: connectionId },
       data: { reason, issuer: held.binding.issuer },
     })

@@ -43,12 +43,14 @@ export interface Preparation {
   readonly server: ServerRow
   readonly connection: Pick<ConnectionRow, 'id' | 'status' | 'status_reason'>
   readonly additional: readonly string[]
+  /** An app's own page that takes the callback. */
+  readonly appUri?: string | undefined
 }
 
 /** Finds out how to sign in and becomes a client there; forgets the finding when that fails, so that the next try looks anew. */
 export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<Prepared> {
   const { upstream } = needs
-  const { tenant, server, connection, additional } = facts
+  const { tenant, server, connection, additional, appUri } = facts
   const issuer = server.issuer ?? undefined
   const isForPrograms = !needsBrowser(server.grant_type as GrantType) // only this room writes it
   // A connection that was signed in once may be here because its server moved: then what is cached is the old place.
@@ -67,7 +69,7 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     previous: before?.requestedScopes ?? [],
     mayStay: !isForPrograms,
   })
-  const registration = await becomeClient(needs, { tenant, server, discovery, scopes })
+  const registration = await becomeClient(needs, { tenant, server, discovery, scopes, appUri })
   return { discovery, registration, scopes }
 }
 
@@ -78,6 +80,7 @@ async function becomeClient(
     readonly server: ServerRow
     readonly discovery: Discovery
     readonly scopes: readonly string[]
+    readonly appUri: string | undefined
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream

@@ -5,8 +5,9 @@ import { Secret } from '../base/secret.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { liveAlone, ownConnection } from './alone.ts'
-import type { AloneNeeds, Caller, Spent } from './alone.ts'
+import type { AloneNeeds, Spent } from './alone.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -19,10 +20,10 @@ export type Reach =
       readonly connectionId: string
       /** Which token it is; given back when the server refuses it. */
       readonly generation: number
-      /** Whose connection it is, where it is shared by another person. */
-      readonly ownerId?: string
       /** A person signs in for it, so one can be sent to do so again. */
       readonly isSignedIn: boolean
+      /** Whose connection it is, where it is shared by another person. */
+      readonly ownerId?: string
     }
   | {
       readonly kind: 'sign_in'
@@ -37,7 +38,7 @@ export async function reach(
   needs: ReachNeeds,
   caller: Caller,
   server: Server,
-  spent?: Spent,
+  { spent, ...wish }: { readonly spent?: Spent | undefined } & ConnectionWish = {},
 ): Promise<Reach> {
   if (server.auth === 'none') return { kind: 'none' }
   if (server.auth === 'headers') {
@@ -45,6 +46,7 @@ export async function reach(
   }
   if (!needsBrowser(server.grantType)) return reachAlone(needs, caller, server, spent)
   const connection = await chooseConnection(needs.db, caller, {
+    ...wish,
     serverId: server.id,
     inUseId: spent?.connectionId,
   })

@@ -8,6 +8,7 @@ import type { ServerRow } from '../store/schema.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
+import { endServerFlows, endServerSignIns } from './end-server.ts'
 import { accessColumn } from './server-access.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
@@ -171,7 +172,7 @@ async function endOfOthers(
   { tenant }: Principal,
   row: ServerRow,
 ): Promise<void> {
-  await endSignIns(needs, tx, row)
+  await endServerFlows(needs, tx, row)
   if (row.issuer === tenant.issuer) await needs.addressEnded(tx, tenant, { url: row.url })
 }
 
@@ -202,18 +203,7 @@ async function dropSignIns(
   tx: Database,
   { tenant_id, id }: ServerRow,
 ): Promise<void> {
-  await endSignIns({ upstream }, tx, { tenant_id, id })
-  await tx
-    .deleteFrom('credentials')
-    .where('tenant_id', '=', tenant_id)
-    .where('connection_id', 'in', (query) =>
-      query
-        .selectFrom('connections')
-        .select('connections.id')
-        .where('connections.tenant_id', '=', tenant_id)
-        .where('connections.server_id', '=', id),
-    )
-    .execute()
+  await endServerSignIns({ upstream }, tx, { tenant_id, id })
   await tx
     .updateTable('connections')
     .set({
@@ -226,28 +216,6 @@ async function dropSignIns(
     .where('server_id', '=', id)
     .execute()
   await upstream.register.forgetServer(tx, tenant_id, id)
-}
-
-async function endSignIns(
-  { upstream }: Pick<ServerNeeds, 'upstream'>,
-  tx: Database,
-  { tenant_id: tenantId, id }: Pick<ServerRow, 'tenant_id' | 'id'>,
-): Promise<void> {
-  const pending = await tx
-    .selectFrom('flows')
-    .innerJoin('connections', (join) =>
-      join
-        .onRef('connections.tenant_id', '=', 'flows.tenant_id')
-        .onRef('connections.id', '=', 'flows.connection_id'),
-    )
-    .select('flows.connection_id')
-    .distinct()
-    .where('connections.tenant_id', '=', tenantId)
-    .where('connections.server_id', '=', id)
-    .where('flows.status', '=', 'pending')
-    .execute()
-  const connectionIds = pending.map((row) => row.connection_id)
-  await upstream.flows.end(tx, { tenantId, connectionIds })
 }
 
 async function changeSecret(

@@ -63,10 +63,10 @@ export interface PublicServer {
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly toolScopes?: readonly ToolScope[]
-  /** For administrators only: who else may use it. */
-  readonly mayUse?: readonly string[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
   readonly redirectUri?: string
+  /** For administrators only: who else may use it. */
+  readonly mayUse?: readonly string[]
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number

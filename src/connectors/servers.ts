@@ -9,9 +9,14 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
-import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
+import {
+  clientDocumentUrl,
+  contextClientDocument,
+  tenantClientDocument,
+} from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
 import { decideAuth } from './decide-auth.ts'
+import { endServerSignIns } from './end-server.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
@@ -123,10 +128,30 @@ export function createServers(needs: ServerNeeds): Servers {
     clientDocument: async (tenant, context) => {
       if (context === undefined)
         return tenantClientDocument(tenant, await contextsOf(needs, tenant))
-      const row = await find(tenant.id, 'context', context)
-      return row && contextClientDocument(tenant, context)
+      return documentNamed(needs, tenant, context)
     },
   }
+}
+
+/** The document of a context, or of an app in it, whose name has a mark behind the context. */
+async function documentNamed(
+  { db, upstream }: ServerNeeds,
+  tenant: Tenant,
+  name: string,
+): Promise<ClientDocument | undefined> {
+  const [context = '', mark] = name.split('.', 2)
+  const server = await db
+    .selectFrom('servers')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('context', '=', context)
+    .executeTakeFirst()
+  if (server === undefined) return undefined
+  if (mark === undefined) return contextClientDocument(tenant, context)
+  const clientId = clientDocumentUrl(tenant, name)
+  const client = { tenantId: tenant.id, serverId: server.id, clientId }
+  const appUri = await upstream.register.appUriOf(client)
+  return appUri === undefined ? undefined : contextClientDocument(tenant, context, appUri)
 }
 
 async function createServer(
@@ -163,11 +188,11 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
-    may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
-    transport: null,
     provider_secret_sealed: null,
     client_key_sealed: null,
     client_key_public: null,
+    may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
+    transport: null,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }
@@ -247,6 +272,7 @@ async function removeServer(
   row: ServerRow,
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {
+    await endServerSignIns({ upstream }, tx, row)
     await tx
       .deleteFrom('servers')
       .where('tenant_id', '=', row.tenant_id)

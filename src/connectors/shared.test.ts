@@ -87,7 +87,7 @@ onEveryDatabase('only an administrator shares, and only what is theirs', async (
   await isRefused(connections.share(bob.session, id, false), 'not_found')
   assert.equal((await connections.get(ada.session, id)).shared, true)
   await connections.share(eve.session, id, false)
-  assert.equal((await connections.get(ada.session, id)).shared, undefined)
+  assert.equal((await connections.get(ada.session, id)).shared, false)
 
   const open = await bench.servers.create(ada.session, { url: server.url, auth: 'none' })
   const needless = await connections.create(ada.session, { serverId: open.id })

@@ -75,6 +75,7 @@ export type EntryType =
   | 'connection.refresh_failed'
   | 'connection.reauthorization_required'
   | 'connection.revoked'
+  | 'connection.revocation_failed'
   | 'connection.deleted'
   | 'connection.token_given'
   | 'registration.created'

@@ -46,6 +46,7 @@ export interface Schema {
   subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
+  upstream_revocations: UpstreamRevocationRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -333,10 +334,6 @@ export interface ServerRow {
   updated_at: number
   /** How the access tokens for it look: `opaque` or `jwt`. */
   token_format: string
-  /** JSON list of the people and roles that may use it; null: everybody of the tenant. */
-  may_use: string | null
-  /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
-  transport: string | null
   /** How we get tokens for it: by whom a person is sent there, or without a browser. */
   grant_type: string
   /** JSON of what else such a grant needs; no secret in it. */
@@ -346,6 +343,10 @@ export interface ServerRow {
   /** The key that proves us there, as a private JWK; and what of it everybody may know. */
   client_key_sealed: string | null
   client_key_public: string | null
+  /** JSON list of the people and roles that may use it; null: everybody of the tenant. */
+  may_use: string | null
+  /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
+  transport: string | null
 }
 
 /** One user's credential for one server. */
@@ -360,14 +361,14 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
+  /** 1: of everybody who may use the server; its user is only who needed it first. */
+  shared: number
   /** Since when its owner lets everybody use it who may use the server; holds while the owner is an administrator. */
   shared_at: number | null
   /** How often somebody has signed in for it. */
   sign_ins: number
   /** What the server asked for on top of what it holds, until that is no longer refused. */
   step_up_scope: string | null
-  /** 1: of everybody who may use the server; its user is only who needed it first. */
-  shared: number
 }
 
 /** An operation that a server refused to a connection for want of scope, and how many sign-ins did not help. */
@@ -470,6 +471,21 @@ export interface SubjectTokenRow {
   subject: string
   token_sealed: string
   expires_at: number
+  created_at: number
+}
+
+/** A token that is forgotten here and still to be revoked at its provider. The connection may be gone. */
+export interface UpstreamRevocationRow {
+  tenant_id: string
+  id: string
+  connection_id: string
+  user_id: string | null
+  issuer: string
+  /** JSON: the token, its hint, and where and as whom it is revoked. */
+  request_sealed: string
+  /** How often it was begun; counted before it is sent. */
+  tries: number
+  next_try_at: number
   created_at: number
 }
 

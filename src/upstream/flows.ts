@@ -52,8 +52,10 @@ export interface FlowView {
 
 export interface Callback {
   readonly tenant: TenantFacts
-  /** The last segment of the redirect URI that was called. */
-  readonly context: string
+  /** The redirect URI that was called. */
+  readonly redirectUri: string
+  /** Whose answer an app says it brings; our own callback learns that from the state. */
+  readonly connectionId?: string | undefined
   readonly query: URLSearchParams
   readonly browser: Secret | undefined
   readonly user: { readonly id: string } | undefined
@@ -142,7 +144,8 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   trace.note({
     step: 'authorization',
     url: plan.authorizationEndpoint,
-    outcome: browser === undefined ? 'waits for a browser' : 'the browser goes there',
+    outcome:
+      browser === undefined && !plan.isOfApp ? 'waits for a browser' : 'the browser goes there',
   })
   const row: FlowRow = {
     tenant_id: tenant.id,
@@ -166,7 +169,7 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   }
   await storeFlow(needs, row)
   const authorizeUrl =
-    browser === undefined
+    browser === undefined && !isOfApp(row)
       ? `${tenant.issuer}/connect/${connection.id}?flow=${id}`
       : authorizeUrlOf(needs, row, verifier)
   return { flowId: id, authorizeUrl, expiresAt: row.expires_at }
@@ -254,7 +257,7 @@ async function finish(needs: FlowNeeds, callback: Callback): Promise<FlowOutcome
 
 async function provenFlow(
   needs: FlowNeeds,
-  { tenant, context, browser, user }: Callback,
+  { tenant, redirectUri, connectionId, browser, user }: Callback,
   text: string | undefined,
 ): Promise<FlowRow> {
   const state = text === undefined ? undefined : readState(needs.keyring, tenant.id, text)
@@ -267,7 +270,12 @@ async function provenFlow(
   if (state.binding !== bindingOf(row.user_id, row.connection_id)) {
     throw mismatch('the state is for another user or connection')
   }
-  if (row.context !== context) throw mismatch('the answer came to another server’s redirect URI')
+  if (readPlan(row).redirectUri !== redirectUri) {
+    throw mismatch('the answer came to another server’s redirect URI')
+  }
+  if (connectionId !== undefined && connectionId !== row.connection_id) {
+    throw mismatch('the answer was brought for another connection')
+  }
   if (user === undefined || user.id !== row.user_id) throw mismatch('somebody else began this')
   requireBrowser(needs, row, browser)
   return row
@@ -275,10 +283,16 @@ async function provenFlow(
 
 function requireBrowser({ keyring }: FlowNeeds, row: FlowRow, browser: Secret | undefined): void {
   const { browser_digest: bound } = row
+  if (bound === null && isOfApp(row)) return // The app answers for its browser, and for nobody but its own user.
   const isSame =
     bound !== null && browser !== undefined && keyring.matches('browser', browser, bound)
   if (isSame) return
   throw mismatch('another browser began this')
+}
+
+/** Does an app take the answer, on a page of its own? */
+function isOfApp(row: FlowRow): boolean {
+  return readPlan(row).isOfApp
 }
 
 function mismatch(because: string): Fault {

@@ -37,6 +37,8 @@ export interface RegistrationRequest {
   readonly server: { readonly id: string; readonly name: string; readonly context: string }
   readonly discovery: Discovery
   readonly scopes: readonly string[]
+  /** An app's page that takes the callback in place of ours. */
+  readonly appUri?: string | undefined
   readonly preregistered?: Preregistered | undefined
 }
 
@@ -55,7 +57,7 @@ export interface Register {
    * Fault('registration_not_supported' | 'registration_failed' | 'issuer_mismatch' | …).
    */
   readonly registrationFor: (request: RegistrationRequest) => Promise<Registration>
-  readonly find: (key: RegistrationKey) => Promise<Registration | undefined>
+  readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
   /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
@@ -64,6 +66,10 @@ export interface Register {
     client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
     secret: Secret,
   ) => Promise<void>
+  /** The redirect URI of an app that a document of ours, which is the client id, was made for. */
+  readonly appUriOf: (
+    client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+  ) => Promise<string | undefined>
   /** Forgets all of a server's registrations, for instance because its URL changed. */
   readonly forgetServer: (db: Database, tenantId: string, serverId: string) => Promise<void>
 }
@@ -94,8 +100,8 @@ export function createRegister(needs: Needs): Register {
       return store(needs, request, made, stored)
     },
 
-    find: async (key) => {
-      const row = await needs.db
+    find: async (key, db = needs.db) => {
+      const row = await db
         .selectFrom('registrations')
         .selectAll()
         .where('tenant_id', '=', key.tenantId)
@@ -110,6 +116,18 @@ export function createRegister(needs: Needs): Register {
     forget: (key) => forget(needs, key),
 
     changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
+
+    appUriOf: async (client) => {
+      const row = await needs.db
+        .selectFrom('registrations')
+        .select('redirect_uri')
+        .where('tenant_id', '=', client.tenantId)
+        .where('server_id', '=', client.serverId)
+        .where('client_id', '=', client.clientId)
+        .where('method', '=', 'cimd')
+        .executeTakeFirst()
+      return row?.redirect_uri
+    },
 
     forgetServer: async (db, tenantId, serverId) => {
       await db
@@ -187,16 +205,21 @@ async function changeSecret(
 
 function readStored(
   { db }: Needs,
-  { tenant, server, discovery }: RegistrationRequest,
+  request: RegistrationRequest,
 ): Promise<RegistrationRow | undefined> {
+  const { tenant, server, discovery } = request
   return db
     .selectFrom('registrations')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('server_id', '=', server.id)
     .where('issuer', '=', discovery.issuer)
-    .where('redirect_uri', '=', redirectUriOf(tenant, server.context))
+    .where('redirect_uri', '=', addressOf(request))
     .executeTakeFirst()
+}
+
+function addressOf({ tenant, server, appUri }: RegistrationRequest): string {
+  return appUri ?? redirectUriOf(tenant, server.context)
 }
 
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
@@ -265,13 +288,16 @@ async function makeRegistration(
   { outbound, clock, log }: Needs,
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
-  const { tenant, server, discovery, scopes } = request
+  const { tenant, server, discovery, scopes, appUri } = request
   const way = ownWay(request)
-  if (way === 'cimd') {
-    const clientId = clientDocumentUrl(tenant, server.context)
+  const mayRegister = discovery.metadata.registration_endpoint !== undefined
+  // An app's page is on another origin than our document, which its reader need not accept: registering is surer.
+  const isBetterRegistered = appUri !== undefined && mayRegister
+  if (way === 'cimd' && !isBetterRegistered) {
+    const clientId = clientDocumentUrl(tenant, server.context, appUri)
     return { method: 'cimd', clientId, authMethod: 'none' }
   }
-  if (way === 'none') {
+  if (!mayRegister) {
     throw new Fault('registration_not_supported', {
       because: `${discovery.issuer} has no registration endpoint and no client was given`,
     })
@@ -282,7 +308,7 @@ async function makeRegistration(
       metadata: discovery.metadata,
       clientName: clientNameOf(tenant),
       serverName: server.name,
-      redirectUri: redirectUriOf(tenant, server.context),
+      redirectUri: addressOf(request),
       scopes,
     },
   )
@@ -338,14 +364,15 @@ function keyOf(row: RegistrationRow): RegistrationKey {
 
 function toRow(
   { keyring, clock }: Needs,
-  { tenant, server, discovery }: RegistrationRequest,
+  request: RegistrationRequest,
   made: NewRegistration,
 ): RegistrationRow {
+  const { tenant, server, discovery } = request
   const key = {
     tenant_id: tenant.id,
     server_id: server.id,
     issuer: discovery.issuer,
-    redirect_uri: redirectUriOf(tenant, server.context),
+    redirect_uri: addressOf(request),
   }
   const seal = (secret: Secret | undefined, column: SealedColumn) =>
     secret === undefined ? null : keyring.seal(secret, placeOf(key, column))

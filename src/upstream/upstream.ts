@@ -21,6 +21,8 @@ import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
 import type { Register } from './register.ts'
+import { createRevocations } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createVault } from './vault.ts'
@@ -53,6 +55,7 @@ export interface Upstream {
   readonly ownGrants: OwnGrants
   /** The first tokens where no browser is needed. */
   readonly obtain: Obtain
+  readonly revocations: Revocations
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
 }
@@ -76,6 +79,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     refresh: createRefresh(parts),
     ownGrants,
     obtain: createObtain(parts),
+    revocations: createRevocations(parts),
     events,
   }
 }

@@ -54,7 +54,7 @@ function statusPill({ authorized, label, shared }: PublicConnection): Html {
   const pill = authorized
     ? html`<span class="pill good">OAuth · signed in<bdi>${name}</bdi></span>`
     : html`<span class="pill attention">OAuth · sign-in required<bdi>${name}</bdi></span>`
-  return shared === true ? html`${pill} <span class="pill">Shared with everybody</span>` : pill
+  return shared ? html`${pill} <span class="pill">Shared with everybody</span>` : pill
 }
 
 /** A person signs in to it, and to no other. */
@@ -68,8 +68,8 @@ function connectionButtons({ id, authorized, shared }: PublicConnection, row: Se
   if (!row.isAdmin) return html``
   return html`<form method="post" action="${connectionsPath}/${id}">
     <input type="hidden" name="form_token" value="${row.token}" />
-    <input type="hidden" name="shared" value="${String(shared !== true)}" />
-    <button>${shared === true ? 'Stop sharing' : 'Share with everybody'}</button>
+    <input type="hidden" name="shared" value="${String(!shared)}" />
+    <button>${shared ? 'Stop sharing' : 'Share with everybody'}</button>
   </form>`
 }
 

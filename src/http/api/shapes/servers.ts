@@ -43,10 +43,8 @@ export const server = z
     scopes: z.string().exactOptional(),
     grantType: z.enum(grantTypes).describe('How its tokens are got.'),
     tokenFormat: z.enum(tokenFormats),
+    mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
-    mayUse: texts
-      .exactOptional()
-      .describe('Told to administrators: the people and roles that may use it.'),
     redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
     quirks: quirks.exactOptional(),
     createdAt: time,

@@ -67,7 +67,7 @@ const findShared = hotQuery(
       .selectAll()
       .where('tenant_id', '=', tenantId)
       .where('server_id', '=', serverId)
-      .where('shared', '=', 1),
+      .where('of_tenant', '=', 1),
 )
 
 // No person can give this label, so that it is nobody's already.
@@ -90,7 +90,7 @@ async function makeShared(
     last_error: null,
     created_at: now,
     updated_at: now,
-    shared: 1,
+    of_tenant: 1,
     shared_at: null,
     sign_ins: 0,
     step_up_scope: null,

@@ -75,7 +75,7 @@ const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
     .where('tenant_id', '=', tenantId)
     .where('server_id', '=', serverId)
     .where('user_id', '=', userId)
-    .where('shared', '=', 0)
+    .where('of_tenant', '=', 0)
     .orderBy('created_at')
     .orderBy('id')
     .limit(rowsMax),

@@ -89,15 +89,15 @@ export async function requireManaged(
 }
 
 function isOf(row: ConnectionRow, { userId, isAdmin: ofAll }: Owner): boolean {
-  return row.shared === 1 ? ofAll : row.user_id === userId
+  return row.of_tenant === 1 ? ofAll : row.user_id === userId
 }
 
 /** Whose connection it is; undefined for one of all. */
 export function userOf({
   user_id: id,
-  shared,
+  of_tenant: ofTenant,
 }: ConnectionRow): { readonly id: string } | undefined {
-  return shared === 1 ? undefined : { id }
+  return ofTenant === 1 ? undefined : { id }
 }
 
 /** Which of a person's connections are asked for: all, or those of a server or with a label. */
@@ -116,8 +116,11 @@ export function listOwn(
   const { createdAt, id } = positionOf(page)
   return joined(db, tenant)
     .where((is) => {
-      const own = is.and([is('connections.user_id', '=', userId), is('connections.shared', '=', 0)])
-      return ofAll ? is.or([own, is('connections.shared', '=', 1)]) : own
+      const own = is.and([
+        is('connections.user_id', '=', userId),
+        is('connections.of_tenant', '=', 0),
+      ])
+      return ofAll ? is.or([own, is('connections.of_tenant', '=', 1)]) : own
     })
     .$if(serverId !== undefined, (some) => some.where('connections.server_id', '=', serverId ?? ''))
     .$if(label !== undefined, (some) => some.where('connections.label', '=', label ?? ''))
@@ -189,7 +192,7 @@ export function toPublicConnection(
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
-    shared: row.shared === 1 || row.shared_at !== null,
+    shared: row.of_tenant === 1 || row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
     ...(row.last_error === null ? {} : { lastError: row.last_error }),

@@ -311,7 +311,7 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
-    shared: 0,
+    of_tenant: 0,
     shared_at: null,
     sign_ins: 0,
     step_up_scope: null,
@@ -356,8 +356,8 @@ async function sharedConnection(
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed, shared } = connection
-  if (shared === 1) return
+  const { access_token_sealed, refresh_token_sealed, of_tenant: ofTenant } = connection
+  if (ofTenant === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
 }
@@ -369,7 +369,7 @@ async function liveToken(
   force: boolean,
 ) {
   const { upstream } = needs
-  if (connection.shared === 1) {
+  if (connection.of_tenant === 1) {
     const server = { id: connection.server_id, url: connection.server_url }
     return liveAlone(needs, { tenant, server, connection, force })
   }

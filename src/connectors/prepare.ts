@@ -60,6 +60,7 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     serverUrl: server.url,
     issuer,
     fresh: isAgain,
+    cacheMs: server.metadata_cache_ms ?? undefined,
     isForPrograms,
   })
   const before = await upstream.vault.binding({ tenant, connectionId: connection.id })

@@ -14,6 +14,7 @@ import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   actorOf,
+  cacheMinutesOf,
   plainColumns,
   sealedColumns,
   serverPlace,
@@ -92,7 +93,9 @@ function wantedInput(
     : undefined
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
   const grantType = row.grant_type as GrantType // likewise
-  return { clientSecret, scopes: row.scopes ?? undefined, grantType, ...kept, ...input, auth }
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
+  return { clientSecret, ...stored, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {

@@ -21,7 +21,14 @@ import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
 import { readAccess } from './server-access.ts'
-import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
+import {
+  checkCacheMinutes,
+  checkHeaders,
+  checkIssuer,
+  checkScopes,
+  checkVisible,
+  invalid,
+} from './server-input.ts'
 import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
 
@@ -40,6 +47,8 @@ export interface Server {
   /** How its tokens are got, for `oauth`. */
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
+  /** Absent: what discovery found is used as long as the installation says. */
+  readonly metadataCacheMinutes?: number
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
   /** The people and roles that may use it; absent: everybody of the tenant. */
@@ -62,6 +71,7 @@ export interface PublicServer {
   readonly scopes?: string
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
+  readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
   readonly redirectUri?: string
@@ -123,6 +133,7 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+    metadata_cache_ms: cacheColumn(input),
   }
 }
 
@@ -136,6 +147,19 @@ function requireOwnCredential(grantType: GrantType, input: ServerInput): void {
   if (input.clientSecret === undefined) {
     throw invalid('clientSecret', 'Enter the secret that proves this client.')
   }
+}
+
+const minuteMs = 60_000
+
+function cacheColumn({ metadataCacheMinutes: minutes }: ServerInput): number | null {
+  return minutes === undefined || minutes === null ? null : checkCacheMinutes(minutes) * minuteMs
+}
+
+/** The same as people say it. */
+export function cacheMinutesOf({
+  metadata_cache_ms: ms,
+}: Pick<ServerRow, 'metadata_cache_ms'>): number | undefined {
+  return ms === null ? undefined : ms / minuteMs
 }
 
 /** The columns that hold secrets; a server with sign-in has no headers (S2-24). */
@@ -201,6 +225,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
     grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
+    ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
     context: row.context,
@@ -211,6 +236,11 @@ export function toServer(row: ServerRow): Server {
 export function showServer(row: ServerRow, principal: Principal): PublicServer {
   const { mayUse, ...server } = toPublicServer(principal.tenant, row)
   return mayUse === undefined || !isAdmin(principal) ? server : { ...server, mayUse }
+}
+
+function cacheFact(row: ServerRow) {
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  return metadataCacheMinutes === undefined ? {} : { metadataCacheMinutes }
 }
 
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */

@@ -347,6 +347,8 @@ export interface ServerRow {
   may_use: string | null
   /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
   transport: string | null
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadata_cache_ms: number | null
 }
 
 /** One user's credential for one server. */
@@ -361,8 +363,8 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
-  /** 1: of everybody who may use the server; its user is only who needed it first. */
-  shared: number
+  /** 1: of the tenant, for everybody who may use the server; its user is only who needed it first. */
+  of_tenant: number
   /** Since when its owner lets everybody use it who may use the server; holds while the owner is an administrator. */
   shared_at: number | null
   /** How often somebody has signed in for it. */

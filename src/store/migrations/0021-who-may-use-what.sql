@@ -7,7 +7,7 @@ alter table servers add column transport text;
 alter table connections add column shared_at bigint;
 alter table connections add column sign_ins bigint not null default 0;
 alter table connections add column step_up_scope text;
-create index connections_lent on connections (tenant_id, server_id, shared_at) where shared_at is not null;
+create index connections_shared on connections (tenant_id, server_id, shared_at) where shared_at is not null;
 
 create table step_ups (
   tenant_id text not null,

@@ -281,7 +281,7 @@ async function credentialFor(
   connectionId: string,
 ): Promise<Credential> {
   const server = await serverOf(parts, person, connectionId)
-  return toCredential(await parts.credentials.credentialFor(server, person, connectionId))
+  return toCredential(await parts.credentials.credentialFor(server, person, { connectionId }))
 }
 
 /** Where to go is the app's to say: it begins the sign-in. */

@@ -9,6 +9,7 @@ import type { Random } from './base/random.ts'
 import type { Secret } from './base/secret.ts'
 import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
+import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { resourceOf, slugOfResource } from './gateway/targets.ts'
@@ -59,7 +60,7 @@ import { createSetup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { UserAdministration } from './people/user-administration.ts'
-import type { Users } from './people/users.ts'
+import type { User, Users } from './people/users.ts'
 import type { Database, Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
@@ -343,7 +344,9 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
       const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
       const { name, tokenFormat } = server
-      return { resource, name, tokenFormat, ...(await scopesOf(scopes, tenant, server)) }
+      const isOpen = (user: User) => isOpenTo(server, user)
+      const facts = { resource, name, tokenFormat, isOpenTo: isOpen }
+      return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
 }

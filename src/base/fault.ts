@@ -217,6 +217,21 @@ const catalogue = {
     oauth: 'server_error',
   },
 
+  server_forbidden: {
+    status: 403,
+    ...no,
+    words: 'You may not use this server. An administrator can let you.',
+    oauth: 'access_denied',
+  },
+
+  connection_unknown: {
+    status: 422,
+    ...no,
+    words:
+      'You have no connection of this name to this server. Your connections page has their names; without a name the one that works is used.',
+    oauth: 'invalid_request',
+  },
+
   // Us as somebody else's client.
   resource_mismatch: {
     status: 422,

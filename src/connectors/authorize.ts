@@ -55,7 +55,7 @@ export async function authorizeConnection(
     return carryOn(needs, principal, connection, { flowId, browser })
   }
   const grantType = connection.server_grant_type as GrantType // only this room writes it
-  const isShared = connection.shared === 1
+  const isShared = connection.of_tenant === 1
   if (connection.server_auth !== 'oauth' || isShared === needsBrowser(grantType)) {
     throw invalid('serverId', 'This server needs no sign-in.')
   }

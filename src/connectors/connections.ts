@@ -25,6 +25,7 @@ import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
+  accessOf,
   listOwn,
   ownerOf,
   requireManaged,
@@ -38,10 +39,13 @@ import type {
   PublicConnection,
   WhichConnections,
 } from './connection-rows.ts'
+import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
 import { invalid } from './server-input.ts'
+import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
+import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
 
 export type { Authorization, AuthorizeOptions, PublicConnection }
@@ -99,6 +103,10 @@ export interface Connections {
     options?: { readonly reason?: string | undefined },
   ) => Promise<PublicConnection>
   readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** For an administrator's own connection; to end it, for any administrator. Throws Fault('forbidden' | 'invalid_input'). */
+  readonly share: (principal: Principal, id: string, isShared: boolean) => Promise<PublicConnection>
+  /** The servers that have a shared connection which works; whose it is stays untold. */
+  readonly sharedServers: (tenant: Tenant) => Promise<ReadonlySet<string>>
   /** For an API key with `connections:token` only. Throws Fault('forbidden' | 'authorization_required' | …). */
   readonly token: (principal: Principal, id: string) => Promise<GivenToken>
   /** The person's connection to this server that is to be used, made when there is none. */
@@ -144,6 +152,7 @@ export function createConnections(
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
+      requireUse(accessOf(connection), principal)
       return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
@@ -165,6 +174,7 @@ export function createConnections(
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
+      requireUse(accessOf(connection), principal)
       requireRefreshable(connection)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
@@ -180,6 +190,11 @@ export function createConnections(
       const connection = await requireOwn(db, ownerOf(principal), id)
       await endConnection(needs, principal, connection, { kind: 'remove' })
     },
+
+    share: async (principal, id, isShared) =>
+      shown(needs, await shareConnection(needs, principal, { id, isShared })),
+
+    sharedServers: (tenant) => serversWithShared(db, tenant),
 
     token: (principal, id) => giveToken(needs, principal, id),
 
@@ -280,9 +295,11 @@ async function insertConnection(
   label: string,
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
-  if ((await servers.byId(tenant, serverId)) === undefined) {
+  const server = await servers.byId(tenant, serverId)
+  if (server === undefined) {
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  requireVisible(server, principal)
   const row: ConnectionRow = {
     tenant_id: tenant.id,
     id: randomId(random, 'con_'),
@@ -294,7 +311,10 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
-    shared: 0,
+    of_tenant: 0,
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx
@@ -336,8 +356,8 @@ async function sharedConnection(
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed, shared } = connection
-  if (shared === 1) return
+  const { access_token_sealed, refresh_token_sealed, of_tenant: ofTenant } = connection
+  if (ofTenant === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
 }
@@ -349,7 +369,7 @@ async function liveToken(
   force: boolean,
 ) {
   const { upstream } = needs
-  if (connection.shared === 1) {
+  if (connection.of_tenant === 1) {
     const server = { id: connection.server_id, url: connection.server_url }
     return liveAlone(needs, { tenant, server, connection, force })
   }
@@ -374,6 +394,7 @@ async function giveToken(
     })
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
+  requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
   const owner = userOf(connection)
   await needs.db.transaction().execute((tx) =>

@@ -87,7 +87,14 @@ async function markRevoked(
 ): Promise<void> {
   await tx
     .updateTable('connections')
-    .set({ status: 'disconnected', status_reason: 'revoked', last_error: null, updated_at: now })
+    // Whoever signs in again decides anew whether everybody may use it.
+    .set({
+      status: 'disconnected',
+      status_reason: 'revoked',
+      last_error: null,
+      shared_at: null,
+      updated_at: now,
+    })
     .where('tenant_id', '=', tenant_id)
     .where('id', '=', id)
     .execute()

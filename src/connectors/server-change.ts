@@ -8,7 +8,8 @@ import type { ServerRow } from '../store/schema.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
-import { endServerSignIns } from './end-server.ts'
+import { endServerFlows, endServerSignIns } from './end-server.ts'
+import { accessColumn } from './server-access.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
@@ -44,6 +45,10 @@ export async function changeServer(
       input.toolScopes === undefined
         ? before.tool_scopes
         : await toolScopesColumn(needs, principal.tenant, input.toolScopes),
+    may_use:
+      input.mayUse === undefined
+        ? before.may_use
+        : await accessColumn(needs.db, principal.tenant, input.mayUse),
     name: input.name === undefined ? before.name : checkName(input.name),
     slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
     token_format: input.tokenFormat ?? before.token_format,
@@ -146,6 +151,7 @@ async function storeChange(
     if (isElsewhere) {
       await needs.addressEnded(tx, principal.tenant, { url: before.url })
     }
+    if (after.may_use !== before.may_use) await endOfOthers(needs, tx, principal, after)
     if (isElsewhere) await dropSignIns(needs, tx, after)
     else if (input.clientSecret !== undefined)
       await changeSecret(needs, tx, after, input.clientSecret)
@@ -157,6 +163,20 @@ async function storeChange(
       data: { fields: Object.keys(input), droppedTokens: isElsewhere },
     })
   })
+}
+
+/**
+ * Sign-ins that are under way begin again, so that no code is redeemed for somebody who may not use it any more. A server
+ * that we are the authorization server of is called without us: its tokens end.
+ */
+async function endOfOthers(
+  needs: ServerNeeds,
+  tx: Database,
+  { tenant }: Principal,
+  row: ServerRow,
+): Promise<void> {
+  await endServerFlows(needs, tx, row)
+  if (row.issuer === tenant.issuer) await needs.addressEnded(tx, tenant, { url: row.url })
 }
 
 async function requireFreeSlug(tx: Database, { tenant_id, id, slug }: ServerRow): Promise<void> {

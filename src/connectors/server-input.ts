@@ -36,6 +36,8 @@ export interface ServerInput {
   readonly metadataCacheMinutes?: number | null | undefined
   /** What clients of ours need for its tools; none: one scope opens all. */
   readonly toolScopes?: readonly ToolScope[] | undefined
+  /** Ids of people and names of roles that may use it; none: everybody of the tenant. */
+  readonly mayUse?: readonly string[] | undefined
 }
 
 const urlCharsMax = 500

@@ -8,6 +8,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -19,6 +20,7 @@ import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
+import { readAccess } from './server-access.ts'
 import {
   checkCacheMinutes,
   checkHeaders,
@@ -49,6 +51,8 @@ export interface Server {
   readonly metadataCacheMinutes?: number
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
+  /** The people and roles that may use it; absent: everybody of the tenant. */
+  readonly mayUse?: readonly string[]
   /** The last segment of its redirect URI. */
   readonly context: string
 }
@@ -71,6 +75,8 @@ export interface PublicServer {
   readonly toolScopes?: readonly ToolScope[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
   readonly redirectUri?: string
+  /** For administrators only: who else may use it. */
+  readonly mayUse?: readonly string[]
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
@@ -221,8 +227,15 @@ export function toServer(row: ServerRow): Server {
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
+    ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
     context: row.context,
   }
+}
+
+/** The same for whoever looks: who else may use it is told to administrators. */
+export function showServer(row: ServerRow, principal: Principal): PublicServer {
+  const { mayUse, ...server } = toPublicServer(principal.tenant, row)
+  return mayUse === undefined || !isAdmin(principal) ? server : { ...server, mayUse }
 }
 
 function cacheFact(row: ServerRow) {

@@ -67,6 +67,8 @@ export type EntryType =
   | 'server.deleted'
   | 'server.discovered'
   | 'connection.created'
+  | 'connection.shared'
+  | 'connection.unshared'
   | 'connection.authorizing'
   | 'connection.connected'
   | 'connection.refreshed'

@@ -23,6 +23,7 @@ export interface Schema {
   refresh_tokens: RefreshTokenRow
   servers: ServerRow
   connections: ConnectionRow
+  step_ups: StepUpRow
   discoveries: DiscoveryRow
   registrations: RegistrationRow
   flows: FlowRow
@@ -342,6 +343,10 @@ export interface ServerRow {
   /** The key that proves us there, as a private JWK; and what of it everybody may know. */
   client_key_sealed: string | null
   client_key_public: string | null
+  /** JSON list of the people and roles that may use it; null: everybody of the tenant. */
+  may_use: string | null
+  /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
+  transport: string | null
   /** How long what discovery found is used again; null: as long as the installation says. */
   metadata_cache_ms: number | null
 }
@@ -358,8 +363,26 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
-  /** 1: of everybody who may use the server; its user is only who needed it first. */
-  shared: number
+  /** 1: of the tenant, for everybody who may use the server; its user is only who needed it first. */
+  of_tenant: number
+  /** Since when its owner lets everybody use it who may use the server; holds while the owner is an administrator. */
+  shared_at: number | null
+  /** How often somebody has signed in for it. */
+  sign_ins: number
+  /** What the server asked for on top of what it holds, until that is no longer refused. */
+  step_up_scope: string | null
+}
+
+/** An operation that a server refused to a connection for want of scope, and how many sign-ins did not help. */
+export interface StepUpRow {
+  tenant_id: string
+  connection_id: string
+  operation: string
+  scope: string
+  /** Which sign-in the last refusal was for, so that many refusals of one are one round. */
+  sign_in: number
+  rounds: number
+  asked_at: number
 }
 
 /** What discovery found for one resource URL, with its life time. */

@@ -43,6 +43,15 @@ export interface Held {
   readonly doubt: string | undefined
 }
 
+export function readBinding({ binding }: Pick<CredentialRow, 'binding'>): Binding {
+  return JSON.parse(binding) as Binding // only the vault writes it
+}
+
+/** Whom a refresh asks. */
+export function hostOf({ tokenEndpoint }: Binding): string {
+  return new URL(tokenEndpoint).host
+}
+
 /** A change that only fits the generation it was made for; it gives a row when it did. */
 export function change(db: Database, { key, generation }: Held, set: Partial<CredentialRow>) {
   return db

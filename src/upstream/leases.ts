@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Database } from '../store/database.ts'
 import type { CredentialRow, Schema } from '../store/schema.ts'
 import type { SharedTime } from '../store/time.ts'
-import { change, noLease, noTokens } from './held.ts'
+import { change, hostOf, noLease, noTokens, readBinding } from './held.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
 
@@ -30,9 +30,14 @@ export interface Leases {
   /** How the row stands, for who may not work on it now. */
   readonly standing: (holder: Holder) => Promise<Standing | undefined>
   /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants. */
-  readonly due: (limit: number) => Promise<readonly HolderKey[]>
+  readonly due: (limit: number) => Promise<readonly Due[]>
   /** Lets tokens that are due wait: they cannot be refreshed as they are. */
   readonly defer: (holder: Holder, until: number) => Promise<void>
+}
+
+export interface Due extends HolderKey {
+  /** Whom its refresh asks. */
+  readonly host: string
 }
 
 export interface Lease {
@@ -70,15 +75,19 @@ export function createLeases(needs: Needs): Leases {
 
 function createSchedule({ db, clock, time }: Needs): Pick<Leases, 'due' | 'defer'> {
   return {
-    due: (limit) =>
-      db
+    due: async (limit) => {
+      const rows = await db
         .selectFrom('credentials')
-        .select(['tenant_id as tenantId', 'connection_id as connectionId'])
+        .select(['tenant_id', 'connection_id', 'binding'])
         .where('next_refresh_at', '<=', clock.now())
         .where((is) => isOver(is, 'lease_until', time))
         .orderBy('next_refresh_at')
         .limit(limit)
-        .execute(),
+        .execute()
+      return rows.map(({ tenant_id: tenantId, connection_id: connectionId, ...row }) => {
+        return { tenantId, connectionId, host: hostOf(readBinding(row)) }
+      })
+    },
 
     defer: async ({ tenant, connectionId }, until) => {
       await db

@@ -1,4 +1,5 @@
 // How a refresh ends: what is stored, what the owner of the connection is told, what goes into the journal.
+import type { Fault } from '../base/fault.ts'
 import type { Database } from '../store/database.ts'
 import { secondQuestionMs } from './doubts.ts'
 import type { Held } from './held.ts'
@@ -111,11 +112,8 @@ export async function postpone(
   refused: Refused & { readonly isUnanswered?: boolean },
 ): Promise<Outcome> {
   const { clock, owner, vault, db } = engine
-  const overdueMs = clock.now() - (held.expiresAt ?? Infinity)
-  const isExpired = overdueMs >= 0
-  // The longer a provider has been down, the less often it is asked when nobody waits for the answer.
-  const patienceMs = Math.min(Math.max(backoffMs, overdueMs / 2), backoffMaxMs)
-  const waitMs = Math.max(Math.floor(patienceMs), (refused.fault.retryAfterS ?? 0) * 1000)
+  const isExpired = (held.expiresAt ?? Infinity) <= clock.now()
+  const waitMs = Math.max(patienceMs(engine, held), (refused.fault.retryAfterS ?? 0) * 1000)
   const reason = troubleOf(refused)
   const asksAlone = held.binding.grant !== undefined
   const isFinal = isExpired && refused.refusal === 'request' && !asksAlone
@@ -132,6 +130,19 @@ export async function postpone(
   const askedMs = asksAlone ? waitMs : (refused.fault.retryAfterS ?? 0) * 1000
   if (askedMs > 0) engine.pauses.begin(nameOf(held), refused.fault, clock.now() + askedMs)
   return unavailable(refused.fault)
+}
+
+/** The longer a provider has been down, the less often it is asked when nobody waits for the answer. */
+function patienceMs({ clock }: Engine, { expiresAt = Infinity }: Held): number {
+  const overdueMs = clock.now() - expiresAt
+  return Math.floor(Math.min(Math.max(backoffMs, overdueMs / 2), backoffMaxMs))
+}
+
+/** The host has no place for us: nothing was asked, and who is due comes again later. */
+export async function turnedAway(engine: Engine, held: Held, fault: Fault): Promise<Outcome> {
+  const { vault, clock } = engine
+  await vault.defer(holderOf(held), clock.now() + patienceMs(engine, held))
+  return unavailable(fault)
 }
 
 function troubleOf({ refusal }: Refused): StatusReason {

@@ -8,6 +8,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderEvents, HolderKey, StatusReason } from './holder.ts'
+import type { Hosts } from './hosts.ts'
 import type { OwnGrants } from './own-grants.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
@@ -30,6 +31,7 @@ export interface RefreshNeeds {
 
 export interface Engine extends RefreshNeeds {
   readonly pauses: Pauses
+  readonly hosts: Hosts
   /** Names this process in a lease. */
   readonly owner: string
 }

@@ -1,5 +1,8 @@
 // One refresh of one generation: one process at a time takes the lease and sends, the others wait for what comes of it.
+import { hostOf } from './held.ts'
 import type { Held } from './held.ts'
+import type { HostAnswer, Place } from './hosts.ts'
+import { isFault } from '../base/fault.ts'
 import { clientDoubt, grantDoubt, isClientInDoubt } from './doubts.ts'
 import {
   backoffMs,
@@ -18,6 +21,7 @@ import {
   postpone,
   rejected,
   settle,
+  turnedAway,
 } from './refresh-end.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer } from './token-endpoint.ts'
@@ -26,24 +30,40 @@ import type { TokenAnswer } from './token-endpoint.ts'
 const delaysMs = [10_000, 20_000]
 // A client that changes with every call is not run after.
 const clientChangesMax = 2
+// For a place at the host: who has a token that works waits less for a newer one.
+const placeWaitMs = 10_000
+const placeWaitUsableMs = 2_000
 const waitStepMs = 50
 const waitMaxMs = 5_000
 const urgentWaitMaxMs = 90_000
 
 /** Refreshes one generation, or waits for whoever does. */
 export async function refreshGeneration(engine: Engine, held: Held, wish: Wish): Promise<Outcome> {
-  const { vault, clock, owner } = engine
+  const { clock } = engine
   const giveUpAt = clock.now() + (wish.isUrgent ? urgentWaitMaxMs : waitMaxMs)
   let current = held
   for (;;) {
-    const isDoubtOver = await isClientChanged(engine, current)
-    if (await vault.lease(current, { owner, ms: callLeaseMs, isDoubtOver })) {
-      return present(engine, current, wish)
+    // Before the lease, which would run out in a queue.
+    const place = await engine.hosts.enter(
+      hostOf(held.binding),
+      wish.isUrgent ? placeWaitMs : placeWaitUsableMs,
+    )
+    if (isFault(place)) return turnedAway(engine, current, place)
+    try {
+      if (await takeLease(engine, current)) return await present(engine, current, wish, place)
+    } finally {
+      place.leave('unasked')
     }
     const next = await waitForOther(engine, current, giveUpAt)
     if (next.kind !== 'free') return next
     current = next.held
   }
+}
+
+async function takeLease(engine: Engine, held: Held): Promise<boolean> {
+  const { vault, owner } = engine
+  const isDoubtOver = await isClientChanged(engine, held)
+  return vault.lease(held, { owner, ms: callLeaseMs, isDoubtOver })
 }
 
 /** A client that an administrator changed since it was refused is another one. */
@@ -92,17 +112,19 @@ interface Asking extends Wish {
   /** It was sent once already, and nobody saw an answer. */
   readonly isRepeat: boolean
   readonly attempt: number
+  /** At the host, for one call. */
+  readonly place: Place
 }
 
 /** Sends the refresh token, again only after an answer that says "later", or none at all. */
-async function present(engine: Engine, held: Held, wish: Wish): Promise<Outcome> {
+async function present(engine: Engine, held: Held, wish: Wish, place: Place): Promise<Outcome> {
   const registration = await findRegistration(engine, held)
   if (registration === undefined) return lose(engine, held, 'client_lost')
   // The process that sent it died, or heard nothing.
   const isRepeat = held.intentGeneration === held.generation
-  let asking: Asking = { ...wish, registration, isRepeat, attempt: 0 }
+  let asking: Asking = { ...wish, registration, isRepeat, attempt: 0, place }
   for (;;) {
-    const result = await send(engine, held, asking.registration)
+    const result = await send(engine, held, asking)
     if (result.kind === 'tokens') return settle(engine, held, asking.registration, result.tokens)
     if (held.binding.grant !== undefined) return postpone(engine, held, result)
     const next = await judge(engine, held, asking, result)
@@ -111,15 +133,34 @@ async function present(engine: Engine, held: Held, wish: Wish): Promise<Outcome>
   }
 }
 
-function send(
+async function send(engine: Engine, held: Held, asking: Asking): Promise<TokenAnswer> {
+  const { place } = asking
+  try {
+    const answer = await ask(engine, held, asking)
+    place.leave(hostAnswerOf(answer))
+    return answer
+  } finally {
+    place.leave('unasked')
+  }
+}
+
+function ask(
   { tokenEndpoint, ownGrants }: Engine,
   { binding, refreshToken }: Held,
-  registration: Registration,
+  { registration }: Asking,
 ): Promise<TokenAnswer> {
   const { grant } = binding
   if (grant !== undefined) return ownGrants.ask({ binding, grant, registration })
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
   return tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
+}
+
+function hostAnswerOf(answer: TokenAnswer): HostAnswer {
+  if (answer.kind === 'tokens') return 'answered'
+  const { refusal, fault } = answer
+  if (fault.code === 'timeout') return 'silent'
+  const isBusy = refusal === 'trouble' && fault.retryAfterS !== undefined
+  return isBusy ? { busyMs: (fault.retryAfterS ?? 0) * 1000 } : 'answered'
 }
 
 type Next = Outcome | { readonly kind: 'ask'; readonly asking: Asking }
@@ -131,10 +172,25 @@ async function judge(engine: Engine, held: Held, asking: Asking, refused: Refuse
   const isRepeat = asking.isRepeat || isUnanswered(refused)
   const delayMs = asking.isUrgent ? delayBefore(asking.attempt, refused) : undefined
   if (delayMs === undefined) return postpone(engine, held, { ...refused, isUnanswered: isRepeat })
-  const lease = { owner: engine.owner, ms: delayMs + callLeaseMs }
-  if (!(await engine.vault.extend(held, lease))) return afterChange(engine, held)
-  await engine.clock.sleep(delayMs)
-  return { kind: 'ask', asking: { ...asking, isRepeat, attempt: asking.attempt + 1 } }
+  return askAgain(engine, held, { ...asking, isRepeat }, { delayMs, refused })
+}
+
+/** Under a longer lease, and from a new place at the host: the wait between two calls is nobody's turn. */
+async function askAgain(
+  engine: Engine,
+  held: Held,
+  asking: Asking,
+  { delayMs, refused }: { readonly delayMs: number; readonly refused: Refused },
+): Promise<Next> {
+  const { vault, owner, clock, hosts } = engine
+  const ms = delayMs + placeWaitMs + callLeaseMs
+  if (!(await vault.extend(held, { owner, ms }))) return afterChange(engine, held)
+  await clock.sleep(delayMs)
+  const place = await hosts.enter(hostOf(held.binding), placeWaitMs)
+  if (isFault(place)) {
+    return postpone(engine, held, { ...refused, isUnanswered: asking.isRepeat })
+  }
+  return { kind: 'ask', asking: { ...asking, place, attempt: asking.attempt + 1 } }
 }
 
 /** Bytes went out, and what came back says nothing: the token may be spent. */
@@ -168,7 +224,7 @@ async function clientRefused(
   const doubt = clientDoubt(engine, registration)
   const isAnother = doubt !== clientDoubt(engine, asking.registration)
   if (isAnother && asking.attempt < clientChangesMax) {
-    return { kind: 'ask', asking: { ...asking, registration, attempt: asking.attempt + 1 } }
+    return askAgain(engine, held, { ...asking, registration }, { delayMs: 0, refused })
   }
   if (held.doubt === doubt) return clientLost(engine, held, registration, refused)
   return beginDoubt(engine, held, doubt, refused)

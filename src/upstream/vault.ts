@@ -8,7 +8,7 @@ import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { CredentialRow } from '../store/schema.ts'
 import type { SharedTime } from '../store/time.ts'
-import { change, noDoubt, noLease, noTokens } from './held.ts'
+import { change, noDoubt, noLease, noTokens, readBinding } from './held.ts'
 import type { Binding, Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
 import { createLeases } from './leases.ts'
@@ -201,10 +201,6 @@ function toReadable(needs: Needs, row: CredentialRow): Held | undefined {
     if (isFault(thrown) && thrown.code === 'decrypt_failed') return undefined
     throw thrown
   }
-}
-
-function readBinding(row: CredentialRow): Binding {
-  return JSON.parse(row.binding) as Binding // only keep() writes it
 }
 
 function toHeld({ keyring }: Needs, row: CredentialRow): Held {

@@ -271,7 +271,9 @@ test('what is too much in one second is told to wait, and latency is waited for'
 
   provider.set({ tokenRequestsPerSecond: Infinity, latencyMs: [60, 80] })
   const startedAt = performance.now()
-  await post(`${origin}/token`, { grant_type: 'refresh_token' })
+  const ask = () => post(`${origin}/token`, { grant_type: 'refresh_token' })
+  await Promise.all([ask(), ask(), ask()])
+  assert.equal(provider.mostAtOnce(), 3)
   assert.ok(performance.now() - startedAt >= 59)
 })
 

@@ -50,7 +50,9 @@ process.exit(failed > 0 || figures.length === 0 ? 1 : 0)
 async function runRigs(): Promise<number> {
   let failures = 0
   const pattern = only === undefined ? {} : { testNamePatterns: [new RegExp(`^${only}\\b`)] }
-  const files = globSync(join(import.meta.dirname, '*.test.ts')).toSorted()
+  const files = globSync(join(import.meta.dirname, '*.test.ts'))
+    .filter((rig) => readFileSync(rig, 'utf8').includes(only ?? ''))
+    .toSorted()
   const tests = run({ files, concurrency: 1, timeout: rigLimitMs, ...pattern })
   tests.on('test:fail', () => {
     failures += 1

@@ -33,6 +33,8 @@ const brought = z.strictObject({
   error_uri: z.string().max(2000).exactOptional(),
 })
 
+const changedConnection = z.strictObject({ shared: z.boolean() })
+
 const revocation = z.strictObject({ reason: z.string().max(500).exactOptional() })
 
 /** The rows of `/api/v1/connections` and `/api/v1/flows`. */
@@ -71,6 +73,17 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
     route({
       ...api,
       path: '/api/v1/connections/{id}',
+      method: 'PATCH',
+      input: changedConnection,
+      output: found(shapes.connection),
+      faults: ['not_found'],
+      words: 'Lets everybody use an administrator’s connection who has none, or ends that.',
+      run: async ({ principal, params, input }) =>
+        json(await connections.share(principal, idOf(params), input.shared)),
+    }),
+    route({
+      ...api,
+      path: '/api/v1/connections/{id}',
       method: 'DELETE',
       output: nothing,
       words: 'Forgets a connection and its tokens, here and at the provider.',
@@ -81,14 +94,6 @@ export function connectionRoutes(needs: { readonly connections: Connections }): 
     }),
     ...signInRoutes(connections),
     ...actionRoutes(connections),
-    route({
-      ...api,
-      path: '/api/v1/flows/{id}',
-      method: 'GET',
-      output: found(shapes.flow),
-      words: 'How a sign-in elsewhere is going; for its owner only.',
-      run: async ({ principal, params }) => json(await connections.flow(principal, idOf(params))),
-    }),
   ]
 }
 
@@ -109,6 +114,14 @@ const pathOf = (name: string) => `/api/v1/connections/{id}/${name}`
 
 function signInRoutes(connections: Connections): readonly Route[] {
   return [
+    route({
+      ...action,
+      path: '/api/v1/flows/{id}',
+      method: 'GET',
+      output: found(shapes.flow),
+      words: 'How a sign-in elsewhere is going; for its owner only.',
+      run: async ({ principal, params }) => json(await connections.flow(principal, idOf(params))),
+    }),
     route({
       ...action,
       path: pathOf('authorize'),

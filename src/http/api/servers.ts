@@ -42,6 +42,8 @@ const newServer = z.strictObject({
     )
     .max(50)
     .exactOptional(),
+  /** Ids of people and names of roles; an empty list: everybody of the tenant. */
+  mayUse: z.array(z.string().max(100)).max(200).exactOptional(),
 })
 
 const changedServer = z.strictObject({

@@ -47,6 +47,7 @@ export const server = z
       .int()
       .exactOptional()
       .describe('How long what discovery found is used again; missing: as the installation says.'),
+    mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
     redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
     quirks: quirks.exactOptional(),

@@ -9,6 +9,7 @@ import type { Discovered } from './decide-auth.ts'
 import { reach } from './reach.ts'
 import type { Caller } from './choose-connection.ts'
 import type { Reach } from './reach.ts'
+import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools } from './tools.ts'
 import type { Tool } from './tools.ts'
@@ -26,12 +27,30 @@ export type ServerTest =
 /** Lists the server's tools; once more with a fresh token when the first one is refused. */
 export async function testServer(
   needs: ServerNeeds,
-  { tenant, user }: Principal,
+  principal: Principal,
   server: Server,
 ): Promise<ServerTest> {
+  const { tenant, user } = principal
   if (user === undefined)
     throw new Fault('forbidden', { because: 'nobody stands behind this token' })
   const caller = { tenant, user }
+  const tested = await triedOut(needs, caller, server)
+  await needs.db.transaction().execute((tx) =>
+    needs.journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'server.tested',
+      actor: actorOf(principal),
+      userId: user.id,
+      subject: { kind: 'server', id: server.id },
+      data: tested.ok
+        ? { ok: true, toolCount: tested.toolCount }
+        : { ok: false, error: tested.error },
+    }),
+  )
+  return tested
+}
+
+async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Promise<ServerTest> {
   try {
     const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))
     return { ok: true, toolCount: tools.length, tools }

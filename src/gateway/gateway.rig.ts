@@ -115,10 +115,15 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
       },
       scopes: { all: async () => settings.registry ?? [] },
       credentials,
+      grants: { stands: async () => true },
       outbound,
       keyring,
       db: databaseOfOneTransaction,
-      journal: { record: async (_tx, entry) => void entries.push(entry) },
+      journal: {
+        record: async (_tx, entry) => void entries.push(entry),
+        subscribe: () => () => {},
+        head: async () => 0,
+      },
       notes: { note: () => {} },
       traces: { ofToken: async () => undefined },
       attempts: { current: async () => undefined },
@@ -186,6 +191,7 @@ function countedCredentials(settings: RigSettings) {
       counts.labels.push(wish?.label)
       return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
     },
+    holds: async () => true,
     refreshAfterUnauthorized: async (_server: McpServer, _by: Principal, refused?: Credential) => {
       if (refused?.kind === 'bearer') counts.refreshes += 1
       return settings.renewed ?? bearer

@@ -7,6 +7,7 @@ import type { Outbound } from '../base/outbound.ts'
 import { Secret } from '../base/secret.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
+import type { Grants } from '../issuer/grants.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
@@ -22,6 +23,7 @@ import type { Call } from './calls.ts'
 import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
+import type { OpenStreams } from './open-streams.ts'
 import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
 import type { SessionBinding, SessionOwner } from './sessions.ts'
@@ -58,6 +60,8 @@ export interface ServerCallNeeds {
   readonly credentials: Credentials
   readonly outbound: Pick<Outbound, 'dispatcher'>
   readonly sessions: SessionBinding
+  readonly streams: Pick<OpenStreams, 'watch'>
+  readonly grants: Pick<Grants, 'stands'>
   readonly log: Log
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs: number
@@ -107,7 +111,7 @@ async function attempt(
   verified: VerifiedCall,
   credential: Credential,
 ): Promise<AttemptOutcome> {
-  const { outbound, sessions, answerTimeMs } = needs
+  const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
   const { request, response, principal, server, method, body, isOffered } = verified
   if (credential.kind === 'authorization_required') {
     const { connectUrl, isShared } = credential
@@ -133,6 +137,17 @@ async function attempt(
     headersOf: (upstream) => responseHeaders(upstream, (id) => sessions.bind(owner, id)),
     answerTimeMs,
     isOffered,
+    watch: (end) =>
+      streams.watch({
+        principal,
+        serverId: server.id,
+        connectionId,
+        ownerId: credential.kind === 'bearer' ? credential.ownerId : undefined,
+        holds: async () =>
+          (await grants.stands(principal.tenant, principal.grantId)) &&
+          (await credentials.holds({ principal, server, credential })),
+        end,
+      }),
   })
 }
 

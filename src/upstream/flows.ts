@@ -18,6 +18,7 @@ import { planOf, readPlan } from './flow-plan.ts'
 import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Register, Registration } from './register.ts'
+import { toldScopes } from './scopes.ts'
 import { bindingOf, readState, writeState } from './state.ts'
 import { giveBack } from './token-endpoint.ts'
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
@@ -167,7 +168,7 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
     claimed_at: null,
     completed_at: null,
   }
-  await storeFlow(needs, row)
+  await storeFlow(needs, row, plan)
   const authorizeUrl =
     browser === undefined && !isOfApp(row)
       ? `${tenant.issuer}/connect/${connection.id}?flow=${id}`
@@ -175,7 +176,11 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   return { flowId: id, authorizeUrl, expiresAt: row.expires_at }
 }
 
-async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void> {
+async function storeFlow(
+  { db, journal }: FlowNeeds,
+  row: FlowRow,
+  { scopes }: FlowPlan,
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await tx.insertInto('flows').values(row).execute()
     await journal.record(tx, {
@@ -185,7 +190,7 @@ async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void
       userId: row.user_id,
       subject: { kind: 'connection', id: row.connection_id },
       attempt: row.id,
-      data: { issuer: row.issuer },
+      data: { issuer: row.issuer, scopes: toldScopes(scopes) },
     })
   })
 }

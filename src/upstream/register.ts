@@ -60,6 +60,8 @@ export interface Register {
   readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
+  /** The same for all that were made for a server. */
+  readonly forgetMade: (tenantId: string, serverId: string) => Promise<void>
   /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
   readonly changeSecret: (
     db: Database,
@@ -125,6 +127,16 @@ export function createRegister(needs: Needs): Register {
     },
 
     forget: (key) => forget(needs, key),
+
+    forgetMade: async (tenantId, serverId) => {
+      const rows = await needs.db
+        .selectFrom('registrations')
+        .selectAll()
+        .where('tenant_id', '=', tenantId)
+        .where('server_id', '=', serverId)
+        .execute()
+      for (const row of rows) await forget(needs, keyOf(row))
+    },
 
     changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
 

@@ -248,6 +248,7 @@ const routes: Readonly<Record<string, readonly [Endpoint, Handler]>> = {
   'POST /token': ['token', giveTokens],
   'POST /revoke': ['revoke', revoke],
   'POST /mcp': ['mcp', serveMcp],
+  'GET /mcp': ['mcp', serveStream],
 }
 
 async function answer(arrival: Arrival): Promise<void> {
@@ -549,6 +550,14 @@ function serveMcp({ origin, state, request, body, response }: Exchange): void {
     id: message.id,
     ...outcome,
   })
+}
+
+/** A stream that says one thing and then stays open, as one for notifications does. */
+function serveStream({ origin, state, request, response }: Exchange): void {
+  const token = request.headers.authorization?.replace(/^Bearer /, '')
+  if (token === undefined || !isLive(state, token)) return challenge(origin, state, response)
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write('data: {"jsonrpc":"2.0","method":"notifications/open"}\n\n')
 }
 
 function challenge(origin: string, { faults }: State, response: ServerResponse): void {

@@ -33,6 +33,8 @@ import type {
 } from './connection-rows.ts'
 import { endConnection } from './end.ts'
 import { actorOf } from './server-rows.ts'
+import { readSignIn } from './connection-sign-in.ts'
+import type { SignIn } from './connection-sign-in.ts'
 import type { Servers } from './servers.ts'
 import { createStatusWriter } from './status.ts'
 
@@ -74,6 +76,8 @@ export interface Connections {
     readonly session: SessionPrincipal | undefined
   }) => Promise<FinishedFlow>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
+  /** How it is signed in. Throws Fault('not_found') for somebody else's. */
+  readonly signIn: (principal: Principal, id: string) => Promise<SignIn>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
   /** Forgets the tokens and revokes them at the provider; the owner's or an admin's to do. */
@@ -142,6 +146,9 @@ export function createConnections(
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
 
+    signIn: async (principal, id) =>
+      readSignIn(needs, principal.tenant, await requireOwn(db, ownerOf(principal), id)),
+
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
@@ -163,21 +170,27 @@ export function createConnections(
 
     token: (principal, id) => giveToken(needs, principal, id),
 
-    ensure: async (principal, serverId) => {
-      const { tenant, userId } = ownerOf(principal)
-      const made = await insertConnection(needs, principal, serverId, labelDefault)
-      if (made !== undefined) return made
-      const { id } = await db
-        .selectFrom('connections')
-        .select('id')
-        .where('tenant_id', '=', tenant.id)
-        .where('server_id', '=', serverId)
-        .where('user_id', '=', userId)
-        .where('label', '=', labelDefault)
-        .executeTakeFirstOrThrow()
-      return id
-    },
+    ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
+}
+
+async function ensureConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string> {
+  const { tenant, userId } = ownerOf(principal)
+  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  if (made !== undefined) return made
+  const { id } = await needs.db
+    .selectFrom('connections')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .where('label', '=', labelDefault)
+    .executeTakeFirstOrThrow()
+  return id
 }
 
 async function listConnections(

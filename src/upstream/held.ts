@@ -3,6 +3,7 @@
 import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
 import type { CredentialRow } from '../store/schema.ts'
+import type { OwnGrant } from './grant.ts'
 import type { HolderKey } from './holder.ts'
 
 /** Where the tokens came from and may go back to; no secret in it. */
@@ -11,7 +12,8 @@ export interface Binding {
   readonly serverUrl: string
   readonly issuer: string
   readonly serverId: string
-  readonly userId: string
+  /** Absent for a connection that belongs to nobody alone. */
+  readonly userId?: string
   readonly tokenEndpoint: string
   readonly revocationEndpoint?: string
   readonly clientId: string
@@ -19,6 +21,8 @@ export interface Binding {
   readonly resource: string
   /** What was asked for, which a step-up asks for again. */
   readonly requestedScopes: readonly string[]
+  /** How new tokens are asked for without a refresh token and a browser. */
+  readonly grant?: OwnGrant
 }
 
 /** The tokens of one connection at one moment. */
@@ -33,9 +37,19 @@ export interface Held {
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
   readonly refreshAt: number | undefined
-  readonly leaseUntil: number | undefined
-  /** The generation that was last sent out, and has no outcome yet. */
+  /** The generation that was last sent out, and whose answer nobody has seen. */
   readonly intentGeneration: number | undefined
+  /** What the provider refused once and was not asked again about yet (doubts.ts). */
+  readonly doubt: string | undefined
+}
+
+export function readBinding({ binding }: Pick<CredentialRow, 'binding'>): Binding {
+  return JSON.parse(binding) as Binding // only the vault writes it
+}
+
+/** Whom a refresh asks. */
+export function hostOf({ tokenEndpoint }: Binding): string {
+  return new URL(tokenEndpoint).host
 }
 
 /** A change that only fits the generation it was made for; it gives a row when it did. */
@@ -63,3 +77,6 @@ export const noTokens = {
   refresh_token_sealed: null,
   next_refresh_at: null,
 }
+
+/** Nothing was refused. */
+export const noDoubt = { doubt: null, doubt_until: null }

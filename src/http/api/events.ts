@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import type { Journal, SealedEntry } from '../../journal/entries.ts'
-import { toPublicEvent } from '../../journal/webhook-payload.ts'
+import { toPersonalEvent, toPublicEvent } from '../../journal/webhook-payload.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import { isAdmin } from '../../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
@@ -98,9 +98,10 @@ function createEventStream(needs: Needs, listening: Listening): ReadableStream<U
 /** The pieces of the stream: where it begins, events as they come, and a comment when there are none. */
 async function* createTexts(
   { clock }: Needs,
-  { after, isStillAdmitted }: Listening,
+  { after, principal, isStillAdmitted }: Listening,
   feed: Feed,
 ): AsyncGenerator<string, void> {
+  const textOf = (entry: SealedEntry) => eventText(entry, isAdmin(principal))
   const endsAt = clock.now() + streamMaxMs
   let checkedAt = clock.now()
   yield `retry: ${reconnectMs}\nid: ${after}\n\n`
@@ -111,11 +112,12 @@ async function* createTexts(
       if (!(await isAdmitted(isStillAdmitted))) return
       checkedAt = clock.now()
     }
-    yield entries.length === 0 ? ': still here\n\n' : entries.map(eventText).join('')
+    yield entries.length === 0 ? ': still here\n\n' : entries.map(textOf).join('')
   }
 }
 
-function eventText(entry: SealedEntry): string {
+function eventText(entry: SealedEntry, isForAdmin: boolean): string {
+  const event = isForAdmin ? toPublicEvent(entry) : toPersonalEvent(entry)
   // JSON has no line breaks, so one data line holds it.
-  return `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${JSON.stringify(toPublicEvent(entry))}\n\n`
+  return `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${JSON.stringify(event)}\n\n`
 }

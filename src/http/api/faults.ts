@@ -33,3 +33,15 @@ export const refreshFaults: readonly FaultCode[] = [
   'refresh_token_rejected',
   'provider_unreachable',
 ]
+
+/** Of the answer that ends a sign-in elsewhere. */
+export const exchangeFaults: readonly FaultCode[] = [
+  'state_mismatch',
+  'flow_expired',
+  'issuer_mismatch',
+  'access_denied',
+  'authorization_timeout',
+  'client_configuration',
+  'token_response_invalid',
+  'provider_unreachable',
+]

@@ -1,7 +1,8 @@
 // REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
 import { z } from 'zod'
-import { tokenFormats } from '../../connectors/server-input.ts'
+import { cacheMinutes, tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
+import { grantTypes } from '../../upstream/grant.ts'
 import { empty, json } from '../answers.ts'
 import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
@@ -22,7 +23,15 @@ const newServer = z.strictObject({
   clientId: z.string().max(500).exactOptional(),
   clientSecret: z.string().max(2000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
+  grantType: z.enum(grantTypes).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadataCacheMinutes: z
+    .int()
+    .min(cacheMinutes.least)
+    .max(cacheMinutes.most)
+    .nullable()
+    .exactOptional(),
   /** What clients need for its tools; an empty list: one scope opens all. */
   toolScopes: z
     .array(
@@ -33,6 +42,8 @@ const newServer = z.strictObject({
     )
     .max(50)
     .exactOptional(),
+  /** Ids of people and names of roles; an empty list: everybody of the tenant. */
+  mayUse: z.array(z.string().max(100)).max(200).exactOptional(),
 })
 
 const changedServer = z.strictObject({

@@ -149,6 +149,7 @@ async function* tokenEvents(
 const ofTheCall: ReadonlySet<FaultCode> = new Set([
   'not_found',
   'forbidden',
+  'server_forbidden',
   'invalid_input',
   'not_signed_in',
   'too_many_requests',

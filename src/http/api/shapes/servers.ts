@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { serverAuths, tokenFormats } from '../../../connectors/server-input.ts'
 import type { PublicServer } from '../../../connectors/servers.ts'
+import { grantTypes } from '../../../upstream/grant.ts'
 import { texts, time, trace } from './common.ts'
 
 const quirk = z
@@ -40,7 +41,9 @@ export const server = z
     clientId: z.string().exactOptional(),
     hasClientSecret: z.boolean(),
     scopes: z.string().exactOptional(),
+    grantType: z.enum(grantTypes).describe('How its tokens are got.'),
     tokenFormat: z.enum(tokenFormats),
+    mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
     redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
     quirks: quirks.exactOptional(),

@@ -138,29 +138,11 @@ export function createRegister(needs: Needs): Register {
 
     forget: (key) => forget(needs, key),
 
-    forgetMade: async (tenantId, serverId) => {
-      const rows = await needs.db
-        .selectFrom('registrations')
-        .selectAll()
-        .where('tenant_id', '=', tenantId)
-        .where('server_id', '=', serverId)
-        .execute()
-      for (const row of rows) await forget(needs, keyOf(row))
-    },
+    forgetMade: (tenantId, serverId) => forgetMade(needs, tenantId, serverId),
 
     changeProof: (db, client, proof) => changeProof({ ...needs, db }, client, proof),
 
-    appUriOf: async (client) => {
-      const row = await needs.db
-        .selectFrom('registrations')
-        .select('redirect_uri')
-        .where('tenant_id', '=', client.tenantId)
-        .where('server_id', '=', client.serverId)
-        .where('client_id', '=', client.clientId)
-        .where('method', '=', 'cimd')
-        .executeTakeFirst()
-      return row?.redirect_uri
-    },
+    appUriOf: (client) => appUriOf(needs, client),
 
     forgetServer: async (db, tenantId, serverId) => {
       await db
@@ -170,6 +152,31 @@ export function createRegister(needs: Needs): Register {
         .execute()
     },
   }
+}
+
+async function forgetMade(needs: Needs, tenantId: string, serverId: string): Promise<void> {
+  const rows = await needs.db
+    .selectFrom('registrations')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('server_id', '=', serverId)
+    .execute()
+  for (const row of rows) await forget(needs, keyOf(row))
+}
+
+async function appUriOf(
+  { db }: Needs,
+  client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('registrations')
+    .select('redirect_uri')
+    .where('tenant_id', '=', client.tenantId)
+    .where('server_id', '=', client.serverId)
+    .where('client_id', '=', client.clientId)
+    .where('method', '=', 'cimd')
+    .executeTakeFirst()
+  return row?.redirect_uri
 }
 
 /** Looks once more first: a flight may have ended since. */

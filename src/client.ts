@@ -143,8 +143,8 @@ export async function createConnectors(
     })
     await refuseServersDatabase(ground.db)
     const tenant = await rooms.tenants.ensureDefault(publicUrl, clientName)
-    const { refresh } = rooms.upstream
-    closers.push(startClientHousekeeping({ ...ground, refresh }).stop)
+    const { refresh, revocations } = rooms.upstream
+    closers.push(startClientHousekeeping({ ...ground, refresh, revocations }).stop)
     return { ...createParts({ ...ground, ...rooms, tenant }), close }
   })
 }

@@ -22,6 +22,7 @@ import { createPasswords } from './people/passwords.ts'
 import { createTenants } from './people/tenants.ts'
 import { createUsers } from './people/users.ts'
 import type { Store } from './store/database.ts'
+import { serverTime, timeOf } from './store/time.ts'
 import { createUpstream } from './upstream/upstream.ts'
 
 /** What is taken from the world; each has a real default. */
@@ -39,10 +40,13 @@ export type Ground = Awaited<ReturnType<typeof createGround>>
 export async function createGround(
   config: KeySource & Pick<Config, 'allowPrivateNetworks'>,
   surroundings: Surroundings,
-  { db }: Store,
+  { db, engine }: Store,
 ) {
   const { clock = systemClock, random = systemRandom, log = silentLog } = surroundings
   const { resolve, connect } = surroundings
+  // Processes on several machines have one database server in common; a clock that was given rules over all.
+  const isShared = engine === 'postgres' && surroundings.clock === undefined
+  const time = isShared ? serverTime : timeOf(clock)
   const keyring = createKeyring({ random }, await openMasterKeys({ db, clock, random }, config))
   const network = {
     ...(resolve === undefined ? {} : { resolve }),
@@ -53,17 +57,23 @@ export async function createGround(
     { allow: config.allowPrivateNetworks },
   )
   const journal = createJournal({ db, clock, random, keyring })
-  return { db, clock, random, keyring, journal, outbound, log }
+  return { db, clock, time, random, keyring, journal, outbound, log }
 }
 
 /** What the rooms that reach out are told by those that they do not know. */
 export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes'>
 
+export interface ReachOutSettings {
+  readonly discoveryCacheMs?: number
+  /** Where a sign-in elsewhere may return to, beside the tenant's own origin. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** The rooms that reach out, and the people for whom they do. */
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs }: { readonly discoveryCacheMs?: number } = {},
+  { discoveryCacheMs, returnOrigins }: ReachOutSettings = {},
 ) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
@@ -75,7 +85,10 @@ export function createReachOut(
     discoveryCacheMs === undefined ? {} : { discoveryCacheMs },
   )
   const servers = createServers({ ...ground, ...neighbours, upstream })
-  const connections = createConnections({ ...ground, upstream, servers })
+  const connections = createConnections(
+    { ...ground, upstream, servers },
+    returnOrigins === undefined ? {} : { returnOrigins },
+  )
   const credentials = createCredentials({ ...ground, upstream, servers, connections })
   return { tenants, passwords, users, identities, upstream, servers, connections, credentials }
 }

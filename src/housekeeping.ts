@@ -16,12 +16,14 @@ import { sweepPeople } from './people/sweep.ts'
 import type { PeopleSweep } from './people/sweep.ts'
 import type { Database } from './store/database.ts'
 import type { Refresh } from './upstream/refresh.ts'
+import type { Revocations } from './upstream/revocations.ts'
 import { sweepUpstream } from './upstream/sweep.ts'
 import type { UpstreamSweep } from './upstream/sweep.ts'
 
 interface Needs {
   readonly journal: Journal
   readonly refresh: Refresh
+  readonly revocations: Pick<Revocations, 'sendDue'>
   readonly webhooks: Pick<Webhooks, 'begin'>
   readonly issuer: Pick<Issuer, 'writeUses'> & {
     readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
@@ -64,7 +66,7 @@ export function startHousekeeping(needs: Needs): Housekeeping {
 
 /** Starts the timers of the client half alone. */
 export function startClientHousekeeping(
-  needs: Pick<Needs, 'journal' | 'refresh' | 'log'> & {
+  needs: Pick<Needs, 'journal' | 'refresh' | 'revocations' | 'log'> & {
     readonly db: Database
     readonly clock: Clock
   },
@@ -80,11 +82,13 @@ export function startClientHousekeeping(
 function jobsOfReachingOut({
   journal,
   refresh,
-}: Pick<Needs, 'journal' | 'refresh'>): readonly Job[] {
+  revocations,
+}: Pick<Needs, 'journal' | 'refresh' | 'revocations'>): readonly Job[] {
   return [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     // The first round takes up what a process left behind when it died in the middle of a refresh.
     { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
+    { name: 'revoke at providers', everyMs: 5_000, run: revocations.sendDue },
   ]
 }
 

@@ -3,12 +3,11 @@ import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { AppPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
-import type { ServerRow } from '../store/schema.ts'
 import { clientNameOf, redirectUriOf } from '../upstream/client-document.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { becomeClient } from './authorize.ts'
 import type { Connections } from './connections.ts'
 import type { Credentials } from './credential.ts'
+import { becomeClient, readServer } from './prepare.ts'
 import { createSignInProvider } from './sdk.ts'
 import type { ForgettablePart, McpAccess, SignInProvider } from './sdk.ts'
 import type { Server } from './servers.ts'
@@ -32,9 +31,9 @@ interface Facts {
 export function accessOver({ credentials }: Needs, facts: Facts): McpAccess {
   const { person, server, connectionId } = facts
   return {
-    credential: () => credentials.credentialFor(server, person, connectionId),
+    credential: () => credentials.credentialFor(server, person, { connectionId }),
     afterUnauthorized: (refused) =>
-      credentials.refreshAfterUnauthorized(server, person, refused, connectionId),
+      credentials.refreshAfterUnauthorized(server, person, refused, { connectionId }),
   }
 }
 
@@ -52,7 +51,10 @@ export function signInOver(needs: Needs, facts: Facts): SignInProvider {
     redirectUri: redirectUriOf(tenant, server.context),
     discover,
     clientId: async () => {
-      const [row, discovery] = await Promise.all([readServer(needs, server), discover()])
+      const [row, discovery] = await Promise.all([
+        readServer(needs, { tenant_id: tenant.id, server_id: server.id }),
+        discover(),
+      ])
       const client = await becomeClient(needs, { tenant, server: row, discovery, scopes: [] })
       return client.clientId
     },
@@ -66,15 +68,6 @@ export function signInOver(needs: Needs, facts: Facts): SignInProvider {
     },
     forget: (part) => forget(needs, facts, part),
   })
-}
-
-function readServer({ db }: Needs, { tenantId, id }: Server): Promise<ServerRow> {
-  return db
-    .selectFrom('servers')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', id)
-    .executeTakeFirstOrThrow()
 }
 
 /** Forgets one part, and no other. The client and what was discovered are those of all users of the server. */

@@ -1,6 +1,7 @@
 // What may be said about a server: checks and defaults, without a database and without a network.
 import { Fault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
+import type { GrantType } from '../upstream/grant.ts'
 
 /** How a server is reached. */
 export const serverAuths = ['none', 'headers', 'oauth'] as const
@@ -26,11 +27,15 @@ export interface ServerInput {
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
+  /** How its tokens are got; by a person who signs in, unless said. */
+  readonly grantType?: GrantType | undefined
   /** What to ask for where people sign in to it. */
   readonly scopes?: string | undefined
   readonly tokenFormat?: TokenFormat | undefined
   /** What clients of ours need for its tools; none: one scope opens all. */
   readonly toolScopes?: readonly ToolScope[] | undefined
+  /** Ids of people and names of roles that may use it; none: everybody of the tenant. */
+  readonly mayUse?: readonly string[] | undefined
 }
 
 const urlCharsMax = 500

@@ -21,6 +21,7 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
@@ -71,7 +72,7 @@ export interface RouteNeeds {
 export function createRoutes(needs: RouteNeeds): readonly Route[] {
   const forms = createForms(needs)
   const withForms = { ...needs, forms }
-  return [
+  const rows = [
     ...discoveryRoutes(needs),
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
@@ -96,4 +97,5 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...operationRoutes(needs),
     ...assetRoutes(),
   ]
+  return [...rows, ...openApiRoutes(rows)]
 }

@@ -1,5 +1,6 @@
 // Who we say we are as a client: our redirect URIs, one for each connection context, and our Client ID Metadata Documents
 // (draft-ietf-oauth-client-id-metadata-document). Serving them is left to the doors.
+import { createHash } from 'node:crypto'
 import type { TenantFacts } from './holder.ts'
 
 /** A Client ID Metadata Document; its names are those of RFC 7591 §2. */
@@ -17,17 +18,26 @@ export function redirectUriOf(tenant: TenantFacts, context: string): string {
   return `${tenant.issuer}/connect/callback/${context}`
 }
 
-/** The address of one context's document, which is our client id there. */
-export function clientDocumentUrl(tenant: TenantFacts, context: string): string {
-  return `${tenant.issuer}/connect/client-metadata/${context}.json`
+/** The address of one context's document, which is our client id there; an app's redirect URI has a document of its own. */
+export function clientDocumentUrl(tenant: TenantFacts, context: string, appUri?: string): string {
+  const mark = appUri === undefined ? '' : `.${shortDigest(appUri)}`
+  return `${tenant.issuer}/connect/client-metadata/${context}${mark}.json`
 }
 
-/** The document of one connection context. */
-export function contextClientDocument(tenant: TenantFacts, context: string): ClientDocument {
+/** The document of one connection context, or of an app's redirect URI in it. */
+export function contextClientDocument(
+  tenant: TenantFacts,
+  context: string,
+  appUri?: string,
+): ClientDocument {
   return documentOf(tenant, {
-    clientId: clientDocumentUrl(tenant, context),
-    redirectUris: [redirectUriOf(tenant, context)],
+    clientId: clientDocumentUrl(tenant, context, appUri),
+    redirectUris: [appUri ?? redirectUriOf(tenant, context)],
   })
+}
+
+function shortDigest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 16)
 }
 
 /** The tenant's own document: as many contexts as fit. */

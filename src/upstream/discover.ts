@@ -24,7 +24,11 @@ export interface DiscoverRequest {
   readonly issuer?: string | undefined
   /** Looks again even when a finding is cached. */
   readonly fresh?: boolean
+  /** Nobody is sent there with a code: what protects codes is not asked for. */
+  readonly isForPrograms?: boolean
 }
+
+type LookRequest = Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'isForPrograms'>
 
 /** How to sign in at a server. */
 export interface Discovery {
@@ -72,6 +76,7 @@ const cacheDefaultMs = 24 * 60 * 60 * 1000
 // For all requests of one look together: a server must not hold us, or send us to others, for longer.
 const lookTimeMs = 30_000
 const issuersTriedMax = 5
+const refusedStep = 'authorization_server_refused'
 
 /** Makes discovery over one database. */
 export function createDiscover(
@@ -84,15 +89,16 @@ export function createDiscover(
   const looks = new Map<string, Promise<Inspection>>()
 
   const lookAnew = async (request: DiscoverRequest): Promise<Inspection> => {
-    const found = await asDiscovery(() => look(needs, request, AbortSignal.timeout(timeMs)))
+    const trace = createTrace(needs.clock)
+    const found = await lookOnce({ outbound: needs.outbound, trace }, request, timeMs)
     if (found.kind === 'oauth') await writeCached(needs, request, found.discovery, cacheMs)
     return found
   }
 
   /** Whoever wants to look while somebody does, looks along: fifty refused calls are one look. */
   const joinLook = (request: DiscoverRequest): Promise<Inspection> => {
-    const { tenant, serverUrl, issuer } = request
-    const name = JSON.stringify([tenant.id, serverUrl, issuer])
+    const { tenant, serverUrl, issuer, isForPrograms } = request
+    const name = JSON.stringify([tenant.id, serverUrl, issuer, isForPrograms])
     const running = looks.get(name)
     if (running) return running
     const started = lookAnew(request).finally(() => looks.delete(name))
@@ -126,14 +132,19 @@ export function createDiscover(
   }
 }
 
-async function look(
-  needs: Needs,
-  request: DiscoverRequest,
-  signal: AbortSignal,
+/** Looks, and keeps nothing; what was seen is in the trace, also when the look ends in a refusal. Throws as `discover`. */
+export function lookOnce(
+  needs: Omit<Tools, 'signal'>,
+  request: LookRequest,
+  timeMs = lookTimeMs,
 ): Promise<Inspection> {
-  const { serverUrl } = request
-  const tools = { ...needs, trace: createTrace(needs.clock), signal }
-  needs.outbound.vet(serverUrl)
+  return asDiscovery(() => look({ ...needs, signal: AbortSignal.timeout(timeMs) }, request))
+}
+
+async function look(given: Tools, request: LookRequest): Promise<Inspection> {
+  const { serverUrl, isForPrograms = false } = request
+  const tools = { ...given, isForPrograms }
+  tools.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
   return atOthersAddress(() => lookFurther(tools, request, welcome))
 }
@@ -141,7 +152,7 @@ async function look(
 /** Follows what the server says about itself, to wherever that leads. */
 async function lookFurther(
   tools: Tools,
-  request: DiscoverRequest,
+  request: LookRequest,
   welcome: Welcome,
 ): Promise<Inspection> {
   const { serverUrl } = request
@@ -167,7 +178,9 @@ async function lookFurther(
   return { kind: 'oauth', discovery }
 }
 
-interface Tools extends Needs {
+interface Tools {
+  readonly outbound: Outbound
+  readonly isForPrograms?: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
 }
@@ -178,7 +191,7 @@ interface FoundServer {
 }
 
 function issuersOf(
-  { issuer, serverUrl }: DiscoverRequest,
+  { issuer, serverUrl }: LookRequest,
   document: ProtectedResourceMetadata | undefined,
 ): readonly string[] | undefined {
   if (issuer !== undefined) return [issuer]
@@ -192,18 +205,21 @@ async function firstUsable(tools: Tools, issuers: readonly string[]): Promise<Fo
   let firstRefusal: unknown
   for (const issuer of issuers.slice(0, issuersTriedMax)) {
     try {
-      const metadata = await findAuthorizationServer(tools, issuer)
-      if (metadata !== undefined) return { metadata, isGuessed: false }
-      firstRefusal ??= new Fault('metadata_discovery_failed', {
-        because: `${issuer} publishes no metadata`,
-      })
+      return { metadata: await requireMetadata(tools, issuer), isGuessed: false }
     } catch (error) {
       if (!isFault(error)) throw error
-      tools.trace.note({ step: 'authorization_server_refused', url: issuer, outcome: error.code })
+      tools.trace.note({ step: refusedStep, url: issuer, outcome: error.code })
+      tools.trace.saw?.({ step: refusedStep, url: issuer, error })
       firstRefusal ??= error
     }
   }
   throw firstRefusal
+}
+
+async function requireMetadata(tools: Tools, issuer: string): Promise<AuthorizationServerMetadata> {
+  const metadata = await findAuthorizationServer(tools, issuer)
+  if (metadata !== undefined) return metadata
+  throw new Fault('metadata_discovery_failed', { because: `${issuer} publishes no metadata` })
 }
 
 /** MCP 2025-03-26: the authorization server is at the MCP server's own origin, at fixed places if need be. */

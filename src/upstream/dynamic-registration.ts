@@ -68,6 +68,24 @@ export async function registerDynamically(
   return readRegistration(response, asked)
 }
 
+/** Deletes a registration where the server offers that (RFC 7592 §2.3). Says whether it is gone. */
+export async function unregister(
+  { outbound }: Pick<Needs, 'outbound'>,
+  { registrationAccessToken: token, registrationClientUri: url }: NewRegistration,
+): Promise<boolean> {
+  if (token === undefined || url === undefined) return false
+  const authorization = new Secret(`Bearer ${token.reveal()}`)
+  const { status } = await atOthersAddress(() =>
+    outbound.fetch({
+      url,
+      method: 'DELETE',
+      headers: { authorization },
+      purpose: 'registration',
+    }),
+  )
+  return status === 204 || status === 200
+}
+
 const fetched = {
   method: 'POST',
   headers: { 'content-type': 'application/json', accept: 'application/json' },

@@ -10,6 +10,7 @@ import type { FlowPlan } from './flow-plan.ts'
 import type { HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
 import type { TokenSet } from './token-endpoint.ts'
+import { createTrace } from './trace.ts'
 import type { Trace } from './trace.ts'
 import type { Vault } from './vault.ts'
 
@@ -53,7 +54,9 @@ export async function completeFlow(
     readonly tokens: TokenSet
   },
 ): Promise<CompletedFlow | undefined> {
-  const { row, plan, trace } = facts
+  const { row, plan } = facts
+  const trace = createTrace(needs.clock, facts.trace.steps())
+  trace.note({ step: 'tokens', url: row.issuer, outcome: 'kept' })
   // RFC 6749 §5.1: a scope that is not named is the one that was asked for.
   const scope = facts.tokens.scope ?? plan.scopes.join(' ')
   const tokens: TokenSet = scope === '' ? facts.tokens : { ...facts.tokens, scope }

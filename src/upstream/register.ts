@@ -37,6 +37,8 @@ export interface RegistrationRequest {
   readonly server: { readonly id: string; readonly name: string; readonly context: string }
   readonly discovery: Discovery
   readonly scopes: readonly string[]
+  /** An app's page that takes the callback in place of ours. */
+  readonly appUri?: string | undefined
   readonly preregistered?: Preregistered | undefined
 }
 
@@ -55,7 +57,7 @@ export interface Register {
    * Fault('registration_not_supported' | 'registration_failed' | 'issuer_mismatch' | …).
    */
   readonly registrationFor: (request: RegistrationRequest) => Promise<Registration>
-  readonly find: (key: RegistrationKey) => Promise<Registration | undefined>
+  readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
   /** The same for all that were made for a server. */
@@ -66,6 +68,10 @@ export interface Register {
     client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
     secret: Secret,
   ) => Promise<void>
+  /** The redirect URI of an app that a document of ours, which is the client id, was made for. */
+  readonly appUriOf: (
+    client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+  ) => Promise<string | undefined>
   /** Forgets all of a server's registrations, for instance because its URL changed. */
   readonly forgetServer: (db: Database, tenantId: string, serverId: string) => Promise<void>
 }
@@ -96,8 +102,8 @@ export function createRegister(needs: Needs): Register {
       return store(needs, request, made, stored)
     },
 
-    find: async (key) => {
-      const row = await needs.db
+    find: async (key, db = needs.db) => {
+      const row = await db
         .selectFrom('registrations')
         .selectAll()
         .where('tenant_id', '=', key.tenantId)
@@ -122,6 +128,18 @@ export function createRegister(needs: Needs): Register {
     },
 
     changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
+
+    appUriOf: async (client) => {
+      const row = await needs.db
+        .selectFrom('registrations')
+        .select('redirect_uri')
+        .where('tenant_id', '=', client.tenantId)
+        .where('server_id', '=', client.serverId)
+        .where('client_id', '=', client.clientId)
+        .where('method', '=', 'cimd')
+        .executeTakeFirst()
+      return row?.redirect_uri
+    },
 
     forgetServer: async (db, tenantId, serverId) => {
       await db
@@ -199,29 +217,47 @@ async function changeSecret(
 
 function readStored(
   { db }: Needs,
-  { tenant, server, discovery }: RegistrationRequest,
+  request: RegistrationRequest,
 ): Promise<RegistrationRow | undefined> {
+  const { tenant, server, discovery } = request
   return db
     .selectFrom('registrations')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('server_id', '=', server.id)
     .where('issuer', '=', discovery.issuer)
-    .where('redirect_uri', '=', redirectUriOf(tenant, server.context))
+    .where('redirect_uri', '=', addressOf(request))
     .executeTakeFirst()
+}
+
+function addressOf({ tenant, server, appUri }: RegistrationRequest): string {
+  return appUri ?? redirectUriOf(tenant, server.context)
 }
 
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
 function mayGoOn({ clock }: Needs, request: RegistrationRequest, row: RegistrationRow): boolean {
   if (row.method === 'preregistered') return false
-  if (row.method === 'cimd') return documentMayBeUsed(request)
+  if (row.method === 'cimd') return ownWay(request) === 'cimd'
   return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
 }
 
-// Our document can be read by others only when it is at an https address (CIMD draft §3).
-function documentMayBeUsed({ tenant, discovery }: RegistrationRequest): boolean {
-  const isOffered = discovery.metadata.client_id_metadata_document_supported === true
-  return isOffered && tenant.issuer.startsWith('https://')
+/** How we become a client; `none` is where an admin has to enter one. */
+export type RegistrationWay = RegistrationMethod | 'none'
+
+/** The order of MCP authorization, "Client Registration Approaches". */
+export function registrationWay(
+  metadata: Discovery['metadata'],
+  { issuer, isGiven }: { readonly issuer: string; readonly isGiven: boolean },
+): RegistrationWay {
+  if (isGiven) return 'preregistered'
+  const isDocumentRead = metadata.client_id_metadata_document_supported === true
+  // Our document can be read by others only when it is at an https address (CIMD draft §3).
+  if (isDocumentRead && issuer.startsWith('https://')) return 'cimd'
+  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
+}
+
+function ownWay({ tenant, discovery }: RegistrationRequest): RegistrationWay {
+  return registrationWay(discovery.metadata, { issuer: tenant.issuer, isGiven: false })
 }
 
 async function givenRegistration(
@@ -264,12 +300,16 @@ async function makeRegistration(
   { outbound, clock, log }: Needs,
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
-  const { tenant, server, discovery, scopes } = request
-  if (documentMayBeUsed(request)) {
-    const clientId = clientDocumentUrl(tenant, server.context)
+  const { tenant, server, discovery, scopes, appUri } = request
+  const way = ownWay(request)
+  const mayRegister = discovery.metadata.registration_endpoint !== undefined
+  // An app's page is on another origin than our document, which its reader need not accept: registering is surer.
+  const isBetterRegistered = appUri !== undefined && mayRegister
+  if (way === 'cimd' && !isBetterRegistered) {
+    const clientId = clientDocumentUrl(tenant, server.context, appUri)
     return { method: 'cimd', clientId, authMethod: 'none' }
   }
-  if (discovery.metadata.registration_endpoint === undefined) {
+  if (!mayRegister) {
     throw new Fault('registration_not_supported', {
       because: `${discovery.issuer} has no registration endpoint and no client was given`,
     })
@@ -280,7 +320,7 @@ async function makeRegistration(
       metadata: discovery.metadata,
       clientName: clientNameOf(tenant),
       serverName: server.name,
-      redirectUri: redirectUriOf(tenant, server.context),
+      redirectUri: addressOf(request),
       scopes,
     },
   )
@@ -336,14 +376,15 @@ function keyOf(row: RegistrationRow): RegistrationKey {
 
 function toRow(
   { keyring, clock }: Needs,
-  { tenant, server, discovery }: RegistrationRequest,
+  request: RegistrationRequest,
   made: NewRegistration,
 ): RegistrationRow {
+  const { tenant, server, discovery } = request
   const key = {
     tenant_id: tenant.id,
     server_id: server.id,
     issuer: discovery.issuer,
-    redirect_uri: redirectUriOf(tenant, server.context),
+    redirect_uri: addressOf(request),
   }
   const seal = (secret: Secret | undefined, column: SealedColumn) =>
     secret === undefined ? null : keyring.seal(secret, placeOf(key, column))
@@ -360,6 +401,7 @@ function toRow(
     ),
     registration_client_uri: made.registrationClientUri ?? null,
     created_at: clock.now(),
+    client_key_sealed: null,
   }
 }
 

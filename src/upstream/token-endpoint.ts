@@ -7,7 +7,7 @@ import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbou
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
 import type { TokenSet } from '../oauth/token-response.ts'
-import { ownRefusal, resourceParameter, usualAnswer } from './adapt.ts'
+import { ownRefusal, requestedAccess, resourceParameter, usualAnswer } from './adapt.ts'
 import { atOthersAddress } from './others-addresses.ts'
 import type { TokenRefusal } from './quirks.ts'
 import type { Registration } from './register.ts'
@@ -17,7 +17,13 @@ export type { TokenSet }
 /** What came of asking for tokens. */
 export type TokenAnswer =
   | { readonly kind: 'tokens'; readonly tokens: TokenSet; readonly status: number }
-  | { readonly kind: 'refused'; readonly refusal: TokenRefusal; readonly fault: Fault }
+  | {
+      readonly kind: 'refused'
+      readonly refusal: TokenRefusal
+      readonly fault: Fault
+      /** Absent when there was no answer. */
+      readonly status?: number
+    }
 
 /** Where and as whom. */
 export interface TokenPlace {
@@ -33,12 +39,19 @@ export interface TokenEndpoint {
     code: { readonly code: Secret; readonly verifier: Secret },
   ) => Promise<TokenAnswer>
   readonly refreshTokens: (place: TokenPlace, refreshToken: Secret) => Promise<TokenAnswer>
-  /** RFC 7009. Says whether the server took it; never throws, because what is ours is gone already. */
+  /** RFC 6749 §4.4: for ourselves, with nobody behind it. */
+  readonly useOwnCredential: (place: TokenPlace, scopes: readonly string[]) => Promise<TokenAnswer>
+  /**
+   * RFC 7009. Says whether the server took it, refused it for good, or may take it later (§2.2.1); a failure of the world is
+   * never thrown, because what is ours is gone already.
+   */
   readonly revokeToken: (
     place: { readonly revocationEndpoint: string; readonly registration: Registration },
-    token: { readonly token: Secret; readonly hint: 'refresh_token' | 'access_token' },
-  ) => Promise<boolean>
+    token: { readonly token: Secret; readonly hint: TokenHint },
+  ) => Promise<'taken' | 'refused' | 'trouble'>
 }
+
+export type TokenHint = 'refresh_token' | 'access_token'
 
 const answerBytes = 262_144
 const deadlineMs = 10_000
@@ -78,6 +91,12 @@ export function createTokenEndpoint(needs: {
         ['refresh_token', refreshToken],
       ]),
 
+    useOwnCredential: (place, scopes) => {
+      const { resource, registration } = place
+      const access = requestedAccess({ issuer: registration.issuer, resource, scopes })
+      return ask(place, [['grant_type', 'client_credentials'], ...Object.entries(access)])
+    },
+
     revokeToken: async ({ revocationEndpoint: url, registration }, { token, hint }) => {
       const fields: readonly Field[] = [
         ['token', token],
@@ -86,10 +105,11 @@ export function createTokenEndpoint(needs: {
       try {
         const request = formRequest({ url, registration, fields }, 'revocation')
         const { status } = await outbound.fetch(request)
-        return status >= 200 && status < 300
+        if (status >= 200 && status < 300) return 'taken'
+        return status === 429 || status >= 500 ? 'trouble' : 'refused'
       } catch (error) {
         if (!isFault(error)) throw error
-        return false
+        return 'trouble'
       }
     },
   }
@@ -175,7 +195,7 @@ function readAnswer(
     because,
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
   })
-  return { kind: 'refused', refusal, fault }
+  return { kind: 'refused', refusal, fault, status }
 }
 
 function readJson(response: OutboundResponse): unknown {

@@ -3,14 +3,15 @@
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import type { Journal, SealedEntry } from '../../journal/entries.ts'
-import { toPublicEvent } from '../../journal/webhook-payload.ts'
+import { toPersonalEvent, toPublicEvent } from '../../journal/webhook-payload.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import { isAdmin } from '../../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import { createGuards } from '../guards.ts'
+import { eventStream } from '../output.ts'
 import { route } from '../route.ts'
-import type { Context, Route } from '../route.ts'
+import type { Context, QueryParameter, Route } from '../route.ts'
 
 interface Needs {
   readonly clock: Clock
@@ -28,6 +29,12 @@ const waitingMax = 1_000
 const pageEntries = 200
 const reconnectMs = 2_000
 
+const cursorParameter: QueryParameter = {
+  name: 'cursor',
+  words: 'The id of the last event that was heard.',
+  schema: { type: 'integer', minimum: 0 },
+}
+
 /** The row of `/api/v1/events`. */
 export function eventRoutes(needs: Needs): readonly Route[] {
   const open = createOpenStreams()
@@ -37,6 +44,8 @@ export function eventRoutes(needs: Needs): readonly Route[] {
     guard: 'api',
     path: '/api/v1/events',
     method: 'GET',
+    query: [cursorParameter],
+    output: eventStream,
     words: 'Server-sent events, from `Last-Event-ID` or `?cursor=` on, or from now on.',
     run: async (context) => {
       const { tenant, request, principal } = context
@@ -144,9 +153,10 @@ function createEventStream(needs: Needs, listening: Listening): ReadableStream<U
 /** The pieces of the stream: where it begins, events as they come, and a comment when there are none. */
 async function* createTexts(
   { clock }: Needs,
-  { after, isStillAdmitted }: Listening,
+  { after, principal, isStillAdmitted }: Listening,
   feed: Feed,
 ): AsyncGenerator<string, void> {
+  const textOf = (entry: SealedEntry) => eventText(entry, isAdmin(principal))
   const endsAt = clock.now() + streamMaxMs
   let checkedAt = clock.now()
   yield `retry: ${reconnectMs}\nid: ${after}\n\n`
@@ -157,7 +167,7 @@ async function* createTexts(
       if (!(await isAdmitted(isStillAdmitted))) return
       checkedAt = clock.now()
     }
-    yield entries.length === 0 ? ': still here\n\n' : entries.map(eventText).join('')
+    yield entries.length === 0 ? ': still here\n\n' : entries.map(textOf).join('')
   }
 }
 
@@ -169,9 +179,10 @@ async function isAdmitted(isStillAdmitted: () => Promise<boolean>): Promise<bool
   }
 }
 
-function eventText(entry: SealedEntry): string {
+function eventText(entry: SealedEntry, isForAdmin: boolean): string {
+  const event = isForAdmin ? toPublicEvent(entry) : toPersonalEvent(entry)
   // JSON has no line breaks, so one data line holds it.
-  return `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${JSON.stringify(toPublicEvent(entry))}\n\n`
+  return `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${JSON.stringify(event)}\n\n`
 }
 
 interface Feed {

@@ -120,10 +120,27 @@ async function finish({ connections }: Needs, visit: Recognised): Promise<Respon
   const { tenant, params, query, browser, session } = visit
   const context = params['context'] ?? ''
   const finished = await connections.finish({ tenant, context, query, browser, session })
-  if (finished.returnTo !== undefined) return redirect(finished.returnTo, 302)
+  if (finished.returnTo !== undefined)
+    return redirect(returnAddress(finished.returnTo, finished), 302)
   // Away from the address that holds the code: loading that again could only say that it was used.
   if (finished.kind === 'completed') return redirect(`/connect/finished/${finished.flowId}`, 302)
   return failedPage(visit, finished)
+}
+
+/** Where the person goes on, told how it ended in our words; no secret, and nothing that the provider said (S1-53). */
+function returnAddress(returnTo: string, finished: FinishedFlow): string {
+  const { flowId, connectionId } = finished
+  const facts = { oauth: 'success', flowId, connectionId, error: '', error_description: '' }
+  const told: Readonly<Record<string, string>> =
+    finished.kind === 'completed'
+      ? facts
+      : { ...facts, oauth: 'error', error: finished.error, error_description: finished.words }
+  const url = new URL(returnTo)
+  for (const [name, value] of Object.entries(told)) {
+    if (value === '') url.searchParams.delete(name)
+    else url.searchParams.set(name, value)
+  }
+  return url.href
 }
 
 async function showFinished({ connections }: Needs, visit: Recognised): Promise<Response> {

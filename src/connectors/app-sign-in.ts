@@ -27,13 +27,17 @@ interface Facts {
   readonly connectionId: string
 }
 
-/** What calls to this server over this connection carry. */
-export function accessOver({ credentials }: Needs, facts: Facts): McpAccess {
+/** What calls to this server carry: over this connection, or the best there is. */
+export function accessOver(
+  { credentials }: Pick<Needs, 'credentials'>,
+  facts: Pick<Facts, 'person' | 'server'> & Partial<Facts>,
+): McpAccess {
   const { person, server, connectionId } = facts
+  const wish = { connectionId }
   return {
-    credential: () => credentials.credentialFor(server, person, { connectionId }),
+    credential: () => credentials.credentialFor(server, person, wish),
     afterUnauthorized: (refused) =>
-      credentials.refreshAfterUnauthorized(server, person, refused, { connectionId }),
+      credentials.refreshAfterUnauthorized(server, person, refused, wish),
   }
 }
 

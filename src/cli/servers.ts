@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { operatorAtTheMachine } from '../people/principal.ts'
 import type { Workshop } from '../platform.ts'
+import { readSecret } from './secret-input.ts'
 import { table } from './terminal.ts'
 import { findPerson } from './users.ts'
 import { atTheBench } from './workshop.ts'
@@ -16,6 +17,11 @@ interface JsonOption {
 export function addServers(program: Command): void {
   const servers = program.command('servers').description('the MCP servers behind the gateway')
   addAdd(servers)
+  servers
+    .command('templates')
+    .description('well-known servers that "servers add" takes by name')
+    .option('--json', 'as JSON')
+    .action((options: JsonOption) => atTheBench((bench) => listTemplates(bench, options)))
   servers
     .command('list')
     .description('list them')
@@ -41,18 +47,21 @@ export function addServers(program: Command): void {
 function addAdd(servers: Command): void {
   const list = (value: string, before: readonly string[] = []) => [...before, value]
   servers
-    .command('add <url>')
-    .description('add one; finds out how to sign in there')
+    .command('add <url-or-template>')
+    .description('add one, by its URL or by a name that "servers templates" lists')
     .option('--name <name>', 'what people see')
     .option('--slug <slug>', 'its path here: /<slug>/mcp')
     .option('--auth <how>', 'none, headers or oauth; found out unless said')
     .option('--header <line>', 'a fixed header, "Name: value"; may come several times', list)
     .option('--issuer <url>', 'its authorization server, if it does not say so itself')
     .option('--client-id <id>', 'our client id there, if it has to be made by hand')
+    .option('--client-secret', 'the secret that belongs to it, read from a pipe or asked for')
     .option('--scopes <scopes>', 'the scopes to ask for there')
     .option('--token-format <format>', 'how our access tokens for it look: opaque or jwt', 'opaque')
     .option('--json', 'as JSON')
-    .action((url: string, options: AddOptions) => atTheBench((bench) => add(bench, url, options)))
+    .action((which: string, options: AddOptions) =>
+      atTheBench((bench) => add(bench, which, options)),
+    )
 }
 
 interface AddOptions extends JsonOption {
@@ -62,6 +71,7 @@ interface AddOptions extends JsonOption {
   readonly header?: readonly string[]
   readonly issuer?: string
   readonly clientId?: string
+  readonly clientSecret?: true
   readonly scopes?: string
   readonly tokenFormat: string
 }
@@ -71,8 +81,8 @@ const tokenFormats = ['opaque', 'jwt'] as const
 
 async function add(
   { workshop, terminal }: Bench,
-  url: string,
-  { json, auth: how, header, tokenFormat: format, ...rest }: AddOptions,
+  which: string,
+  { json, auth: how, header, tokenFormat: format, clientSecret: hasSecret, ...rest }: AddOptions,
 ): Promise<void> {
   const auth = auths.find((known) => known === how)
   if (how !== undefined && auth === undefined) {
@@ -83,10 +93,12 @@ async function add(
     throw new Error(`--token-format is one of ${tokenFormats.join(', ')}.`)
   }
   const { tenant, servers } = workshop
+  const secret = hasSecret === true ? await readSecret() : undefined
   const made = await servers.create(operatorAtTheMachine(tenant), {
-    url,
+    ...placeOf(workshop, which),
     tokenFormat,
     ...rest,
+    ...(secret === undefined ? {} : { clientSecret: secret.reveal() }),
     ...(auth === undefined ? {} : { auth }),
     ...(header === undefined ? {} : { headers: readHeaders(header) }),
   })
@@ -94,6 +106,34 @@ async function add(
   const { name, slug, discovered } = made
   const from = discovered?.issuer === undefined ? '' : ` at ${discovered.issuer}`
   terminal.print(`${name} is at ${tenant.issuer}/${slug}/mcp. Sign-in: ${made.auth}${from}.`)
+  if (discovered?.registration !== 'none') return
+  terminal.print(
+    [
+      'Its authorization server takes no registrations, so nobody can sign in yet. Make a client there by hand with the redirect URI',
+      `  ${made.redirectUri ?? ''}`,
+      `and give its id and secret: PATCH /api/v1/servers/${made.id} {"clientId": …, "clientSecret": …}.`,
+    ].join('\n'),
+  )
+}
+
+/** A URL as it was given, or where the template of that name is. */
+function placeOf(
+  { servers }: Workshop,
+  which: string,
+): { readonly url: string; readonly name?: string } {
+  if (URL.canParse(which)) return { url: which }
+  const template = servers.templates.find(({ id }) => id === which)
+  if (template !== undefined) return { url: template.url, name: template.name }
+  throw new Error(
+    `${which} is neither an address nor a template. "latchkey servers templates" lists them.`,
+  )
+}
+
+async function listTemplates({ workshop, terminal }: Bench, { json }: JsonOption): Promise<void> {
+  const { templates: items } = workshop.servers
+  if (json === true) return terminal.print(JSON.stringify({ items }))
+  const rows = items.map(({ id, name, url, words }) => [id, name, url, words])
+  terminal.print(table([['TEMPLATE', 'NAME', 'URL', 'BEFORE'], ...rows]))
 }
 
 function readHeaders(lines: readonly string[]): Readonly<Record<string, string>> {

@@ -10,24 +10,29 @@ import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { redirectUriOf } from '../upstream/client-document.ts'
+import { liveAlone, ownConnection } from './alone.ts'
 import { queryOf } from './app-callback.ts'
 import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
+  accessOf,
   listOwn,
   connectUrlOf,
   ownerOf,
   requireManaged,
   requireOwn,
   toPublicConnection,
+  userOf,
 } from './connection-rows.ts'
 import type {
   JoinedConnection,
@@ -35,10 +40,13 @@ import type {
   PublicConnection,
   WhichConnections,
 } from './connection-rows.ts'
+import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
 import { invalid } from './server-input.ts'
+import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
+import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
 
 export type { Authorization, AuthorizeOptions, PublicConnection }
@@ -76,7 +84,7 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
   /**
    * Takes the callback that came to a page of an app. Throws what `finish` throws, and what the sign-in failed with.
@@ -96,6 +104,10 @@ export interface Connections {
     options?: { readonly reason?: string | undefined },
   ) => Promise<PublicConnection>
   readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** For an administrator's own connection; to end it, for any administrator. Throws Fault('forbidden' | 'invalid_input'). */
+  readonly share: (principal: Principal, id: string, isShared: boolean) => Promise<PublicConnection>
+  /** The servers that have a shared connection which works; whose it is stays untold. */
+  readonly sharedServers: (tenant: Tenant) => Promise<ReadonlySet<string>>
   /** For an API key with `connections:token` only. Throws Fault('forbidden' | 'authorization_required' | …). */
   readonly token: (principal: Principal, id: string) => Promise<GivenToken>
   /** The person's connection to this server that is to be used, made when there is none. */
@@ -131,14 +143,9 @@ export function createConnections(
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
 
   return {
-    create: async (principal, { serverId, label }) => {
-      const owner = ownerOf(principal)
-      const id = await insertConnection(needs, principal, serverId, checkLabel(label))
-      if (id !== undefined) return show(owner, id)
-      throw new Fault('conflict', {
-        because: 'the person has a connection with this label there',
-        detail: { label: 'You have a connection with this label. Choose another one.' },
-      })
+    create: async (principal, wish) => {
+      const id = await createConnection(needs, principal, wish)
+      return show(ownerOf(principal), id)
     },
 
     list: (principal, page = {}, which = {}) => listConnections(needs, principal, page, which),
@@ -146,6 +153,7 @@ export function createConnections(
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
+      requireUse(accessOf(connection), principal)
       return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
@@ -167,6 +175,7 @@ export function createConnections(
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
+      requireUse(accessOf(connection), principal)
       requireRefreshable(connection, principal.tenant)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
@@ -175,7 +184,7 @@ export function createConnections(
     revoke: async (principal, id, { reason } = {}) => {
       const connection = await requireManaged(db, principal, id)
       await endConnection(needs, principal, connection, { kind: 'revoke', reason })
-      return show({ tenant: principal.tenant, userId: connection.user_id }, id)
+      return shown(needs, await requireManaged(db, principal, id))
     },
 
     remove: async (principal, id) => {
@@ -183,10 +192,30 @@ export function createConnections(
       await endConnection(needs, principal, connection, { kind: 'remove' })
     },
 
+    share: async (principal, id, isShared) =>
+      shown(needs, await shareConnection(needs, principal, { id, isShared })),
+
+    sharedServers: (tenant) => serversWithShared(db, tenant),
+
     token: (principal, id) => giveToken(needs, principal, id),
 
     ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
+}
+
+async function createConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  { serverId, label }: { readonly serverId: string; readonly label?: string | undefined },
+): Promise<string> {
+  const sharedId = await sharedConnection(needs, principal, serverId)
+  if (sharedId !== undefined) return sharedId
+  const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+  if (id !== undefined) return id
+  throw new Fault('conflict', {
+    because: 'the person has a connection with this label there',
+    detail: { label: 'You have a connection with this label. Choose another one.' },
+  })
 }
 
 async function ensureConnection(
@@ -267,9 +296,11 @@ async function insertConnection(
   label: string,
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
-  if ((await servers.byId(tenant, serverId)) === undefined) {
+  const server = await servers.byId(tenant, serverId)
+  if (server === undefined) {
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  requireVisible(server, principal)
   const row: ConnectionRow = {
     tenant_id: tenant.id,
     id: randomId(random, 'con_'),
@@ -281,6 +312,10 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
+    of_tenant: 0,
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx
@@ -304,9 +339,26 @@ async function insertConnection(
   })
 }
 
+/** The one connection of a server that nobody signs in to; undefined for all others. */
+async function sharedConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string | undefined> {
+  const { tenant, userId } = ownerOf(principal)
+  const server = await needs.servers.byId(tenant, serverId)
+  if (server === undefined || needsBrowser(server.grantType)) return undefined
+  if (isAdmin(principal)) {
+    const { id } = await ownConnection(needs, { tenant, user: { id: userId } }, server)
+    return id
+  }
+  throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
+}
+
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection, tenant: Tenant): void {
-  const { id, access_token_sealed, refresh_token_sealed } = connection
+  const { id, access_token_sealed, refresh_token_sealed, of_tenant: ofTenant } = connection
+  if (ofTenant === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   const reauthUrl = connectUrlOf(tenant, id)
   const because = 'the provider gave no refresh token'
@@ -314,13 +366,21 @@ function requireRefreshable(connection: JoinedConnection, tenant: Tenant): void 
 }
 
 async function liveToken(
-  { upstream }: ConnectionNeeds,
+  needs: ConnectionNeeds,
   connection: JoinedConnection,
   tenant: Tenant,
   force: boolean,
 ) {
   if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
-  const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
+  if (connection.of_tenant === 1) {
+    const server = { id: connection.server_id, url: connection.server_url }
+    return liveAlone(needs, { tenant, server, connection, force })
+  }
+  const live = await needs.upstream.refresh.liveToken({
+    tenant,
+    connectionId: connection.id,
+    force,
+  })
   if (live.kind === 'live') return live
   const reauthUrl = connectUrlOf(tenant, connection.id)
   if (live.kind === 'none') {
@@ -345,13 +405,15 @@ async function giveToken(
     })
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
+  requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
+  const owner = userOf(connection)
   await needs.db.transaction().execute((tx) =>
     needs.journal.record(tx, {
       tenantId: connection.tenant_id,
       type: 'connection.token_given',
       actor: actorOf(principal),
-      userId: connection.user_id,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     }),
   )

@@ -4,6 +4,7 @@ import type { Entry, Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { userOf } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
 import { actorOf } from './server-rows.ts'
 
@@ -37,7 +38,8 @@ function forget(
   connection: JoinedConnection,
   end: End,
 ): Promise<void> {
-  const { tenant_id: tenantId, id, user_id: userId } = connection
+  const { tenant_id: tenantId, id } = connection
+  const owner = userOf(connection)
   return db.transaction().execute(async (tx) => {
     await upstream.flows.end(tx, { tenantId, connectionIds: [id] })
     const held = await upstream.vault.remove(tx, { tenant: { id: tenantId }, connectionId: id })
@@ -48,7 +50,7 @@ function forget(
       tenantId,
       type: end.kind === 'remove' ? 'connection.deleted' : 'connection.revoked',
       actor: actorOf(principal),
-      userId,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     } as const
     await note(journal, tx, entry, end.kind === 'revoke' ? end.reason : undefined)
@@ -85,7 +87,14 @@ async function markRevoked(
 ): Promise<void> {
   await tx
     .updateTable('connections')
-    .set({ status: 'disconnected', status_reason: 'revoked', last_error: null, updated_at: now })
+    // Whoever signs in again decides anew whether everybody may use it.
+    .set({
+      status: 'disconnected',
+      status_reason: 'revoked',
+      last_error: null,
+      shared_at: null,
+      updated_at: now,
+    })
     .where('tenant_id', '=', tenant_id)
     .where('id', '=', id)
     .execute()

@@ -5,13 +5,16 @@ import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
-import { endServerSignIns } from './end-server.ts'
+import { endServerFlows, endServerSignIns } from './end-server.ts'
+import { accessColumn } from './server-access.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   actorOf,
+  cacheMinutesOf,
   plainColumns,
   sealedColumns,
   serverPlace,
@@ -42,6 +45,10 @@ export async function changeServer(
       input.toolScopes === undefined
         ? before.tool_scopes
         : await toolScopesColumn(needs, principal.tenant, input.toolScopes),
+    may_use:
+      input.mayUse === undefined
+        ? before.may_use
+        : await accessColumn(needs.db, principal.tenant, input.mayUse),
     name: input.name === undefined ? before.name : checkName(input.name),
     slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
     token_format: input.tokenFormat ?? before.token_format,
@@ -50,7 +57,10 @@ export async function changeServer(
   const pinned = { ...after, issuer: pinnedIssuer(after, discovered) }
   await storeChange(needs, principal, { before, after: pinned, isElsewhere, input })
   if (isElsewhere) await needs.upstream.discover.forget(principal.tenant, before.url)
-  return { ...toPublicServer(pinned), ...(discovered === undefined ? {} : { discovered }) }
+  return {
+    ...toPublicServer(principal.tenant, pinned),
+    ...(discovered === undefined ? {} : { discovered }),
+  }
 }
 
 type WantedInput = ServerInput & { readonly auth: ServerAuth }
@@ -82,13 +92,17 @@ function wantedInput(
     ? open(row.client_secret_sealed, 'client_secret_sealed')
     : undefined
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
-  return { clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, auth }
+  const grantType = row.grant_type as GrantType // likewise
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
+  return { clientSecret, ...stored, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
   return (
     wanted.url !== row.url ||
     wanted.auth !== row.auth ||
+    wanted.grantType !== row.grant_type ||
     (wanted.issuer ?? null) !== row.issuer ||
     (wanted.clientId ?? null) !== row.client_id
   )
@@ -137,6 +151,7 @@ async function storeChange(
     if (isElsewhere) {
       await needs.addressEnded(tx, principal.tenant, { url: before.url })
     }
+    if (after.may_use !== before.may_use) await endOfOthers(needs, tx, principal, after)
     if (isElsewhere) await dropSignIns(needs, tx, after)
     else if (input.clientSecret !== undefined)
       await changeSecret(needs, tx, after, input.clientSecret)
@@ -148,6 +163,20 @@ async function storeChange(
       data: { fields: Object.keys(input), droppedTokens: isElsewhere },
     })
   })
+}
+
+/**
+ * Sign-ins that are under way begin again, so that no code is redeemed for somebody who may not use it any more. A server
+ * that we are the authorization server of is called without us: its tokens end.
+ */
+async function endOfOthers(
+  needs: ServerNeeds,
+  tx: Database,
+  { tenant }: Principal,
+  row: ServerRow,
+): Promise<void> {
+  await endServerFlows(needs, tx, row)
+  if (row.issuer === tenant.issuer) await needs.addressEnded(tx, tenant, { url: row.url })
 }
 
 async function requireFreeSlug(tx: Database, { tenant_id, id, slug }: ServerRow): Promise<void> {

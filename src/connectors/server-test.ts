@@ -4,7 +4,8 @@ import type { FaultCode } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import { reach } from './reach.ts'
-import type { Caller, Reach } from './reach.ts'
+import type { Caller } from './choose-connection.ts'
+import type { Reach } from './reach.ts'
 import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools } from './tools.ts'
@@ -62,7 +63,7 @@ async function toolsFor(
   } catch (thrown) {
     const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
     if (!isStale) throw thrown
-    const again = await reach(needs, caller, server, way)
+    const again = await reach(needs, caller, server, { spent: way })
     return listTools(needs.outbound, { ...target, headers: headersFor(again) })
   }
 }

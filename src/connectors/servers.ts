@@ -4,6 +4,7 @@ import { Fault } from '../base/fault.ts'
 import { limitOf, pageOf, positionOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
@@ -16,6 +17,7 @@ import {
 import type { ClientDocument } from '../upstream/client-document.ts'
 import { decideAuth } from './decide-auth.ts'
 import { endServerSignIns } from './end-server.ts'
+import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'
@@ -23,6 +25,7 @@ import {
   actorOf,
   plainColumns,
   sealedColumns,
+  showServer,
   toolScopesColumn,
   toPublicServer,
   toServer,
@@ -30,11 +33,15 @@ import {
 import type { EndedAddress, PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
+import { serverTemplates } from './templates.ts'
+import type { ServerTemplate } from './templates.ts'
 import { readToolScopes } from './tool-scopes.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
 export interface Servers {
+  /** Well-known servers, ready to be added. */
+  readonly templates: readonly ServerTemplate[]
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
   readonly create: (principal: Principal, input: ServerInput) => Promise<PublicServer>
   readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicServer>>
@@ -79,17 +86,23 @@ export function createServers(needs: ServerNeeds): Servers {
     if (row !== undefined) return row
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  const requireSeen = async (principal: Principal, id: string) => {
+    const row = await require(principal.tenant, id)
+    requireVisible(toServer(row), principal)
+    return row
+  }
 
   return {
+    templates: serverTemplates,
     create: (principal, input) => createServer(needs, principal, input),
-    list: (principal, page = {}) => listServers(needs, principal.tenant, page),
-    get: async ({ tenant }, id) => toPublicServer(await require(tenant, id)),
+    list: (principal, page = {}) => listServers(needs, principal, page),
+    get: async (principal, id) => showServer(await requireSeen(principal, id), principal),
     update: async (principal, id, input) =>
       changeServer(needs, principal, await require(principal.tenant, id), input),
     remove: async (principal, id) =>
       removeServer(needs, principal, await require(principal.tenant, id)),
     test: async (principal, id) =>
-      testServer(needs, principal, toServer(await require(principal.tenant, id))),
+      testServer(needs, principal, toServer(await requireSeen(principal, id))),
 
     byId: async (tenant, id) => {
       const row = await find(tenant.id, 'id', id)
@@ -175,9 +188,14 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
+    provider_secret_sealed: null,
+    client_key_sealed: null,
+    client_key_public: null,
+    may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
+    transport: null,
   }
   const stored = await insertServer(needs, principal, row, slugs)
-  return { ...toPublicServer(stored), discovered }
+  return { ...toPublicServer(tenant, stored), discovered }
 }
 
 async function insertServer(
@@ -213,20 +231,28 @@ async function insertServer(
 
 async function listServers(
   { db }: ServerNeeds,
-  tenant: Tenant,
+  principal: Principal,
   page: PageRequest,
 ): Promise<Page<PublicServer>> {
+  const { tenant, user } = principal
+  // The name in its quotes, as JSON has it; ids of ours have nothing in them that JSON or `like` would read otherwise.
+  const named = [user?.id ?? '', user?.role ?? ''].map((name) => `%"${name}"%`)
   const { createdAt, id } = positionOf(page)
   const rows = await db
     .selectFrom('servers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
+    .$if(!isAdmin(principal), (some) =>
+      some.where((is) =>
+        is.or([is('may_use', 'is', null), ...named.map((name) => is('may_use', 'like', name))]),
+      ),
+    )
     .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limitOf(page) + 1)
     .execute()
-  return pageOf(rows, page, toPublicServer)
+  return pageOf(rows, page, (row) => showServer(row, principal))
 }
 
 async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {

@@ -143,13 +143,16 @@ export function standingOf(facts: {
   readonly connection: Pick<ConnectionRow, 'status' | 'status_reason'>
   readonly tokens: TokenFacts
   readonly needsTokens: boolean
+  /** New tokens are asked for without the person, also where there is no refresh token. */
+  readonly asksAlone: boolean
   readonly isSigningIn: boolean
   readonly now: number
 }): Standing {
   const { connection, tokens, now } = facts
   if (!facts.needsTokens) return { status: 'connected', reason: undefined, authorized: true }
   const stored = connection.status as ConnectionStatus // only this room writes it
-  const isAlive = (tokens.expires_at ?? Infinity) > now || tokens.refresh_token_sealed !== null
+  const isRenewable = facts.asksAlone || tokens.refresh_token_sealed !== null
+  const isAlive = isRenewable || (tokens.expires_at ?? Infinity) > now
   const hasTokens = (tokens.access_token_sealed ?? '') !== '' && isAlive
   const authorized = hasTokens && stored !== 'reauth_required' && stored !== 'disconnected'
   const reason = connection.status_reason ?? undefined

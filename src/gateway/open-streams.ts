@@ -7,10 +7,12 @@ import type { TokenPrincipal } from '../people/principal.ts'
 
 /** A stream, and what it hangs on. */
 export interface OpenStream {
-  readonly principal: Pick<TokenPrincipal, 'tenant' | 'grantId' | 'clientId'>
+  readonly principal: Pick<TokenPrincipal, 'tenant' | 'user' | 'grantId' | 'clientId'>
   readonly serverId: string
   /** Absent where the server takes no connection of the person. */
   readonly connectionId: string | undefined
+  /** Whose connection it is, where somebody else shares it. */
+  readonly ownerId: string | undefined
   /** Does what carried the call still hold? */
   readonly holds: () => Promise<boolean>
   readonly end: () => void
@@ -85,19 +87,29 @@ export function createOpenStreams({ clock, log, journal }: Needs): OpenStreams {
 
 function endsWith(stream: OpenStream, { tenantId, type, subject, data }: SealedEntry): boolean {
   if (tenantId !== stream.principal.tenant.id || subject === undefined) return false
-  if (type === 'server.updated' && data['droppedTokens'] !== true) return false
+  if (type === 'server.updated' && !isAnotherServer(data)) return false
   const hangsOn = whatEnds[type]
-  return hangsOn !== undefined && hangsOn(stream) === subject.id
+  return hangsOn !== undefined && hangsOn(stream).includes(subject.id)
+}
+
+/** Another address or sign-in, or another list of those who may use it: who still may, comes back. */
+function isAnotherServer({ droppedTokens, fields }: SealedEntry['data']): boolean {
+  return droppedTokens === true || (Array.isArray(fields) && fields.includes('mayUse'))
 }
 
 /** What each of these ends, by the id of its subject. */
-const whatEnds: Readonly<Partial<Record<EntryType, (stream: OpenStream) => string | undefined>>> = {
-  'connection.revoked': ({ connectionId }) => connectionId,
-  'connection.deleted': ({ connectionId }) => connectionId,
-  'connection.reauthorization_required': ({ connectionId }) => connectionId,
-  'server.deleted': ({ serverId }) => serverId,
-  'server.updated': ({ serverId }) => serverId,
-  'grant.revoked': ({ principal }) => principal.grantId,
-  'client.disabled': ({ principal }) => principal.clientId,
-  'client.deleted': ({ principal }) => principal.clientId,
+const whatEnds: Readonly<
+  Partial<Record<EntryType, (stream: OpenStream) => readonly (string | undefined)[]>>
+> = {
+  'connection.revoked': ({ connectionId }) => [connectionId],
+  'connection.deleted': ({ connectionId }) => [connectionId],
+  'connection.unshared': ({ connectionId }) => [connectionId],
+  'connection.reauthorization_required': ({ connectionId }) => [connectionId],
+  'server.deleted': ({ serverId }) => [serverId],
+  'server.updated': ({ serverId }) => [serverId],
+  'grant.revoked': ({ principal }) => [principal.grantId],
+  'user.role_changed': ({ ownerId }) => [ownerId],
+  'user.deleted': ({ principal, ownerId }) => [principal.user?.id, ownerId],
+  'client.disabled': ({ principal }) => [principal.clientId],
+  'client.deleted': ({ principal }) => [principal.clientId],
 }

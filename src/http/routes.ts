@@ -21,6 +21,7 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
@@ -33,6 +34,7 @@ import { discoveryRoutes } from './oauth/discovery.ts'
 import { registrationRoutes } from './oauth/registration.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
+import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
@@ -70,8 +72,9 @@ export interface RouteNeeds {
 /** Makes every row of every door. */
 export function createRoutes(needs: RouteNeeds): readonly Route[] {
   const forms = createForms(needs)
+  const streams = createOpenStreams()
   const withForms = { ...needs, forms }
-  return [
+  const rows = [
     ...discoveryRoutes(needs),
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
@@ -83,7 +86,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionRoutes(needs),
     ...accessRoutes(needs),
     ...webhookRoutes(needs),
-    ...eventRoutes(needs),
+    ...eventRoutes({ ...needs, streams }),
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
@@ -96,4 +99,5 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...operationRoutes(needs),
     ...assetRoutes(),
   ]
+  return [...rows, ...openApiRoutes(rows)]
 }

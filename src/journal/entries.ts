@@ -68,6 +68,8 @@ export type EntryType =
   | 'server.discovered'
   | 'server.tested'
   | 'connection.created'
+  | 'connection.shared'
+  | 'connection.unshared'
   | 'connection.authorizing'
   | 'connection.connected'
   | 'connection.refreshed'

@@ -6,7 +6,12 @@ import type { TenantFacts } from './holder.ts'
 /** A Client ID Metadata Document; its names are those of RFC 7591 §2. */
 export type ClientDocument = Readonly<Record<string, unknown>>
 
-export const clientName = 'Latchkey'
+const clientNameDefault = 'Latchkey'
+
+/** What we are called where people see who asks. */
+export function clientNameOf({ name = clientNameDefault }: TenantFacts): string {
+  return name
+}
 
 /** The redirect URI of one connection context; distinct ones keep two servers' answers apart (RFC 9700 §4.4.2). */
 export function redirectUriOf(tenant: TenantFacts, context: string): string {
@@ -64,7 +69,7 @@ function documentOf(
 ): ClientDocument {
   return {
     client_id: clientId,
-    client_name: clientName,
+    client_name: clientNameOf(tenant),
     client_uri: tenant.issuer,
     redirect_uris: redirectUris,
     grant_types: ['authorization_code', 'refresh_token'],

@@ -1,12 +1,13 @@
 // What a flow has to remember until its callback: where to go, as whom, for what. Fixed at the beginning, so that nothing
 // that changes meanwhile can send a code elsewhere (RFC 9700 §4.4). No secret is in it.
 import type { Secret } from '../base/secret.ts'
+import { requireS256 } from '../oauth/metadata.ts'
 import type { FlowRow } from '../store/schema.ts'
 import { redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Registration } from './register.ts'
-import type { Binding } from './vault.ts'
+import type { Binding } from './held.ts'
 
 /** What a sign-in begins with. */
 export interface BeginFlow {
@@ -24,6 +25,7 @@ export interface BeginFlow {
 }
 
 export interface FlowPlan extends Binding {
+  readonly userId: string
   readonly authorizationEndpoint: string
   /** RFC 9207 §2.4: the server said that it always names itself in its answer. */
   readonly isIssuerExpected: boolean
@@ -36,6 +38,8 @@ export interface FlowPlan extends Binding {
 export function planOf(facts: BeginFlow): FlowPlan {
   const { discovery, registration, server, scopes } = facts
   const { metadata } = discovery
+  // Also where the finding comes from a look that was for programs.
+  requireS256(metadata)
   return {
     serverUrl: discovery.serverUrl,
     issuer: discovery.issuer,

@@ -10,7 +10,7 @@ import { challengeOf, createVerifier } from '../oauth/pkce.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
-import { requestedAccess } from './adapt.ts'
+import { authorizationUrl } from './adapt.ts'
 import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
@@ -195,25 +195,13 @@ async function storeFlow(
   })
 }
 
-/** The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2.1). */
 function authorizeUrlOf({ keyring }: FlowNeeds, row: FlowRow, verifier: Secret): string {
-  const plan = readPlan(row)
-  const url = new URL(plan.authorizationEndpoint)
-  const parameters = {
-    response_type: 'code',
-    client_id: plan.clientId,
-    redirect_uri: plan.redirectUri,
-    state: writeState(keyring, row.tenant_id, {
-      flowId: row.id,
-      expiresAt: row.expires_at,
-      binding: bindingOf(row.user_id, row.connection_id),
-    }),
-    code_challenge: challengeOf(verifier),
-    code_challenge_method: 'S256',
-    ...requestedAccess(plan),
-  }
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  return url.href
+  const state = writeState(keyring, row.tenant_id, {
+    flowId: row.id,
+    expiresAt: row.expires_at,
+    binding: bindingOf(row.user_id, row.connection_id),
+  })
+  return authorizationUrl(readPlan(row), { state, challenge: challengeOf(verifier) })
 }
 
 async function bindBrowser(

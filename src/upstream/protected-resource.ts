@@ -12,6 +12,8 @@ import { initializeRequest, statelessRequest } from './mcp.ts'
 import { tracedFetch } from './trace.ts'
 import type { Trace } from './trace.ts'
 
+export { bearerChallenge, sameResource }
+
 interface Needs {
   readonly outbound: Outbound
   readonly trace: Trace

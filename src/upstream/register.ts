@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { RegistrationRow } from '../store/schema.ts'
-import { clientDocumentUrl, redirectUriOf } from './client-document.ts'
+import { clientDocumentUrl, clientNameOf, redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import { preferredAuthMethod, registerDynamically } from './dynamic-registration.ts'
 import type { AuthMethod, NewRegistration, RegistrationMethod } from './dynamic-registration.ts'
@@ -60,6 +60,8 @@ export interface Register {
   readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
+  /** The same for all that were made for a server. */
+  readonly forgetMade: (tenantId: string, serverId: string) => Promise<void>
   /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
   readonly changeSecret: (
     db: Database,
@@ -114,6 +116,16 @@ export function createRegister(needs: Needs): Register {
     },
 
     forget: (key) => forget(needs, key),
+
+    forgetMade: async (tenantId, serverId) => {
+      const rows = await needs.db
+        .selectFrom('registrations')
+        .selectAll()
+        .where('tenant_id', '=', tenantId)
+        .where('server_id', '=', serverId)
+        .execute()
+      for (const row of rows) await forget(needs, keyOf(row))
+    },
 
     changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
 
@@ -225,14 +237,27 @@ function addressOf({ tenant, server, appUri }: RegistrationRequest): string {
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
 function mayGoOn({ clock }: Needs, request: RegistrationRequest, row: RegistrationRow): boolean {
   if (row.method === 'preregistered') return false
-  if (row.method === 'cimd') return documentMayBeUsed(request)
+  if (row.method === 'cimd') return ownWay(request) === 'cimd'
   return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
 }
 
-// Our document can be read by others only when it is at an https address (CIMD draft §3).
-function documentMayBeUsed({ tenant, discovery }: RegistrationRequest): boolean {
-  const isOffered = discovery.metadata.client_id_metadata_document_supported === true
-  return isOffered && tenant.issuer.startsWith('https://')
+/** How we become a client; `none` is where an admin has to enter one. */
+export type RegistrationWay = RegistrationMethod | 'none'
+
+/** The order of MCP authorization, "Client Registration Approaches". */
+export function registrationWay(
+  metadata: Discovery['metadata'],
+  { issuer, isGiven }: { readonly issuer: string; readonly isGiven: boolean },
+): RegistrationWay {
+  if (isGiven) return 'preregistered'
+  const isDocumentRead = metadata.client_id_metadata_document_supported === true
+  // Our document can be read by others only when it is at an https address (CIMD draft §3).
+  if (isDocumentRead && issuer.startsWith('https://')) return 'cimd'
+  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
+}
+
+function ownWay({ tenant, discovery }: RegistrationRequest): RegistrationWay {
+  return registrationWay(discovery.metadata, { issuer: tenant.issuer, isGiven: false })
 }
 
 async function givenRegistration(
@@ -276,10 +301,11 @@ async function makeRegistration(
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
   const { tenant, server, discovery, scopes, appUri } = request
+  const way = ownWay(request)
   const mayRegister = discovery.metadata.registration_endpoint !== undefined
   // An app's page is on another origin than our document, which its reader need not accept: registering is surer.
   const isBetterRegistered = appUri !== undefined && mayRegister
-  if (documentMayBeUsed(request) && !isBetterRegistered) {
+  if (way === 'cimd' && !isBetterRegistered) {
     const clientId = clientDocumentUrl(tenant, server.context, appUri)
     return { method: 'cimd', clientId, authMethod: 'none' }
   }
@@ -292,6 +318,7 @@ async function makeRegistration(
     { outbound, clock, log },
     {
       metadata: discovery.metadata,
+      clientName: clientNameOf(tenant),
       serverName: server.name,
       redirectUri: addressOf(request),
       scopes,
@@ -374,6 +401,7 @@ function toRow(
     ),
     registration_client_uri: made.registrationClientUri ?? null,
     created_at: clock.now(),
+    client_key_sealed: null,
   }
 }
 

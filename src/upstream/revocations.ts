@@ -13,7 +13,7 @@ import type { Database } from '../store/database.ts'
 import type { UpstreamRevocationRow } from '../store/schema.ts'
 import type { Register, Registration } from './register.ts'
 import type { TokenEndpoint, TokenHint } from './token-endpoint.ts'
-import type { Held } from './vault.ts'
+import type { Held } from './held.ts'
 
 export interface Revocations {
   /** Writes down what to revoke, inside the transaction that takes the tokens and before it forgets the registration. */
@@ -109,7 +109,7 @@ function toRow(
   return {
     ...place,
     connection_id: key.connectionId,
-    user_id: binding.userId,
+    user_id: binding.userId ?? null,
     issuer: binding.issuer,
     request_sealed: keyring.seal(new Secret(JSON.stringify(plain)), placeOf(place)),
     tries: 0,
@@ -224,7 +224,7 @@ async function giveUp({ db, journal }: Needs, row: UpstreamRevocationRow): Promi
       tenantId: row.tenant_id,
       type: 'connection.revocation_failed',
       actor: { kind: 'system' },
-      userId: row.user_id,
+      ...(row.user_id === null ? {} : { userId: row.user_id }),
       subject: { kind: 'connection', id: row.connection_id },
       data: { issuer: row.issuer },
     })

@@ -13,6 +13,8 @@ export interface ScopeWishes {
   readonly additional?: readonly string[]
   /** Asked for the time before; a step-up keeps them. */
   readonly previous?: readonly string[]
+  /** A person signs in, and what comes of it should last. */
+  readonly mayStay?: boolean
 }
 
 /**
@@ -24,7 +26,8 @@ export function chooseScopes(discovery: Discovery, wishes: ScopeWishes): readonl
   const base = scopesOf(wishes.configured ?? found)
   const previous = wishes.additional?.length ? (wishes.previous ?? []) : []
   const wanted = unionScopes(unionScopes(previous, base), wishes.additional ?? [])
-  const mayStay = discovery.metadata.scopes_supported?.includes('offline_access') ?? false
+  const isOffered = discovery.metadata.scopes_supported?.includes('offline_access') ?? false
+  const mayStay = isOffered && wishes.mayStay !== false
   return wanted.length > 0 && mayStay ? unionScopes(wanted, ['offline_access']) : wanted
 }
 

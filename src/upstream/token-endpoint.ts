@@ -7,7 +7,7 @@ import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbou
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
 import type { TokenSet } from '../oauth/token-response.ts'
-import { ownRefusal, resourceParameter, usualAnswer } from './adapt.ts'
+import { ownRefusal, requestedAccess, resourceParameter, usualAnswer } from './adapt.ts'
 import { atOthersAddress } from './others-addresses.ts'
 import type { TokenRefusal } from './quirks.ts'
 import type { Registration } from './register.ts'
@@ -39,6 +39,8 @@ export interface TokenEndpoint {
     code: { readonly code: Secret; readonly verifier: Secret },
   ) => Promise<TokenAnswer>
   readonly refreshTokens: (place: TokenPlace, refreshToken: Secret) => Promise<TokenAnswer>
+  /** RFC 6749 §4.4: for ourselves, with nobody behind it. */
+  readonly useOwnCredential: (place: TokenPlace, scopes: readonly string[]) => Promise<TokenAnswer>
   /**
    * RFC 7009. Says whether the server took it, refused it for good, or may take it later (§2.2.1); a failure of the world is
    * never thrown, because what is ours is gone already.
@@ -88,6 +90,12 @@ export function createTokenEndpoint(needs: {
         ['grant_type', 'refresh_token'],
         ['refresh_token', refreshToken],
       ]),
+
+    useOwnCredential: (place, scopes) => {
+      const { resource, registration } = place
+      const access = requestedAccess({ issuer: registration.issuer, resource, scopes })
+      return ask(place, [['grant_type', 'client_credentials'], ...Object.entries(access)])
+    },
 
     revokeToken: async ({ revocationEndpoint: url, registration }, { token, hint }) => {
       const fields: readonly Field[] = [

@@ -6,12 +6,17 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
+import type { SharedTime } from '../store/time.ts'
 import { createDiscover } from './discover.ts'
 import type { Discover } from './discover.ts'
 import { createFlows } from './flows.ts'
 import type { Flows } from './flows.ts'
 import { createHolderFeed } from './holder.ts'
 import type { HolderFeed } from './holder.ts'
+import { createObtain } from './obtain.ts'
+import type { Obtain } from './obtain.ts'
+import { createOwnGrants } from './own-grants.ts'
+import type { OwnGrants } from './own-grants.ts'
 import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
@@ -26,6 +31,8 @@ import type { Vault } from './vault.ts'
 export interface UpstreamNeeds {
   readonly db: Database
   readonly clock: Clock
+  /** By what the leases of all processes are judged. */
+  readonly time: SharedTime
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
@@ -45,6 +52,9 @@ export interface Upstream {
   readonly vault: Vault
   readonly flows: Flows
   readonly refresh: Refresh
+  readonly ownGrants: OwnGrants
+  /** The first tokens where no browser is needed. */
+  readonly obtain: Obtain
   readonly revocations: Revocations
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
@@ -58,7 +68,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const tokenEndpoint = createTokenEndpoint(needs)
   const vault = createVault(needs)
   const events = createHolderFeed()
-  const parts = { ...needs, register, tokenEndpoint, vault, events }
+  const ownGrants = createOwnGrants({ tokenEndpoint })
+  const parts = { ...needs, register, tokenEndpoint, ownGrants, vault, events }
   return {
     discover,
     register,
@@ -66,6 +77,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     vault,
     flows: createFlows(parts, lifetimeMs === undefined ? {} : { lifetimeMs }),
     refresh: createRefresh(parts),
+    ownGrants,
+    obtain: createObtain(parts),
     revocations: createRevocations(parts),
     events,
   }

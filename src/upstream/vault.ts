@@ -1,63 +1,27 @@
-// The token vault: one row for each connection, tokens sealed to their place, a generation that counts every change, and
-// the lease under which one process at a time refreshes. What to do with tokens is decided by flows.ts and refresh.ts.
-import type { ExpressionBuilder } from 'kysely'
+// The token vault: one row for each connection, tokens sealed to their place, and a generation that counts every change.
+// Who may refresh them, and when, is told by leases.ts; what to do with them is decided by flows.ts and refresh.ts.
 import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
-import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
-import type { CredentialRow, Schema } from '../store/schema.ts'
+import type { CredentialRow } from '../store/schema.ts'
+import type { SharedTime } from '../store/time.ts'
+import { change, noDoubt, noLease, noTokens, readBinding } from './held.ts'
+import type { Binding, Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
+import { createLeases } from './leases.ts'
+import type { Leases } from './leases.ts'
 import type { TokenSet } from './token-endpoint.ts'
 
-/** Where the tokens came from and may go back to; no secret in it. */
-export interface Binding {
-  /** The MCP server's address that was signed in for; the tokens go to no other. */
-  readonly serverUrl: string
-  readonly issuer: string
-  readonly serverId: string
-  readonly userId: string
-  readonly tokenEndpoint: string
-  readonly revocationEndpoint?: string
-  readonly clientId: string
-  readonly redirectUri: string
-  readonly resource: string
-  /** What was asked for, which a step-up asks for again. */
-  readonly requestedScopes: readonly string[]
-}
-
-/** The tokens of one connection at one moment. */
-export interface Held {
-  readonly key: HolderKey
-  readonly binding: Binding
-  readonly generation: number
-  /** Absent when the tokens are known to be dead; the binding stays for the next sign-in. */
-  readonly accessToken: Secret | undefined
-  readonly tokenType: string
-  readonly refreshToken: Secret | undefined
-  readonly scope: string | undefined
-  readonly expiresAt: number | undefined
-  readonly refreshAt: number | undefined
-  readonly leaseUntil: number | undefined
-  /** The generation that was last sent out, and has no outcome yet. */
-  readonly intentGeneration: number | undefined
-}
-
-export interface Vault {
+export interface Vault extends Leases {
   /** Throws Fault('decrypt_failed') when the tokens were sealed under a key that is not here. */
   readonly read: (holder: Holder) => Promise<Held | undefined>
   /** The same without the tokens, which need not be readable. */
   readonly binding: (holder: Holder) => Promise<Binding | undefined>
   /** Keeps the tokens of a new sign-in, whatever was there before. */
   readonly keep: (tx: Database, holder: Holder, binding: Binding, tokens: TokenSet) => Promise<void>
-  /** Takes the lease and writes down what will be sent, in one step; undefined when another one was first. */
-  readonly lease: (held: Held, lease: Lease) => Promise<boolean>
-  /** Keeps the lease for longer; false when it is no longer ours. */
-  readonly extend: (held: Held, lease: Lease) => Promise<boolean>
-  /** Gives the lease back without new tokens, and says when to try again. */
-  readonly release: (tx: Database, held: Held, owner: string, retryAt: number) => Promise<boolean>
   /** Keeps refreshed tokens, if nobody changed the row meanwhile. */
   readonly renew: (tx: Database, held: Held, tokens: TokenSet) => Promise<boolean>
   /** Empties dead tokens, if nobody changed the row meanwhile. */
@@ -66,20 +30,12 @@ export interface Vault {
   readonly remove: (tx: Database, holder: Holder) => Promise<Held | undefined>
   /** Forgets these tokens, if nobody changed the row meanwhile. */
   readonly drop: (tx: Database, held: Held) => Promise<boolean>
-  /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants. */
-  readonly due: (limit: number) => Promise<readonly HolderKey[]>
-  /** Lets tokens that are due wait: they cannot be refreshed as they are. */
-  readonly defer: (holder: Holder, until: number) => Promise<void>
-}
-
-export interface Lease {
-  readonly owner: string
-  readonly ms: number
 }
 
 interface Needs {
   readonly db: Database
   readonly clock: Clock
+  readonly time: SharedTime
   readonly random: Random
   readonly keyring: Keyring
 }
@@ -124,6 +80,7 @@ export function createVault(needs: Needs): Vault {
       const now = clock.now()
       const renewal = change(tx, held, {
         ...noLease,
+        ...noDoubt,
         ...sealTokens(needs, held.key, tokens, held),
         ...timesOf(tokens, { now, isRenewal: true, hasRefreshToken: true }),
         generation: held.generation + 1,
@@ -133,7 +90,7 @@ export function createVault(needs: Needs): Vault {
     },
 
     empty: async (tx, held) => {
-      const set = { ...noLease, ...noTokens, expires_at: clock.now() }
+      const set = { ...noLease, ...noDoubt, ...noTokens, expires_at: clock.now() }
       return (await change(tx, held, set).executeTakeFirst()) !== undefined
     },
 
@@ -157,94 +114,8 @@ export function createVault(needs: Needs): Vault {
         .executeTakeFirst()
       return dropped !== undefined
     },
-
-    ...createSchedule(needs),
   }
 }
-
-function createSchedule({ db, clock }: Needs): Pick<Vault, 'due' | 'defer'> {
-  return {
-    due: (limit) =>
-      db
-        .selectFrom('credentials')
-        .select(['tenant_id as tenantId', 'connection_id as connectionId'])
-        .where('next_refresh_at', '<=', clock.now())
-        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', clock.now())]))
-        .orderBy('next_refresh_at')
-        .limit(limit)
-        .execute(),
-
-    defer: async ({ tenant, connectionId }, until) => {
-      await db
-        .updateTable('credentials')
-        .set({ next_refresh_at: until })
-        .where('tenant_id', '=', tenant.id)
-        .where('connection_id', '=', connectionId)
-        .where('next_refresh_at', '<=', clock.now())
-        .execute()
-    },
-  }
-}
-
-function createLeases({ db, clock }: Needs): Pick<Vault, 'lease' | 'extend' | 'release'> {
-  return {
-    lease: async (held, { owner, ms }) => {
-      const now = clock.now()
-      const until = now + ms
-      const taking = change(db, held, {
-        lease_owner: owner,
-        lease_until: until,
-        intent_generation: held.generation,
-        intent_at: now,
-      })
-        .set((row) => ({ next_refresh_at: atLatest(row, until) }))
-        // Emptied tokens keep their generation: who read them a moment earlier must not send them again.
-        .where('access_token_sealed', '!=', noTokens.access_token_sealed)
-        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', now)]))
-      return (await taking.executeTakeFirst()) !== undefined
-    },
-
-    extend: async (held, { owner, ms }) => {
-      const extension = change(db, held, { lease_until: clock.now() + ms })
-      return (await extension.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
-    },
-
-    release: async (tx, held, owner, retryAt) => {
-      const release = change(tx, held, { ...noLease, next_refresh_at: retryAt })
-      return (await release.where('lease_owner', '=', owner).executeTakeFirst()) !== undefined
-    },
-  }
-}
-
-/** What was sent and has no outcome when the lease is over is due then, also where a refresh was not due otherwise. */
-function atLatest(row: ExpressionBuilder<Schema, 'credentials'>, until: number) {
-  return row
-    .case()
-    .when('next_refresh_at', '<=', until)
-    .then(row.ref('next_refresh_at'))
-    .else(until)
-    .end()
-}
-
-/** A change that only fits the generation it was made for; it gives a row when it did. */
-function change(db: Database, { key, generation }: Held, set: Partial<CredentialRow>) {
-  return db
-    .updateTable('credentials')
-    .set(set)
-    .where('tenant_id', '=', key.tenantId)
-    .where('connection_id', '=', key.connectionId)
-    .where('generation', '=', generation)
-    .returning('generation')
-}
-
-const noLease = {
-  lease_owner: null,
-  lease_until: null,
-  intent_generation: null,
-  intent_at: null,
-}
-
-const noTokens = { access_token_sealed: '', refresh_token_sealed: null, next_refresh_at: null }
 
 async function keep(
   needs: Needs,
@@ -253,9 +124,10 @@ async function keep(
 ): Promise<void> {
   const now = needs.clock.now()
   const key = { tenantId: holder.tenant.id, connectionId: holder.connectionId }
-  const hasRefreshToken = tokens.refreshToken !== undefined
+  const hasRefreshToken = tokens.refreshToken !== undefined || binding.grant !== undefined
   const facts = {
     ...noLease,
+    ...noDoubt,
     binding: JSON.stringify(binding),
     ...sealTokens(needs, key, tokens, undefined),
     ...timesOf(tokens, { now, isRenewal: false, hasRefreshToken }),
@@ -331,10 +203,6 @@ function toReadable(needs: Needs, row: CredentialRow): Held | undefined {
   }
 }
 
-function readBinding(row: CredentialRow): Binding {
-  return JSON.parse(row.binding) as Binding // only keep() writes it
-}
-
 function toHeld({ keyring }: Needs, row: CredentialRow): Held {
   const key = { tenantId: row.tenant_id, connectionId: row.connection_id }
   const open = (sealed: string | null, column: SealedColumn) =>
@@ -349,8 +217,8 @@ function toHeld({ keyring }: Needs, row: CredentialRow): Held {
     scope: row.scope ?? undefined,
     expiresAt: row.expires_at ?? undefined,
     refreshAt: row.next_refresh_at ?? undefined,
-    leaseUntil: row.lease_until ?? undefined,
     intentGeneration: row.intent_generation ?? undefined,
+    doubt: row.doubt ?? undefined,
   }
 }
 

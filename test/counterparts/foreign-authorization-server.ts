@@ -23,6 +23,8 @@ export interface ForeignAuthorizationServerOptions extends LoopbackPlace {
   readonly clients?: readonly Record<string, unknown>[]
   /** Turns Client ID Metadata Documents on; answers the fetch of an https client id. */
   readonly fetchClientDocument?: (url: string) => Promise<Response>
+  /** Takes proofs of keys (RFC 9449); `nonce`: each proof has to carry one of its nonces. */
+  readonly proofs?: 'taken' | 'nonce'
 }
 
 /** One request at the token endpoint, as the server saw it. */
@@ -198,6 +200,12 @@ function featuresFor(
     registration: { enabled: options.offersRegistration ?? true, initialAccessToken: false },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
+    clientCredentials: { enabled: true },
+    dPoP: {
+      enabled: options.proofs !== undefined,
+      nonceSecret: Buffer.alloc(32, 'a secret for nonces on loopback'),
+      requireNonce: () => options.proofs === 'nonce',
+    },
     clientIdMetadataDocument: {
       enabled: options.fetchClientDocument !== undefined,
       ack: 'draft-02',

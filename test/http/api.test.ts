@@ -590,7 +590,8 @@ test('what discovery may find [row 49]', async (t) => {
       )
     })
   }
-  await t.test('a scheme that opens programs is none either [P-60]', async () => {
+  await t.test('a scheme that opens programs is none either [P-60]', async (t) => {
+    verifies(t, 'P-60', 'C27')
     for (const authorization_endpoint of [
       'javascript:alert(1)',
       'file:///etc/passwd',

@@ -3,7 +3,7 @@ create table upstream_revocations (
   tenant_id text not null,
   id text not null,
   connection_id text not null,
-  user_id text not null,
+  user_id text,
   issuer text not null,
   request_sealed text not null,
   tries bigint not null,

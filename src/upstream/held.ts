@@ -1,0 +1,82 @@
+// The tokens of one connection as they are held, and the one way in which their row is changed: only where it still holds
+// the generation that the change was made for.
+import type { Secret } from '../base/secret.ts'
+import type { Database } from '../store/database.ts'
+import type { CredentialRow } from '../store/schema.ts'
+import type { OwnGrant } from './grant.ts'
+import type { HolderKey } from './holder.ts'
+
+/** Where the tokens came from and may go back to; no secret in it. */
+export interface Binding {
+  /** The MCP server's address that was signed in for; the tokens go to no other. */
+  readonly serverUrl: string
+  readonly issuer: string
+  readonly serverId: string
+  /** Absent for a connection that belongs to nobody alone. */
+  readonly userId?: string
+  readonly tokenEndpoint: string
+  readonly revocationEndpoint?: string
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly resource: string
+  /** What was asked for, which a step-up asks for again. */
+  readonly requestedScopes: readonly string[]
+  /** How new tokens are asked for without a refresh token and a browser. */
+  readonly grant?: OwnGrant
+}
+
+/** The tokens of one connection at one moment. */
+export interface Held {
+  readonly key: HolderKey
+  readonly binding: Binding
+  readonly generation: number
+  /** Absent when the tokens are known to be dead; the binding stays for the next sign-in. */
+  readonly accessToken: Secret | undefined
+  readonly tokenType: string
+  readonly refreshToken: Secret | undefined
+  readonly scope: string | undefined
+  readonly expiresAt: number | undefined
+  readonly refreshAt: number | undefined
+  /** The generation that was last sent out, and whose answer nobody has seen. */
+  readonly intentGeneration: number | undefined
+  /** What the provider refused once and was not asked again about yet (doubts.ts). */
+  readonly doubt: string | undefined
+}
+
+export function readBinding({ binding }: Pick<CredentialRow, 'binding'>): Binding {
+  return JSON.parse(binding) as Binding // only the vault writes it
+}
+
+/** Whom a refresh asks. */
+export function hostOf({ tokenEndpoint }: Binding): string {
+  return new URL(tokenEndpoint).host
+}
+
+/** A change that only fits the generation it was made for; it gives a row when it did. */
+export function change(db: Database, { key, generation }: Held, set: Partial<CredentialRow>) {
+  return db
+    .updateTable('credentials')
+    .set(set)
+    .where('tenant_id', '=', key.tenantId)
+    .where('connection_id', '=', key.connectionId)
+    .where('generation', '=', generation)
+    .returning('generation')
+}
+
+/** No process works on the row, and nothing that was sent waits for its outcome. */
+export const noLease = {
+  lease_owner: null,
+  lease_until: null,
+  intent_generation: null,
+  intent_at: null,
+}
+
+/** The tokens are dead. */
+export const noTokens = {
+  access_token_sealed: '',
+  refresh_token_sealed: null,
+  next_refresh_at: null,
+}
+
+/** Nothing was refused. */
+export const noDoubt = { doubt: null, doubt_until: null }

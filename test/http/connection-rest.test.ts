@@ -1,6 +1,7 @@
 // What REST says of servers and connections, and what stays inside.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createManualClock } from '../../src/base/clock.ts'
 import { readConfig } from '../../src/config.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { operator, signIn } from '../harness.ts'
@@ -79,7 +80,8 @@ test('servers that an administrator adds are everybody’s, without what is secr
 
 onEveryDatabase('a connection is as honest as its tokens', async (t, store) => {
   verifies(t, 'S1-59', 'S1-65', 'S2-44', 'A2-8')
-  const doors = await openDoorsOn(t, store)
+  const clock = createManualClock(Date.now())
+  const doors = await openDoorsOn(t, store, { clock })
   const { ada, begin, approve, open, provider } = await startFlows(t, doors)
   const begun = await begin()
   const asked = new URL(begun.authorizeUrl).searchParams
@@ -104,6 +106,10 @@ onEveryDatabase('a connection is as honest as its tokens', async (t, store) => {
   )
 
   provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+  // A provider that refuses once may be wrong.
+  assertAnswer(await ada('POST', `${path}/refresh`), { status: 502 })
+  assert.equal((await ada('GET', path)).json.authorized, true)
+  await clock.advance(30_000)
   const refused = await ada('POST', `${path}/refresh`)
   assertAnswer(refused, { status: 409, error: 'refresh_token_rejected' })
   assert.equal(refused.json.reauthUrl, `${doors.origin}/connect/${begun.connectionId}`)

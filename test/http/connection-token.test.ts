@@ -141,6 +141,8 @@ test('who is given none, and what they are told [row 51]', async (t) => {
     verifies(t, 'T-51')
     provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
     await clock.advance(3_600_000)
+    assertAnswer(await ask(), { status: 502, has: { 'retry-after': '30' } })
+    await clock.advance(30_000)
     for (let count = 0; count < 2; count += 1) {
       const answer = await ask()
       assertAnswer(answer, { status: 409, error: 'refresh_token_rejected' })

@@ -22,6 +22,8 @@ export type Reach =
       readonly generation: number
       /** A person signs in for it, so one can be sent to do so again. */
       readonly isSignedIn: boolean
+      /** The server has asked for more scope lately: what goes through now is told. */
+      readonly isSteppingUp?: true
       /** Whose connection it is, where it is shared by another person. */
       readonly ownerId?: string
     }
@@ -67,6 +69,7 @@ export async function reach(
       generation,
       isSignedIn: true,
       ...(isOthers(caller, connection) ? { ownerId: connection.user_id } : {}),
+      ...(connection.step_up_scope === null ? {} : { isSteppingUp: true as const }),
     }
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason

@@ -2,7 +2,7 @@
 import { isSubset, parseScope, tidyScope, unionScopes } from '../oauth/scope.ts'
 import type { Discovery } from './discover.ts'
 
-export { isSubset, parseScope }
+export { isSubset, parseScope, unionScopes }
 
 /** What else is known about the scopes of a sign-in. */
 export interface ScopeWishes {

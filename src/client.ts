@@ -13,7 +13,10 @@ import { toConnectorEvent } from './connectors/app-events.ts'
 import type { ConnectorEvent, ConnectorEventType } from './connectors/app-events.ts'
 import type { FinishedFlow, PublicConnection } from './connectors/connections.ts'
 import type { Credential as AnyCredential } from './connectors/credential.ts'
-import type { PublicServer, Server, ServerInput } from './connectors/servers.ts'
+import type { PublicServer, ServerInput } from './connectors/servers.ts'
+import { accessOver, signInOver } from './connectors/app-sign-in.ts'
+import { transportTo } from './connectors/sdk.ts'
+import type { McpTransport, SignInProvider } from './connectors/sdk.ts'
 import { noteTrouble } from './connectors/trouble.ts'
 import { createGround, createReachOut, opening } from './ground.ts'
 import type { Ground, Surroundings } from './ground.ts'
@@ -32,7 +35,7 @@ import { migrate } from './store/migrate.ts'
 export { toolNameFor } from './connectors/tool-names.ts'
 export { Fault, isFault, Secret }
 export type { BeginOptions, Begun, ConnectorEvent, ConnectorEventType, FinishedFlow, PublicServer }
-export type { ServerInput }
+export type { McpTransport, ServerInput, SignInProvider }
 
 export interface ConnectorsOptions {
   /** A SQLite file, which is made if need be, or a `postgres://` URL. A database of the client half's own. */
@@ -91,6 +94,10 @@ export interface Connectors {
    * Fault('not_found') for anybody else's connection, Fault('provider_unreachable' | …) when that may pass.
    */
   readonly credentialFor: (user: string, connectionId: string) => Promise<Credential>
+  /** What the SDK's `StreamableHTTPClientTransport` is made with to call the server through this connection. */
+  readonly transportFor: (user: string, connectionId: string) => Promise<McpTransport>
+  /** For the SDK's `auth()`: begins a sign-in, whose address is then `authorizeUrl()`. */
+  readonly signInProvider: (user: string, connectionId: string) => Promise<SignInProvider>
   /** Forgets the tokens, here and at the provider; the connection stays and can be signed in again. */
   readonly revoke: (user: string, connectionId: string, reason?: string) => Promise<void>
   /** The same, and the connection goes. */
@@ -206,6 +213,13 @@ function createParts(parts: Parts): Omit<Connectors, 'close'> {
     credentialFor: async (user, connectionId) =>
       credentialFor(parts, await requirePerson(people, user), connectionId),
 
+    transportFor: async (user, connectionId) => {
+      const facts = await factsOf(parts, await requirePerson(people, user), connectionId)
+      return transportTo(facts.server.url, { ...parts, access: accessOver(parts, facts) })
+    },
+    signInProvider: async (user, connectionId) =>
+      signInOver(parts, await factsOf(parts, await requirePerson(people, user), connectionId)),
+
     revoke: async (user, connectionId, reason) => {
       await connections.revoke(await requirePerson(people, user), connectionId, { reason })
     },
@@ -264,14 +278,15 @@ function withSlug(connection: PublicConnection, serverSlug: string): Connection 
   return { ...connection, serverSlug }
 }
 
-async function serverOf(
+/** A connection of this person and its server. Throws Fault('not_found') for anybody else's. */
+async function factsOf(
   { connections, servers, tenant }: Parts,
   person: AppPrincipal,
   connectionId: string,
-): Promise<Server> {
+) {
   const { serverId } = await connections.get(person, connectionId)
   const server = await servers.byId(tenant, serverId)
-  if (server !== undefined) return server
+  if (server !== undefined) return { person, server, connectionId }
   throw new Fault('not_found', { because: 'the server was removed meanwhile' })
 }
 
@@ -280,8 +295,8 @@ async function credentialFor(
   person: AppPrincipal,
   connectionId: string,
 ): Promise<Credential> {
-  const server = await serverOf(parts, person, connectionId)
-  return toCredential(await parts.credentials.credentialFor(server, person, { connectionId }))
+  const facts = await factsOf(parts, person, connectionId)
+  return toCredential(await accessOver(parts, facts).credential())
 }
 
 /** Where to go is the app's to say: it begins the sign-in. */

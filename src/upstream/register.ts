@@ -22,6 +22,7 @@ export interface Registration {
   readonly redirectUri: string
   readonly clientId: string
   readonly clientSecret?: Secret
+  readonly clientKey?: Secret
   readonly authMethod: AuthMethod
 }
 
@@ -40,6 +41,8 @@ export interface RegistrationRequest {
   /** An app's page that takes the callback in place of ours. */
   readonly appUri?: string | undefined
   readonly preregistered?: Preregistered | undefined
+  /** A key that proves us there, where the server takes one. */
+  readonly clientKey?: Secret | undefined
 }
 
 /** Which registration, and as which client: one that was replaced meanwhile is not found. */
@@ -60,11 +63,13 @@ export interface Register {
   readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
-  /** Changes the secret that an admin gave for a client; what hangs on the client goes on. */
-  readonly changeSecret: (
+  /** The same for all that were made for a server. */
+  readonly forgetMade: (tenantId: string, serverId: string) => Promise<void>
+  /** Changes what proves a client that an admin gave; what hangs on the client goes on. */
+  readonly changeProof: (
     db: Database,
     client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
-    secret: Secret,
+    proof: NewProof,
   ) => Promise<void>
   /** The redirect URI of an app that a document of ours, which is the client id, was made for. */
   readonly appUriOf: (
@@ -72,6 +77,12 @@ export interface Register {
   ) => Promise<string | undefined>
   /** Forgets all of a server's registrations, for instance because its URL changed. */
   readonly forgetServer: (db: Database, tenantId: string, serverId: string) => Promise<void>
+}
+
+/** What is new of it. */
+export interface NewProof {
+  readonly clientSecret?: Secret | undefined
+  readonly clientKey?: Secret | undefined
 }
 
 interface Needs {
@@ -95,7 +106,7 @@ export function createRegister(needs: Needs): Register {
       if (request.preregistered) {
         return givenRegistration(needs, request, { given: request.preregistered, stored, known })
       }
-      if (stored && known && mayGoOn(needs, request, stored)) return known
+      if (stored && known && mayGoOn(needs, request, { stored, known })) return known
       const made = await makeRegistration(needs, request)
       return store(needs, request, made, stored)
     },
@@ -115,7 +126,17 @@ export function createRegister(needs: Needs): Register {
 
     forget: (key) => forget(needs, key),
 
-    changeSecret: (db, client, secret) => changeSecret({ ...needs, db }, client, secret),
+    forgetMade: async (tenantId, serverId) => {
+      const rows = await needs.db
+        .selectFrom('registrations')
+        .selectAll()
+        .where('tenant_id', '=', tenantId)
+        .where('server_id', '=', serverId)
+        .execute()
+      for (const row of rows) await forget(needs, keyOf(row))
+    },
+
+    changeProof: (db, client, proof) => changeProof({ ...needs, db }, client, proof),
 
     appUriOf: async (client) => {
       const row = await needs.db
@@ -178,10 +199,10 @@ function shortened(clientId: string): string {
   return isShort ? clientId : `${clientId.slice(0, journalledCharsMax)}…`
 }
 
-async function changeSecret(
+async function changeProof(
   { db, keyring }: Needs,
   { tenantId, serverId, clientId }: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
-  secret: Secret,
+  { clientSecret, clientKey }: NewProof,
 ): Promise<void> {
   const rows = await db
     .selectFrom('registrations')
@@ -191,10 +212,15 @@ async function changeSecret(
     .where('client_id', '=', clientId)
     .where('method', '=', 'preregistered')
     .execute()
+  const sealed = (row: RegistrationRow, secret: Secret | undefined, column: SealedColumn) =>
+    secret === undefined ? {} : { [column]: keyring.seal(secret, placeOf(row, column)) }
   for (const row of rows) {
     await db
       .updateTable('registrations')
-      .set({ client_secret_sealed: keyring.seal(secret, placeOf(row, 'client_secret_sealed')) })
+      .set({
+        ...sealed(row, clientSecret, 'client_secret_sealed'),
+        ...sealed(row, clientKey, 'client_key_sealed'),
+      })
       .where('tenant_id', '=', tenantId)
       .where('server_id', '=', serverId)
       .where('issuer', '=', row.issuer)
@@ -223,9 +249,16 @@ function addressOf({ tenant, server, appUri }: RegistrationRequest): string {
 }
 
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
-function mayGoOn({ clock }: Needs, request: RegistrationRequest, row: RegistrationRow): boolean {
+function mayGoOn(
+  { clock }: Needs,
+  request: RegistrationRequest,
+  { stored: row, known }: { readonly stored: RegistrationRow; readonly known: Registration },
+): boolean {
   if (row.method === 'preregistered') return false
-  if (row.method === 'cimd') return ownWay(request) === 'cimd'
+  if (row.method === 'cimd') {
+    const isSameKey = known.clientKey?.reveal() === request.clientKey?.reveal()
+    return ownWay(request) === 'cimd' && isSameKey
+  }
   return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
 }
 
@@ -265,18 +298,30 @@ async function givenRegistration(
       because: `the client was given for ${given.issuer}, the server now names ${issuer}`,
     })
   }
-  const authMethod =
-    given.clientSecret === undefined
-      ? 'none'
-      : preferredAuthMethod(metadata.token_endpoint_auth_methods_supported, { hasSecret: true })
-  if (known && isSame(known, given, authMethod)) return known
+  const { clientKey } = request
+  const authMethod = methodOf({ ...given, clientKey }, metadata)
+  if (known && isSame(known, { ...given, clientKey }, authMethod)) return known
   const { clientId, clientSecret } = given
-  const made = { method: 'preregistered', clientId, clientSecret, authMethod } as const
+  const made = { method: 'preregistered', clientId, clientSecret, clientKey, authMethod } as const
   return store(needs, request, made, stored)
 }
 
-function isSame(known: Registration, given: Preregistered, authMethod: AuthMethod): boolean {
+type Proofs = Preregistered & NewProof
+
+/** A key where the server lists it, or where nothing else is at hand. */
+function methodOf(
+  { clientSecret, clientKey }: Proofs,
+  { token_endpoint_auth_methods_supported: listed }: Discovery['metadata'],
+): AuthMethod {
+  const isKeyTaken = listed?.includes('private_key_jwt') === true
+  if (clientKey !== undefined && (isKeyTaken || clientSecret === undefined))
+    return 'private_key_jwt'
+  return clientSecret === undefined ? 'none' : preferredAuthMethod(listed, { hasSecret: true })
+}
+
+function isSame(known: Registration, given: Proofs, authMethod: AuthMethod): boolean {
   return (
+    known.clientKey?.reveal() === given.clientKey?.reveal() &&
     known.method === 'preregistered' &&
     known.clientId === given.clientId &&
     known.authMethod === authMethod &&
@@ -288,14 +333,17 @@ async function makeRegistration(
   { outbound, clock, log }: Needs,
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
-  const { tenant, server, discovery, scopes, appUri } = request
+  const { tenant, server, discovery, scopes, appUri, clientKey } = request
   const way = ownWay(request)
   const mayRegister = discovery.metadata.registration_endpoint !== undefined
   // An app's page is on another origin than our document, which its reader need not accept: registering is surer.
   const isBetterRegistered = appUri !== undefined && mayRegister
   if (way === 'cimd' && !isBetterRegistered) {
     const clientId = clientDocumentUrl(tenant, server.context, appUri)
-    return { method: 'cimd', clientId, authMethod: 'none' }
+    const listed = discovery.metadata.token_endpoint_auth_methods_supported
+    const isKeyTaken = clientKey !== undefined && listed?.includes('private_key_jwt') === true
+    const authMethod = isKeyTaken ? 'private_key_jwt' : 'none'
+    return { method: 'cimd', clientId, clientKey, authMethod }
   }
   if (!mayRegister) {
     throw new Fault('registration_not_supported', {
@@ -389,12 +437,12 @@ function toRow(
     ),
     registration_client_uri: made.registrationClientUri ?? null,
     created_at: clock.now(),
-    client_key_sealed: null,
+    client_key_sealed: seal(made.clientKey, 'client_key_sealed'),
   }
 }
 
 function toRegistration({ keyring }: Needs, row: RegistrationRow): Registration {
-  const { client_secret_sealed: sealed } = row
+  const { client_secret_sealed: sealed, client_key_sealed: sealedKey } = row
   return {
     method: row.method as RegistrationMethod, // only toRow() writes it
     issuer: row.issuer,
@@ -403,11 +451,17 @@ function toRegistration({ keyring }: Needs, row: RegistrationRow): Registration 
     ...(sealed === null
       ? {}
       : { clientSecret: keyring.open(sealed, placeOf(row, 'client_secret_sealed')) }),
+    ...(sealedKey === null
+      ? {}
+      : { clientKey: keyring.open(sealedKey, placeOf(row, 'client_key_sealed')) }),
     authMethod: row.token_endpoint_auth_method as AuthMethod, // only toRow() writes it
   }
 }
 
-type SealedColumn = 'client_secret_sealed' | 'registration_access_token_sealed'
+type SealedColumn =
+  | 'client_secret_sealed'
+  | 'client_key_sealed'
+  | 'registration_access_token_sealed'
 type RowKey = Pick<RegistrationRow, 'tenant_id' | 'server_id' | 'issuer' | 'redirect_uri'>
 
 function placeOf(row: RowKey, column: SealedColumn) {

@@ -1,6 +1,7 @@
 // What comes before every sign-in, with a browser or without: discovery, our registration there, and the scopes to ask for.
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -91,7 +92,8 @@ export async function becomeClient(
   const { tenant, server, discovery } = facts
   try {
     const preregistered = givenClient(needs, server)
-    return await register.registrationFor({ ...facts, preregistered })
+    const clientKey = ownKey(needs, server)
+    return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     await discover.forget(tenant, server.url)
@@ -128,4 +130,10 @@ function givenClient(
     ...(issuer === null ? {} : { issuer }),
     ...(sealed === null ? {} : { clientSecret: keyring.open(sealed, place) }),
   }
+}
+
+function ownKey({ keyring }: PrepareNeeds, server: ServerRow): Secret | undefined {
+  const { tenant_id: tenantId, id, client_key_sealed: sealed } = server
+  if (sealed === null) return undefined
+  return keyring.open(sealed, serverPlace(tenantId, id, 'client_key_sealed'))
 }

@@ -1,17 +1,17 @@
 // Tries a server out as the caller: its tools, or why not. A failure is an answer here, not an error.
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
-import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
+import { createPresenter, showable } from './present.ts'
 import { reach } from './reach.ts'
 import type { Caller } from './choose-connection.ts'
 import type { Reach } from './reach.ts'
 import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools } from './tools.ts'
-import type { Tool } from './tools.ts'
+import type { Target, Tool } from './tools.ts'
 
 export type ServerTest =
   | { readonly ok: true; readonly toolCount: number; readonly tools: readonly Tool[] }
@@ -84,24 +84,28 @@ async function toolsFor(
   server: Server,
   way: Reach,
 ): Promise<readonly Tool[]> {
-  const target = { url: server.url, headers: headersFor(way) }
+  const { url } = server
   try {
-    return await listTools(needs.outbound, target)
+    return await listTools(needs.outbound, targetFor(needs, url, way))
   } catch (thrown) {
     const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
     if (!isStale) throw thrown
     const again = await reach(needs, caller, server, { spent: way })
-    return listTools(needs.outbound, { ...target, headers: headersFor(again) })
+    return listTools(needs.outbound, targetFor(needs, url, again))
   }
 }
 
-function headersFor(way: Reach): Readonly<Record<string, Secret>> {
-  if (way.kind === 'sign_in') {
-    throw new Fault('authorization_required', { because: way.reason })
+function targetFor({ upstream }: ServerNeeds, url: string, way: Reach): Target {
+  const { present, heard } = createPresenter(upstream)
+  const credential = showable(way)
+  return {
+    url,
+    headers: () => present(credential, { method: 'POST', url }),
+    wantsAgain: ({ status, headers }) => {
+      const [challenge, nonce] = [headers.get('www-authenticate'), headers.get('dpop-nonce')]
+      return heard(credential, url, { status, challenge, nonce })
+    },
   }
-  if (way.kind === 'none') return {}
-  if (way.kind === 'headers') return way.headers
-  return { authorization: new Secret(`Bearer ${way.token.reveal()}`) }
 }
 
 const serverTrouble = new Set<FaultCode>(['network_error', 'timeout'])

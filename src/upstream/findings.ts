@@ -21,6 +21,8 @@ export interface Discovery {
   readonly isGuessed: boolean
   /** The server answered without a token. */
   readonly openToAll: boolean
+  /** Both servers take tokens that are bound to a key of ours (RFC 9449); `required`: no others. */
+  readonly proofs?: 'required' | 'offered'
   readonly trace: readonly TraceStep[]
 }
 

@@ -281,6 +281,31 @@ const rows: Readonly<Record<string, Row>> = {
     ok: true,
     says: [/✗ It takes only tls_client_auth for a proof of who asks/],
   },
+  'tokens bound to a key, which the provider makes': {
+    faults: {
+      answers: {
+        mcp: {
+          kind: 'status',
+          status: 401,
+          headers: { 'www-authenticate': 'DPoP algs="ES256"' },
+        },
+      },
+      resourceMetadataFields: { dpop_bound_access_tokens_required: true },
+      metadataFields: { dpop_signing_alg_values_supported: ['ES256'] },
+    },
+    ok: true,
+    says: [
+      /✓ It asks for a token that is bound to a key: 401 with a DPoP challenge\. \(RFC 9449 §7\.1/,
+      /✓ Tokens are bound to a key of Latchkey, because the server wants that\. \(RFC 9449/,
+    ],
+  },
+  'tokens bound to a key, which the provider does not make': {
+    faults: { resourceMetadataFields: { dpop_bound_access_tokens_required: true } },
+    ok: false,
+    says: [
+      /✗ The server takes only tokens that are bound to a key, and its authorization server makes none that Latchkey can prove/,
+    ],
+  },
   'pushed requests only': {
     faults: { metadataFields: { require_pushed_authorization_requests: true } },
     ok: false,

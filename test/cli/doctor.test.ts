@@ -377,6 +377,24 @@ test('what is wrong is said with its clause and with who can mend it', async (t)
   }
 })
 
+test('what strangers publish can neither forge a line nor fill the screen', async (t) => {
+  verifies(t, 'X-12')
+  const forged = 'x\n  ✓ All is well.\u001b[2J'
+  const provider = await start(t, {
+    resourceMetadataFields: { bearer_methods_supported: [forged] },
+    metadataFields: {
+      response_types_supported: [forged, ...Array.from({ length: 400 }, (_, index) => `t${index}`)],
+      grant_types_supported: [forged],
+      token_endpoint_auth_methods_supported: [forged],
+    },
+  })
+  const { text } = await visitAt(t, provider.mcpUrl)
+  assert.doesNotMatch(text, /^ *✓ All is well/m)
+  assert.ok(!text.includes('\u001b'))
+  const longest = Math.max(...text.split('\n').map((line) => line.length))
+  assert.ok(longest < 800, `${longest}`)
+})
+
 test('the exit code says whether people could connect', async (t) => {
   const provider = await start(t, { offersRegistration: false })
   const shell = await openShell(t)

@@ -1,6 +1,7 @@
 // What the SDK's provider asks, answered by our own rooms for one connection of one user of an app.
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { AppPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import { clientNameOf, redirectUriOf } from '../upstream/client-document.ts'
@@ -16,6 +17,7 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
+  readonly journal: Journal
   readonly upstream: Upstream
   readonly connections: Connections
   readonly credentials: Credentials

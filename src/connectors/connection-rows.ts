@@ -170,6 +170,11 @@ export function accessOf({ server_may_use: list }: JoinedConnection): Access {
   return list === null ? {} : { mayUse: readAccess(list) }
 }
 
+/** Our page where its person signs in elsewhere. */
+export function connectUrlOf({ issuer }: Tenant, connectionId: string): string {
+  return `${issuer}/connect/${connectionId}`
+}
+
 /** What of a connection may be seen (A2-4). */
 export function toPublicConnection(
   row: JoinedConnection,

@@ -7,12 +7,15 @@ import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
 import type { Spent } from './alone.ts'
+import { connectUrlOf } from './connection-rows.ts'
 import type { Connections } from './connections.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
+import { createPresenter } from './present.ts'
+import type { Presenter } from './present.ts'
 import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
-import { requireUse } from './server-access.ts'
+import { mayUse, requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
 
 export type { ConnectionWish }
@@ -30,13 +33,15 @@ export type Credential =
       readonly isShared: boolean
     }
 
-export interface Credentials {
+export interface Credentials extends Presenter {
   /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
   readonly credentialFor: (
     server: Server,
     principal: Principal,
     wish?: ConnectionWish,
   ) => Promise<Credential>
+  /** Does what carried a call still stand, and for this server? Nothing is refreshed for that. */
+  readonly holds: (carried: Carried) => Promise<boolean>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -59,12 +64,16 @@ interface Needs extends ReachNeeds {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
+    ...createPresenter(needs.upstream),
+
     credentialFor: async (server, principal, wish = {}) => {
       requireUse(server, principal)
       const caller = callerOf(principal, server)
       const way = await reach(needs, caller, server, wish)
       return toCredential(needs, { principal, server, way })
     },
+
+    holds: (carried) => holds(needs, carried),
 
     refreshAfterUnauthorized: async (server, principal, refused, wish = {}) => {
       requireUse(server, principal)
@@ -77,6 +86,27 @@ export function createCredentials(needs: Needs): Credentials {
       return toCredential(needs, { principal, server, way })
     },
   }
+}
+
+interface Carried {
+  readonly principal: Principal
+  readonly server: Server
+  readonly credential: Credential
+}
+
+async function holds(needs: Needs, { principal, server, credential }: Carried): Promise<boolean> {
+  const { tenant } = principal
+  const { id: serverId, url } = server
+  const known = await needs.servers.byId(tenant, serverId)
+  if (known?.url !== url || !mayUse(known, principal)) return false
+  if (credential.kind !== 'bearer') return true
+  const { connectionId, ownerId } = credential
+  const binding = await needs.upstream.vault.binding({ tenant, connectionId })
+  if (binding?.serverUrl !== url) return false
+  if (ownerId === undefined) return true
+  const caller = callerOf(principal, server)
+  const shared = await chooseConnection(needs.db, caller, { serverId, inUseId: connectionId })
+  return shared?.id === connectionId
 }
 
 function callerOf({ tenant, user }: Principal, server: Server): Caller {
@@ -167,6 +197,6 @@ async function toCredential(
   // Nobody is led to the sign-in of another's connection, only to one of their own.
   const ownId = isShared ? undefined : connection?.id
   const connectionId = ownId ?? (await connections.ensure(principal, server.id))
-  const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
+  const connectUrl = connectUrlOf(principal.tenant, connectionId)
   return { kind: 'authorization_required', connectUrl, connectionId, reason, isShared }
 }

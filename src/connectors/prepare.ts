@@ -1,6 +1,8 @@
 // What comes before every sign-in, with a browser or without: discovery, our registration there, and the scopes to ask for.
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow, ServerRow } from '../store/schema.ts'
@@ -15,6 +17,7 @@ import { serverPlace } from './server-rows.ts'
 export interface PrepareNeeds {
   readonly db: Database
   readonly keyring: Keyring
+  readonly journal: Journal
   readonly upstream: Upstream
 }
 
@@ -60,6 +63,7 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     serverUrl: server.url,
     issuer,
     fresh: isAgain,
+    cacheMs: server.metadata_cache_ms ?? undefined,
     isForPrograms,
   })
   const before = await upstream.vault.binding({ tenant, connectionId: connection.id })
@@ -75,7 +79,7 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
 
 /** Our client at the authorization server that was found; made there if need be. */
 export async function becomeClient(
-  needs: Pick<PrepareNeeds, 'keyring' | 'upstream'>,
+  needs: PrepareNeeds,
   facts: {
     readonly tenant: Tenant
     readonly server: ServerRow
@@ -85,13 +89,33 @@ export async function becomeClient(
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream
+  const { tenant, server, discovery } = facts
   try {
-    const preregistered = givenClient(needs, facts.server)
-    return await register.registrationFor({ ...facts, preregistered })
+    const preregistered = givenClient(needs, server)
+    const clientKey = ownKey(needs, server)
+    return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
-    if (isFault(thrown)) await discover.forget(facts.tenant, facts.server.url)
+    if (!isFault(thrown)) throw thrown
+    await discover.forget(tenant, server.url)
+    await noteRefusal(needs, server, { issuer: discovery.issuer, error: thrown.code })
     throw thrown
   }
+}
+
+async function noteRefusal(
+  { db, journal }: Pick<PrepareNeeds, 'db' | 'journal'>,
+  { tenant_id: tenantId, id }: ServerRow,
+  data: { readonly issuer: string; readonly error: string },
+): Promise<void> {
+  await db.transaction().execute((tx) =>
+    journal.record(tx, {
+      tenantId,
+      type: 'registration.failed',
+      actor: { kind: 'system' },
+      subject: { kind: 'server', id },
+      data,
+    }),
+  )
 }
 
 function givenClient(
@@ -106,4 +130,10 @@ function givenClient(
     ...(issuer === null ? {} : { issuer }),
     ...(sealed === null ? {} : { clientSecret: keyring.open(sealed, place) }),
   }
+}
+
+function ownKey({ keyring }: PrepareNeeds, server: ServerRow): Secret | undefined {
+  const { tenant_id: tenantId, id, client_key_sealed: sealed } = server
+  if (sealed === null) return undefined
+  return keyring.open(sealed, serverPlace(tenantId, id, 'client_key_sealed'))
 }

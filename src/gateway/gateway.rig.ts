@@ -4,6 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createManualClock, systemClock } from '../base/clock.ts'
+import { createPresenter } from '../connectors/present.ts'
+import { createProofs } from '../upstream/proofs.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
@@ -115,10 +117,15 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
       },
       scopes: { all: async () => settings.registry ?? [] },
       credentials,
+      grants: { stands: async () => true },
       outbound,
       keyring,
       db: databaseOfOneTransaction,
-      journal: { record: async (_tx, entry) => void entries.push(entry) },
+      journal: {
+        record: async (_tx, entry) => void entries.push(entry),
+        subscribe: () => () => {},
+        head: async () => 0,
+      },
       notes: { note: () => {} },
       traces: { ofToken: async () => undefined },
       attempts: { current: async () => undefined },
@@ -181,11 +188,13 @@ function countedCredentials(settings: RigSettings) {
   const counts = { asked: 0, refreshes: 0, labels: [] as (string | undefined)[] }
   const queue = [...(settings.credentials ?? [bearer])]
   const credentials = {
+    ...createPresenter({ proofs: createProofs({ clock: systemClock, random: systemRandom }) }),
     credentialFor: async (_server: McpServer, _by: Principal, wish?: ConnectionWish) => {
       counts.asked += 1
       counts.labels.push(wish?.label)
       return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
     },
+    holds: async () => true,
     refreshAfterUnauthorized: async (_server: McpServer, _by: Principal, refused?: Credential) => {
       if (refused?.kind === 'bearer') counts.refreshes += 1
       return settings.renewed ?? bearer

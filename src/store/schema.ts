@@ -347,6 +347,8 @@ export interface ServerRow {
   may_use: string | null
   /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
   transport: string | null
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadata_cache_ms: number | null
 }
 
 /** One user's credential for one server. */

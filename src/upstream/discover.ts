@@ -1,20 +1,27 @@
 // Finds out how to sign in at an MCP server, knowing nothing but its URL: 401, then RFC 9728, then RFC 8414 or OIDC
-// Discovery. Owns the cached findings; registering and signing in belong to others.
+// Discovery. What was found before is kept by findings.ts; registering and signing in belong to others.
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import { readAuthorizationServerMetadata } from '../oauth/metadata.ts'
+import type { TokenChallenge } from '../oauth/challenge.ts'
+import { proofAlgorithm } from '../oauth/dpop-proof.ts'
 import type { AuthorizationServerMetadata, ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { canonicalResource } from '../oauth/resource.ts'
 import type { Database } from '../store/database.ts'
+import { firstUsable, inOrder } from './choose-issuer.ts'
+import type { FoundServer } from './choose-issuer.ts'
 import { findAuthorizationServer, guessedMetadata } from './authorization-server.ts'
+import { forgetFinding, readCached, rememberedIssuer, writeCached } from './findings.ts'
+import type { Discovery } from './findings.ts'
 import type { TenantFacts } from './holder.ts'
 import { atOthersAddress } from './others-addresses.ts'
 import { asDiscovery, findProtectedResource, meetServer } from './protected-resource.ts'
 import type { Welcome } from './protected-resource.ts'
 import { createTrace } from './trace.ts'
 import type { Trace, TraceStep } from './trace.ts'
+
+export type { Discovery }
 
 /** What to look at. */
 export interface DiscoverRequest {
@@ -24,26 +31,15 @@ export interface DiscoverRequest {
   readonly issuer?: string | undefined
   /** Looks again even when a finding is cached. */
   readonly fresh?: boolean
+  /** How old a finding may be; otherwise as old as the installation says. */
+  readonly cacheMs?: number | undefined
   /** Nobody is sent there with a code: what protects codes is not asked for. */
   readonly isForPrograms?: boolean
 }
 
-type LookRequest = Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'isForPrograms'>
-
-/** How to sign in at a server. */
-export interface Discovery {
-  readonly serverUrl: string
-  /** RFC 8707: sent with every request; the server's own spelling of itself, verbatim. */
-  readonly resource: string
-  readonly challengeScope?: string
-  readonly protectedResource?: ProtectedResourceMetadata
-  readonly issuer: string
-  readonly metadata: AuthorizationServerMetadata
-  /** Nothing was published: these are the places that MCP 2025-03-26 prescribes. */
-  readonly isGuessed: boolean
-  /** The server answered without a token. */
-  readonly openToAll: boolean
-  readonly trace: readonly TraceStep[]
+interface LookRequest extends Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'isForPrograms'> {
+  /** The authorization server that was taken before; it stays while the server names it and it is in order. */
+  readonly before?: string | undefined
 }
 
 /** What kind of server it is. */
@@ -75,8 +71,6 @@ interface Needs {
 const cacheDefaultMs = 24 * 60 * 60 * 1000
 // For all requests of one look together: a server must not hold us, or send us to others, for longer.
 const lookTimeMs = 30_000
-const issuersTriedMax = 5
-const refusedStep = 'authorization_server_refused'
 
 /** Makes discovery over one database. */
 export function createDiscover(
@@ -90,8 +84,10 @@ export function createDiscover(
 
   const lookAnew = async (request: DiscoverRequest): Promise<Inspection> => {
     const trace = createTrace(needs.clock)
-    const found = await lookOnce({ outbound: needs.outbound, trace }, request, timeMs)
-    if (found.kind === 'oauth') await writeCached(needs, request, found.discovery, cacheMs)
+    const before = await rememberedIssuer(needs, request)
+    const tools = { outbound: needs.outbound, trace }
+    const found = await lookOnce(tools, { ...request, before }, timeMs)
+    if (found.kind === 'oauth') await writeCached(needs, request, found.discovery)
     return found
   }
 
@@ -107,7 +103,8 @@ export function createDiscover(
   }
 
   const inspect = async (request: DiscoverRequest): Promise<Inspection> => {
-    const known = request.fresh === true ? undefined : await readCached(needs, request)
+    const youngMs = request.cacheMs ?? cacheMs
+    const known = request.fresh === true ? undefined : await readCached(needs, request, youngMs)
     return known === undefined ? joinLook(request) : { kind: 'oauth', discovery: known }
   }
 
@@ -122,13 +119,7 @@ export function createDiscover(
       })
     },
 
-    forget: async (tenant, serverUrl) => {
-      await needs.db
-        .deleteFrom('discoveries')
-        .where('tenant_id', '=', tenant.id)
-        .where('resource_url', '=', serverUrl)
-        .execute()
-    },
+    forget: (tenant, serverUrl) => forgetFinding(needs, tenant, serverUrl),
   }
 }
 
@@ -161,9 +152,10 @@ async function lookFurther(
   const document = await findProtectedResource(tools, serverUrl, challenge?.resourceMetadata)
   const issuers = issuersOf(request, document)
   const server = issuers
-    ? await firstUsable(tools, issuers)
+    ? await firstUsable(tools, inOrder(issuers, request.before))
     : await serverWithoutDocument(tools, welcome, new URL(serverUrl).origin)
   if (typeof server === 'string') return { kind: server, trace: trace.steps() }
+  const proofs = proofsOf(server.metadata, document, challenge)
   const discovery: Discovery = {
     serverUrl,
     resource: document?.resource ?? canonicalResource(serverUrl),
@@ -173,6 +165,7 @@ async function lookFurther(
     metadata: server.metadata,
     isGuessed: server.isGuessed,
     openToAll: welcome.kind === 'open',
+    ...(proofs === undefined ? {} : { proofs }),
     trace: trace.steps(),
   }
   return { kind: 'oauth', discovery }
@@ -185,9 +178,20 @@ interface Tools {
   readonly signal: AbortSignal
 }
 
-interface FoundServer {
-  readonly metadata: AuthorizationServerMetadata
-  readonly isGuessed: boolean
+/**
+ * A token is bound to a key where both sides are known to take that: a server that does not know the scheme would refuse
+ * such a token, and an authorization server that does not know proofs makes none.
+ */
+function proofsOf(
+  { dpop_signing_alg_values_supported: made }: AuthorizationServerMetadata,
+  document: ProtectedResourceMetadata | undefined,
+  challenge: TokenChallenge | undefined,
+): Discovery['proofs'] {
+  if (made?.includes(proofAlgorithm) !== true) return undefined
+  if (document?.dpop_bound_access_tokens_required === true) return 'required'
+  if (challenge?.proofs !== undefined) return challenge.proofs
+  const taken = document?.dpop_signing_alg_values_supported
+  return taken?.includes(proofAlgorithm) === true ? 'offered' : undefined
 }
 
 function issuersOf(
@@ -198,28 +202,6 @@ function issuersOf(
   if (document === undefined) return undefined
   const listed = document.authorization_servers ?? []
   return listed.length > 0 ? listed : [new URL(serverUrl).origin]
-}
-
-/** RFC 9728 §7.6: which of several to take is ours to choose; we take the first that is in order. */
-async function firstUsable(tools: Tools, issuers: readonly string[]): Promise<FoundServer> {
-  let firstRefusal: unknown
-  for (const issuer of issuers.slice(0, issuersTriedMax)) {
-    try {
-      return { metadata: await requireMetadata(tools, issuer), isGuessed: false }
-    } catch (error) {
-      if (!isFault(error)) throw error
-      tools.trace.note({ step: refusedStep, url: issuer, outcome: error.code })
-      tools.trace.saw?.({ step: refusedStep, url: issuer, error })
-      firstRefusal ??= error
-    }
-  }
-  throw firstRefusal
-}
-
-async function requireMetadata(tools: Tools, issuer: string): Promise<AuthorizationServerMetadata> {
-  const metadata = await findAuthorizationServer(tools, issuer)
-  if (metadata !== undefined) return metadata
-  throw new Fault('metadata_discovery_failed', { because: `${issuer} publishes no metadata` })
 }
 
 /** MCP 2025-03-26: the authorization server is at the MCP server's own origin, at fixed places if need be. */
@@ -238,48 +220,4 @@ async function serverWithoutDocument(
   }
   if (welcome.challenge === undefined) return 'headers'
   return { metadata: guessedMetadata(origin), isGuessed: true }
-}
-
-/** What is kept of a finding. */
-type Cached = Omit<Discovery, 'trace'> & { readonly askedIssuer?: string }
-
-async function readCached(
-  { db, clock }: Needs,
-  { tenant, serverUrl, issuer }: DiscoverRequest,
-): Promise<Discovery | undefined> {
-  const row = await db
-    .selectFrom('discoveries')
-    .select(['document', 'fetched_at'])
-    .where('tenant_id', '=', tenant.id)
-    .where('resource_url', '=', serverUrl)
-    .where('expires_at', '>', clock.now())
-    .executeTakeFirst()
-  if (row === undefined) return undefined
-  const { askedIssuer, ...cached } = JSON.parse(row.document) as Cached // only writeCached writes it
-  if (askedIssuer !== issuer) return undefined
-  const metadata = readAuthorizationServerMetadata(cached.metadata, cached.issuer)
-  const trace = createTrace(clock)
-  trace.note({ step: 'discovery', url: serverUrl, outcome: 'known from before' })
-  return { ...cached, metadata, trace: trace.steps() }
-}
-
-async function writeCached(
-  { db, clock }: Needs,
-  { tenant, serverUrl, issuer }: DiscoverRequest,
-  discovery: Discovery,
-  cacheMs: number,
-): Promise<void> {
-  const { trace: _shownOnce, ...kept } = discovery
-  const cached: Cached = { ...kept, ...(issuer === undefined ? {} : { askedIssuer: issuer }) }
-  const now = clock.now()
-  const facts = {
-    document: JSON.stringify(cached),
-    fetched_at: now,
-    expires_at: now + cacheMs,
-  }
-  await db
-    .insertInto('discoveries')
-    .values({ tenant_id: tenant.id, resource_url: serverUrl, ...facts })
-    .onConflict((conflict) => conflict.columns(['tenant_id', 'resource_url']).doUpdateSet(facts))
-    .execute()
 }

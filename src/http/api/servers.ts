@@ -1,6 +1,6 @@
 // REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
 import { z } from 'zod'
-import { tokenFormats } from '../../connectors/server-input.ts'
+import { cacheMinutes, tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { grantTypes } from '../../upstream/grant.ts'
 import { empty, json } from '../answers.ts'
@@ -22,9 +22,18 @@ const newServer = z.strictObject({
   issuer: z.string().max(1000).exactOptional(),
   clientId: z.string().max(500).exactOptional(),
   clientSecret: z.string().max(2000).exactOptional(),
+  /** A private key in PEM or as a JWK, `generate`, or an empty text to take it away. */
+  clientKey: z.string().max(8000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
   grantType: z.enum(grantTypes).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadataCacheMinutes: z
+    .int()
+    .min(cacheMinutes.least)
+    .max(cacheMinutes.most)
+    .nullable()
+    .exactOptional(),
   /** What clients need for its tools; an empty list: one scope opens all. */
   toolScopes: z
     .array(

@@ -16,7 +16,8 @@ import type { Credential as AnyCredential } from './connectors/credential.ts'
 import type { PublicServer, Server, ServerInput } from './connectors/servers.ts'
 import { accessOver, signInOver } from './connectors/app-sign-in.ts'
 import { transportTo } from './connectors/sdk.ts'
-import type { McpTransport, SignInProvider } from './connectors/sdk.ts'
+import type { SignInProvider } from './connectors/sdk-sign-in.ts'
+import type { McpTransport } from './connectors/sdk.ts'
 import { noteTrouble } from './connectors/trouble.ts'
 import { createGround, createReachOut, opening } from './ground.ts'
 import type { Ground, Surroundings } from './ground.ts'
@@ -221,7 +222,7 @@ function createParts(parts: Parts): Omit<Connectors, 'close'> {
 
     transportFor: async (user, over) => {
       const { url, access } = await accessTo(parts, user, over)
-      return transportTo(url, { ...parts, access })
+      return transportTo(url, { ...parts, access, presenter: parts.credentials })
     },
     signInProvider: async (user, connectionId) =>
       signInOver(parts, await factsOf(parts, await requirePerson(people, user), connectionId)),

@@ -8,6 +8,8 @@ import { createManualClock } from '../../src/base/clock.ts'
 import { isFault } from '../../src/client.ts'
 import type { McpTransport } from '../../src/client.ts'
 import type { Store } from '../../src/store/database.ts'
+import { startDpopMcpServer } from '../counterparts/dpop-mcp-server.ts'
+import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
 import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { startWorkersMcpServer } from '../counterparts/workers-mcp-server.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
@@ -278,3 +280,27 @@ onEveryDatabase(
     app.alsoSecret(server.tokensIssued())
   },
 )
+
+for (const proofs of ['taken', 'nonce'] as const) {
+  onEveryDatabase(
+    `a token that is bound to a key goes with its proof (${proofs})`,
+    async (t, store) => {
+      const foreign = await startForeignAuthorizationServer({ proofs })
+      const { issuer, introspect } = foreign
+      const mcp = await startDpopMcpServer({ issuer, introspect, wantsNonce: proofs === 'nonce' })
+      t.after(async () => {
+        await mcp.stop()
+        await foreign.stop()
+      })
+      const app = await startApp(t, store)
+      const client = await clientOf(app, 'ada', await connect(app, 'ada', mcp.url))
+      mcp.changeNonce()
+      assert.deepEqual(await callEcho(client, 'hello'), [{ type: 'text', text: 'hello' }])
+      foreign.expireAccessTokens()
+      assert.deepEqual(await callEcho(client, 'again'), [{ type: 'text', text: 'again' }])
+      await client.close()
+      assert.equal(new Set(mcp.keys()).size, 1)
+      app.alsoSecret(foreign.tokensIssued())
+    },
+  )
+}

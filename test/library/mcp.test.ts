@@ -11,6 +11,7 @@ import type { Store } from '../../src/store/database.ts'
 import { startDpopMcpServer } from '../counterparts/dpop-mcp-server.ts'
 import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
 import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import type { McpCall } from '../counterparts/mcp-server.ts'
 import { startWorkersMcpServer } from '../counterparts/workers-mcp-server.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
@@ -137,17 +138,29 @@ onEveryDatabase('a scope that a call lacks is asked for at the next sign-in', as
   await client.close()
 })
 
-onEveryDatabase('no call of the SDK leads to a private address', async (t, store) => {
-  const { server } = await startUpstream(t)
-  const app = await startApp(t, store)
-  const connectionId = await connect(app, 'ada', server.url)
-  const { options } = await app.connectors.transportFor('ada', connectionId)
-  const guarded = options.fetch
-  assert.ok(guarded !== undefined)
-  await assert.rejects(guarded('http://169.254.169.254/latest/meta-data/'), {
-    code: 'discovery_blocked',
-  })
-})
+onEveryDatabase(
+  'a call leads to no private address, and shows its token to no other server',
+  async (t, store) => {
+    const { foreign, server } = await startUpstream(t)
+    const other = await startOpenMcpServer()
+    t.after(() => other.stop())
+    const app = await startApp(t, store)
+    const connectionId = await connect(app, 'ada', server.url)
+    const { options } = await app.connectors.transportFor('ada', connectionId)
+    const { fetch: guarded, authProvider } = options
+    assert.ok(guarded !== undefined && authProvider !== undefined && 'token' in authProvider)
+    await authProvider.token()
+    await guarded(server.url)
+    await guarded(other.url)
+    const shownAt = (calls: readonly McpCall[]) => calls.at(-1)?.headers['authorization']
+    assert.match(shownAt(server.calls()) ?? '', /^Bearer /)
+    assert.equal(shownAt(other.calls()), undefined)
+    await assert.rejects(guarded('http://169.254.169.254/latest/meta-data/'), {
+      code: 'discovery_blocked',
+    })
+    app.alsoSecret(foreign.tokensIssued())
+  },
+)
 
 onEveryDatabase(
   'the auth() of the SDK begins a sign-in and hands its address over',

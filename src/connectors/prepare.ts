@@ -1,4 +1,5 @@
 // What comes before every sign-in, with a browser or without: discovery, our registration there, and the scopes to ask for.
+import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Journal } from '../journal/entries.ts'
@@ -11,9 +12,11 @@ import type { GrantType } from '../upstream/grant.ts'
 import type { Preregistered, Registration } from '../upstream/register.ts'
 import { chooseScopes } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { forgetStaleClient } from './stale-client.ts'
 import { serverPlace } from './server-rows.ts'
 
 export interface PrepareNeeds {
+  readonly clock: Clock
   readonly db: Database
   readonly keyring: Keyring
   readonly journal: Journal
@@ -91,6 +94,7 @@ export async function becomeClient(
   const { tenant, server, discovery } = facts
   try {
     const preregistered = givenClient(needs, server)
+    if (preregistered === undefined) await forgetStaleClient(needs, server, discovery.issuer)
     return await register.registrationFor({ ...facts, preregistered })
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown

@@ -322,6 +322,12 @@ const catalogue = {
     words: 'You are not connected to this server yet. Please sign in.',
     oauth: 'login_required',
   },
+  token_bound: {
+    status: 409,
+    ...no,
+    words: 'This token only works with a key that stays here. Call the server through Latchkey.',
+    oauth: 'invalid_request',
+  },
   client_lost: {
     status: 409,
     ...signIn,

@@ -11,6 +11,8 @@ import { connectUrlOf } from './connection-rows.ts'
 import type { Connections } from './connections.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
+import { createPresenter } from './present.ts'
+import type { Presenter } from './present.ts'
 import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
 import { mayUse, requireUse } from './server-access.ts'
@@ -31,7 +33,7 @@ export type Credential =
       readonly isShared: boolean
     }
 
-export interface Credentials {
+export interface Credentials extends Presenter {
   /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
   readonly credentialFor: (
     server: Server,
@@ -62,6 +64,8 @@ interface Needs extends ReachNeeds {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
+    ...createPresenter(needs.upstream),
+
     credentialFor: async (server, principal, wish = {}) => {
       requireUse(server, principal)
       const caller = callerOf(principal, server)

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -94,8 +95,9 @@ export async function becomeClient(
   const { tenant, server, discovery } = facts
   try {
     const preregistered = givenClient(needs, server)
+    const clientKey = ownKey(needs, server)
     if (preregistered === undefined) await forgetStaleClient(needs, server, discovery.issuer)
-    return await register.registrationFor({ ...facts, preregistered })
+    return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     await discover.forget(tenant, server.url)
@@ -132,4 +134,10 @@ function givenClient(
     ...(issuer === null ? {} : { issuer }),
     ...(sealed === null ? {} : { clientSecret: keyring.open(sealed, place) }),
   }
+}
+
+function ownKey({ keyring }: PrepareNeeds, server: ServerRow): Secret | undefined {
+  const { tenant_id: tenantId, id, client_key_sealed: sealed } = server
+  if (sealed === null) return undefined
+  return keyring.open(sealed, serverPlace(tenantId, id, 'client_key_sealed'))
 }

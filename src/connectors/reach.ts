@@ -5,7 +5,7 @@ import { Secret } from '../base/secret.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { liveAlone, ownConnection } from './alone.ts'
-import type { AloneNeeds, Spent } from './alone.ts'
+import type { AliveToken, AloneNeeds, Spent } from './alone.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
@@ -17,6 +17,8 @@ export type Reach =
   | {
       readonly kind: 'bearer'
       readonly token: Secret
+      /** The key that the token is bound to, and of no use without. */
+      readonly proofKey?: Secret | undefined
       readonly connectionId: string
       /** Which token it is; given back when the server refuses it. */
       readonly generation: number
@@ -59,15 +61,8 @@ export async function reach(
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
-    const { accessToken, generation } = token
-    return {
-      kind: 'bearer',
-      token: accessToken,
-      connectionId: connection.id,
-      generation,
-      isSignedIn: true,
-      ...(isOthers(caller, connection) ? { ownerId: connection.user_id } : {}),
-    }
+    const ownerId = isOthers(caller, connection) ? connection.user_id : undefined
+    return bearer(connection, token, { isSignedIn: true, ownerId })
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
@@ -81,9 +76,16 @@ async function reachAlone(
 ): Promise<Reach> {
   const connection = await ownConnection(needs, caller, server)
   const token = await liveAlone(needs, { ...caller, server, connection, spent })
-  const { accessToken, generation } = token
-  const connectionId = connection.id
-  return { kind: 'bearer', token: accessToken, connectionId, generation, isSignedIn: false }
+  return bearer(connection, token, { isSignedIn: false })
+}
+
+function bearer(
+  { id: connectionId }: ConnectionRow,
+  { accessToken: token, generation, proofKey }: AliveToken,
+  { isSignedIn, ownerId }: { readonly isSignedIn: boolean; readonly ownerId?: string | undefined },
+): Reach {
+  const owner = ownerId === undefined ? {} : { ownerId }
+  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey, ...owner }
 }
 
 async function readHeaders(

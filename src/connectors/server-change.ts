@@ -15,13 +15,14 @@ import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   actorOf,
   cacheMinutesOf,
+  keyColumns,
   plainColumns,
   sealedColumns,
   serverPlace,
   toolScopesColumn,
   toPublicServer,
 } from './server-rows.ts'
-import type { PublicServer, ServerNeeds } from './server-rows.ts'
+import type { PublicServer, SealedColumn, ServerNeeds } from './server-rows.ts'
 
 /** Changes what the input names and leaves the rest. Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
 export async function changeServer(
@@ -38,7 +39,8 @@ export async function changeServer(
   const after: ServerRow = {
     ...before,
     ...sealedColumns(needs, { tenantId: before.tenant_id, id: before.id, auth }, wanted),
-    ...plainColumns(needs, wanted),
+    ...keyColumns(needs, { tenantId: before.tenant_id, id: before.id }, wanted.clientKey),
+    ...plainColumns(needs, wanted, { hasKey: hasKey(wanted) }),
     url,
     auth,
     tool_scopes:
@@ -72,7 +74,7 @@ function wantedInput(
   input: Partial<ServerInput> & { readonly url: string },
 ): WantedInput {
   const { tenant_id: tenantId, id } = row
-  const open = (sealed: string | null, column: 'headers_sealed' | 'client_secret_sealed') =>
+  const open = (sealed: string | null, column: SealedColumn) =>
     sealed === null ? undefined : keyring.open(sealed, serverPlace(tenantId, id, column)).reveal()
   const headers = open(row.headers_sealed, 'headers_sealed')
   const isSameUrl = input.url === row.url
@@ -88,14 +90,17 @@ function wantedInput(
     : {}
   const isSameClient =
     isSameUrl && isSameIssuer && (input.clientId ?? row.client_id) === row.client_id
-  const clientSecret = isSameClient
-    ? open(row.client_secret_sealed, 'client_secret_sealed')
-    : undefined
+  const proofs = isSameClient
+    ? {
+        clientSecret: open(row.client_secret_sealed, 'client_secret_sealed'),
+        clientKey: open(row.client_key_sealed, 'client_key_sealed'),
+      }
+    : {}
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
   const grantType = row.grant_type as GrantType // likewise
   const metadataCacheMinutes = cacheMinutesOf(row)
   const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
-  return { clientSecret, ...stored, ...kept, ...input, auth }
+  return { ...proofs, ...stored, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
@@ -104,8 +109,13 @@ function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
     wanted.auth !== row.auth ||
     wanted.grantType !== row.grant_type ||
     (wanted.issuer ?? null) !== row.issuer ||
-    (wanted.clientId ?? null) !== row.client_id
+    (wanted.clientId ?? null) !== row.client_id ||
+    hasKey(wanted) !== (row.client_key_sealed !== null)
   )
+}
+
+function hasKey({ clientKey = '' }: WantedInput): boolean {
+  return clientKey !== ''
 }
 
 function rediscover(
@@ -153,8 +163,7 @@ async function storeChange(
     }
     if (after.may_use !== before.may_use) await endOfOthers(needs, tx, principal, after)
     if (isElsewhere) await dropSignIns(needs, tx, after)
-    else if (input.clientSecret !== undefined)
-      await changeSecret(needs, tx, after, input.clientSecret)
+    else await changeProof(needs, tx, after, input)
     await needs.journal.record(tx, {
       tenantId: before.tenant_id,
       type: 'server.updated',
@@ -221,13 +230,22 @@ async function dropSignIns(
   await upstream.register.forgetServer(tx, tenant_id, id)
 }
 
-async function changeSecret(
-  { upstream }: ServerNeeds,
+/** A new secret or key of the same client: whoever is signed in by it stays so. */
+async function changeProof(
+  { upstream, keyring }: ServerNeeds,
   tx: Database,
-  { tenant_id: tenantId, id: serverId, client_id: clientId }: ServerRow,
-  secret: string,
+  { tenant_id: tenantId, id: serverId, client_id: clientId, client_key_sealed: sealed }: ServerRow,
+  { clientSecret, clientKey }: Partial<ServerInput>,
 ): Promise<void> {
-  if (clientId === null) return
-  const client = { tenantId, serverId, clientId }
-  await upstream.register.changeSecret(tx, client, new Secret(secret))
+  if (clientId === null || (clientSecret ?? clientKey) === undefined) return
+  const place = serverPlace(tenantId, serverId, 'client_key_sealed')
+  await upstream.register.changeProof(
+    tx,
+    { tenantId, serverId, clientId },
+    {
+      clientSecret: clientSecret === undefined ? undefined : new Secret(clientSecret),
+      clientKey:
+        clientKey === undefined || sealed === null ? undefined : keyring.open(sealed, place),
+    },
+  )
 }

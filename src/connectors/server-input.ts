@@ -27,6 +27,8 @@ export interface ServerInput {
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
+  /** A private key that proves this client, in PEM or as a JWK; `generate` makes one, and an empty text takes it away. */
+  readonly clientKey?: string | undefined
   /** How its tokens are got; by a person who signs in, unless said. */
   readonly grantType?: GrantType | undefined
   /** What to ask for where people sign in to it. */

@@ -13,7 +13,9 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
-import { redirectUriOf } from '../upstream/client-document.ts'
+import { clientKeysUrl, redirectUriOf } from '../upstream/client-document.ts'
+import { clientKeyFrom } from '../upstream/client-key.ts'
+import type { PublicJwk } from '../upstream/client-key.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
@@ -68,6 +70,8 @@ export interface PublicServer {
   readonly issuer?: string
   readonly clientId?: string
   readonly hasClientSecret: boolean
+  /** The public half of our key there, and the address at which others find it. */
+  readonly clientKey?: PublicJwk & { readonly jwksUri: string }
   readonly scopes?: string
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
@@ -118,7 +122,11 @@ export async function toolScopesColumn(
 }
 
 /** The columns that are checked and kept as they are. */
-export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
+export function plainColumns(
+  { outbound }: ServerNeeds,
+  input: ServerInput,
+  { hasKey }: { readonly hasKey: boolean },
+) {
   if (input.clientSecret !== undefined && input.clientId === undefined) {
     throw new Fault('invalid_input', {
       because: 'a client secret came without a client id',
@@ -126,7 +134,7 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
     })
   }
   const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
-  requireOwnCredential(grantType, input)
+  requireOwnCredential(grantType, input, hasKey)
   return {
     grant_type: grantType,
     grant_settings: null,
@@ -138,14 +146,33 @@ export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
 }
 
 /** C33: a client for programs is made at the provider by hand, and has something that proves it. */
-function requireOwnCredential(grantType: GrantType, input: ServerInput): void {
+function requireOwnCredential(grantType: GrantType, input: ServerInput, hasKey: boolean): void {
   if (needsBrowser(grantType)) return
   if (input.auth !== undefined && input.auth !== 'oauth') {
     throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
   }
   if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
-  if (input.clientSecret === undefined) {
-    throw invalid('clientSecret', 'Enter the secret that proves this client.')
+  if (input.clientSecret === undefined && !hasKey) {
+    throw invalid('clientSecret', 'Enter the secret that proves this client, or give it a key.')
+  }
+}
+
+/** The columns of our key there. Throws Fault('invalid_input') for what is no private key that we can use. */
+export function keyColumns(
+  { keyring, random }: ServerNeeds,
+  server: { readonly tenantId: string; readonly id: string },
+  given: string | undefined,
+) {
+  if (given === undefined || given === '')
+    return { client_key_sealed: null, client_key_public: null }
+  const key = clientKeyFrom(random, given)
+  if (key === undefined) {
+    throw invalid('clientKey', 'Enter a private key (P-256, Ed25519 or RSA) in PEM or as a JWK.')
+  }
+  const place = serverPlace(server.tenantId, server.id, 'client_key_sealed')
+  return {
+    client_key_sealed: keyring.seal(key.jwk, place),
+    client_key_public: JSON.stringify(key.publicJwk),
   }
 }
 
@@ -191,12 +218,10 @@ export function sealedColumns(
   }
 }
 
+export type SealedColumn = 'headers_sealed' | 'client_secret_sealed' | 'client_key_sealed'
+
 /** Where a sealed column of a server lives. */
-export function serverPlace(
-  tenant: string,
-  row: string,
-  column: 'headers_sealed' | 'client_secret_sealed',
-) {
+export function serverPlace(tenant: string, row: string, column: SealedColumn) {
   return { tenant, table: 'servers', row, column }
 }
 
@@ -249,6 +274,14 @@ export function toPublicServer(tenant: Tenant, row: ServerRow): PublicServer {
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...(row.client_key_public === null
+      ? {}
+      : {
+          clientKey: {
+            ...(JSON.parse(row.client_key_public) as PublicJwk), // only keyColumns() writes it
+            jwksUri: clientKeysUrl(tenant, context),
+          },
+        }),
     ...(server.auth === 'oauth' ? { redirectUri: redirectUriOf(tenant, context) } : {}),
     ...(row.issuer === null ? {} : { quirks: appliedQuirks(row.issuer) }),
     createdAt: row.created_at,

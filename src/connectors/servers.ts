@@ -9,12 +9,8 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
-import {
-  clientDocumentUrl,
-  contextClientDocument,
-  tenantClientDocument,
-} from '../upstream/client-document.ts'
-import type { ClientDocument } from '../upstream/client-document.ts'
+import { createClientDocuments } from './client-documents.ts'
+import type { ClientDocuments } from './client-documents.ts'
 import { decideAuth } from './decide-auth.ts'
 import { endServerSignIns } from './end-server.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
@@ -23,6 +19,7 @@ import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server
 import type { ServerInput, ToolScope } from './server-input.ts'
 import {
   actorOf,
+  keyColumns,
   plainColumns,
   sealedColumns,
   showServer,
@@ -39,7 +36,7 @@ import { readToolScopes } from './tool-scopes.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
-export interface Servers {
+export interface Servers extends ClientDocuments {
   /** Well-known servers, ready to be added. */
   readonly templates: readonly ServerTemplate[]
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
@@ -62,8 +59,6 @@ export interface Servers {
   readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
-  /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
-  readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
 }
 
 // Asked for every call that passes through.
@@ -125,33 +120,8 @@ export function createServers(needs: ServerNeeds): Servers {
       return row && toServer(row)
     },
     usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
-    clientDocument: async (tenant, context) => {
-      if (context === undefined)
-        return tenantClientDocument(tenant, await contextsOf(needs, tenant))
-      return documentNamed(needs, tenant, context)
-    },
+    ...createClientDocuments(needs),
   }
-}
-
-/** The document of a context, or of an app in it, whose name has a mark behind the context. */
-async function documentNamed(
-  { db, upstream }: ServerNeeds,
-  tenant: Tenant,
-  name: string,
-): Promise<ClientDocument | undefined> {
-  const [context = '', mark] = name.split('.', 2)
-  const server = await db
-    .selectFrom('servers')
-    .select('id')
-    .where('tenant_id', '=', tenant.id)
-    .where('context', '=', context)
-    .executeTakeFirst()
-  if (server === undefined) return undefined
-  if (mark === undefined) return contextClientDocument(tenant, context)
-  const clientId = clientDocumentUrl(tenant, name)
-  const client = { tenantId: tenant.id, serverId: server.id, clientId }
-  const appUri = await upstream.register.appUriOf(client)
-  return appUri === undefined ? undefined : contextClientDocument(tenant, context, appUri)
 }
 
 async function createServer(
@@ -161,12 +131,13 @@ async function createServer(
 ): Promise<PublicServer> {
   const { tenant } = principal
   const url = checkUrl(needs.outbound, input.url)
-  const facts = plainColumns(needs, input)
   const toolScopes = await toolScopesColumn(needs, tenant, input.toolScopes ?? [])
   const slugs =
     input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
   const id = randomId(needs.random, 'srv_')
   const context = randomId(needs.random, '')
+  const key = keyColumns(needs, { tenantId: tenant.id, id }, input.clientKey)
+  const facts = plainColumns(needs, input, { hasKey: key.client_key_sealed !== null })
   const discovered = await decideAuth(needs.upstream, { tenant, url, input })
   const { auth } = discovered
   const row: Omit<ServerRow, 'slug'> = {
@@ -189,10 +160,9 @@ async function createServer(
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
     provider_secret_sealed: null,
-    client_key_sealed: null,
-    client_key_public: null,
     may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
     transport: null,
+    ...key,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }
@@ -289,18 +259,4 @@ async function removeServer(
     })
   })
   await upstream.discover.forget(principal.tenant, row.url)
-}
-
-const contextsMax = 200
-
-async function contextsOf({ db }: ServerNeeds, tenant: Tenant): Promise<readonly string[]> {
-  const rows = await db
-    .selectFrom('servers')
-    .select('context')
-    .where('tenant_id', '=', tenant.id)
-    .where('auth', '=', 'oauth')
-    .orderBy('created_at')
-    .limit(contextsMax)
-    .execute()
-  return rows.map(({ context }) => context)
 }

@@ -4,6 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createManualClock, systemClock } from '../base/clock.ts'
+import { createPresenter } from '../connectors/present.ts'
+import { createProofs } from '../upstream/proofs.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
@@ -186,6 +188,7 @@ function countedCredentials(settings: RigSettings) {
   const counts = { asked: 0, refreshes: 0, labels: [] as (string | undefined)[] }
   const queue = [...(settings.credentials ?? [bearer])]
   const credentials = {
+    ...createPresenter({ proofs: createProofs({ clock: systemClock, random: systemRandom }) }),
     credentialFor: async (_server: McpServer, _by: Principal, wish?: ConnectionWish) => {
       counts.asked += 1
       counts.labels.push(wish?.label)

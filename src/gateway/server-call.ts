@@ -4,7 +4,6 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import { Secret } from '../base/secret.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import type { Grants } from '../issuer/grants.ts'
@@ -106,42 +105,75 @@ type AttemptOutcome =
   /** The session was not begun by this caller with this connection. */
   | { readonly kind: 'foreign_session' }
 
+/** Sends it; once more where the server gives a nonce that our proof has to carry (RFC 9449 §9). */
 async function attempt(
   needs: ServerCallNeeds,
   verified: VerifiedCall,
   credential: Credential,
 ): Promise<AttemptOutcome> {
-  const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
-  const { request, response, principal, server, method, body, isOffered } = verified
   if (credential.kind === 'authorization_required') {
     const { connectUrl, isShared } = credential
     return { kind: 'not_connected', connectUrl, isShared }
   }
   const connectionId = credential.kind === 'bearer' ? credential.connectionId : undefined
-  const owner = { principal, serverId: server.id, connectionId }
+  const owner = { principal: verified.principal, serverId: verified.server.id, connectionId }
   const session = sessionOf(needs, verified, owner)
   if (session.kind === 'foreign') return { kind: 'foreign_session' }
+  const once = () => sendOnce(needs, verified, { credential, owner, sessionId: session.id })
+  const outcome = await once()
+  if (outcome.kind !== 'held') return outcome
+  const { status, headers } = outcome
+  const [challenge, nonce] = [headers['www-authenticate'], textOf(headers['dpop-nonce'])]
+  const { url } = verified.server
+  const wantsAgain = needs.credentials.heard(credential, url, { status, challenge, nonce })
+  return wantsAgain ? once() : outcome
+}
+
+function textOf(field: string | string[] | undefined): string | undefined {
+  return typeof field === 'string' ? field : undefined
+}
+
+type Showable = Exclude<Credential, { readonly kind: 'authorization_required' }>
+
+interface Sending {
+  readonly credential: Showable
+  readonly owner: SessionOwner
+  readonly sessionId: string | undefined
+}
+
+function sendOnce(
+  needs: ServerCallNeeds,
+  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
+  { credential, owner, sessionId }: Sending,
+): Promise<Outcome> {
+  const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
+  const { url } = server
   return forward({
     outbound,
     outgoing: {
-      url: server.url,
+      url,
       method,
       headers: requestHeaders({
         incoming: request.headers,
-        sessionId: session.id,
-        credential: credentialHeaders(credential),
+        sessionId,
+        credential: credentials.present(credential, { method, url }),
       }),
       body,
     },
     response,
-    headersOf: (upstream) => responseHeaders(upstream, (id) => sessions.bind(owner, id)),
+    headersOf: (upstream) => {
+      // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
+      const nonce = textOf(upstream['dpop-nonce'])
+      credentials.heard(credential, url, { status: 200, challenge: undefined, nonce })
+      return responseHeaders(upstream, (id) => sessions.bind(owner, id))
+    },
     answerTimeMs,
     isOffered,
     watch: (end) =>
       streams.watch({
         principal,
         serverId: server.id,
-        connectionId,
+        connectionId: owner.connectionId,
         ownerId: credential.kind === 'bearer' ? credential.ownerId : undefined,
         holds: async () =>
           (await grants.stands(principal.tenant, principal.grantId)) &&
@@ -149,14 +181,6 @@ async function attempt(
         end,
       }),
   })
-}
-
-function credentialHeaders(
-  credential: Exclude<Credential, { kind: 'authorization_required' }>,
-): Readonly<Record<string, Secret>> {
-  if (credential.kind === 'none') return {}
-  if (credential.kind === 'headers') return credential.headers
-  return { authorization: new Secret(`Bearer ${credential.token.reveal()}`) }
 }
 
 function isUnauthorized(outcome: AttemptOutcome): boolean {

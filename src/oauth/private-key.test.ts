@@ -53,6 +53,16 @@ test('a JWK says which of its signatures it makes', async () => {
   assert.equal(readPrivateKey(new Secret(wrong)), undefined)
 })
 
+test('a JWK keeps the name that its giver knows it by', () => {
+  const [, key] = given[0]
+  const named = (kid: unknown) => JSON.stringify({ ...key.export({ format: 'jwk' }), kid })
+  const kidOf = (text: string) => readPrivateKey(new Secret(text))?.publicJwk.kid
+  assert.equal(kidOf(named('our key 1')), kidOf(named(undefined)))
+  assert.equal(kidOf(named('our-key-1')), 'our-key-1')
+  const { jwk = new Secret('') } = readPrivateKey(new Secret(named('our-key-1'))) ?? {}
+  assert.equal(openPrivateKey(jwk).publicJwk.kid, 'our-key-1')
+})
+
 test('what is no private key of ours is none', () => {
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const tooSmall = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey

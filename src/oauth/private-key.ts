@@ -16,7 +16,7 @@ export interface PrivateKey {
 export interface PublicJwk {
   readonly kty: string
   readonly alg: SigningAlgorithm
-  /** Its thumbprint (RFC 7638). */
+  /** As whoever gave it names it, else its thumbprint (RFC 7638). */
   readonly kid: string
   readonly use: 'sig'
   readonly [member: string]: string
@@ -40,22 +40,23 @@ export function makePrivateKey(bytes: Uint8Array): PrivateKey {
   const point = pair.getPublicKey()
   const [x, y] = [point.subarray(1, 1 + coordinateBytes), point.subarray(1 + coordinateBytes)]
   const publicMembers = { crv: 'P-256', kty: 'EC', x: encode(x), y: encode(y) }
-  return kept(publicMembers, { ...publicMembers, d: encode(bytes) }, 'ES256')
+  const name = { alg: 'ES256', kid: thumbprintOf(publicMembers) } as const
+  return kept(publicMembers, { ...publicMembers, d: encode(bytes) }, name)
 }
 
 /** Reads a private key in PEM (PKCS #8) or as a JWK; undefined for what is none, or none that signs as we can. */
 export function readPrivateKey(text: Secret): PrivateKey | undefined {
   try {
     const given = text.reveal().trim()
-    const wanted = given.startsWith('{')
-      ? field(asObject(JSON.parse(given)) ?? {}, 'alg')
-      : undefined
+    const said = given.startsWith('{') ? (asObject(JSON.parse(given)) ?? {}) : {}
+    const [wanted, name] = [field(said, 'alg'), field(said, 'kid')]
     const key = keyOf(given)
     const algorithms = algorithmsOf(key)
     const alg = wanted === undefined ? algorithms[0] : algorithms.find((one) => one === wanted)
     if (alg === undefined) return undefined
     const publicMembers = membersOf(createPublicKey(key))
-    return kept(publicMembers, membersOf(key), alg)
+    const kid = typeof name === 'string' && keyName.test(name) ? name : thumbprintOf(publicMembers)
+    return kept(publicMembers, membersOf(key), { alg, kid })
   } catch {
     return undefined // node:crypto throws an error of its own for each thing that can be wrong, and some repeat the text.
   }
@@ -65,7 +66,7 @@ export function readPrivateKey(text: Secret): PrivateKey | undefined {
 export function openPrivateKey(jwk: Secret): SigningKey {
   const members = JSON.parse(jwk.reveal()) as webcrypto.JsonWebKey & PublicJwk // only kept() writes it
   const key = createPrivateKey({ key: members, format: 'jwk' })
-  return { key, publicJwk: published(membersOf(createPublicKey(key)), members.alg) }
+  return { key, publicJwk: published(membersOf(createPublicKey(key)), members) }
 }
 
 /** RFC 7638 §3: the required members, in the order of their names. */
@@ -104,21 +105,22 @@ function membersOf(key: KeyObject): Readonly<Record<string, string>> {
   return key.export({ format: 'jwk' }) as Record<string, string> // of these kinds of keys all members are texts
 }
 
+type Name = Pick<PublicJwk, 'alg' | 'kid'>
+
+const keyName = /^[\x21-\x7e]{1,200}$/
+
 function kept(
   publicMembers: Readonly<Record<string, string>>,
   members: Readonly<Record<string, string>>,
-  alg: SigningAlgorithm,
+  { alg, kid }: Name,
 ): PrivateKey {
-  const publicJwk = published(publicMembers, alg)
-  return { jwk: new Secret(JSON.stringify({ ...members, alg })), publicJwk }
+  const jwk = new Secret(JSON.stringify({ ...members, alg, kid }))
+  return { jwk, publicJwk: published(publicMembers, { alg, kid }) }
 }
 
-function published(
-  publicMembers: Readonly<Record<string, string>>,
-  alg: SigningAlgorithm,
-): PublicJwk {
+function published(publicMembers: Readonly<Record<string, string>>, { alg, kid }: Name): PublicJwk {
   const { kty = '' } = publicMembers
-  return { ...publicMembers, kty, alg, kid: thumbprintOf(publicMembers), use: 'sig' }
+  return { ...publicMembers, kty, alg, kid, use: 'sig' }
 }
 
 function encode(bytes: Uint8Array): string {

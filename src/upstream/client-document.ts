@@ -24,16 +24,29 @@ export function clientDocumentUrl(tenant: TenantFacts, context: string, appUri?:
   return `${tenant.issuer}/connect/client-metadata/${context}${mark}.json`
 }
 
-/** The document of one connection context, or of an app's redirect URI in it. */
+/** Where the public half of a context's key is. */
+export function clientKeysUrl(tenant: TenantFacts, context: string): string {
+  return `${tenant.issuer}/connect/client-keys/${context}.json`
+}
+
+/** The document of one connection context, or of an app's redirect URI in it; with a key it says how we prove ourselves. */
 export function contextClientDocument(
   tenant: TenantFacts,
   context: string,
-  appUri?: string,
+  { hasKey = false, appUri }: { readonly hasKey?: boolean; readonly appUri?: string } = {},
 ): ClientDocument {
-  return documentOf(tenant, {
+  const document = documentOf(tenant, {
     clientId: clientDocumentUrl(tenant, context, appUri),
     redirectUris: [appUri ?? redirectUriOf(tenant, context)],
   })
+  if (!hasKey) return document
+  return {
+    ...document,
+    token_endpoint_auth_method: 'private_key_jwt',
+    // SEP-3149: a server that takes no keys lets us in without.
+    token_endpoint_auth_methods_supported: ['private_key_jwt', 'none'],
+    jwks_uri: clientKeysUrl(tenant, context),
+  }
 }
 
 function shortDigest(text: string): string {

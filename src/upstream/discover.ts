@@ -4,7 +4,9 @@ import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import type { ProtectedResourceMetadata } from '../oauth/metadata.ts'
+import type { TokenChallenge } from '../oauth/challenge.ts'
+import { proofAlgorithm } from '../oauth/dpop-proof.ts'
+import type { AuthorizationServerMetadata, ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { canonicalResource } from '../oauth/resource.ts'
 import type { Database } from '../store/database.ts'
 import { firstUsable, inOrder } from './choose-issuer.ts'
@@ -153,6 +155,7 @@ async function lookFurther(
     ? await firstUsable(tools, inOrder(issuers, request.before))
     : await serverWithoutDocument(tools, welcome, new URL(serverUrl).origin)
   if (typeof server === 'string') return { kind: server, trace: trace.steps() }
+  const proofs = proofsOf(server.metadata, document, challenge)
   const discovery: Discovery = {
     serverUrl,
     resource: document?.resource ?? canonicalResource(serverUrl),
@@ -162,6 +165,7 @@ async function lookFurther(
     metadata: server.metadata,
     isGuessed: server.isGuessed,
     openToAll: welcome.kind === 'open',
+    ...(proofs === undefined ? {} : { proofs }),
     trace: trace.steps(),
   }
   return { kind: 'oauth', discovery }
@@ -172,6 +176,22 @@ interface Tools {
   readonly isForPrograms?: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
+}
+
+/**
+ * A token is bound to a key where both sides are known to take that: a server that does not know the scheme would refuse
+ * such a token, and an authorization server that does not know proofs makes none.
+ */
+function proofsOf(
+  { dpop_signing_alg_values_supported: made }: AuthorizationServerMetadata,
+  document: ProtectedResourceMetadata | undefined,
+  challenge: TokenChallenge | undefined,
+): Discovery['proofs'] {
+  if (made?.includes(proofAlgorithm) !== true) return undefined
+  if (document?.dpop_bound_access_tokens_required === true) return 'required'
+  if (challenge?.proofs !== undefined) return challenge.proofs
+  const taken = document?.dpop_signing_alg_values_supported
+  return taken?.includes(proofAlgorithm) === true ? 'offered' : undefined
 }
 
 function issuersOf(

@@ -13,7 +13,7 @@ import { readTokenError } from '../oauth/token-response.ts'
 import { atOthersAddress } from './others-addresses.ts'
 
 /** How we prove ourselves at a token endpoint. */
-export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
+export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
 export type RegistrationMethod = 'preregistered' | 'cimd' | 'dcr'
 
 /** A registration that is not stored yet. */
@@ -22,6 +22,8 @@ export interface NewRegistration {
   readonly clientId: string
   readonly clientSecret?: Secret | undefined
   readonly clientSecretExpiresAt?: number
+  /** Our key there, as it is kept (oauth/private-key.ts). */
+  readonly clientKey?: Secret | undefined
   readonly authMethod: AuthMethod
   readonly registrationAccessToken?: Secret
   readonly registrationClientUri?: string

@@ -21,6 +21,8 @@ export interface Discovery {
   readonly isGuessed: boolean
   /** The server answered without a token. */
   readonly openToAll: boolean
+  /** Both servers take tokens that are bound to a key of ours (RFC 9449); `required`: no others. */
+  readonly proofs?: 'required' | 'offered'
   readonly trace: readonly TraceStep[]
 }
 
@@ -110,6 +112,23 @@ export async function writeCached(
     .insertInto('discoveries')
     .values({ tenant_id: tenant.id, resource_url: serverUrl, ...facts })
     .onConflict((conflict) => conflict.columns(['tenant_id', 'resource_url']).doUpdateSet(facts))
+    .execute()
+}
+
+/**
+ * Somebody failed with it: the next one looks anew (S1-22). Which authorization server was taken stays known, because a
+ * sign-in that failed there says nothing against it.
+ */
+export async function doubtFinding(
+  db: Database,
+  tenant: Pick<TenantFacts, 'id'>,
+  serverUrl: string,
+): Promise<void> {
+  await db
+    .updateTable('discoveries')
+    .set({ fetched_at: 0 })
+    .where('tenant_id', '=', tenant.id)
+    .where('resource_url', '=', serverUrl)
     .execute()
 }
 

@@ -57,6 +57,7 @@ export function planOf(facts: BeginFlow): FlowPlan {
     isOfApp: registration.redirectUri !== redirectUriOf(facts.tenant, server.context),
     resource: discovery.resource,
     requestedScopes: scopes,
+    ...(discovery.proofs === undefined ? {} : { proofs: discovery.proofs }),
     scopes,
   }
 }
@@ -68,7 +69,7 @@ export function readPlan(row: Pick<FlowRow, 'plan'>): FlowPlan {
 /** What of it stays with the tokens. */
 export function bindingOfPlan(plan: FlowPlan): Binding {
   const { issuer, serverId, userId, tokenEndpoint, revocationEndpoint, clientId } = plan
-  const { serverUrl, redirectUri, resource, requestedScopes } = plan
+  const { serverUrl, redirectUri, resource, requestedScopes, proofs } = plan
   return {
     serverUrl,
     issuer,
@@ -80,5 +81,6 @@ export function bindingOfPlan(plan: FlowPlan): Binding {
     redirectUri,
     resource,
     requestedScopes,
+    ...(proofs === undefined ? {} : { proofs }),
   }
 }

@@ -17,6 +17,8 @@ import { readAnswer } from './flow-answer.ts'
 import { planOf, readPlan } from './flow-plan.ts'
 import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
+import { newProof } from './proofs.ts'
+import type { Proofs } from './proofs.ts'
 import type { Register, Registration } from './register.ts'
 import { toldScopes } from './scopes.ts'
 import { bindingOf, readState, writeState } from './state.ts'
@@ -46,6 +48,9 @@ export interface FlowView {
   readonly id: string
   readonly status: 'pending' | 'completed' | 'failed' | 'expired'
   readonly connectionId: string
+  readonly beganAt: number
+  readonly expiresAt: number
+  readonly endedAt?: number
   readonly error?: string
   readonly retryable?: boolean
   readonly trace: readonly TraceStep[]
@@ -97,6 +102,7 @@ interface FlowNeeds extends OutcomeNeeds {
   readonly keyring: Keyring
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
+  readonly proofs: Proofs
 }
 
 const flowLifetimeMs = 5 * 60 * 1000
@@ -317,10 +323,9 @@ async function redeem(
   const registration = await needs.register.find({ ...plan, tenantId: row.tenant_id })
   if (registration === undefined) return failFlow(needs, row, trace, 'client_lost')
   const verifier = needs.keyring.open(row.verifier_sealed, verifierPlace(row.tenant_id, row.id))
-  const answer = await needs.tokenEndpoint.exchangeCode(
-    { ...plan, registration },
-    { code, verifier },
-  )
+  const proof = newProof(needs.proofs, plan)
+  const place = { ...plan, registration, proof }
+  const answer = await needs.tokenEndpoint.exchangeCode(place, { code, verifier })
   const url = plan.tokenEndpoint
   if (answer.kind === 'tokens') {
     trace.note({ step: 'token', url, status: answer.status, outcome: 'tokens' })
@@ -391,6 +396,9 @@ function toView(row: FlowRow, now: number): FlowView {
     id: row.id,
     status: isOver ? 'expired' : (row.status as FlowView['status']), // only this room writes it
     connectionId: row.connection_id,
+    beganAt: row.created_at,
+    expiresAt: row.expires_at,
+    ...(row.completed_at === null ? {} : { endedAt: row.completed_at }),
     ...(row.error === null ? {} : { error: row.error }),
     ...(row.retryable === null ? {} : { retryable: row.retryable === 1 }),
     trace: JSON.parse(row.trace) as readonly TraceStep[], // only this room writes it

@@ -23,6 +23,8 @@ export interface Binding {
   readonly requestedScopes: readonly string[]
   /** How new tokens are asked for without a refresh token and a browser. */
   readonly grant?: OwnGrant
+  /** The tokens are bound to a key of ours where that is to be had (RFC 9449). */
+  readonly proofs?: 'required' | 'offered'
 }
 
 /** The tokens of one connection at one moment. */
@@ -34,6 +36,8 @@ export interface Held {
   readonly accessToken: Secret | undefined
   readonly tokenType: string
   readonly refreshToken: Secret | undefined
+  /** The key that the tokens are bound to. */
+  readonly proofKey: Secret | undefined
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
   readonly refreshAt: number | undefined
@@ -75,6 +79,7 @@ export const noLease = {
 export const noTokens = {
   access_token_sealed: '',
   refresh_token_sealed: null,
+  proof_key_sealed: null,
   next_refresh_at: null,
 }
 

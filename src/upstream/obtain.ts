@@ -106,7 +106,7 @@ function bindingOf(
   { serverId, userId }: ObtainRequest,
   { discovery, registration, scopes, grant }: OwnPlan,
 ): Binding {
-  const { serverUrl, issuer, resource, metadata } = discovery
+  const { serverUrl, issuer, resource, metadata, proofs } = discovery
   const { token_endpoint: tokenEndpoint, revocation_endpoint: revocationEndpoint } = metadata
   return {
     serverUrl,
@@ -120,6 +120,7 @@ function bindingOf(
     resource,
     requestedScopes: scopes,
     grant,
+    ...(proofs === undefined ? {} : { proofs }),
   }
 }
 

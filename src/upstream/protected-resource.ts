@@ -2,8 +2,8 @@
 // itself (RFC 9728). Which authorization server to take from it is decided in discover.ts.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound, OutboundResponse } from '../base/outbound.ts'
-import { bearerChallenge } from '../oauth/challenge.ts'
-import type { BearerChallenge } from '../oauth/challenge.ts'
+import { bearerChallenge, tokenChallenge } from '../oauth/challenge.ts'
+import type { TokenChallenge } from '../oauth/challenge.ts'
 import { readProtectedResourceMetadata } from '../oauth/metadata.ts'
 import type { ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { sameResource } from '../oauth/resource.ts'
@@ -24,7 +24,7 @@ interface Needs {
 /** How a server met a caller without a token. */
 export type Welcome =
   | { readonly kind: 'open' }
-  | { readonly kind: 'challenged'; readonly challenge: BearerChallenge | undefined }
+  | { readonly kind: 'challenged'; readonly challenge: TokenChallenge | undefined }
   | { readonly kind: 'unclear'; readonly status: number }
 
 const probeBytes = 1_048_576
@@ -46,7 +46,7 @@ export async function meetServer(needs: Needs, serverUrl: string): Promise<Welco
     })
     status = response.status
     if (status === 401) {
-      const challenge = bearerChallenge(response.headers.get('www-authenticate'))
+      const challenge = tokenChallenge(response.headers.get('www-authenticate'))
       return { kind: 'challenged', challenge }
     }
     isOpen ||= status >= 200 && status < 300

@@ -23,6 +23,7 @@ import {
   settle,
   turnedAway,
 } from './refresh-end.ts'
+import { proofOf } from './proofs.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer } from './token-endpoint.ts'
 
@@ -146,13 +147,14 @@ async function send(engine: Engine, held: Held, asking: Asking): Promise<TokenAn
 
 function ask(
   { tokenEndpoint, ownGrants }: Engine,
-  { binding, refreshToken }: Held,
+  { binding, refreshToken, proofKey }: Held,
   { registration }: Asking,
 ): Promise<TokenAnswer> {
   const { grant } = binding
-  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration })
+  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration, proofKey })
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
-  return tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
+  const place = { ...binding, registration, proof: proofOf(proofKey) }
+  return tokenEndpoint.refreshTokens(place, refreshToken)
 }
 
 function hostAnswerOf(answer: TokenAnswer): HostAnswer {

@@ -31,6 +31,8 @@ export type LiveToken =
       readonly kind: 'live'
       readonly accessToken: Secret
       readonly tokenType: string
+      /** The key that it is bound to, and of no use without (RFC 9449). */
+      readonly proofKey?: Secret
       readonly expiresAt?: number
       readonly scopes: readonly string[]
       readonly generation: number
@@ -132,6 +134,7 @@ function toLive(held: Held, accessToken: Secret): LiveToken {
     kind: 'live',
     accessToken,
     tokenType: held.tokenType,
+    ...(held.proofKey === undefined ? {} : { proofKey: held.proofKey }),
     ...(held.expiresAt === undefined ? {} : { expiresAt: held.expiresAt }),
     scopes: scopesOf(held.scope),
     generation: held.generation,

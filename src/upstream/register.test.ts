@@ -11,12 +11,14 @@ import { systemClock } from '../base/clock.ts'
 import { code } from '../base/fault.rig.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
+import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { createBench, signIn } from '../connectors/bench.rig.ts'
 import type { Store } from '../store/database.ts'
 import { contextClientDocument, tenantClientDocument } from './client-document.ts'
 import { preferredAuthMethod } from './dynamic-registration.ts'
 import type { Registration } from './register.ts'
+import { createProofs } from './proofs.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 
 async function setUp(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
@@ -233,7 +235,9 @@ void test('id and secret are form-urlencoded before they go into the Basic heade
   t.after(stop)
   const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
-  const endpoint = createTokenEndpoint({ outbound, clock: systemClock })
+  const ground = { random: systemRandom, outbound, clock: systemClock }
+  const parts = { ...ground, proofs: createProofs(ground) }
+  const endpoint = createTokenEndpoint(parts)
   const registration: Registration = {
     method: 'preregistered',
     issuer: origin,

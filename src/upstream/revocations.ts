@@ -100,12 +100,10 @@ function toRow(
 ): UpstreamRevocationRow {
   const place = { tenant_id: key.tenantId, id: randomId(random, 'rvk_') }
   const { token, registration } = request
-  const { clientSecret, ...client } = registration
-  const plain = {
-    ...request,
-    token: token.reveal(), // sealed in the next statement
-    registration: { ...client, clientSecret: clientSecret?.reveal() }, // likewise
-  }
+  const { clientSecret, clientKey, ...client } = registration
+  const proofs = { clientSecret: clientSecret?.reveal(), clientKey: clientKey?.reveal() }
+  // Sealed in the next statement.
+  const plain = { ...request, token: token.reveal(), registration: { ...client, ...proofs } }
   return {
     ...place,
     connection_id: key.connectionId,
@@ -121,20 +119,24 @@ function toRow(
 function readRequest({ keyring }: Needs, row: UpstreamRevocationRow): Request {
   const text = keyring.open(row.request_sealed, placeOf(row)).reveal()
   const plain = JSON.parse(text) as PlainRequest // only toRow() writes it
-  const { clientSecret, ...client } = plain.registration
+  const { clientSecret, clientKey, ...client } = plain.registration
   return {
     ...plain,
     token: new Secret(plain.token),
     registration: {
       ...client,
       ...(clientSecret === undefined ? {} : { clientSecret: new Secret(clientSecret) }),
+      ...(clientKey === undefined ? {} : { clientKey: new Secret(clientKey) }),
     },
   }
 }
 
 type PlainRequest = Omit<Request, 'token' | 'registration'> & {
   readonly token: string
-  readonly registration: Omit<Registration, 'clientSecret'> & { readonly clientSecret?: string }
+  readonly registration: Omit<Registration, 'clientSecret' | 'clientKey'> & {
+    readonly clientSecret?: string
+    readonly clientKey?: string
+  }
 }
 
 type Place = Pick<UpstreamRevocationRow, 'tenant_id' | 'id'>

@@ -4,15 +4,21 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbound.ts'
+import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
-import type { TokenSet } from '../oauth/token-response.ts'
+import type { TokenSet as AnsweredTokens, UsableTypes } from '../oauth/token-response.ts'
 import { ownRefusal, requestedAccess, resourceParameter, usualAnswer } from './adapt.ts'
+import { assertionType, createClientAssertion } from './client-assertion.ts'
 import { atOthersAddress } from './others-addresses.ts'
+import type { ProofOfKey, Proofs } from './proofs.ts'
 import type { TokenRefusal } from './quirks.ts'
 import type { Registration } from './register.ts'
 
-export type { TokenSet }
+/** Tokens, with the key that they are bound to. */
+export interface TokenSet extends AnsweredTokens {
+  readonly proofKey?: Secret
+}
 
 /** What came of asking for tokens. */
 export type TokenAnswer =
@@ -31,6 +37,8 @@ export interface TokenPlace {
   readonly registration: Registration
   /** RFC 8707: sent to everybody who takes it. */
   readonly resource: string
+  /** The key that the tokens are to be bound to (RFC 9449 §5). */
+  readonly proof?: ProofOfKey | undefined
 }
 
 export interface TokenEndpoint {
@@ -56,20 +64,23 @@ export type TokenHint = 'refresh_token' | 'access_token'
 const answerBytes = 262_144
 const deadlineMs = 10_000
 
-/** Makes the calls. */
-export function createTokenEndpoint(needs: {
+interface TokenEndpointNeeds {
   readonly outbound: Outbound
   readonly clock: Clock
-}): TokenEndpoint {
+  readonly random: Random
+  readonly proofs: Proofs
+}
+
+/** Makes the calls. */
+export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
   const { outbound, clock } = needs
   const ask = async (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> => {
     try {
-      const { tokenEndpoint: url, resource, registration } = place
+      const { resource, registration, proof } = place
       const { issuer } = registration
       const fields = [...form, ...Object.entries(resourceParameter(issuer, resource))]
-      const request = formRequest({ url, registration, fields }, 'token')
-      const response = await atOthersAddress(() => outbound.fetch(request))
-      return readAnswer(response, { issuer, resource, now: clock.now() })
+      const response = await atOthersAddress(() => send(needs, place, fields))
+      return readAnswer(response, { issuer, resource, now: clock.now(), proof })
     } catch (error) {
       if (!isFault(error)) throw error
       return { kind: 'refused', refusal: 'trouble', fault: asTrouble(error) }
@@ -103,7 +114,7 @@ export function createTokenEndpoint(needs: {
         ['token_type_hint', hint],
       ]
       try {
-        const request = formRequest({ url, registration, fields }, 'revocation')
+        const request = formRequest(needs, { url, registration, fields }, 'revocation')
         const { status } = await outbound.fetch(request)
         if (status >= 200 && status < 300) return 'taken'
         return status === 429 || status >= 500 ? 'trouble' : 'refused'
@@ -113,6 +124,25 @@ export function createTokenEndpoint(needs: {
       }
     },
   }
+}
+
+/** Sends it, and once more where the server gives a nonce that the proof must carry (RFC 9449 §8). */
+async function send(
+  needs: TokenEndpointNeeds,
+  { tokenEndpoint: url, registration, proof }: TokenPlace,
+  fields: readonly Field[],
+): Promise<OutboundResponse> {
+  const once = () => {
+    // What proves us is made anew: neither an assertion nor a proof is good twice.
+    const request = formRequest(needs, { url, registration, fields }, 'token')
+    if (proof === undefined) return needs.outbound.fetch(request)
+    const dpop = needs.proofs.prove(proof.key, { method: 'POST', url })
+    return needs.outbound.fetch({ ...request, headers: { ...request.headers, dpop } })
+  }
+  const response = await once()
+  const isNoted = needs.proofs.note(url, response.headers.get('dpop-nonce'))
+  const wantsIt = readTokenError(response.status, readJson(response)).error === 'use_dpop_nonce'
+  return proof !== undefined && isNoted && wantsIt ? once() : response
 }
 
 /** Tokens that arrived for nobody must not live on at the provider. */
@@ -131,6 +161,7 @@ export async function giveBack(
 type Field = readonly [name: string, value: string | Secret]
 
 function formRequest(
+  needs: TokenEndpointNeeds,
   ask: {
     readonly url: string
     readonly registration: Registration
@@ -138,7 +169,7 @@ function formRequest(
   },
   purpose: string,
 ): OutboundRequest {
-  const { headers, fields } = authenticate(ask.registration)
+  const { headers, fields } = authenticate(needs, ask.registration)
   const form = new URLSearchParams()
   for (const [name, value] of [...ask.fields, ...fields]) form.set(name, plain(value))
   return {
@@ -160,11 +191,19 @@ function plain(value: string | Secret): string {
 }
 
 /** RFC 6749 §2.3.1: with basic, id and secret are form-urlencoded first; else the id goes into the body. */
-function authenticate({ clientId, clientSecret, authMethod }: Registration): {
+function authenticate(
+  needs: TokenEndpointNeeds,
+  { issuer, clientId, clientSecret, clientKey, authMethod }: Registration,
+): {
   readonly headers: Readonly<Record<string, Secret>>
   readonly fields: readonly Field[]
 } {
   const id: Field = ['client_id', clientId]
+  if (authMethod === 'private_key_jwt' && clientKey !== undefined) {
+    const assertion = createClientAssertion(needs, { clientId, issuer, clientKey })
+    const type: Field = ['client_assertion_type', assertionType]
+    return { headers: {}, fields: [id, type, ['client_assertion', assertion]] }
+  }
   if (authMethod === 'none' || clientSecret === undefined) return { headers: {}, fields: [id] }
   if (authMethod === 'client_secret_post') {
     return { headers: {}, fields: [id, ['client_secret', clientSecret]] }
@@ -180,12 +219,17 @@ function formEncode(value: string): string {
 
 function readAnswer(
   response: OutboundResponse,
-  from: { readonly issuer: string; readonly resource: string; readonly now: number },
+  from: {
+    readonly issuer: string
+    readonly resource: string
+    readonly now: number
+    readonly proof: ProofOfKey | undefined
+  },
 ): TokenAnswer {
   const { status } = response
   const json = readJson(response)
   if (json !== undefined && !isTokenError(status, json)) {
-    return { kind: 'tokens', tokens: readTokenResponse(usualAnswer(from, json), from.now), status }
+    return { kind: 'tokens', tokens: readTokens(usualAnswer(from, json), from), status }
   }
   const { error } = readTokenError(status, json)
   const refusal = ownRefusal(from.issuer, error) ?? refusalOf(status, error, json !== undefined)
@@ -196,6 +240,21 @@ function readAnswer(
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
   })
   return { kind: 'refused', refusal, fault, status }
+}
+
+function readTokens(
+  json: unknown,
+  { now, proof }: { readonly now: number; readonly proof: ProofOfKey | undefined },
+): TokenSet {
+  const tokens = readTokenResponse(json, now, usableWith(proof))
+  return tokens.tokenType === 'DPoP' && proof !== undefined
+    ? { ...tokens, proofKey: proof.key }
+    : tokens
+}
+
+function usableWith(proof: ProofOfKey | undefined): UsableTypes {
+  if (proof === undefined) return 'bearer'
+  return proof.isRequired ? 'bound' : 'bearer_or_bound'
 }
 
 function readJson(response: OutboundResponse): unknown {

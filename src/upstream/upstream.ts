@@ -17,6 +17,8 @@ import { createObtain } from './obtain.ts'
 import type { Obtain } from './obtain.ts'
 import { createOwnGrants } from './own-grants.ts'
 import type { OwnGrants } from './own-grants.ts'
+import { createProofs } from './proofs.ts'
+import type { Proofs } from './proofs.ts'
 import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
@@ -48,6 +50,7 @@ export interface UpstreamSettings {
 export interface Upstream {
   readonly discover: Discover
   readonly register: Register
+  readonly proofs: Proofs
   readonly tokenEndpoint: TokenEndpoint
   readonly vault: Vault
   readonly flows: Flows
@@ -65,14 +68,16 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
-  const tokenEndpoint = createTokenEndpoint(needs)
+  const proofs = createProofs(needs)
+  const tokenEndpoint = createTokenEndpoint({ ...needs, proofs })
   const vault = createVault(needs)
   const events = createHolderFeed()
-  const ownGrants = createOwnGrants({ tokenEndpoint })
-  const parts = { ...needs, register, tokenEndpoint, ownGrants, vault, events }
+  const ownGrants = createOwnGrants({ tokenEndpoint, proofs })
+  const parts = { ...needs, register, proofs, tokenEndpoint, ownGrants, vault, events }
   return {
     discover,
     register,
+    proofs,
     tokenEndpoint,
     vault,
     flows: createFlows(parts, lifetimeMs === undefined ? {} : { lifetimeMs }),

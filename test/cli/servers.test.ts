@@ -1,5 +1,9 @@
 // `latchkey servers …` beside a running server.
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
@@ -122,4 +126,28 @@ test('what cannot be done with servers is said in words', async (t) => {
     assert.deepEqual([code, out], [1, ''], words.join(' '))
     assert.match(error, says)
   }
+})
+
+test('a server for programs is added with a key from a file, or one that is made', async (t) => {
+  const provider = await startFaultProvider()
+  t.after(provider.stop)
+  const shell = await openShell(t)
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-key-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const file = join(folder, 'key.pem')
+  const { privateKey } = generateKeyPairSync('ed25519')
+  writeFileSync(file, privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  const add = ['servers', 'add', provider.mcpUrl, '--grant-type', 'client_credentials']
+  const client = ['--client-id', 'us', '--client-key']
+  await shell.start()
+
+  const given = await shell.json(...add, ...client, file)
+  assert.equal(given.grantType, 'client_credentials')
+  assert.equal(given.clientKey.alg, 'EdDSA')
+  const made = await shell.run(...add, ...client, 'generate')
+  assert.match(made.out, /public half of our key there is at http\S+\/connect\/client-keys\//)
+  const missing = await shell.run(...add, ...client, '/nowhere/key.pem')
+  assert.match(missing.error, /The key file \/nowhere\/key\.pem cannot be read\./)
+  const wrong = await shell.run('servers', 'add', provider.mcpUrl, '--grant-type', 'password')
+  assert.match(wrong.error, /--grant-type is one of authorization_code, client_credentials\b/)
 })

@@ -1,8 +1,10 @@
 // Servers that are reached with Latchkey's own credential (MCP "OAuth Client Credentials", C33): nobody signs in, and one
 // connection serves everybody. The authorization server is a real one.
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
+import { calculateJwkThumbprint, decodeJwt } from 'jose'
 import { createManualClock } from '../../src/base/clock.ts'
 import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
 import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
@@ -218,6 +220,7 @@ test('a server for programs needs a client that can prove itself, and no code to
     [{}, 'clientId'],
     [{ clientId }, 'clientSecret'],
     [{ clientId, clientSecret, auth: 'none' }, 'grantType'],
+    [{ clientId, clientKey: 'a password' }, 'clientKey'],
     [{ clientId, clientSecret, grantType: 'password' }, 'grantType'],
   ] as const
   for (const [changes, field] of wrong) {
@@ -238,3 +241,90 @@ test('a server for programs needs a client that can prove itself, and no code to
   })
   assert.equal(changed.json.code, 'pkce_unsupported')
 })
+
+onEveryDatabase('a server is reached with a key of ours that never leaves', async (t, store) => {
+  const { clock, origin, alsoSecret, rest, backEnd } = await startLatchkey(t, store)
+  const blank = await startFaultProvider({ challengeMethods: null })
+  t.after(blank.stop)
+  const own = { grantType: 'client_credentials', clientId }
+  const { body: first } = await rest('POST', '/servers', {
+    ...own,
+    url: blank.mcpUrl,
+    clientKey: 'generate',
+  })
+  const { jwksUri, ...publicJwk } = first.clientKey
+  assert.equal(publicJwk.alg, 'ES256')
+  assert.ok(!JSON.stringify(first).includes('"d"'))
+  assert.match(jwksUri, new RegExp(`^${origin}/connect/client-keys/[0-9a-z]+\\.json$`))
+  const published = await (await fetch(jwksUri)).json()
+  assert.deepEqual(published, { keys: [publicJwk] })
+
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const pem = privateKey.export({ format: 'pem', type: 'pkcs8' })
+  const known = publicKey.export({ format: 'jwk' })
+  const kid = await calculateJwkThumbprint(known)
+  const { foreign, server } = await startUpstream(t, {
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks: { keys: [{ ...known, kid }] },
+  })
+  const { body: added } = await rest('POST', '/servers', {
+    ...own,
+    url: server.url,
+    clientKey: pem,
+  })
+  assert.equal(added.clientKey.alg, 'RS256')
+  assert.equal(added.hasClientSecret, false)
+  const { body: made } = await rest('POST', '/connections', { serverId: added.id })
+  const token = () => backEnd('POST', `/connections/${made.id}/token`)
+  const { body: given } = await token()
+  assert.equal((await foreign.introspect(given.accessToken))['client_id'], clientId)
+  await clock.advance(56 * 60_000)
+  assert.notEqual((await token()).body.accessToken, given.accessToken)
+  assert.ok(foreign.tokenRequests().every(({ status }) => status === 200))
+
+  const seen = foreign.assertions().map((assertion) => decodeJwt(assertion))
+  assert.equal(new Set(seen.map(({ jti }) => jti)).size, 2)
+  for (const { iss, sub, aud, iat = 0, exp = 0 } of seen) {
+    assert.deepEqual([iss, sub, aud], [clientId, clientId, foreign.issuer])
+    assert.equal(exp - iat, 60)
+  }
+
+  const renamed = await rest('PATCH', `/servers/${added.id}`, { name: 'Renamed' })
+  assert.equal(renamed.body.clientKey.kid, added.clientKey.kid)
+  await rest('PATCH', `/servers/${added.id}`, { clientKey: 'generate' })
+  await clock.advance(56 * 60_000)
+  assert.equal((await token()).status, 200, 'the old token still lives')
+  await clock.advance(5 * 60_000)
+  assert.equal((await token()).body.code, 'client_configuration')
+  alsoSecret([...foreign.tokensIssued(), ...foreign.assertions(), pem.slice(40, 90)])
+})
+
+onEveryDatabase(
+  'a person signs in where our own document says that a key proves us',
+  async (t, store) => {
+    const { origin, rest } = await startLatchkey(t, store)
+    const provider = await startFaultProvider()
+    t.after(provider.stop)
+    const { body: plain } = await rest('POST', '/servers', { url: provider.mcpUrl })
+    const documentOf = async ({ redirectUri }: { readonly redirectUri: string }) => {
+      const context = redirectUri.split('/').at(-1)
+      const answer = await fetch(`${origin}/connect/client-metadata/${context}.json`)
+      return (await answer.json()) as Record<string, unknown> // RFC 7591 §2
+    }
+    assert.equal((await documentOf(plain))['token_endpoint_auth_method'], 'none')
+
+    const { body: keyed } = await rest('POST', '/servers', {
+      url: provider.mcpUrl,
+      clientKey: 'generate',
+    })
+    const document = await documentOf(keyed)
+    assert.equal(document['token_endpoint_auth_method'], 'private_key_jwt')
+    assert.deepEqual(document['token_endpoint_auth_methods_supported'], ['private_key_jwt', 'none'])
+    assert.equal(document['jwks_uri'], keyed.clientKey.jwksUri)
+
+    const taken = await rest('PATCH', `/servers/${keyed.id}`, { clientKey: '' })
+    assert.equal(taken.body.clientKey, undefined)
+    assert.equal((await documentOf(keyed))['jwks_uri'], undefined)
+    assert.equal((await fetch(keyed.clientKey.jwksUri)).status, 404)
+  },
+)

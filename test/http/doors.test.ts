@@ -28,6 +28,7 @@ const withoutName = [
   'GET /assets/console.css',
   'GET /assets/icon.svg',
   'GET /connect/callback/{context}',
+  'GET /connect/client-keys/{context}',
   'GET /connect/client-metadata.json',
   'GET /connect/client-metadata/{context}',
   'GET /connect/finished/{flow}',

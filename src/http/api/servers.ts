@@ -22,6 +22,8 @@ const newServer = z.strictObject({
   issuer: z.string().max(1000).exactOptional(),
   clientId: z.string().max(500).exactOptional(),
   clientSecret: z.string().max(2000).exactOptional(),
+  /** A private key in PEM or as a JWK, `generate`, or an empty text to take it away. */
+  clientKey: z.string().max(8000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
   grantType: z.enum(grantTypes).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),

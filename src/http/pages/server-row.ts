@@ -27,7 +27,7 @@ export function serverRow(row: ServerRow): Html {
     <div class="row">
       <div class="wide">
         <strong><bdi>${server.name}</bdi></strong>
-        ${serverPill(row)} ${connections.map((connection) => statusPill(connection))}
+        ${serverPill(row)} ${isSignedInTo(server) ? connections.map(statusPill) : ''}
         <div class="quiet">Use it at <code>${address}</code></div>
       </div>
       <div class="buttons">
@@ -37,9 +37,10 @@ export function serverRow(row: ServerRow): Html {
   `
 }
 
-function serverPill({ server: { auth, headerNames }, connections, isShared }: ServerRow): Html {
+function serverPill({ server, connections, isShared }: ServerRow): Html {
+  const { auth, headerNames } = server
   const isBorrowed = isShared && connections.every(({ status }) => status === 'disconnected')
-  if (auth === 'oauth') {
+  if (isSignedInTo(server)) {
     return isBorrowed ? html`<span class="pill good">Shared by an administrator</span>` : html``
   }
   const lacksKey = auth === 'headers' && headerNames.length === 0
@@ -56,7 +57,13 @@ function statusPill({ authorized, label, shared }: PublicConnection): Html {
   return shared ? html`${pill} <span class="pill">Shared with everybody</span>` : pill
 }
 
+/** A person signs in to it, and to no other. */
+function isSignedInTo({ auth, grantType }: PublicServer): boolean {
+  return auth === 'oauth' && grantType === 'authorization_code'
+}
+
 function connectionButtons({ id, authorized, shared }: PublicConnection, row: ServerRow): Html {
+  if (!isSignedInTo(row.server)) return html``
   if (!authorized) return html`<a class="button primary" href="/connect/${id}">Sign in</a>`
   if (!row.isAdmin) return html``
   return html`<form method="post" action="${connectionsPath}/${id}">
@@ -67,7 +74,7 @@ function connectionButtons({ id, authorized, shared }: PublicConnection, row: Se
 }
 
 function connectForm({ server, connections, isShared, token }: ServerRow): Html {
-  if (server.auth !== 'oauth' || connections.length > 0) return html``
+  if (!isSignedInTo(server) || connections.length > 0) return html``
   return html`<form method="post" action="${connectionsPath}">
     <input type="hidden" name="form_token" value="${token}" />
     <input type="hidden" name="server" value="${server.id}" />

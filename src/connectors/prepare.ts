@@ -11,7 +11,7 @@ import type { Discovery } from '../upstream/discover.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import type { Preregistered, Registration } from '../upstream/register.ts'
-import { chooseScopes } from '../upstream/scopes.ts'
+import { chooseScopes, unionScopes } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { forgetStaleClient } from './stale-client.ts'
 import { serverPlace } from './server-rows.ts'
@@ -76,7 +76,10 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     previous: before?.requestedScopes ?? [],
     mayStay: !isForPrograms,
   })
-  const registration = await becomeClient(needs, { tenant, server, discovery, scopes, appUri })
+  // Some providers hold a client to the scopes that it registered with: what the server lists may be asked for later.
+  const listed = discovery.protectedResource?.scopes_supported ?? []
+  const client = { tenant, server, discovery, scopes: unionScopes(scopes, listed), appUri }
+  const registration = await becomeClient(needs, client)
   return { discovery, registration, scopes }
 }
 

@@ -142,6 +142,8 @@ async function assemble(
   const meterOf = createMeters({ ...ground, limiter }, config)
   const parts = { ...ground, ...rooms, callerOf, meterOf }
   const { app, listener, metricsListener } = createDoors(parts, closers)
+  // Before anybody is served: tokens that an earlier process had to leave on disk.
+  await rooms.upstream.refresh.takeUp()
   // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
   if (world.opensPort === true) {
     await listen(listener, config.listen, 'LATCHKEY_LISTEN and LATCHKEY_PUBLIC_URL')
@@ -319,7 +321,10 @@ function createRooms(ground: Ground, config: Config) {
   const apiKeys = createApiKeys(ground)
   const setup = createSetup({ ...ground, users })
 
-  const upstream = createUpstream(ground, { discoveryCacheMs: config.discoveryCacheMs })
+  const upstream = createUpstream(ground, {
+    discoveryCacheMs: config.discoveryCacheMs,
+    spoolFolder: join(config.dataFolder, 'spool'),
+  })
   const servers = createServers({
     ...ground,
     upstream,

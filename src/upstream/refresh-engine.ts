@@ -11,6 +11,7 @@ import type { Holder, HolderEvents, HolderKey, StatusReason } from './holder.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
+import type { Spool } from './spool.ts'
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts'
 import type { Vault } from './vault.ts'
 
@@ -18,18 +19,23 @@ export interface RefreshNeeds {
   readonly db: Database
   readonly clock: Clock
   readonly random: Random
-  readonly keyring: Pick<Keyring, 'digest'>
+  readonly keyring: Pick<Keyring, 'digest' | 'seal' | 'open'>
   readonly journal: Journal
   readonly log: Log
   readonly vault: Vault
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
   readonly events: HolderEvents
+  /** Where tokens wait that the database did not take; without a folder they wait in memory alone. */
+  readonly spoolFolder?: string | undefined
 }
 
 export interface Engine extends RefreshNeeds {
   readonly pauses: Pauses
   readonly hosts: Hosts
+  readonly spool: Spool
+  /** The process is to end: nothing is waited for any more. */
+  readonly closing: AbortSignal
   /** Names this process in a lease. */
   readonly owner: string
 }

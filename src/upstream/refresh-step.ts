@@ -20,9 +20,9 @@ import {
   lose,
   postpone,
   rejected,
-  settle,
   turnedAway,
 } from './refresh-end.ts'
+import { settle } from './refresh-store.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer } from './token-endpoint.ts'
 
@@ -120,6 +120,13 @@ interface Asking extends Wish {
 async function present(engine: Engine, held: Held, wish: Wish, place: Place): Promise<Outcome> {
   const registration = await findRegistration(engine, held)
   if (registration === undefined) return lose(engine, held, 'client_lost')
+  // What an earlier call brought, and the database did not take.
+  const kept = await engine.spool.find(held)
+  if (kept !== undefined) {
+    const outcome = await settle(engine, held, registration, kept.tokens)
+    await engine.spool.remove(held)
+    return outcome
+  }
   // The process that sent it died, or heard nothing.
   const isRepeat = held.intentGeneration === held.generation
   let asking: Asking = { ...wish, registration, isRepeat, attempt: 0, place }

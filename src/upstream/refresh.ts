@@ -14,7 +14,9 @@ import { nameOf, unavailable } from './refresh-engine.ts'
 import type { Engine, Outcome, RefreshNeeds, Wish } from './refresh-engine.ts'
 import { lose } from './refresh-end.ts'
 import { refreshGeneration } from './refresh-step.ts'
+import { takeUp } from './refresh-store.ts'
 import { scopesOf } from './scopes.ts'
+import { createSpool } from './spool.ts'
 
 /** Whose token, and how alive it has to be. */
 export interface LiveTokenRequest extends Holder {
@@ -48,16 +50,21 @@ export interface Refresh {
    * number of connections looked at.
    */
   readonly refreshDue: (options?: RoundOptions) => Promise<number>
+  /** Takes up what the database did not take when a refresh brought it. Gives how many connections that were. */
+  readonly takeUp: () => Promise<number>
 }
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: RefreshNeeds): Refresh {
   const owner = randomId(needs.random, 'run_')
+  const closing = new AbortController()
   const engine: Engine = {
     ...needs,
     owner,
     pauses: createPauses(needs.clock),
     hosts: createHosts(needs.clock),
+    spool: createSpool(needs, needs.spoolFolder),
+    closing: closing.signal,
   }
   const flights = new Map<string, Promise<Outcome>>()
 
@@ -100,7 +107,11 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     liveToken: (request) => alive(request, true),
 
     // Nobody waits here: one attempt each, so that a provider that is down does not hold up the others.
-    refreshDue: (options) => refreshInTurns(engine, (holder) => alive(holder, false), options),
+    refreshDue: async (options) => {
+      await takeUp(engine)
+      return refreshInTurns(engine, (holder) => alive(holder, false), options)
+    },
+    takeUp: () => takeUp(engine),
   }
 }
 

@@ -37,6 +37,8 @@ export interface UpstreamNeeds {
 export interface UpstreamSettings {
   readonly discoveryCacheMs?: number
   readonly flowLifetimeMs?: number
+  /** Where refreshed tokens wait that the database did not take. */
+  readonly spoolFolder?: string | undefined
 }
 
 export interface Upstream {
@@ -52,13 +54,13 @@ export interface Upstream {
 
 /** Makes all parts of this room over one database. */
 export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings = {}): Upstream {
-  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
+  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs, spoolFolder } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
   const tokenEndpoint = createTokenEndpoint(needs)
   const vault = createVault(needs)
   const events = createHolderFeed()
-  const parts = { ...needs, register, tokenEndpoint, vault, events }
+  const parts = { ...needs, register, tokenEndpoint, vault, events, spoolFolder }
   return {
     discover,
     register,

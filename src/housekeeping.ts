@@ -46,7 +46,8 @@ export interface Housekeeping {
 interface Job {
   readonly name: string
   readonly everyMs: number
-  readonly run: () => Promise<unknown>
+  /** The signal comes when the timers stop: a job that may take long ends early. */
+  readonly run: (signal: AbortSignal) => Promise<unknown>
 }
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
@@ -56,15 +57,16 @@ export function startHousekeeping(needs: Needs): Housekeeping {
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
     // The first round takes up what a process left behind when it died in the middle of a refresh.
-    { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
+    { name: 'refresh ahead', everyMs: 30_000, run: (signal) => refresh.refreshDue({ signal }) },
     { name: 'rotate signing keys', everyMs: 60_000, run: issuer.signingKeys.rotateDue },
     { name: 'write uses', everyMs: 60_000, run: issuer.writeUses },
     { name: 'count refusals', everyMs: 10_000, run: counts.flush },
     { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, await sweep()) },
-  ].map((job) => startJob(job, log))
+  ] satisfies readonly Job[]
+  const stops = jobs.map((job) => startJob(job, log))
   return {
     stop: async () => {
-      await Promise.all(jobs.map((stop) => stop()))
+      await Promise.all(stops.map((stop) => stop()))
     },
   }
 }
@@ -101,9 +103,10 @@ function tellSwept(log: Log, counts: SweepCounts): void {
 /** Runs a job now and then again and again; the result stops it. */
 function startJob({ name, everyMs, run }: Job, log: Log): () => Promise<void> {
   let running: Promise<void> | undefined
+  const ending = new AbortController()
   const once = async () => {
     try {
-      await run()
+      await run(ending.signal)
     } catch (cause) {
       log.warn({ job: name, cause }, 'a job of the housekeeping failed; it will come round again')
     } finally {
@@ -118,6 +121,7 @@ function startJob({ name, everyMs, run }: Job, log: Log): () => Promise<void> {
   timer.unref()
   return async () => {
     clearInterval(timer)
+    ending.abort()
     await running
   }
 }

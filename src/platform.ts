@@ -228,6 +228,8 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   const ground = await createGround(config, world, store)
   closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
   const rooms = createRooms(ground, config)
+  // After the doors are closed, and before the way out is: what a provider gives now, it gives once.
+  closers.push(rooms.upstream.refresh.drain)
   closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
   return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
 }

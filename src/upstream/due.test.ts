@@ -150,5 +150,6 @@ onEveryDatabase('a round that is told to end begins nothing more', async (t, sto
   await until(() => refreshes() > 0)
   ending.abort()
   await round
+  await bench.upstream.refresh.drain()
   assert.ok(refreshes() < 100, `${refreshes()} were begun`)
 })

@@ -64,6 +64,15 @@ export const callLeaseMs = 20_000
 export const backoffMs = 30_000
 export const backoffMaxMs = 3_600_000
 
+/** Waits, but no longer when the process is to end. */
+export async function pause({ clock, closing }: Engine, ms: number): Promise<void> {
+  try {
+    await clock.sleep(ms, closing)
+  } catch (thrown) {
+    if (!closing.aborted) throw thrown
+  }
+}
+
 /** Names one generation of the tokens of one connection. */
 export function nameOf({ key, generation }: Held): string {
   return JSON.stringify([key.tenantId, key.connectionId, generation])
@@ -76,6 +85,13 @@ export function unavailable(fault: Fault): Outcome {
 export function unanswered(): Fault {
   return new Fault('provider_unreachable', {
     because: 'another process refreshes this connection and had no success yet',
+  })
+}
+
+export function ending(): Fault {
+  return new Fault('temporarily_unavailable', {
+    because: 'this process is about to end and begins no refresh',
+    retryAfterS: 1,
   })
 }
 

@@ -1,6 +1,6 @@
 // What a refresh brought, until the database has it: tried for a while, on disk meanwhile, and taken up from there.
 import type { Held } from './held.ts'
-import { holderOf } from './refresh-engine.ts'
+import { holderOf, pause } from './refresh-engine.ts'
 import type { Engine, Outcome } from './refresh-engine.ts'
 import { note, tell } from './refresh-end.ts'
 import type { Registration } from './register.ts'
@@ -50,15 +50,6 @@ async function storeInTheEnd(engine: Engine, held: Held, tokens: TokenSet): Prom
       if (isOver) throw cause
       await pause(engine, firstDelaysMs[attempt] ?? delayMs)
     }
-  }
-}
-
-/** Waits, but not when the process is to end. */
-async function pause({ clock, closing }: Engine, ms: number): Promise<void> {
-  try {
-    await clock.sleep(ms, closing)
-  } catch (thrown) {
-    if (!closing.aborted) throw thrown
   }
 }
 

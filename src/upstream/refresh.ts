@@ -10,7 +10,7 @@ import type { Held } from './held.ts'
 import type { Holder, StatusReason } from './holder.ts'
 import { createHosts } from './hosts.ts'
 import { createPauses } from './pauses.ts'
-import { nameOf, unavailable } from './refresh-engine.ts'
+import { ending, nameOf, unavailable } from './refresh-engine.ts'
 import type { Engine, Outcome, RefreshNeeds, Wish } from './refresh-engine.ts'
 import { lose } from './refresh-end.ts'
 import { refreshGeneration } from './refresh-step.ts'
@@ -50,9 +50,16 @@ export interface Refresh {
    * number of connections looked at.
    */
   readonly refreshDue: (options?: RoundOptions) => Promise<number>
+  /**
+   * Waits for what is under way, for a while, and waits for nothing else any more: the last step before the process ends.
+   */
+  readonly drain: () => Promise<void>
   /** Takes up what the database did not take when a refresh brought it. Gives how many connections that were. */
   readonly takeUp: () => Promise<number>
 }
+
+// A call is over after ten seconds, and what it brought is stored or on disk soon after.
+const drainMs = 15_000
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: RefreshNeeds): Refresh {
@@ -72,6 +79,7 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     const name = nameOf(held)
     const running = flights.get(name)
     if (running) return running
+    if (closing.signal.aborted) return Promise.resolve(unavailable(ending()))
     const flight = refreshGeneration(engine, held, wish).finally(() => flights.delete(name))
     flights.set(name, flight)
     return flight
@@ -112,6 +120,14 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
       return refreshInTurns(engine, (holder) => alive(holder, false), options)
     },
     takeUp: () => takeUp(engine),
+
+    drain: async () => {
+      closing.abort()
+      const isThrough = new AbortController()
+      const patience = needs.clock.sleep(drainMs, isThrough.signal).catch(() => {})
+      await Promise.race([Promise.allSettled(flights.values()), patience])
+      isThrough.abort()
+    },
   }
 }
 

@@ -95,3 +95,23 @@ onEveryDatabase(
     next.alsoSecret(provider.issued())
   },
 )
+
+onEveryDatabase('a stop waits for the refresh that is under way', async (t, store) => {
+  verifies(t, '§2b-8')
+  const { provider, clock, folder, first, tokenOf, holdNext, arrival, open } = await start(t, store)
+  await clock.advance(57 * 60_000)
+  holdNext()
+  const asked = tokenOf(first.origin).catch(() => undefined)
+  await arrival
+  const closing = first.platform.close()
+  assert.equal(await asked, undefined, 'the caller is let go, the refresh is not')
+  for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  open()
+  await closing
+
+  const next = await startProcess(t, store, { clock, folder })
+  const { body } = await tokenOf(next.origin)
+  assert.equal(body.accessToken, newestOf(provider))
+  assert.equal(provider.tokenRequests().length, 2, 'the provider was asked once')
+  next.alsoSecret(provider.issued())
+})

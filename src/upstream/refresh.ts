@@ -1,6 +1,7 @@
 // Keeps tokens alive. A refresh is a leased, written-ahead step: what will be sent is written before the first byte
 // leaves, one process at a time sends it, and the result is stored only over the generation it was made from. Everybody
 // else reads the winner's result. No caller's abort reaches it, and no network call is made inside a transaction.
+import type { Clock } from '../base/clock.ts'
 import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import { grantDoubt } from './doubts.ts'
@@ -121,14 +122,19 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     },
     takeUp: () => takeUp(engine),
 
-    drain: async () => {
+    drain: () => {
       closing.abort()
-      const isThrough = new AbortController()
-      const patience = needs.clock.sleep(drainMs, isThrough.signal).catch(() => {})
-      await Promise.race([Promise.allSettled(flights.values()), patience])
-      isThrough.abort()
+      return inTime(needs.clock, Promise.allSettled(flights.values()))
     },
   }
+}
+
+/** Waits for what is under way, but not for ever. */
+async function inTime(clock: Clock, work: Promise<unknown>): Promise<void> {
+  const isThrough = new AbortController()
+  const patience = clock.sleep(drainMs, isThrough.signal).catch(() => {})
+  await Promise.race([work, patience])
+  isThrough.abort()
 }
 
 function isDue(held: Held, request: LiveTokenRequest, now: number): boolean {

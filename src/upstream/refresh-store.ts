@@ -97,6 +97,7 @@ const nothingElse = {
   scope: undefined,
   expiresAt: undefined,
   refreshAt: undefined,
+  aheadAtUseMs: 0,
   intentGeneration: undefined,
   doubt: undefined,
 } as const

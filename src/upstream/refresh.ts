@@ -93,7 +93,8 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
       return { kind: 'reauthorization_required', reason: 'refresh_token_rejected' }
     }
     const now = needs.clock.now()
-    if (!isDue(held, request, now)) return toLive(held, held.accessToken)
+    const isNeeded = isWaitedFor ? isDue(held, request, now) : (held.refreshAt ?? Infinity) <= now
+    if (!isNeeded) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
     const isSpent = request.spentGeneration === held.generation
     if (held.refreshToken === undefined) {
@@ -142,7 +143,8 @@ function isDue(held: Held, request: LiveTokenRequest, now: number): boolean {
   if (held.expiresAt === undefined) return false
   if (held.expiresAt <= now) return true
   if (request.minimumMs !== undefined) return held.expiresAt - now <= request.minimumMs
-  return (held.refreshAt ?? Infinity) <= now
+  const isLate = held.expiresAt - now <= held.aheadAtUseMs
+  return isLate && (held.refreshAt ?? Infinity) <= now
 }
 
 function isUsable(held: Held, request: LiveTokenRequest, now: number): boolean {

@@ -45,6 +45,8 @@ export interface UpstreamNeeds {
 export interface UpstreamSettings {
   readonly discoveryCacheMs?: number
   readonly flowLifetimeMs?: number
+  /** Where refreshed tokens wait that the database did not take. */
+  readonly spoolFolder?: string | undefined
 }
 
 export interface Upstream {
@@ -65,7 +67,7 @@ export interface Upstream {
 
 /** Makes all parts of this room over one database. */
 export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings = {}): Upstream {
-  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
+  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs, spoolFolder } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
   const proofs = createProofs(needs)
@@ -74,7 +76,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const events = createHolderFeed()
   const ownGrants = createOwnGrants({ tokenEndpoint, proofs })
   const revocations = createRevocations({ ...needs, register, tokenEndpoint })
-  const parts = { ...needs, revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const made = { revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const parts = { ...needs, ...made, spoolFolder }
   return {
     discover,
     register,

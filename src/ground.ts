@@ -16,11 +16,13 @@ import type { ServerNeeds } from './connectors/server-rows.ts'
 import { createServers } from './connectors/servers.ts'
 import { createJournal } from './journal/entries.ts'
 import { openMasterKeys } from './key-file.ts'
+import type { KeySource } from './key-file.ts'
 import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createTenants } from './people/tenants.ts'
 import { createUsers } from './people/users.ts'
 import type { Store } from './store/database.ts'
+import { serverTime, timeOf } from './store/time.ts'
 import { createUpstream } from './upstream/upstream.ts'
 
 /** What is taken from the world; each has a real default. */
@@ -36,12 +38,15 @@ export type Ground = Awaited<ReturnType<typeof createGround>>
 
 /** What every room stands on. Throws an Error in plain words when the key is not this database's. */
 export async function createGround(
-  config: Pick<Config, 'key' | 'keyFile' | 'allowPrivateNetworks'>,
+  config: KeySource & Pick<Config, 'allowPrivateNetworks'>,
   surroundings: Surroundings,
-  { db }: Store,
+  { db, engine }: Store,
 ) {
   const { clock = systemClock, random = systemRandom, log = silentLog } = surroundings
   const { resolve, connect } = surroundings
+  // Processes on several machines have one database server in common; a clock that was given rules over all.
+  const isShared = engine === 'postgres' && surroundings.clock === undefined
+  const time = isShared ? serverTime : timeOf(clock)
   const keyring = createKeyring({ random }, await openMasterKeys({ db, clock, random }, config))
   const network = {
     ...(resolve === undefined ? {} : { resolve }),
@@ -52,7 +57,7 @@ export async function createGround(
     { allow: config.allowPrivateNetworks },
   )
   const journal = createJournal({ db, clock, random, keyring })
-  return { db, clock, random, keyring, journal, outbound, log }
+  return { db, clock, time, random, keyring, journal, outbound, log }
 }
 
 /** What the rooms that reach out are told by those that they do not know. */

@@ -9,6 +9,7 @@ import type { Random } from './base/random.ts'
 import type { Secret } from './base/secret.ts'
 import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
+import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { resourceOf, slugOfResource } from './gateway/targets.ts'
@@ -59,7 +60,7 @@ import { createSetup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { UserAdministration } from './people/user-administration.ts'
-import type { Users } from './people/users.ts'
+import type { User, Users } from './people/users.ts'
 import type { Database, Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
@@ -118,8 +119,9 @@ async function assemble(
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
   const { webhooks, upstream, issuer } = rooms
-  const { refresh } = upstream
-  const housekeeping = startHousekeeping({ ...ground, webhooks, issuer, refresh, sweep })
+  const { refresh, revocations } = upstream
+  const jobs = { webhooks, issuer, refresh, revocations, sweep }
+  const housekeeping = startHousekeeping({ ...ground, ...jobs })
   closers.push(housekeeping.stop)
 
   return {
@@ -342,7 +344,9 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
       const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
       const { name, tokenFormat } = server
-      return { resource, name, tokenFormat, ...(await scopesOf(scopes, tenant, server)) }
+      const isOpen = (user: User) => isOpenTo(server, user)
+      const facts = { resource, name, tokenFormat, isOpenTo: isOpen }
+      return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
 }

@@ -217,6 +217,21 @@ const catalogue = {
     oauth: 'server_error',
   },
 
+  server_forbidden: {
+    status: 403,
+    ...no,
+    words: 'You may not use this server. An administrator can let you.',
+    oauth: 'access_denied',
+  },
+
+  connection_unknown: {
+    status: 422,
+    ...no,
+    words:
+      'You have no connection of this name to this server. Your connections page has their names; without a name the one that works is used.',
+    oauth: 'invalid_request',
+  },
+
   // Us as somebody else's client.
   resource_mismatch: {
     status: 422,
@@ -358,6 +373,8 @@ export interface FaultDetails {
   readonly cause?: unknown
   /** Whole seconds until trying again makes sense. */
   readonly retryAfterS?: number
+  /** Nothing of a request left here: it may be sent again, whatever was in it. */
+  readonly isUnsent?: true | undefined
   /** What the next DPoP proof should carry (RFC 9449 §8). */
   readonly dpopNonce?: string
   /** Per field, what is wrong with it, in words for the caller. */
@@ -370,17 +387,19 @@ export class Fault extends Error {
   readonly because: string
   readonly isForCaller?: true
   readonly retryAfterS?: number
+  readonly isUnsent?: true
   readonly dpopNonce?: string
   readonly detail?: Readonly<Record<string, string>>
 
   constructor(code: FaultCode, details: FaultDetails) {
-    const { because, isForCaller, cause, retryAfterS, dpopNonce, detail } = details
+    const { because, isForCaller, cause, retryAfterS, isUnsent, dpopNonce, detail } = details
     super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
     this.name = 'Fault'
     this.code = code
     this.because = because
     if (isForCaller !== undefined) this.isForCaller = isForCaller
     if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
+    if (isUnsent !== undefined) this.isUnsent = isUnsent
     if (dpopNonce !== undefined) this.dpopNonce = dpopNonce
     if (detail !== undefined) this.detail = detail
   }

@@ -264,8 +264,18 @@ function asFault(thrown: unknown): Fault {
   const code = codeOf(error)
   const isTimeout = error?.name === 'TimeoutError' || /TIMEOUT|ETIMEDOUT/.test(code)
   const because = `the call ended with ${code || error?.name || 'an unknown error'}`
-  return new Fault(isTimeout ? 'timeout' : 'network_error', { because })
+  const isUnsent = unsentCodes.has(code) ? true : undefined
+  const known = code === '' ? {} : { cause: { code } }
+  return new Fault(isTimeout ? 'timeout' : 'network_error', { because, isUnsent, ...known })
 }
+
+// No connection was made. Whatever else ended a call may have ended it after the other side had read all of it.
+const unsentCodes = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
 
 function codeOf(error: Error | undefined): string {
   const code: unknown = error === undefined ? undefined : Reflect.get(error, 'code')

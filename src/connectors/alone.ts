@@ -13,6 +13,7 @@ import type { ConnectionRow } from '../store/schema.ts'
 import type { OwnGrant } from '../upstream/grant.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Caller } from './choose-connection.ts'
 import { userOf } from './connection-rows.ts'
 import { prepare, readServer } from './prepare.ts'
 import type { Server } from './server-rows.ts'
@@ -24,11 +25,6 @@ export interface AloneNeeds {
   readonly keyring: Keyring
   readonly journal: Journal
   readonly upstream: Upstream
-}
-
-export interface Caller {
-  readonly tenant: Tenant
-  readonly user: { readonly id: string }
 }
 
 /** A token that the server refused; nothing is said about those of other connections. */
@@ -71,7 +67,7 @@ const findShared = hotQuery(
       .selectAll()
       .where('tenant_id', '=', tenantId)
       .where('server_id', '=', serverId)
-      .where('shared', '=', 1),
+      .where('of_tenant', '=', 1),
 )
 
 // No person can give this label, so that it is nobody's already.
@@ -94,7 +90,10 @@ async function makeShared(
     last_error: null,
     created_at: now,
     updated_at: now,
-    shared: 1,
+    of_tenant: 1,
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
   }
   await db.transaction().execute(async (tx) => {
     const stored = await tx

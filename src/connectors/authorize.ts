@@ -11,12 +11,15 @@ import { obtainAlone } from './alone.ts'
 import type { AloneNeeds } from './alone.ts'
 import { toPublicConnection } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
+import { appRedirectUri } from './app-callback.ts'
 import { prepare, readServer } from './prepare.ts'
 import { invalid } from './server-input.ts'
 
 export interface AuthorizeOptions {
   /** A path of ours, or a URL on our origin or an app's; anything else is passed over (S1-54). */
   readonly returnTo?: string | undefined
+  /** A page of an app that takes the callback in place of ours; the app then brings the answer (S1-55). */
+  readonly callbackUrl?: string | undefined
   /** Separated by spaces; asked for on top of what was asked for before (step-up). */
   readonly additionalScopes?: string | undefined
   /** Signs in even where that is not needed: the person asks for it, because the server does. */
@@ -52,7 +55,7 @@ export async function authorizeConnection(
     return carryOn(needs, principal, connection, { flowId, browser })
   }
   const grantType = connection.server_grant_type as GrantType // only this room writes it
-  const isShared = connection.shared === 1
+  const isShared = connection.of_tenant === 1
   if (connection.server_auth !== 'oauth' || isShared === needsBrowser(grantType)) {
     throw invalid('serverId', 'This server needs no sign-in.')
   }
@@ -62,12 +65,17 @@ export async function authorizeConnection(
   if (!isNeeded) return { alreadyAuthorized: true }
 
   const { tenant } = principal
+  const { callbackUrl } = options
   const server = await readServer(needs, connection)
   const { discovery, registration, scopes } = await prepare(needs, {
     tenant,
     server,
     connection,
     additional,
+    appUri:
+      callbackUrl === undefined
+        ? undefined
+        : appRedirectUri(needs.returnOrigins, callbackUrl, server.context),
   })
   const begun = await needs.upstream.flows.begin({
     tenant,

@@ -19,6 +19,8 @@ import { createTenants } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Role, User } from '../people/users.ts'
 import type { Store } from '../store/database.ts'
+import { timeOf } from '../store/time.ts'
+import type { SharedTime } from '../store/time.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import { createConnections } from './connections.ts'
 import type { FinishedFlow } from './connections.ts'
@@ -39,6 +41,8 @@ export type Bench = Awaited<ReturnType<typeof createBench>>
 export interface Shared {
   readonly masterKey: Uint8Array
   readonly clock: ReturnType<typeof createManualClock>
+  /** By what leases are judged; the clock unless said. */
+  readonly time?: SharedTime
 }
 
 /** Makes all parts over a store, as one process has them. */
@@ -47,14 +51,14 @@ export async function createBench(
   store: Store,
   shared: Shared = { masterKey: randomBytes(32), clock: createManualClock(Date.now()) },
 ) {
-  const { clock, masterKey } = shared
+  const { clock, masterKey, time = timeOf(clock) } = shared
   const { db } = store
   const random = systemRandom
   const keyring = createKeyring({ random }, [{ id: 'test', key: masterKey }])
   const outbound = createOutbound({ log: silentLog, clock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
   const journal = createJournal({ db, clock, random, keyring })
-  const ground = { db, clock, random, keyring, journal, outbound, log: silentLog }
+  const ground = { db, clock, time, random, keyring, journal, outbound, log: silentLog }
   const upstream = createUpstream(ground)
   const told = { addressEnded: async () => {}, knownScopes: everyScope }
   const servers = createServers({ ...ground, ...told, upstream })

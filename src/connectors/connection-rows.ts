@@ -9,6 +9,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { scopesOf } from '../upstream/scopes.ts'
+import { readAccess } from './server-access.ts'
+import type { Access } from './server-access.ts'
 import { standingOf, wordsOf } from './status.ts'
 import type { ConnectionStatus, TokenFacts } from './status.ts'
 
@@ -19,8 +21,6 @@ export interface PublicConnection {
   readonly serverName: string
   readonly serverUrl: string
   readonly label: string
-  /** Of everybody who may use the server; an administrator's to manage. */
-  readonly shared?: true
   readonly status: ConnectionStatus
   readonly statusReason?: string
   /** The reason in words. */
@@ -28,6 +28,8 @@ export interface PublicConnection {
   /** It works now, or will without the person's help. */
   readonly authorized: boolean
   readonly scopes: readonly string[]
+  /** Everybody uses it who may use the server and has none; always so where nobody signs in. */
+  readonly shared: boolean
   readonly expiresAt?: number
   readonly nextRefreshAt?: number
   readonly lastRefreshAt?: number
@@ -44,6 +46,7 @@ export type JoinedConnection = ConnectionRow &
     readonly server_url: string
     readonly server_auth: string
     readonly server_grant_type: string
+    readonly server_may_use: string | null
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
@@ -86,15 +89,15 @@ export async function requireManaged(
 }
 
 function isOf(row: ConnectionRow, { userId, isAdmin: ofAll }: Owner): boolean {
-  return row.shared === 1 ? ofAll : row.user_id === userId
+  return row.of_tenant === 1 ? ofAll : row.user_id === userId
 }
 
 /** Whose connection it is; undefined for one of all. */
 export function userOf({
   user_id: id,
-  shared,
+  of_tenant: ofTenant,
 }: ConnectionRow): { readonly id: string } | undefined {
-  return shared === 1 ? undefined : { id }
+  return ofTenant === 1 ? undefined : { id }
 }
 
 /** Which of a person's connections are asked for: all, or those of a server or with a label. */
@@ -113,8 +116,11 @@ export function listOwn(
   const { createdAt, id } = positionOf(page)
   return joined(db, tenant)
     .where((is) => {
-      const own = is.and([is('connections.user_id', '=', userId), is('connections.shared', '=', 0)])
-      return ofAll ? is.or([own, is('connections.shared', '=', 1)]) : own
+      const own = is.and([
+        is('connections.user_id', '=', userId),
+        is('connections.of_tenant', '=', 0),
+      ])
+      return ofAll ? is.or([own, is('connections.of_tenant', '=', 1)]) : own
     })
     .$if(serverId !== undefined, (some) => some.where('connections.server_id', '=', serverId ?? ''))
     .$if(label !== undefined, (some) => some.where('connections.label', '=', label ?? ''))
@@ -146,6 +152,7 @@ function joined(db: Database, tenant: Tenant) {
       'servers.url as server_url',
       'servers.auth as server_auth',
       'servers.grant_type as server_grant_type',
+      'servers.may_use as server_may_use',
       'credentials.access_token_sealed',
       'credentials.refresh_token_sealed',
       'credentials.expires_at',
@@ -156,6 +163,11 @@ function joined(db: Database, tenant: Tenant) {
       'credentials.scope',
     ])
     .where('connections.tenant_id', '=', tenant.id)
+}
+
+/** Who may use its server. */
+export function accessOf({ server_may_use: list }: JoinedConnection): Access {
+  return list === null ? {} : { mayUse: readAccess(list) }
 }
 
 /** What of a connection may be seen (A2-4). */
@@ -175,12 +187,12 @@ export function toPublicConnection(
     serverName: row.server_name,
     serverUrl: row.server_url,
     label: row.label,
-    ...(row.shared === 1 ? { shared: true as const } : {}),
     status,
     ...(reason === undefined ? {} : { statusReason: reason }),
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
+    shared: row.of_tenant === 1 || row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
     ...(row.last_error === null ? {} : { lastError: row.last_error }),

@@ -18,10 +18,14 @@ import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
 import { liveAlone, ownConnection } from './alone.ts'
+import { queryOf } from './app-callback.ts'
+import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
+  accessOf,
   listOwn,
   ownerOf,
   requireManaged,
@@ -35,10 +39,13 @@ import type {
   PublicConnection,
   WhichConnections,
 } from './connection-rows.ts'
+import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
 import { invalid } from './server-input.ts'
+import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
 import type { Servers } from './servers.ts'
+import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
 
 export type { Authorization, AuthorizeOptions, PublicConnection }
@@ -76,8 +83,16 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
+  /**
+   * Takes the callback that came to a page of an app. Throws what `finish` throws, and what the sign-in failed with.
+   */
+  readonly exchange: (
+    principal: Principal,
+    id: string,
+    answer: BroughtAnswer & { readonly browser?: Secret | undefined },
+  ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
@@ -88,6 +103,10 @@ export interface Connections {
     options?: { readonly reason?: string | undefined },
   ) => Promise<PublicConnection>
   readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** For an administrator's own connection; to end it, for any administrator. Throws Fault('forbidden' | 'invalid_input'). */
+  readonly share: (principal: Principal, id: string, isShared: boolean) => Promise<PublicConnection>
+  /** The servers that have a shared connection which works; whose it is stays untold. */
+  readonly sharedServers: (tenant: Tenant) => Promise<ReadonlySet<string>>
   /** For an API key with `connections:token` only. Throws Fault('forbidden' | 'authorization_required' | …). */
   readonly token: (principal: Principal, id: string) => Promise<GivenToken>
   /** The person's connection to this server that is to be used, made when there is none. */
@@ -133,11 +152,21 @@ export function createConnections(
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
+      requireUse(accessOf(connection), principal)
       return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
-    finish: ({ session, ...callback }) =>
-      upstream.flows.finish({ ...callback, user: session?.user }),
+    finish: ({ session, context, ...callback }) => {
+      const redirectUri = redirectUriOf(callback.tenant, context)
+      return upstream.flows.finish({ ...callback, redirectUri, user: session?.user })
+    },
+
+    exchange: async (principal, id, answer) => {
+      const owner = ownerOf(principal)
+      await requireOwn(db, owner, id)
+      await exchangeAnswer({ upstream, returnOrigins }, owner, id, answer)
+      return show(owner, id)
+    },
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
@@ -145,6 +174,7 @@ export function createConnections(
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
+      requireUse(accessOf(connection), principal)
       requireRefreshable(connection)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
@@ -161,22 +191,14 @@ export function createConnections(
       await endConnection(needs, principal, connection, { kind: 'remove' })
     },
 
+    share: async (principal, id, isShared) =>
+      shown(needs, await shareConnection(needs, principal, { id, isShared })),
+
+    sharedServers: (tenant) => serversWithShared(db, tenant),
+
     token: (principal, id) => giveToken(needs, principal, id),
 
-    ensure: async (principal, serverId) => {
-      const { tenant, userId } = ownerOf(principal)
-      const made = await insertConnection(needs, principal, serverId, labelDefault)
-      if (made !== undefined) return made
-      const { id } = await db
-        .selectFrom('connections')
-        .select('id')
-        .where('tenant_id', '=', tenant.id)
-        .where('server_id', '=', serverId)
-        .where('user_id', '=', userId)
-        .where('label', '=', labelDefault)
-        .executeTakeFirstOrThrow()
-      return id
-    },
+    ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
 }
 
@@ -193,6 +215,43 @@ async function createConnection(
     because: 'the person has a connection with this label there',
     detail: { label: 'You have a connection with this label. Choose another one.' },
   })
+}
+
+async function ensureConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string> {
+  const { tenant, userId } = ownerOf(principal)
+  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  if (made !== undefined) return made
+  const { id } = await needs.db
+    .selectFrom('connections')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .where('label', '=', labelDefault)
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+async function exchangeAnswer(
+  { upstream, returnOrigins }: Pick<ConnectionNeeds, 'upstream'> & Required<ConnectionSettings>,
+  { tenant, userId }: Owner,
+  connectionId: string,
+  { browser, ...answer }: Parameters<Connections['exchange']>[2],
+): Promise<void> {
+  const finished = await upstream.flows.finish({
+    tenant,
+    redirectUri: answer.redirectUri,
+    query: queryOf(returnOrigins, answer),
+    connectionId,
+    browser,
+    user: { id: userId },
+  })
+  if (finished.kind === 'completed') return
+  throw new Fault(finished.error, { because: 'the sign-in that an app brought has failed' })
 }
 
 async function listConnections(
@@ -236,9 +295,11 @@ async function insertConnection(
   label: string,
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
-  if ((await servers.byId(tenant, serverId)) === undefined) {
+  const server = await servers.byId(tenant, serverId)
+  if (server === undefined) {
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  requireVisible(server, principal)
   const row: ConnectionRow = {
     tenant_id: tenant.id,
     id: randomId(random, 'con_'),
@@ -250,7 +311,10 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
-    shared: 0,
+    of_tenant: 0,
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx
@@ -292,8 +356,8 @@ async function sharedConnection(
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed, shared } = connection
-  if (shared === 1) return
+  const { access_token_sealed, refresh_token_sealed, of_tenant: ofTenant } = connection
+  if (ofTenant === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
 }
@@ -305,7 +369,7 @@ async function liveToken(
   force: boolean,
 ) {
   const { upstream } = needs
-  if (connection.shared === 1) {
+  if (connection.of_tenant === 1) {
     const server = { id: connection.server_id, url: connection.server_url }
     return liveAlone(needs, { tenant, server, connection, force })
   }
@@ -330,6 +394,7 @@ async function giveToken(
     })
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
+  requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
   if (live.proofKey !== undefined) {
     // RFC 9449 §7.1: without the key it is of no use, and the key is given to nobody.

@@ -1,4 +1,4 @@
-// What a call to a server carries: nothing, fixed headers, or the person's own live token; else where the person has to go
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
 // to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
@@ -6,13 +6,18 @@ import type { Principal } from '../people/principal.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
-import type { Caller, Spent } from './alone.ts'
+import type { Spent } from './alone.ts'
 import type { Connections } from './connections.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { createPresenter } from './present.ts'
 import type { Presenter } from './present.ts'
-import { findConnection, reach } from './reach.ts'
+import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
+import { requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
+
+export type { ConnectionWish }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
@@ -23,11 +28,17 @@ export type Credential =
       readonly connectUrl: string
       readonly connectionId: string
       readonly reason: string
+      /** What is used here is a connection that an administrator shares; it is for them to mend. */
+      readonly isShared: boolean
     }
 
 export interface Credentials extends Presenter {
-  /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
-  readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+  /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
+  readonly credentialFor: (
+    server: Server,
+    principal: Principal,
+    wish?: ConnectionWish,
+  ) => Promise<Credential>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -37,6 +48,7 @@ export interface Credentials extends Presenter {
     server: Server,
     principal: Principal,
     refused?: Credential,
+    wish?: ConnectionWish,
   ) => Promise<Credential>
 }
 
@@ -51,18 +63,21 @@ export function createCredentials(needs: Needs): Credentials {
   return {
     ...createPresenter(needs.upstream),
 
-    credentialFor: async (server, principal) => {
+    credentialFor: async (server, principal, wish = {}) => {
+      requireUse(server, principal)
       const caller = callerOf(principal, server)
-      return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
+      const way = await reach(needs, caller, server, wish)
+      return toCredential(needs, { principal, server, way })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused) => {
+    refreshAfterUnauthorized: async (server, principal, refused, wish = {}) => {
+      requireUse(server, principal)
       const caller = callerOf(principal, server)
-      const spent = await spentToken(needs, caller, server, refused)
+      const spent = await spentToken(needs, caller, server, { ...wish, refused })
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
       }
-      const way = await reach(needs, caller, server, toSpent(spent))
+      const way = await reach(needs, caller, server, { ...wish, spent: toSpent(spent) })
       return toCredential(needs, { principal, server, way })
     },
   }
@@ -79,12 +94,12 @@ async function spentToken(
   needs: Needs,
   caller: Caller,
   server: Server,
-  refused: Credential | undefined,
+  { refused, ...wish }: { readonly refused: Credential | undefined } & ConnectionWish,
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
   const connection = needsBrowser(server.grantType)
-    ? await findConnection(needs, caller, server.id, inUseId)
+    ? await chooseConnection(needs.db, caller, { ...wish, serverId: server.id, inUseId })
     : await ownConnection(needs, caller, server)
   if (connection === undefined) return undefined
   const { tenant } = caller
@@ -125,19 +140,20 @@ async function hasMoved(
 
 async function dropTokens(
   { db, journal, upstream }: Needs,
-  { tenant, user }: Caller,
+  { tenant }: Caller,
   held: Held,
 ): Promise<void> {
   const reason = 'authorization_server_changed'
   const { connectionId } = held.key
   await db.transaction().execute(async (tx) => {
     if (!(await upstream.vault.drop(tx, held))) return // Somebody signed in again while we looked.
+    await upstream.revocations.add(tx, held)
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'connection.reauthorization_required',
       actor: { kind: 'system' },
-      userId: user.id,
+      userId: held.binding.userId, // of a shared one the owner, whoever called
       subject: { kind: 'connection', id: connectionId },
       data: { reason, issuer: held.binding.issuer },
     })
@@ -150,7 +166,11 @@ async function toCredential(
 ): Promise<Credential> {
   const { principal, server, way } = facts
   if (way.kind !== 'sign_in') return way
-  const connectionId = way.connection?.id ?? (await connections.ensure(principal, server.id))
+  const { connection, reason } = way
+  const isShared = connection !== undefined && isOthers(callerOf(principal, server), connection)
+  // Nobody is led to the sign-in of another's connection, only to one of their own.
+  const ownId = isShared ? undefined : connection?.id
+  const connectionId = ownId ?? (await connections.ensure(principal, server.id))
   const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
-  return { kind: 'authorization_required', connectUrl, connectionId, reason: way.reason }
+  return { kind: 'authorization_required', connectUrl, connectionId, reason, isShared }
 }

@@ -5,6 +5,8 @@ import type { Discovery } from '../upstream/discover.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
+import { registrationWay } from '../upstream/register.ts'
+import type { RegistrationWay } from '../upstream/register.ts'
 import type { TraceStep } from '../upstream/trace.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
@@ -17,7 +19,7 @@ export interface Discovered {
   readonly resource?: string
   readonly scopesSupported?: readonly string[]
   /** How we will become a client there; `none` means that an admin has to enter one. */
-  readonly registration?: 'preregistered' | 'cimd' | 'dcr' | 'none'
+  readonly registration?: RegistrationWay
   /** Nothing was published; the places are those of MCP 2025-03-26. */
   readonly isGuessed?: boolean
   /** The server also answers without a token. */
@@ -72,22 +74,13 @@ function describe(
     issuer: discovery.issuer,
     resource: discovery.resource,
     ...(scopes === undefined ? {} : { scopesSupported: scopes }),
-    registration: registrationOf(metadata, tenant, input.clientId !== undefined),
+    registration: registrationWay(metadata, {
+      issuer: tenant.issuer,
+      isGiven: input.clientId !== undefined,
+    }),
     isGuessed: discovery.isGuessed,
     openToAll: discovery.openToAll,
     quirks: appliedQuirks(discovery.issuer),
     trace: discovery.trace,
   }
-}
-
-// The order of MCP authorization, "Client Registration Approaches".
-function registrationOf(
-  metadata: Discovery['metadata'],
-  tenant: Tenant,
-  isGiven: boolean,
-): NonNullable<Discovered['registration']> {
-  if (isGiven) return 'preregistered'
-  const isDocumentRead = metadata.client_id_metadata_document_supported === true
-  if (isDocumentRead && tenant.issuer.startsWith('https://')) return 'cimd'
-  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
 }

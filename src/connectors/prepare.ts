@@ -44,12 +44,14 @@ export interface Preparation {
   readonly server: ServerRow
   readonly connection: Pick<ConnectionRow, 'id' | 'status' | 'status_reason'>
   readonly additional: readonly string[]
+  /** An app's own page that takes the callback. */
+  readonly appUri?: string | undefined
 }
 
 /** Finds out how to sign in and becomes a client there; forgets the finding when that fails, so that the next try looks anew. */
 export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<Prepared> {
   const { upstream } = needs
-  const { tenant, server, connection, additional } = facts
+  const { tenant, server, connection, additional, appUri } = facts
   const issuer = server.issuer ?? undefined
   const isForPrograms = !needsBrowser(server.grant_type as GrantType) // only this room writes it
   // A connection that was signed in once may be here because its server moved: then what is cached is the old place.
@@ -59,6 +61,7 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     serverUrl: server.url,
     issuer,
     fresh: isAgain,
+    cacheMs: server.metadata_cache_ms ?? undefined,
     isForPrograms,
   })
   const before = await upstream.vault.binding({ tenant, connectionId: connection.id })
@@ -68,17 +71,19 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     previous: before?.requestedScopes ?? [],
     mayStay: !isForPrograms,
   })
-  const registration = await becomeClient(needs, { tenant, server, discovery, scopes })
+  const registration = await becomeClient(needs, { tenant, server, discovery, scopes, appUri })
   return { discovery, registration, scopes }
 }
 
-async function becomeClient(
-  needs: PrepareNeeds,
+/** Our client at the authorization server that was found; made there if need be. */
+export async function becomeClient(
+  needs: Pick<PrepareNeeds, 'keyring' | 'upstream'>,
   facts: {
     readonly tenant: Tenant
     readonly server: ServerRow
     readonly discovery: Discovery
     readonly scopes: readonly string[]
+    readonly appUri?: string | undefined
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream
@@ -92,7 +97,10 @@ async function becomeClient(
   }
 }
 
-function givenClient({ keyring }: PrepareNeeds, server: ServerRow): Preregistered | undefined {
+function givenClient(
+  { keyring }: Pick<PrepareNeeds, 'keyring'>,
+  server: ServerRow,
+): Preregistered | undefined {
   const { client_id: clientId, client_secret_sealed: sealed, issuer } = server
   if (clientId === null) return undefined
   const place = serverPlace(server.tenant_id, server.id, 'client_secret_sealed')
@@ -103,7 +111,7 @@ function givenClient({ keyring }: PrepareNeeds, server: ServerRow): Preregistere
   }
 }
 
-function ownKey({ keyring }: PrepareNeeds, server: ServerRow): Secret | undefined {
+function ownKey({ keyring }: Pick<PrepareNeeds, 'keyring'>, server: ServerRow): Secret | undefined {
   const { tenant_id: tenantId, id, client_key_sealed: sealed } = server
   if (sealed === null) return undefined
   return keyring.open(sealed, serverPlace(tenantId, id, 'client_key_sealed'))

@@ -1,12 +1,13 @@
 // How one person reaches one server right now: with nothing, with the server's fixed headers, or with a live token of the
-// person's own connection. Shared by the gateway's credentials and by the test of a server.
+// person's connection, or of one that is shared. Shared by the gateway's credentials and by the test of a server.
 import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
-import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { liveAlone, ownConnection } from './alone.ts'
-import type { AliveToken, AloneNeeds, Caller, Spent } from './alone.ts'
+import type { AliveToken, AloneNeeds, Spent } from './alone.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -23,6 +24,8 @@ export type Reach =
       readonly generation: number
       /** A person signs in for it, so one can be sent to do so again. */
       readonly isSignedIn: boolean
+      /** Whose connection it is, where it is shared by another person. */
+      readonly ownerId?: string
     }
   | {
       readonly kind: 'sign_in'
@@ -37,14 +40,18 @@ export async function reach(
   needs: ReachNeeds,
   caller: Caller,
   server: Server,
-  spent?: Spent,
+  { spent, ...wish }: { readonly spent?: Spent | undefined } & ConnectionWish = {},
 ): Promise<Reach> {
   if (server.auth === 'none') return { kind: 'none' }
   if (server.auth === 'headers') {
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
   if (!needsBrowser(server.grantType)) return reachAlone(needs, caller, server, spent)
-  const connection = await findConnection(needs, caller, server.id, spent?.connectionId)
+  const connection = await chooseConnection(needs.db, caller, {
+    ...wish,
+    serverId: server.id,
+    inUseId: spent?.connectionId,
+  })
   if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
   const token = await needs.upstream.refresh.liveToken({
     tenant: caller.tenant,
@@ -54,7 +61,8 @@ export async function reach(
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
-    return bearer(connection, token, { isSignedIn: true })
+    const owner = isOthers(caller, connection) ? { ownerId: connection.user_id } : {}
+    return { ...bearer(connection, token, { isSignedIn: true }), ...owner }
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
@@ -78,34 +86,6 @@ function bearer(
 ): Reach {
   return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey }
 }
-
-/** The connection to use of a person's several: one that works before one that does not, the one in use, then the oldest. */
-export async function findConnection(
-  { db }: ReachNeeds,
-  { tenant, user }: Caller,
-  serverId: string,
-  inUseId?: string,
-): Promise<ConnectionRow | undefined> {
-  const rows = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
-  const working = rows.filter(({ status }) => status === 'connected')
-  return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
-}
-
-type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
-
-// Asked for every call that passes through.
-const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
-  db
-    .selectFrom('connections')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .where('server_id', '=', serverId)
-    .where('user_id', '=', userId)
-    .where('shared', '=', 0)
-    .orderBy('created_at')
-    .orderBy('id')
-    .limit(50),
-)
 
 async function readHeaders(
   { db, keyring }: ReachNeeds,

@@ -8,10 +8,13 @@ import type { ServerRow } from '../store/schema.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
+import { endServerFlows, endServerSignIns } from './end-server.ts'
+import { accessColumn } from './server-access.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   actorOf,
+  cacheMinutesOf,
   keyColumns,
   plainColumns,
   sealedColumns,
@@ -44,6 +47,10 @@ export async function changeServer(
       input.toolScopes === undefined
         ? before.tool_scopes
         : await toolScopesColumn(needs, principal.tenant, input.toolScopes),
+    may_use:
+      input.mayUse === undefined
+        ? before.may_use
+        : await accessColumn(needs.db, principal.tenant, input.mayUse),
     name: input.name === undefined ? before.name : checkName(input.name),
     slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
     token_format: input.tokenFormat ?? before.token_format,
@@ -91,7 +98,9 @@ function wantedInput(
     : {}
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
   const grantType = row.grant_type as GrantType // likewise
-  return { ...proofs, scopes: row.scopes ?? undefined, grantType, ...kept, ...input, auth }
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
+  return { ...proofs, ...stored, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
@@ -152,6 +161,7 @@ async function storeChange(
     if (isElsewhere) {
       await needs.addressEnded(tx, principal.tenant, { url: before.url })
     }
+    if (after.may_use !== before.may_use) await endOfOthers(needs, tx, principal, after)
     if (isElsewhere) await dropSignIns(needs, tx, after)
     else await changeProof(needs, tx, after, input)
     await needs.journal.record(tx, {
@@ -162,6 +172,20 @@ async function storeChange(
       data: { fields: Object.keys(input), droppedTokens: isElsewhere },
     })
   })
+}
+
+/**
+ * Sign-ins that are under way begin again, so that no code is redeemed for somebody who may not use it any more. A server
+ * that we are the authorization server of is called without us: its tokens end.
+ */
+async function endOfOthers(
+  needs: ServerNeeds,
+  tx: Database,
+  { tenant }: Principal,
+  row: ServerRow,
+): Promise<void> {
+  await endServerFlows(needs, tx, row)
+  if (row.issuer === tenant.issuer) await needs.addressEnded(tx, tenant, { url: row.url })
 }
 
 async function requireFreeSlug(tx: Database, { tenant_id, id, slug }: ServerRow): Promise<void> {
@@ -191,18 +215,7 @@ async function dropSignIns(
   tx: Database,
   { tenant_id, id }: ServerRow,
 ): Promise<void> {
-  await endSignIns({ upstream }, tx, { tenant_id, id })
-  await tx
-    .deleteFrom('credentials')
-    .where('tenant_id', '=', tenant_id)
-    .where('connection_id', 'in', (query) =>
-      query
-        .selectFrom('connections')
-        .select('connections.id')
-        .where('connections.tenant_id', '=', tenant_id)
-        .where('connections.server_id', '=', id),
-    )
-    .execute()
+  await endServerSignIns({ upstream }, tx, { tenant_id, id })
   await tx
     .updateTable('connections')
     .set({
@@ -215,28 +228,6 @@ async function dropSignIns(
     .where('server_id', '=', id)
     .execute()
   await upstream.register.forgetServer(tx, tenant_id, id)
-}
-
-async function endSignIns(
-  { upstream }: Pick<ServerNeeds, 'upstream'>,
-  tx: Database,
-  { tenant_id: tenantId, id }: Pick<ServerRow, 'tenant_id' | 'id'>,
-): Promise<void> {
-  const pending = await tx
-    .selectFrom('flows')
-    .innerJoin('connections', (join) =>
-      join
-        .onRef('connections.tenant_id', '=', 'flows.tenant_id')
-        .onRef('connections.id', '=', 'flows.connection_id'),
-    )
-    .select('flows.connection_id')
-    .distinct()
-    .where('connections.tenant_id', '=', tenantId)
-    .where('connections.server_id', '=', id)
-    .where('flows.status', '=', 'pending')
-    .execute()
-  const connectionIds = pending.map((row) => row.connection_id)
-  await upstream.flows.end(tx, { tenantId, connectionIds })
 }
 
 /** A new secret or key of the same client: whoever is signed in by it stays so. */

@@ -8,6 +8,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -21,7 +22,15 @@ import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
-import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
+import { readAccess } from './server-access.ts'
+import {
+  checkCacheMinutes,
+  checkHeaders,
+  checkIssuer,
+  checkScopes,
+  checkVisible,
+  invalid,
+} from './server-input.ts'
 import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
 
@@ -40,8 +49,12 @@ export interface Server {
   /** How its tokens are got, for `oauth`. */
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
+  /** Absent: what discovery found is used as long as the installation says. */
+  readonly metadataCacheMinutes?: number
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
+  /** The people and roles that may use it; absent: everybody of the tenant. */
+  readonly mayUse?: readonly string[]
   /** The last segment of its redirect URI. */
   readonly context: string
 }
@@ -62,9 +75,12 @@ export interface PublicServer {
   readonly scopes?: string
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
+  readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
   readonly redirectUri?: string
+  /** For administrators only: who else may use it. */
+  readonly mayUse?: readonly string[]
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
@@ -125,6 +141,7 @@ export function plainColumns(
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+    metadata_cache_ms: cacheColumn(input),
   }
 }
 
@@ -157,6 +174,19 @@ export function keyColumns(
     client_key_sealed: keyring.seal(key.jwk, place),
     client_key_public: JSON.stringify(key.publicJwk),
   }
+}
+
+const minuteMs = 60_000
+
+function cacheColumn({ metadataCacheMinutes: minutes }: ServerInput): number | null {
+  return minutes === undefined || minutes === null ? null : checkCacheMinutes(minutes) * minuteMs
+}
+
+/** The same as people say it. */
+export function cacheMinutesOf({
+  metadata_cache_ms: ms,
+}: Pick<ServerRow, 'metadata_cache_ms'>): number | undefined {
+  return ms === null ? undefined : ms / minuteMs
 }
 
 /** The columns that hold secrets; a server with sign-in has no headers (S2-24). */
@@ -197,7 +227,9 @@ export function serverPlace(tenant: string, row: string, column: SealedColumn) {
 
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal) {
-  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id } as const
+  }
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
   if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const
@@ -218,9 +250,22 @@ export function toServer(row: ServerRow): Server {
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
     grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
+    ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
+    ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
     context: row.context,
   }
+}
+
+/** The same for whoever looks: who else may use it is told to administrators. */
+export function showServer(row: ServerRow, principal: Principal): PublicServer {
+  const { mayUse, ...server } = toPublicServer(principal.tenant, row)
+  return mayUse === undefined || !isAdmin(principal) ? server : { ...server, mayUse }
+}
+
+function cacheFact(row: ServerRow) {
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  return metadataCacheMinutes === undefined ? {} : { metadataCacheMinutes }
 }
 
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */

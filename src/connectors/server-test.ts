@@ -2,9 +2,9 @@
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Principal } from '../people/principal.ts'
-import type { Caller } from './alone.ts'
 import { createPresenter, showable } from './present.ts'
 import { reach } from './reach.ts'
+import type { Caller } from './choose-connection.ts'
 import type { Reach } from './reach.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools } from './tools.ts'
@@ -44,7 +44,7 @@ async function toolsFor(
   } catch (thrown) {
     const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
     if (!isStale) throw thrown
-    const again = await reach(needs, caller, server, way)
+    const again = await reach(needs, caller, server, { spent: way })
     return listTools(needs.outbound, targetFor(needs, url, again))
   }
 }

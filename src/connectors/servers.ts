@@ -4,14 +4,21 @@ import { Fault } from '../base/fault.ts'
 import { limitOf, pageOf, positionOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
-import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
+import {
+  clientDocumentUrl,
+  contextClientDocument,
+  tenantClientDocument,
+} from '../upstream/client-document.ts'
 import type { ClientDocument } from '../upstream/client-document.ts'
 import type { PublicJwk } from '../upstream/client-key.ts'
 import { decideAuth } from './decide-auth.ts'
+import { endServerSignIns } from './end-server.ts'
+import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'
@@ -20,6 +27,7 @@ import {
   keyColumns,
   plainColumns,
   sealedColumns,
+  showServer,
   toolScopesColumn,
   toPublicServer,
   toServer,
@@ -85,18 +93,23 @@ export function createServers(needs: ServerNeeds): Servers {
     if (row !== undefined) return row
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  const requireSeen = async (principal: Principal, id: string) => {
+    const row = await require(principal.tenant, id)
+    requireVisible(toServer(row), principal)
+    return row
+  }
 
   return {
     templates: serverTemplates,
     create: (principal, input) => createServer(needs, principal, input),
-    list: (principal, page = {}) => listServers(needs, principal.tenant, page),
-    get: async ({ tenant }, id) => toPublicServer(tenant, await require(tenant, id)),
+    list: (principal, page = {}) => listServers(needs, principal, page),
+    get: async (principal, id) => showServer(await requireSeen(principal, id), principal),
     update: async (principal, id, input) =>
       changeServer(needs, principal, await require(principal.tenant, id), input),
     remove: async (principal, id) =>
       removeServer(needs, principal, await require(principal.tenant, id)),
     test: async (principal, id) =>
-      testServer(needs, principal, toServer(await require(principal.tenant, id))),
+      testServer(needs, principal, toServer(await requireSeen(principal, id))),
 
     byId: async (tenant, id) => {
       const row = await find(tenant.id, 'id', id)
@@ -119,19 +132,52 @@ export function createServers(needs: ServerNeeds): Servers {
       return row && toServer(row)
     },
     usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
+    ...ownDocuments(needs),
+  }
+}
+
+function ownDocuments(needs: ServerNeeds): Pick<Servers, 'clientDocument' | 'clientKeys'> {
+  return {
     clientDocument: async (tenant, context) => {
       if (context === undefined)
         return tenantClientDocument(tenant, await contextsOf(needs, tenant))
-      const row = await find(tenant.id, 'context', context)
-      const hasKey = row?.client_key_public !== null
-      return row && contextClientDocument(tenant, context, { hasKey })
+      return documentNamed(needs, tenant, context)
     },
     clientKeys: async (tenant, context) => {
-      const row = await find(tenant.id, 'context', context)
-      const key = row?.client_key_public ?? undefined
+      const row = await needs.db
+        .selectFrom('servers')
+        .select('client_key_public as key')
+        .where('tenant_id', '=', tenant.id)
+        .where('context', '=', context)
+        .executeTakeFirst()
+      const key = row?.key ?? undefined
       return key === undefined ? undefined : { keys: [JSON.parse(key) as PublicJwk] } // keyColumns() wrote it
     },
   }
+}
+
+/** The document of a context, or of an app in it, whose name has a mark behind the context. */
+async function documentNamed(
+  { db, upstream }: ServerNeeds,
+  tenant: Tenant,
+  name: string,
+): Promise<ClientDocument | undefined> {
+  const [context = '', mark] = name.split('.', 2)
+  const server = await db
+    .selectFrom('servers')
+    .select(['id', 'client_key_public'])
+    .where('tenant_id', '=', tenant.id)
+    .where('context', '=', context)
+    .executeTakeFirst()
+  if (server === undefined) return undefined
+  const hasKey = server.client_key_public !== null
+  if (mark === undefined) return contextClientDocument(tenant, context, { hasKey })
+  const clientId = clientDocumentUrl(tenant, name)
+  const client = { tenantId: tenant.id, serverId: server.id, clientId }
+  const appUri = await upstream.register.appUriOf(client)
+  return appUri === undefined
+    ? undefined
+    : contextClientDocument(tenant, context, { appUri, hasKey })
 }
 
 async function createServer(
@@ -171,6 +217,8 @@ async function createServer(
     token_format: input.tokenFormat ?? 'opaque',
     provider_secret_sealed: null,
     ...key,
+    may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
+    transport: null,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }
@@ -209,20 +257,28 @@ async function insertServer(
 
 async function listServers(
   { db }: ServerNeeds,
-  tenant: Tenant,
+  principal: Principal,
   page: PageRequest,
 ): Promise<Page<PublicServer>> {
+  const { tenant, user } = principal
+  // The name in its quotes, as JSON has it; ids of ours have nothing in them that JSON or `like` would read otherwise.
+  const named = [user?.id ?? '', user?.role ?? ''].map((name) => `%"${name}"%`)
   const { createdAt, id } = positionOf(page)
   const rows = await db
     .selectFrom('servers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
+    .$if(!isAdmin(principal), (some) =>
+      some.where((is) =>
+        is.or([is('may_use', 'is', null), ...named.map((name) => is('may_use', 'like', name))]),
+      ),
+    )
     .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limitOf(page) + 1)
     .execute()
-  return pageOf(rows, page, (row) => toPublicServer(tenant, row))
+  return pageOf(rows, page, (row) => showServer(row, principal))
 }
 
 async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {
@@ -242,6 +298,7 @@ async function removeServer(
   row: ServerRow,
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {
+    await endServerSignIns({ upstream }, tx, row)
     await tx
       .deleteFrom('servers')
       .where('tenant_id', '=', row.tenant_id)

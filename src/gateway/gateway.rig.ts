@@ -11,7 +11,7 @@ import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
-import type { Credential } from '../connectors/credential.ts'
+import type { ConnectionWish, Credential } from '../connectors/credential.ts'
 import type { Server as McpServer, ToolScope } from '../connectors/servers.ts'
 import type { RegisteredScope } from '../issuer/scopes.ts'
 import type { Entry } from '../journal/entries.ts'
@@ -64,6 +64,8 @@ export interface Rig {
   readonly refreshes: () => number
   /** How often any credential was asked for. */
   readonly asked: () => number
+  /** Which connection was named, of each time a credential was asked for. */
+  readonly labels: () => readonly (string | undefined)[]
   /** The journal lines so far. */
   readonly entries: () => Promise<readonly Entry[]>
   readonly post: (message: unknown, init?: PostInit) => Promise<Response>
@@ -73,6 +75,8 @@ export interface Rig {
 export interface PostInit {
   readonly token?: string | null
   readonly slug?: string
+  /** With its question mark. */
+  readonly query?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
   readonly raw?: string
@@ -137,6 +141,7 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
     seen,
     refreshes: () => counts.refreshes,
     asked: () => counts.asked,
+    labels: () => counts.labels,
     entries: async () => {
       await gateway.close()
       return entries
@@ -175,12 +180,13 @@ function serverAt(
 }
 
 function countedCredentials(settings: RigSettings) {
-  const counts = { asked: 0, refreshes: 0 }
+  const counts = { asked: 0, refreshes: 0, labels: [] as (string | undefined)[] }
   const queue = [...(settings.credentials ?? [bearer])]
   const credentials = {
     ...createPresenter({ proofs: createProofs({ clock: systemClock, random: systemRandom }) }),
-    credentialFor: async () => {
+    credentialFor: async (_server: McpServer, _by: Principal, wish?: ConnectionWish) => {
       counts.asked += 1
+      counts.labels.push(wish?.label)
       return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
     },
     refreshAfterUnauthorized: async (_server: McpServer, _by: Principal, refused?: Credential) => {
@@ -231,8 +237,8 @@ const databaseOfOneTransaction = {
 } as unknown as Database // the recorder uses nothing else of it
 
 function sendTo(origin: string, method: string, init: PostInit): Promise<Response> {
-  const { token = aliceToken, slug = 'notes', headers = {}, signal, raw } = init
-  return fetch(`${origin}/${slug}/mcp`, {
+  const { token = aliceToken, slug = 'notes', query = '', headers = {}, signal, raw } = init
+  return fetch(`${origin}/${slug}/mcp${query}`, {
     method,
     headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers },
     ...(raw === undefined ? {} : { body: raw }),

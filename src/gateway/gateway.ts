@@ -248,13 +248,17 @@ function versionOf(request: IncomingMessage): string | undefined {
 }
 
 /** The status is what the client got; a reason says that it was not the server's own answer. */
-function factsOf(ending: Ending): Pick<CallRecord, 'status' | 'reason' | 'because'> {
-  if (ending.kind === 'passed') return { status: ending.status }
+function factsOf(ending: Ending): Pick<CallRecord, 'status' | 'reason' | 'because' | 'shared'> {
+  const shared = ending.shared === undefined ? {} : { shared: ending.shared }
+  if (ending.kind === 'passed') return { status: ending.status, ...shared }
   const { status } = ending.kind === 'broken' ? ending : ending.answer
-  if (ending.kind === 'broken') return { status, reason: 'broken_off', because: ending.because }
+  if (ending.kind === 'broken') {
+    return { status, reason: 'broken_off', because: ending.because, ...shared }
+  }
   const { reason, because } = ending.answer
   return {
     status,
+    ...shared,
     ...(reason === undefined ? {} : { reason }),
     ...(because === undefined ? {} : { because }),
   }

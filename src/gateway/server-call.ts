@@ -1,4 +1,4 @@
-// One verified call to one server: checks the session, gets the person's credential, sends the call, and once more after a
+// One verified call to one server: gets the person's credential, checks the session, sends the call, and once more after a
 // 401 with a refreshed credential. What a server says about our credential becomes an answer of our own.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { Fault } from '../base/fault.ts'
@@ -18,11 +18,12 @@ import {
   unknownSession,
 } from './answers.ts'
 import type { Call } from './calls.ts'
+import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
-import type { SessionBinding } from './sessions.ts'
+import type { SessionBinding, SessionOwner } from './sessions.ts'
 
 /** A call whose caller is verified. */
 export interface VerifiedCall {
@@ -39,10 +40,17 @@ export interface VerifiedCall {
 }
 
 /** How a call ended: with the server's answer, which was sent, or with one of ours, which is still to be sent. */
-export type Ending =
+export type Ending = (
   | { readonly kind: 'passed'; readonly status: number }
   | { readonly kind: 'broken'; readonly status: number; readonly because: string }
   | { readonly kind: 'answer'; readonly answer: Answer }
+) & { readonly shared?: SharedUse }
+
+/** Another person's connection that a call used, for the journal. */
+export interface SharedUse {
+  readonly id: string
+  readonly ownerId: string
+}
 
 /** The parts of a server call. */
 export interface ServerCallNeeds {
@@ -57,54 +65,57 @@ export interface ServerCallNeeds {
 /** Runs a verified call to its end. */
 export async function callServer(needs: ServerCallNeeds, verified: VerifiedCall): Promise<Ending> {
   const { credentials, log } = needs
-  const { server, principal, call } = verified
-  const session = sessionOf(needs, verified)
-  if (session.kind === 'foreign') return answered(unknownSession(call))
-
-  const credential = await credentials.credentialFor(server, principal)
-  const outcome = await attempt(needs, verified, { credential, sessionId: session.id })
+  const { server, principal } = verified
+  const wish = connectionWish(verified.request)
+  const credential = await credentials.credentialFor(server, principal, wish)
+  const outcome = await attempt(needs, verified, credential)
   if (credential.kind !== 'bearer' || !isUnauthorized(outcome)) {
     return conclude(needs, verified, { credential, outcome })
   }
 
   log.info({ server: server.slug }, 'the server refused the token; it is refreshed once')
-  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential)
-  const second = await attempt(needs, verified, { credential: renewed, sessionId: session.id })
+  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential, wish)
+  const second = await attempt(needs, verified, renewed)
   return conclude(needs, verified, { credential: renewed, outcome: second })
 }
 
-type Session = { readonly kind: 'theirs'; readonly id?: string } | { readonly kind: 'foreign' }
+type Session =
+  | { readonly kind: 'theirs'; readonly id: string | undefined }
+  | { readonly kind: 'foreign' }
 
 /** Since 2026-07-28 there are no sessions: an id that comes nevertheless is ignored (MCP 2026-07-28, R12). */
 function sessionOf(
   { sessions }: ServerCallNeeds,
-  { request, principal, server, era }: VerifiedCall,
+  { request, era }: VerifiedCall,
+  owner: SessionOwner,
 ): Session {
   const bound = request.headers[sessionHeader]
-  if (bound === undefined || era === 'modern') return { kind: 'theirs' }
-  const owner = { principal, serverId: server.id }
+  if (bound === undefined || era === 'modern') return { kind: 'theirs', id: undefined }
   const id = typeof bound === 'string' ? sessions.unbind(owner, bound) : undefined
   return id === undefined ? { kind: 'foreign' } : { kind: 'theirs', id }
 }
 
-interface Attempt {
-  readonly credential: Credential
-  readonly sessionId: string | undefined
-}
-
-type AttemptOutcome = Outcome | { readonly kind: 'not_connected'; readonly connectUrl: string }
+type AttemptOutcome =
+  | Outcome
+  | { readonly kind: 'not_connected'; readonly connectUrl: string; readonly isShared: boolean }
+  /** The session was not begun by this caller with this connection. */
+  | { readonly kind: 'foreign_session' }
 
 /** Sends it; once more where the server gives a nonce that our proof has to carry (RFC 9449 §9). */
 async function attempt(
   needs: ServerCallNeeds,
   verified: VerifiedCall,
-  facts: Attempt,
+  credential: Credential,
 ): Promise<AttemptOutcome> {
-  const { credential } = facts
   if (credential.kind === 'authorization_required') {
-    return { kind: 'not_connected', connectUrl: credential.connectUrl }
+    const { connectUrl, isShared } = credential
+    return { kind: 'not_connected', connectUrl, isShared }
   }
-  const once = () => sendOnce(needs, verified, { ...facts, credential })
+  const connectionId = credential.kind === 'bearer' ? credential.connectionId : undefined
+  const owner = { principal: verified.principal, serverId: verified.server.id, connectionId }
+  const session = sessionOf(needs, verified, owner)
+  if (session.kind === 'foreign') return { kind: 'foreign_session' }
+  const once = () => sendOnce(needs, verified, { credential, owner, sessionId: session.id })
   const outcome = await once()
   if (outcome.kind !== 'held') return outcome
   const { status, headers } = outcome
@@ -118,14 +129,17 @@ function textOf(field: string | string[] | undefined): string | undefined {
   return typeof field === 'string' ? field : undefined
 }
 
-type Showable = Exclude<Credential, { readonly kind: 'authorization_required' }>
+interface Attempt {
+  readonly credential: Exclude<Credential, { readonly kind: 'authorization_required' }>
+  readonly owner: SessionOwner
+  readonly sessionId: string | undefined
+}
 
 function sendOnce(
   { outbound, sessions, credentials, answerTimeMs }: ServerCallNeeds,
-  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
-  { credential, sessionId }: Attempt & { readonly credential: Showable },
+  { request, response, server, method, body, isOffered }: VerifiedCall,
+  { credential, owner, sessionId }: Attempt,
 ): Promise<Outcome> {
-  const owner = { principal, serverId: server.id }
   const { url } = server
   return forward({
     outbound,
@@ -160,7 +174,14 @@ interface Concluded {
   readonly outcome: AttemptOutcome
 }
 
-function conclude(
+function conclude(needs: ServerCallNeeds, verified: VerifiedCall, concluded: Concluded): Ending {
+  const ending = endingOf(needs, verified, concluded)
+  const { credential } = concluded
+  if (credential.kind !== 'bearer' || credential.ownerId === undefined) return ending
+  return { ...ending, shared: { id: credential.connectionId, ownerId: credential.ownerId } }
+}
+
+function endingOf(
   { log }: ServerCallNeeds,
   verified: VerifiedCall,
   { credential, outcome }: Concluded,
@@ -175,10 +196,11 @@ function conclude(
     log.warn({ server: server.slug, because: outcome.fault.because }, 'a server did not answer')
     return answered(faultAnswer(outcome.fault, call))
   }
+  if (outcome.kind === 'foreign_session') return answered(unknownSession(call))
   if (outcome.kind === 'not_connected') {
-    const { connectUrl } = outcome
+    const { connectUrl, isShared } = outcome
     const reason = 'authorization_required'
-    return answered(connectAnswer(call, { serverName: server.name, connectUrl, reason }))
+    return answered(connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared }))
   }
   log.info({ server: server.slug, status: outcome.status }, 'a server’s answer was not passed on')
   return answered(heldAnswer(verified, credential, outcome))
@@ -193,8 +215,13 @@ function heldAnswer(
   const isPersons = credential.kind === 'bearer' && credential.isSignedIn
   if (missing !== undefined && isPersons) {
     const { reason, query } = missing
-    const connectUrl = `${principal.tenant.issuer}/connect/${credential.connectionId}${query}`
-    return connectAnswer(call, { serverName: server.name, connectUrl, reason })
+    const { issuer } = principal.tenant
+    const isShared = credential.ownerId !== undefined
+    // The sign-in of a shared connection is its owner's alone; what anybody can do is to connect an account of their own.
+    const connectUrl = isShared
+      ? `${issuer}/console/connections`
+      : `${issuer}/connect/${credential.connectionId}${query}`
+    return connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared })
   }
   if (status === 429) return slowDown(call, headers['retry-after'])
   const isOver = method === 'DELETE' || !call.wantsAnswer

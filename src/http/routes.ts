@@ -34,6 +34,7 @@ import { discoveryRoutes } from './oauth/discovery.ts'
 import { registrationRoutes } from './oauth/registration.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
+import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
@@ -71,6 +72,7 @@ export interface RouteNeeds {
 /** Makes every row of every door. */
 export function createRoutes(needs: RouteNeeds): readonly Route[] {
   const forms = createForms(needs)
+  const streams = createOpenStreams()
   const withForms = { ...needs, forms }
   const rows = [
     ...discoveryRoutes(needs),
@@ -84,7 +86,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionRoutes(needs),
     ...accessRoutes(needs),
     ...webhookRoutes(needs),
-    ...eventRoutes(needs),
+    ...eventRoutes({ ...needs, streams }),
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),

@@ -23,6 +23,7 @@ export interface Schema {
   refresh_tokens: RefreshTokenRow
   servers: ServerRow
   connections: ConnectionRow
+  step_ups: StepUpRow
   discoveries: DiscoveryRow
   registrations: RegistrationRow
   flows: FlowRow
@@ -45,6 +46,7 @@ export interface Schema {
   subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
+  upstream_revocations: UpstreamRevocationRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -341,6 +343,12 @@ export interface ServerRow {
   /** The key that proves us there, as a private JWK; and what of it everybody may know. */
   client_key_sealed: string | null
   client_key_public: string | null
+  /** JSON list of the people and roles that may use it; null: everybody of the tenant. */
+  may_use: string | null
+  /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
+  transport: string | null
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadata_cache_ms: number | null
 }
 
 /** One user's credential for one server. */
@@ -355,8 +363,26 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
-  /** 1: of everybody who may use the server; its user is only who needed it first. */
-  shared: number
+  /** 1: of the tenant, for everybody who may use the server; its user is only who needed it first. */
+  of_tenant: number
+  /** Since when its owner lets everybody use it who may use the server; holds while the owner is an administrator. */
+  shared_at: number | null
+  /** How often somebody has signed in for it. */
+  sign_ins: number
+  /** What the server asked for on top of what it holds, until that is no longer refused. */
+  step_up_scope: string | null
+}
+
+/** An operation that a server refused to a connection for want of scope, and how many sign-ins did not help. */
+export interface StepUpRow {
+  tenant_id: string
+  connection_id: string
+  operation: string
+  scope: string
+  /** Which sign-in the last refusal was for, so that many refusals of one are one round. */
+  sign_in: number
+  rounds: number
+  asked_at: number
 }
 
 /** What discovery found for one resource URL, with its life time. */
@@ -432,6 +458,9 @@ export interface CredentialRow {
   /** Which generation was sent out, written before the first byte leaves. */
   intent_generation: number | null
   intent_at: number | null
+  /** What was refused once: the tokens, or us as a client (a digest says which); not asked again before `doubt_until`. */
+  doubt: string | null
+  doubt_until: number | null
   /** The key that the tokens are bound to, as a private JWK (RFC 9449). */
   proof_key_sealed: string | null
 }
@@ -444,6 +473,21 @@ export interface SubjectTokenRow {
   subject: string
   token_sealed: string
   expires_at: number
+  created_at: number
+}
+
+/** A token that is forgotten here and still to be revoked at its provider. The connection may be gone. */
+export interface UpstreamRevocationRow {
+  tenant_id: string
+  id: string
+  connection_id: string
+  user_id: string | null
+  issuer: string
+  /** JSON: the token, its hint, and where and as whom it is revoked. */
+  request_sealed: string
+  /** How often it was begun; counted before it is sent. */
+  tries: number
+  next_try_at: number
   created_at: number
 }
 

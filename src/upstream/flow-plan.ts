@@ -3,6 +3,7 @@
 import type { Secret } from '../base/secret.ts'
 import { requireS256 } from '../oauth/metadata.ts'
 import type { FlowRow } from '../store/schema.ts'
+import { redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Registration } from './register.ts'
@@ -29,6 +30,8 @@ export interface FlowPlan extends Binding {
   /** RFC 9207 §2.4: the server said that it always names itself in its answer. */
   readonly isIssuerExpected: boolean
   readonly method: Registration['method']
+  /** The answer comes to a page of an app, which brings it here. */
+  readonly isOfApp: boolean
   readonly scopes: readonly string[]
 }
 
@@ -51,6 +54,7 @@ export function planOf(facts: BeginFlow): FlowPlan {
     clientId: registration.clientId,
     method: registration.method,
     redirectUri: registration.redirectUri,
+    isOfApp: registration.redirectUri !== redirectUriOf(facts.tenant, server.context),
     resource: discovery.resource,
     requestedScopes: scopes,
     ...(discovery.proofs === undefined ? {} : { proofs: discovery.proofs }),

@@ -10,7 +10,7 @@ import { challengeOf, createVerifier } from '../oauth/pkce.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
-import { requestedAccess } from './adapt.ts'
+import { authorizationUrl } from './adapt.ts'
 import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
@@ -54,8 +54,10 @@ export interface FlowView {
 
 export interface Callback {
   readonly tenant: TenantFacts
-  /** The last segment of the redirect URI that was called. */
-  readonly context: string
+  /** The redirect URI that was called. */
+  readonly redirectUri: string
+  /** Whose answer an app says it brings; our own callback learns that from the state. */
+  readonly connectionId?: string | undefined
   readonly query: URLSearchParams
   readonly browser: Secret | undefined
   readonly user: { readonly id: string } | undefined
@@ -145,7 +147,8 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   trace.note({
     step: 'authorization',
     url: plan.authorizationEndpoint,
-    outcome: browser === undefined ? 'waits for a browser' : 'the browser goes there',
+    outcome:
+      browser === undefined && !plan.isOfApp ? 'waits for a browser' : 'the browser goes there',
   })
   const row: FlowRow = {
     tenant_id: tenant.id,
@@ -169,7 +172,7 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   }
   await storeFlow(needs, row)
   const authorizeUrl =
-    browser === undefined
+    browser === undefined && !isOfApp(row)
       ? `${tenant.issuer}/connect/${connection.id}?flow=${id}`
       : authorizeUrlOf(needs, row, verifier)
   return { flowId: id, authorizeUrl, expiresAt: row.expires_at }
@@ -190,25 +193,13 @@ async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void
   })
 }
 
-/** The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2.1). */
 function authorizeUrlOf({ keyring }: FlowNeeds, row: FlowRow, verifier: Secret): string {
-  const plan = readPlan(row)
-  const url = new URL(plan.authorizationEndpoint)
-  const parameters = {
-    response_type: 'code',
-    client_id: plan.clientId,
-    redirect_uri: plan.redirectUri,
-    state: writeState(keyring, row.tenant_id, {
-      flowId: row.id,
-      expiresAt: row.expires_at,
-      binding: bindingOf(row.user_id, row.connection_id),
-    }),
-    code_challenge: challengeOf(verifier),
-    code_challenge_method: 'S256',
-    ...requestedAccess(plan),
-  }
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  return url.href
+  const state = writeState(keyring, row.tenant_id, {
+    flowId: row.id,
+    expiresAt: row.expires_at,
+    binding: bindingOf(row.user_id, row.connection_id),
+  })
+  return authorizationUrl(readPlan(row), { state, challenge: challengeOf(verifier) })
 }
 
 async function bindBrowser(
@@ -269,7 +260,7 @@ async function finish(needs: FlowNeeds, callback: Callback): Promise<FlowOutcome
 
 async function provenFlow(
   needs: FlowNeeds,
-  { tenant, context, browser, user }: Callback,
+  { tenant, redirectUri, connectionId, browser, user }: Callback,
   text: string | undefined,
 ): Promise<FlowRow> {
   const state = text === undefined ? undefined : readState(needs.keyring, tenant.id, text)
@@ -282,7 +273,12 @@ async function provenFlow(
   if (state.binding !== bindingOf(row.user_id, row.connection_id)) {
     throw mismatch('the state is for another user or connection')
   }
-  if (row.context !== context) throw mismatch('the answer came to another server’s redirect URI')
+  if (readPlan(row).redirectUri !== redirectUri) {
+    throw mismatch('the answer came to another server’s redirect URI')
+  }
+  if (connectionId !== undefined && connectionId !== row.connection_id) {
+    throw mismatch('the answer was brought for another connection')
+  }
   if (user === undefined || user.id !== row.user_id) throw mismatch('somebody else began this')
   requireBrowser(needs, row, browser)
   return row
@@ -290,10 +286,16 @@ async function provenFlow(
 
 function requireBrowser({ keyring }: FlowNeeds, row: FlowRow, browser: Secret | undefined): void {
   const { browser_digest: bound } = row
+  if (bound === null && isOfApp(row)) return // The app answers for its browser, and for nobody but its own user.
   const isSame =
     bound !== null && browser !== undefined && keyring.matches('browser', browser, bound)
   if (isSame) return
   throw mismatch('another browser began this')
+}
+
+/** Does an app take the answer, on a page of its own? */
+function isOfApp(row: FlowRow): boolean {
+  return readPlan(row).isOfApp
 }
 
 function mismatch(because: string): Fault {

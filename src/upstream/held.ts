@@ -41,9 +41,19 @@ export interface Held {
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
   readonly refreshAt: number | undefined
-  readonly leaseUntil: number | undefined
-  /** The generation that was last sent out, and has no outcome yet. */
+  /** The generation that was last sent out, and whose answer nobody has seen. */
   readonly intentGeneration: number | undefined
+  /** What the provider refused once and was not asked again about yet (doubts.ts). */
+  readonly doubt: string | undefined
+}
+
+export function readBinding({ binding }: Pick<CredentialRow, 'binding'>): Binding {
+  return JSON.parse(binding) as Binding // only the vault writes it
+}
+
+/** Whom a refresh asks. */
+export function hostOf({ tokenEndpoint }: Binding): string {
+  return new URL(tokenEndpoint).host
 }
 
 /** A change that only fits the generation it was made for; it gives a row when it did. */
@@ -72,3 +82,6 @@ export const noTokens = {
   proof_key_sealed: null,
   next_refresh_at: null,
 }
+
+/** Nothing was refused. */
+export const noDoubt = { doubt: null, doubt_until: null }

@@ -2,7 +2,7 @@
 // itself (RFC 9728). Which authorization server to take from it is decided in discover.ts.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound, OutboundResponse } from '../base/outbound.ts'
-import { tokenChallenge } from '../oauth/challenge.ts'
+import { bearerChallenge, tokenChallenge } from '../oauth/challenge.ts'
 import type { TokenChallenge } from '../oauth/challenge.ts'
 import { readProtectedResourceMetadata } from '../oauth/metadata.ts'
 import type { ProtectedResourceMetadata } from '../oauth/metadata.ts'
@@ -11,6 +11,8 @@ import { protectedResourceUrls } from '../oauth/well-known.ts'
 import { initializeRequest, statelessRequest } from './mcp.ts'
 import { tracedFetch } from './trace.ts'
 import type { Trace } from './trace.ts'
+
+export { bearerChallenge, sameResource }
 
 interface Needs {
   readonly outbound: Outbound

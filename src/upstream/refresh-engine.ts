@@ -1,12 +1,14 @@
 // What the files of the refresh engine share: its parts, and how one refresh went.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderEvents, HolderKey, StatusReason } from './holder.ts'
+import type { Hosts } from './hosts.ts'
 import type { OwnGrants } from './own-grants.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
@@ -17,6 +19,7 @@ export interface RefreshNeeds {
   readonly db: Database
   readonly clock: Clock
   readonly random: Random
+  readonly keyring: Pick<Keyring, 'digest'>
   readonly journal: Journal
   readonly log: Log
   readonly vault: Vault
@@ -28,6 +31,7 @@ export interface RefreshNeeds {
 
 export interface Engine extends RefreshNeeds {
   readonly pauses: Pauses
+  readonly hosts: Hosts
   /** Names this process in a lease. */
   readonly owner: string
 }
@@ -38,6 +42,14 @@ export type Outcome =
   | { readonly kind: 'lost'; readonly reason: StatusReason }
   | { readonly kind: 'unavailable'; readonly fault: Fault }
   | { readonly kind: 'gone' }
+
+/** What the caller knows of the tokens, besides that they are due. */
+export interface Wish {
+  /** There is nothing to go on with, and somebody waits. */
+  readonly isUrgent: boolean
+  /** The server refused the access token of this generation. */
+  readonly isSpent: boolean
+}
 
 export type Refused = Extract<TokenAnswer, { kind: 'refused' }>
 
@@ -60,6 +72,15 @@ export function unavailable(fault: Fault): Outcome {
 export function unanswered(): Fault {
   return new Fault('provider_unreachable', {
     because: 'another process refreshes this connection and had no success yet',
+  })
+}
+
+/** The provider refused once; who comes later will be told more. */
+export function doubted(waitMs: number, cause?: Fault): Fault {
+  return new Fault('provider_unreachable', {
+    because: 'the provider refused once and is asked again in a moment',
+    retryAfterS: Math.ceil(waitMs / 1000),
+    ...(cause === undefined ? {} : { cause }),
   })
 }
 

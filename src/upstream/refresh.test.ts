@@ -142,6 +142,8 @@ onEveryDatabase(
     const { provider, bench, ada, id, refreshes } = await signedIn(t, store)
     provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
     await bench.clock.advance(56 * minuteMs)
+    assert.equal((await live(bench, id)).kind, 'live', 'one refusal is none')
+    await bench.clock.advance(minuteMs / 2)
     const results = await Promise.all(Array.from({ length: 10 }, () => live(bench, id)))
     for (const result of results) {
       assert.deepEqual(result, {
@@ -149,7 +151,7 @@ onEveryDatabase(
         reason: 'refresh_token_rejected',
       })
     }
-    assert.equal(refreshes().length, 1)
+    assert.equal(refreshes().length, 2)
     const shown = await bench.connections.get(ada.session, id)
     assert.equal(shown.status, 'reauth_required')
     assert.equal(shown.authorized, false)
@@ -297,6 +299,8 @@ onEveryDatabase(
     const { provider, bench, ada, id } = await signedIn(t, store)
     provider.forgetClients()
     await bench.clock.advance(61 * minuteMs)
+    await assert.rejects(live(bench, id), code('provider_unreachable'))
+    await bench.clock.advance(minuteMs / 2)
     assert.equal((await live(bench, id)).kind, 'reauthorization_required')
     assert.equal((await bench.connections.get(ada.session, id)).statusReason, 'client_lost')
     assert.equal((await signIn(bench, ada, id)).kind, 'completed')

@@ -1,14 +1,17 @@
 // Keeps tokens alive. A refresh is a leased, written-ahead step: what will be sent is written before the first byte
 // leaves, one process at a time sends it, and the result is stored only over the generation it was made from. Everybody
 // else reads the winner's result. No caller's abort reaches it, and no network call is made inside a transaction.
-import { isFault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
+import { grantDoubt } from './doubts.ts'
+import { refreshInTurns } from './due.ts'
+import type { RoundOptions } from './due.ts'
 import type { Held } from './held.ts'
 import type { Holder, StatusReason } from './holder.ts'
+import { createHosts } from './hosts.ts'
 import { createPauses } from './pauses.ts'
-import { backoffMaxMs, nameOf, toHolder, unavailable } from './refresh-engine.ts'
-import type { Engine, Outcome, RefreshNeeds } from './refresh-engine.ts'
+import { nameOf, unavailable } from './refresh-engine.ts'
+import type { Engine, Outcome, RefreshNeeds, Wish } from './refresh-engine.ts'
 import { lose } from './refresh-end.ts'
 import { refreshGeneration } from './refresh-step.ts'
 import { scopesOf } from './scopes.ts'
@@ -46,23 +49,25 @@ export interface Refresh {
    * Refreshes what is due, of all tenants; also takes up what a process that died left without an outcome. Gives the
    * number of connections looked at.
    */
-  readonly refreshDue: (options?: { readonly limit?: number }) => Promise<number>
+  readonly refreshDue: (options?: RoundOptions) => Promise<number>
 }
-
-const dueLimit = 100
-const dueAtOnce = 8
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: RefreshNeeds): Refresh {
   const owner = randomId(needs.random, 'run_')
-  const engine: Engine = { ...needs, owner, pauses: createPauses(needs.clock) }
+  const engine: Engine = {
+    ...needs,
+    owner,
+    pauses: createPauses(needs.clock),
+    hosts: createHosts(needs.clock),
+  }
   const flights = new Map<string, Promise<Outcome>>()
 
-  const joinFlight = (held: Held, isUrgent: boolean): Promise<Outcome> => {
+  const joinFlight = (held: Held, wish: Wish): Promise<Outcome> => {
     const name = nameOf(held)
     const running = flights.get(name)
     if (running) return running
-    const flight = refreshGeneration(engine, held, isUrgent).finally(() => flights.delete(name))
+    const flight = refreshGeneration(engine, held, wish).finally(() => flights.delete(name))
     flights.set(name, flight)
     return flight
   }
@@ -76,16 +81,20 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     const now = needs.clock.now()
     if (!isDue(held, request, now)) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
+    const isSpent = request.spentGeneration === held.generation
     if (held.refreshToken === undefined && held.binding.grant === undefined) {
       if (isGood) return toLive(held, held.accessToken)
-      const isSpent = request.spentGeneration !== undefined
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
+    }
+    // Both who made the token and who takes it say that it is dead: there is nobody left to ask.
+    if (isSpent && held.doubt === grantDoubt) {
+      return answer(await lose(engine, held, 'refresh_token_rejected'))
     }
     // SEP-1933: what was refused without a browser is not asked again while somebody waits.
     const isPatient = held.binding.grant === undefined
     const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
-    const outcome = paused ? unavailable(paused) : await joinFlight(held, isUrgent)
+    const outcome = paused ? unavailable(paused) : await joinFlight(held, { isUrgent, isSpent })
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
     if (outcome.kind === 'unavailable' && mayGoOn) return toLive(held, held.accessToken)
     return answer(outcome)
@@ -94,17 +103,8 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
   return {
     liveToken: (request) => alive(request, true),
 
-    refreshDue: async ({ limit = dueLimit } = {}) => {
-      const due = await needs.vault.due(limit)
-      // Nobody waits here: one attempt each, so that a provider that is down does not hold up the others.
-      const refreshOne = (holder: Holder) =>
-        refreshQuietly(engine, () => alive(holder, false), holder)
-      for (let at = 0; at < due.length; at += dueAtOnce) {
-        const holders = due.slice(at, at + dueAtOnce).map(toHolder)
-        await Promise.all(holders.map(refreshOne))
-      }
-      return due.length
-    },
+    // Nobody waits here: one attempt each, so that a provider that is down does not hold up the others.
+    refreshDue: (options) => refreshInTurns(engine, (holder) => alive(holder, false), options),
   }
 }
 
@@ -139,26 +139,5 @@ function toLive(held: Held, accessToken: Secret): LiveToken {
     scopes: scopesOf(held.scope),
     generation: held.generation,
     serverUrl: held.binding.serverUrl,
-  }
-}
-
-/** One connection that cannot be refreshed holds up no other one. */
-async function refreshQuietly(
-  { log, vault, clock }: Engine,
-  work: () => Promise<unknown>,
-  holder: Holder,
-): Promise<void> {
-  const { connectionId } = holder
-  try {
-    await work()
-  } catch (cause) {
-    if (isFault(cause)) {
-      log.warn({ connectionId, code: cause.code, because: cause.because }, 'a refresh failed')
-    } else {
-      log.error({ connectionId, cause }, 'a refresh failed in an unforeseen way')
-    }
-    // What cannot be read would otherwise stay the most overdue of all, round after round.
-    const isUnreadable = isFault(cause) && cause.code === 'decrypt_failed'
-    if (isUnreadable) await vault.defer(holder, clock.now() + backoffMaxMs)
   }
 }

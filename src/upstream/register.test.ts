@@ -87,6 +87,39 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase('an app’s redirect URI is registered, or has a document', async (t, store) => {
+  verifies(t, 'S1-55', 'C10', 'C18')
+  const { bench, provider, register, context } = await setUp(t, store)
+  const tenant = { ...bench.tenant, issuer: 'https://latchkey.example' }
+  const appUri = `https://app.example/connected/${context}`
+  const faults = { metadataFields: { client_id_metadata_document_supported: true } }
+
+  await t.test('registered first: a document names pages of its own origin best', async () => {
+    provider.set(faults)
+    const registration = await register({ tenant, appUri })
+    assert.equal(registration.method, 'dcr')
+    assert.equal(registration.redirectUri, appUri)
+    assert.deepEqual(provider.registrations().at(-1)?.['redirect_uris'], [appUri])
+    const ours = await register({ tenant })
+    assert.equal(ours.method, 'cimd')
+    assert.notEqual(ours.redirectUri, appUri)
+  })
+  await t.test('where nothing else is offered, a document that lists it alone', async () => {
+    provider.set({ ...faults, offersRegistration: false })
+    const other = `https://other.example/in/${context}`
+    const registration = await register({ tenant, appUri: other })
+    assert.equal(registration.method, 'cimd')
+    const name = /client-metadata\/(.*)\.json$/.exec(registration.clientId)?.[1] ?? ''
+    const document = await bench.servers.clientDocument(tenant, name)
+    assert.equal(document?.['client_id'], registration.clientId)
+    assert.deepEqual(document?.['redirect_uris'], [other])
+    // A registration that was not made has no document, nor has the one of another server.
+    for (const unknown of [`${context}.x`, `${context}.`, `x${name}`, `${name}.x`]) {
+      assert.equal(await bench.servers.clientDocument(tenant, unknown), undefined, unknown)
+    }
+  })
+})
+
 onEveryDatabase('the registration says who we are and keeps what is granted', async (t, store) => {
   verifies(t, 'S1-29', 'S1-30', 'S1-31', 'S1-33', 'C12', 'C18')
   const { provider, register, context } = await setUp(t, store)

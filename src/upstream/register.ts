@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { RegistrationRow } from '../store/schema.ts'
-import { clientDocumentUrl, redirectUriOf } from './client-document.ts'
+import { clientDocumentUrl, clientNameOf, redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import { preferredAuthMethod, registerDynamically } from './dynamic-registration.ts'
 import type { AuthMethod, NewRegistration, RegistrationMethod } from './dynamic-registration.ts'
@@ -38,6 +38,8 @@ export interface RegistrationRequest {
   readonly server: { readonly id: string; readonly name: string; readonly context: string }
   readonly discovery: Discovery
   readonly scopes: readonly string[]
+  /** An app's page that takes the callback in place of ours. */
+  readonly appUri?: string | undefined
   readonly preregistered?: Preregistered | undefined
   /** A key that proves us there, where the server takes one. */
   readonly clientKey?: Secret | undefined
@@ -58,15 +60,21 @@ export interface Register {
    * Fault('registration_not_supported' | 'registration_failed' | 'issuer_mismatch' | …).
    */
   readonly registrationFor: (request: RegistrationRequest) => Promise<Registration>
-  readonly find: (key: RegistrationKey) => Promise<Registration | undefined>
+  readonly find: (key: RegistrationKey, db?: Database) => Promise<Registration | undefined>
   /** Forgets a registration that the issuer no longer knows; one that an admin gave is kept. */
   readonly forget: (key: RegistrationKey) => Promise<void>
+  /** The same for all that were made for a server. */
+  readonly forgetMade: (tenantId: string, serverId: string) => Promise<void>
   /** Changes what proves a client that an admin gave; what hangs on the client goes on. */
   readonly changeProof: (
     db: Database,
     client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
     proof: NewProof,
   ) => Promise<void>
+  /** The redirect URI of an app that a document of ours, which is the client id, was made for. */
+  readonly appUriOf: (
+    client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+  ) => Promise<string | undefined>
   /** Forgets all of a server's registrations, for instance because its URL changed. */
   readonly forgetServer: (db: Database, tenantId: string, serverId: string) => Promise<void>
 }
@@ -103,8 +111,8 @@ export function createRegister(needs: Needs): Register {
       return store(needs, request, made, stored)
     },
 
-    find: async (key) => {
-      const row = await needs.db
+    find: async (key, db = needs.db) => {
+      const row = await db
         .selectFrom('registrations')
         .selectAll()
         .where('tenant_id', '=', key.tenantId)
@@ -118,7 +126,29 @@ export function createRegister(needs: Needs): Register {
 
     forget: (key) => forget(needs, key),
 
+    forgetMade: async (tenantId, serverId) => {
+      const rows = await needs.db
+        .selectFrom('registrations')
+        .selectAll()
+        .where('tenant_id', '=', tenantId)
+        .where('server_id', '=', serverId)
+        .execute()
+      for (const row of rows) await forget(needs, keyOf(row))
+    },
+
     changeProof: (db, client, proof) => changeProof({ ...needs, db }, client, proof),
+
+    appUriOf: async (client) => {
+      const row = await needs.db
+        .selectFrom('registrations')
+        .select('redirect_uri')
+        .where('tenant_id', '=', client.tenantId)
+        .where('server_id', '=', client.serverId)
+        .where('client_id', '=', client.clientId)
+        .where('method', '=', 'cimd')
+        .executeTakeFirst()
+      return row?.redirect_uri
+    },
 
     forgetServer: async (db, tenantId, serverId) => {
       await db
@@ -201,16 +231,21 @@ async function changeProof(
 
 function readStored(
   { db }: Needs,
-  { tenant, server, discovery }: RegistrationRequest,
+  request: RegistrationRequest,
 ): Promise<RegistrationRow | undefined> {
+  const { tenant, server, discovery } = request
   return db
     .selectFrom('registrations')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('server_id', '=', server.id)
     .where('issuer', '=', discovery.issuer)
-    .where('redirect_uri', '=', redirectUriOf(tenant, server.context))
+    .where('redirect_uri', '=', addressOf(request))
     .executeTakeFirst()
+}
+
+function addressOf({ tenant, server, appUri }: RegistrationRequest): string {
+  return appUri ?? redirectUriOf(tenant, server.context)
 }
 
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.
@@ -222,15 +257,28 @@ function mayGoOn(
   if (row.method === 'preregistered') return false
   if (row.method === 'cimd') {
     const isSameKey = known.clientKey?.reveal() === request.clientKey?.reveal()
-    return documentMayBeUsed(request) && isSameKey
+    return ownWay(request) === 'cimd' && isSameKey
   }
   return (row.client_secret_expires_at ?? Infinity) > clock.now() + secretMarginMs
 }
 
-// Our document can be read by others only when it is at an https address (CIMD draft §3).
-function documentMayBeUsed({ tenant, discovery }: RegistrationRequest): boolean {
-  const isOffered = discovery.metadata.client_id_metadata_document_supported === true
-  return isOffered && tenant.issuer.startsWith('https://')
+/** How we become a client; `none` is where an admin has to enter one. */
+export type RegistrationWay = RegistrationMethod | 'none'
+
+/** The order of MCP authorization, "Client Registration Approaches". */
+export function registrationWay(
+  metadata: Discovery['metadata'],
+  { issuer, isGiven }: { readonly issuer: string; readonly isGiven: boolean },
+): RegistrationWay {
+  if (isGiven) return 'preregistered'
+  const isDocumentRead = metadata.client_id_metadata_document_supported === true
+  // Our document can be read by others only when it is at an https address (CIMD draft §3).
+  if (isDocumentRead && issuer.startsWith('https://')) return 'cimd'
+  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
+}
+
+function ownWay({ tenant, discovery }: RegistrationRequest): RegistrationWay {
+  return registrationWay(discovery.metadata, { issuer: tenant.issuer, isGiven: false })
 }
 
 async function givenRegistration(
@@ -285,15 +333,19 @@ async function makeRegistration(
   { outbound, clock, log }: Needs,
   request: RegistrationRequest,
 ): Promise<NewRegistration> {
-  const { tenant, server, discovery, scopes, clientKey } = request
-  if (documentMayBeUsed(request)) {
-    const clientId = clientDocumentUrl(tenant, server.context)
+  const { tenant, server, discovery, scopes, appUri, clientKey } = request
+  const way = ownWay(request)
+  const mayRegister = discovery.metadata.registration_endpoint !== undefined
+  // An app's page is on another origin than our document, which its reader need not accept: registering is surer.
+  const isBetterRegistered = appUri !== undefined && mayRegister
+  if (way === 'cimd' && !isBetterRegistered) {
+    const clientId = clientDocumentUrl(tenant, server.context, appUri)
     const listed = discovery.metadata.token_endpoint_auth_methods_supported
     const isKeyTaken = clientKey !== undefined && listed?.includes('private_key_jwt') === true
     const authMethod = isKeyTaken ? 'private_key_jwt' : 'none'
     return { method: 'cimd', clientId, clientKey, authMethod }
   }
-  if (discovery.metadata.registration_endpoint === undefined) {
+  if (!mayRegister) {
     throw new Fault('registration_not_supported', {
       because: `${discovery.issuer} has no registration endpoint and no client was given`,
     })
@@ -302,8 +354,9 @@ async function makeRegistration(
     { outbound, clock, log },
     {
       metadata: discovery.metadata,
+      clientName: clientNameOf(tenant),
       serverName: server.name,
-      redirectUri: redirectUriOf(tenant, server.context),
+      redirectUri: addressOf(request),
       scopes,
     },
   )
@@ -359,14 +412,15 @@ function keyOf(row: RegistrationRow): RegistrationKey {
 
 function toRow(
   { keyring, clock }: Needs,
-  { tenant, server, discovery }: RegistrationRequest,
+  request: RegistrationRequest,
   made: NewRegistration,
 ): RegistrationRow {
+  const { tenant, server, discovery } = request
   const key = {
     tenant_id: tenant.id,
     server_id: server.id,
     issuer: discovery.issuer,
-    redirect_uri: redirectUriOf(tenant, server.context),
+    redirect_uri: addressOf(request),
   }
   const seal = (secret: Secret | undefined, column: SealedColumn) =>
     secret === undefined ? null : keyring.seal(secret, placeOf(key, column))

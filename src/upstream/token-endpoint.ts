@@ -49,12 +49,17 @@ export interface TokenEndpoint {
   readonly refreshTokens: (place: TokenPlace, refreshToken: Secret) => Promise<TokenAnswer>
   /** RFC 6749 §4.4: for ourselves, with nobody behind it. */
   readonly useOwnCredential: (place: TokenPlace, scopes: readonly string[]) => Promise<TokenAnswer>
-  /** RFC 7009. Says whether the server took it; never throws, because what is ours is gone already. */
+  /**
+   * RFC 7009. Says whether the server took it, refused it for good, or may take it later (§2.2.1); a failure of the world is
+   * never thrown, because what is ours is gone already.
+   */
   readonly revokeToken: (
     place: { readonly revocationEndpoint: string; readonly registration: Registration },
-    token: { readonly token: Secret; readonly hint: 'refresh_token' | 'access_token' },
-  ) => Promise<boolean>
+    token: { readonly token: Secret; readonly hint: TokenHint },
+  ) => Promise<'taken' | 'refused' | 'trouble'>
 }
+
+export type TokenHint = 'refresh_token' | 'access_token'
 
 const answerBytes = 262_144
 const deadlineMs = 10_000
@@ -111,10 +116,11 @@ export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
       try {
         const request = formRequest(needs, { url, registration, fields }, 'revocation')
         const { status } = await outbound.fetch(request)
-        return status >= 200 && status < 300
+        if (status >= 200 && status < 300) return 'taken'
+        return status === 429 || status >= 500 ? 'trouble' : 'refused'
       } catch (error) {
         if (!isFault(error)) throw error
-        return false
+        return 'trouble'
       }
     },
   }

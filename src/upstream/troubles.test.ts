@@ -75,6 +75,8 @@ onEveryDatabase(
     const dead = { kind: 'reauthorization_required', reason: 'refresh_token_rejected' }
     provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
     await bench.clock.advance(61 * minuteMs)
+    await assert.rejects(live(), code('provider_unreachable'))
+    await bench.clock.advance(minuteMs / 2)
     const before = await vault.read(holder)
     assert.deepEqual(await live(), dead)
 
@@ -83,7 +85,7 @@ onEveryDatabase(
     const refresh = createRefresh({ ...bench, ...bench.upstream, vault: { ...vault, read } })
     assert.deepEqual(await refresh.liveToken(holder), dead)
     assert.deepEqual(stale, [])
-    assert.equal(refreshes().length, 1)
+    assert.equal(refreshes().length, 2)
   },
 )
 

@@ -6,6 +6,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
+import type { SharedTime } from '../store/time.ts'
 import { createDiscover } from './discover.ts'
 import type { Discover } from './discover.ts'
 import { createFlows } from './flows.ts'
@@ -22,6 +23,8 @@ import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
 import type { Register } from './register.ts'
+import { createRevocations } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createVault } from './vault.ts'
@@ -30,6 +33,8 @@ import type { Vault } from './vault.ts'
 export interface UpstreamNeeds {
   readonly db: Database
   readonly clock: Clock
+  /** By what the leases of all processes are judged. */
+  readonly time: SharedTime
   readonly random: Random
   readonly keyring: Keyring
   readonly journal: Journal
@@ -53,6 +58,7 @@ export interface Upstream {
   readonly ownGrants: OwnGrants
   /** The first tokens where no browser is needed. */
   readonly obtain: Obtain
+  readonly revocations: Revocations
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
 }
@@ -78,6 +84,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     refresh: createRefresh(parts),
     ownGrants,
     obtain: createObtain(parts),
+    revocations: createRevocations(parts),
     events,
   }
 }

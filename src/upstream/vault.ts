@@ -7,7 +7,8 @@ import type { Random } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { CredentialRow } from '../store/schema.ts'
-import { change, noLease, noTokens } from './held.ts'
+import type { SharedTime } from '../store/time.ts'
+import { change, noDoubt, noLease, noTokens, readBinding } from './held.ts'
 import type { Binding, Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
 import { createLeases } from './leases.ts'
@@ -34,6 +35,7 @@ export interface Vault extends Leases {
 interface Needs {
   readonly db: Database
   readonly clock: Clock
+  readonly time: SharedTime
   readonly random: Random
   readonly keyring: Keyring
 }
@@ -78,6 +80,7 @@ export function createVault(needs: Needs): Vault {
       const now = clock.now()
       const renewal = change(tx, held, {
         ...noLease,
+        ...noDoubt,
         ...sealTokens(needs, held.key, tokens, held),
         ...timesOf(tokens, { now, isRenewal: true, hasRefreshToken: true }),
         generation: held.generation + 1,
@@ -87,7 +90,7 @@ export function createVault(needs: Needs): Vault {
     },
 
     empty: async (tx, held) => {
-      const set = { ...noLease, ...noTokens, expires_at: clock.now() }
+      const set = { ...noLease, ...noDoubt, ...noTokens, expires_at: clock.now() }
       return (await change(tx, held, set).executeTakeFirst()) !== undefined
     },
 
@@ -124,6 +127,7 @@ async function keep(
   const hasRefreshToken = tokens.refreshToken !== undefined || binding.grant !== undefined
   const facts = {
     ...noLease,
+    ...noDoubt,
     binding: JSON.stringify(binding),
     ...sealTokens(needs, key, tokens, undefined),
     ...timesOf(tokens, { now, isRenewal: false, hasRefreshToken }),
@@ -202,10 +206,6 @@ function toReadable(needs: Needs, row: CredentialRow): Held | undefined {
   }
 }
 
-function readBinding(row: CredentialRow): Binding {
-  return JSON.parse(row.binding) as Binding // only keep() writes it
-}
-
 function toHeld({ keyring }: Needs, row: CredentialRow): Held {
   const key = { tenantId: row.tenant_id, connectionId: row.connection_id }
   const open = (sealed: string | null, column: SealedColumn) =>
@@ -221,8 +221,8 @@ function toHeld({ keyring }: Needs, row: CredentialRow): Held {
     scope: row.scope ?? undefined,
     expiresAt: row.expires_at ?? undefined,
     refreshAt: row.next_refresh_at ?? undefined,
-    leaseUntil: row.lease_until ?? undefined,
     intentGeneration: row.intent_generation ?? undefined,
+    doubt: row.doubt ?? undefined,
   }
 }
 

@@ -88,6 +88,7 @@ export interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
+  /** Empty when the connection was cut before it was read. */
   readonly body: string
   readonly at: number
 }
@@ -122,6 +123,8 @@ export interface FaultProvider {
   readonly issued: () => readonly string[]
   /** Whether an access token would still be taken. */
   readonly isLive: (accessToken: string) => boolean
+  /** How many token requests were under way at the same time, at most. */
+  readonly mostAtOnce: () => number
   /** Ends every access token, so that the next call is challenged. */
   readonly expireAccessTokens: () => void
   readonly forgetClients: () => void
@@ -156,6 +159,7 @@ export async function startFaultProvider(
     registrations: () => [...state.registrations],
     issued: () => [...state.issued],
     isLive: (token) => isLive(state, token),
+    mostAtOnce: () => state.underWay.most,
     expireAccessTokens: () => state.accessTokens.clear(),
     forgetClients: () => state.clients.clear(),
     hold: (endpoint, moment) => {
@@ -198,6 +202,7 @@ interface State {
   /** How often a bad answer with `times` was given. */
   readonly given: Map<BadAnswer, number>
   readonly holds: { readonly endpoint: Endpoint; readonly hold: Hold }[]
+  readonly underWay: { now: number; most: number }
   /** How many token requests the running second has had. */
   second: { readonly at: number; count: number }
 }
@@ -215,6 +220,7 @@ function createState(faults: Faults): State {
     registrations: [],
     given: new Map(),
     holds: [],
+    underWay: { now: 0, most: 0 },
     second: { at: 0, count: 0 },
   }
 }
@@ -249,10 +255,13 @@ async function answer(arrival: Arrival): Promise<void> {
   const url = new URL(request.url ?? '/', origin)
   const method = request.method ?? 'GET'
   const route = routes[`${method} ${url.pathname}`]
-  if (isCutUnread(state, route?.[0])) return void response.socket?.resetAndDestroy()
+  const head = { method, path: url.pathname, headers: request.headers, at: Date.now() }
+  if (isCutUnread(state, route?.[0])) {
+    state.requests.push({ ...head, body: '' })
+    return void response.socket?.resetAndDestroy()
+  }
   const body = await readBody(request)
-  const seen = { method, path: url.pathname, headers: request.headers, body, at: Date.now() }
-  state.requests.push(seen)
+  state.requests.push({ ...head, body })
   if (!route) return void response.writeHead(404).end()
   const [place, handle] = route
   const isRefresh = place === 'token' && body.includes('grant_type=refresh_token')
@@ -385,6 +394,7 @@ function approve({ origin, state, url, response }: Exchange): void {
 }
 
 async function giveTokens({ state, request, body, response }: Exchange): Promise<void> {
+  countUnderWay(state, response)
   if (isOverTheCap(state)) {
     noteTokenRequest(state, body, 'limited')
     return void response.writeHead(429, { 'retry-after': '1' }).end()
@@ -400,6 +410,14 @@ async function giveTokens({ state, request, body, response }: Exchange): Promise
   }
   noteTokenRequest(state, body, 'issued')
   sendJson(response, 200, { ...outcome, ...state.faults.tokenFields })
+}
+
+function countUnderWay({ underWay }: State, response: ServerResponse): void {
+  underWay.now += 1
+  underWay.most = Math.max(underWay.most, underWay.now)
+  response.once('close', () => {
+    underWay.now -= 1
+  })
 }
 
 function isOverTheCap(state: State): boolean {

@@ -3,19 +3,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Route } from '../../src/http/route.ts'
-import { createRoutes } from '../../src/http/routes.ts'
-import type { RouteNeeds } from '../../src/http/routes.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { apiKeyScopes } from '../../src/people/api-keys.ts'
+import { rows } from '../described-answers.ts'
 import { operator, restAs, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { addPerson, assertAnswer, assertDecent, openDoors, openDoorsOn } from './doors.ts'
 import type { Answer, Ask, Doors } from './doors.ts'
-
-// Rows are made without running anything, so whatever part they ask for may be empty.
-const emptyPart: object = new Proxy({}, { get: () => emptyPart })
-const rows: readonly Route[] = createRoutes(emptyPart as RouteNeeds) // every part of it is there, and empty
 
 /** All paths with the methods that have a row. */
 const paths = Map.groupBy(rows, ({ path }) => path)

@@ -3,20 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { Route } from '../../src/http/route.ts'
-import { isDescribed } from '../../src/http/api/openapi.ts'
 import { pageQuery, queryFor } from '../../src/http/query.ts'
-import { createRoutes } from '../../src/http/routes.ts'
-import type { RouteNeeds } from '../../src/http/routes.ts'
+import { describedRows as rows } from '../described-answers.ts'
 import { signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { assertAnswer, callAs, openDoors, openDoorsOn } from './doors.ts'
 import type { Doors } from './doors.ts'
 
 const path = '/api/v1/openapi.json'
-
-// Rows are made without running anything, so whatever part they ask for may be empty.
-const emptyPart: object = new Proxy({}, { get: () => emptyPart })
-const rows: readonly Route[] = createRoutes(emptyPart as RouteNeeds).filter(isDescribed) // every part is there, and empty
 
 // Tests look into many shapes; what they find there they assert.
 type Described = any // oxlint-disable-line typescript/no-explicit-any
@@ -46,6 +40,43 @@ test('every row of REST is in it, under a name of its own, and nothing else', as
   assert.deepEqual(described.sort(), served.sort())
   const operations = rows.map((row) => operationOf(document, row.method, row.path))
   assert.equal(new Set(operations.map(({ operationId }) => operationId)).size, rows.length)
+})
+
+test('every reference in it leads somewhere, and nothing is there that nothing refers to', async (t) => {
+  const document = await describe(await openDoors(t))
+  const text = JSON.stringify(document)
+  const named = [...text.matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, path = '']) => path)
+  for (const reference of named) {
+    const found = reference.split('/').reduce<Described>((within, name) => within?.[name], document)
+    assert.ok(found !== undefined, reference)
+  }
+  const { securitySchemes: _byName, ...components } = document.components
+  const there = Object.entries<Described>(components).flatMap(([kind, of]) =>
+    Object.keys(of).map((name) => `components/${kind}/${name}`),
+  )
+  assert.deepEqual([...new Set(named)].toSorted(), there.toSorted())
+})
+
+test('every row says what it answers with, and may be refused in what way', async (t) => {
+  const document = await describe(await openDoors(t))
+  for (const row of rows) {
+    const told = `${row.method} ${row.path}`
+    assert.ok(row.output !== undefined, `${told} has no output`)
+    const { summary, responses, requestBody } = operationOf(document, row.method, row.path)
+    assert.equal(summary, row.words, told)
+    assert.ok(`${row.output.status}` in responses, told)
+    assert.ok('429' in responses && 'default' in responses, told)
+    assert.equal(requestBody !== undefined, row.input !== undefined, told)
+    assert.equal('401' in responses, row.guard !== 'open', told)
+    assert.ok('404' in responses || !row.path.includes('{'), told)
+  }
+  const { responses } = operationOf(document, 'POST', '/api/v1/connections')
+  assert.match(responses['409'].description, /`conflict`: This is taken already/)
+  assert.ok('Retry-After' in responses['429'].headers)
+  const { schema } = responses['201'].content['application/json']
+  assert.deepEqual(schema, { $ref: '#/components/schemas/Connection' })
+  const { status } = document.components.schemas.Connection.properties
+  assert.ok(status.enum.includes('reauth_required'))
 })
 
 test('it says who may come in how, and which writes take an Idempotency-Key', async (t) => {

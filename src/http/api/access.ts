@@ -14,11 +14,13 @@ import { apiKeyNameMaxCharacters, apiKeyScopes } from '../../people/api-keys.ts'
 import { isDefault } from '../../people/tenants.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
 import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { QueryParameter, Route } from '../route.ts'
+import * as shapes from './shapes/access.ts'
 
 const newKey = z.strictObject({
   name: z.string().min(1).max(apiKeyNameMaxCharacters),
@@ -45,6 +47,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/grants',
       method: 'GET',
       query: pageQuery(),
+      output: page(shapes.grant),
       words: 'Apps with access: what the caller let in.',
       run: async ({ principal, query }) =>
         json(await issuer.grants.list(principal, pageRequestOf(query))),
@@ -53,6 +56,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       ...api,
       path: '/api/v1/grants/{id}',
       method: 'DELETE',
+      output: nothing,
       words: 'Takes access back; every token of the grant ends at once.',
       run: async ({ principal, params }) => {
         await issuer.grants.revoke(principal, idOf(params))
@@ -73,6 +77,8 @@ function watchRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/journal',
       method: 'GET',
       query: journalParameters,
+      output: found(shapes.journalPage),
+      faults: ['not_found'],
       words: 'What happened in this tenant, in order.',
       run: async ({ tenant, query }) => {
         const asked = journalQuery(query)
@@ -88,6 +94,7 @@ function watchRoutes(needs: Needs): readonly Route[] {
       path: '/api/v1/attempts',
       method: 'GET',
       query: pageQuery(attemptPageSizes),
+      output: page(shapes.attempt),
       words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
       run: async ({ tenant, query }) =>
         json(await attemptList.list(tenant.id, pageRequestOf(query))),
@@ -96,6 +103,7 @@ function watchRoutes(needs: Needs): readonly Route[] {
       ...admin,
       path: '/api/v1/usage',
       method: 'GET',
+      output: found(shapes.usage),
       words: 'How this tenant is used, in numbers.',
       run: async ({ tenant }) => {
         const { tableRows, ...own } = await usage.report(tenant.id)
@@ -135,6 +143,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       path: '/api/v1/api-keys',
       method: 'POST',
       input: newKey,
+      output: made(shapes.madeApiKey),
       words: 'Makes an API key; its value is shown once.',
       run: async ({ principal, input }) => {
         const { id, key } = await apiKeys.create(principal, input)
@@ -146,6 +155,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       path: '/api/v1/api-keys',
       method: 'GET',
       query: pageQuery(),
+      output: page(shapes.apiKey),
       words: 'The caller’s API keys, without their values.',
       run: async ({ principal, query }) =>
         json(await apiKeys.list(principal, pageRequestOf(query))),
@@ -154,6 +164,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       ...session,
       path: '/api/v1/api-keys/{id}',
       method: 'DELETE',
+      output: nothing,
       words: 'Ends an API key at once.',
       run: async ({ principal, params }) => {
         await apiKeys.revoke(principal, idOf(params))

@@ -3,8 +3,13 @@
 import { z } from 'zod'
 import { publicText } from '../answers.ts'
 import { sessionCookie } from '../cookies.ts'
+import { found } from '../output.ts'
+import type { Output } from '../output.ts'
 import { route } from '../route.ts'
 import type { QueryParameter, Route } from '../route.ts'
+import { isRepeatable, limitFields, problemResponses, problemSchema } from './openapi-problems.ts'
+import { describeShapes } from './openapi-schemas.ts'
+import type { DescribedShapes } from './openapi-schemas.ts'
 
 /** The row of `/api/v1/openapi.json`, which describes these rows and itself. */
 export function openApiRoutes(rows: readonly Route[]): readonly Route[] {
@@ -15,6 +20,7 @@ export function openApiRoutes(rows: readonly Route[]): readonly Route[] {
     cors: 'public',
     path: '/api/v1/openapi.json',
     method: 'GET',
+    output: found(z.looseObject({})),
     words: 'This description.',
     run: async () => {
       document ??= JSON.stringify(describe([...rows.filter(isDescribed), own]))
@@ -30,35 +36,71 @@ export function isDescribed({ path }: Route): boolean {
 }
 
 function describe(rows: readonly Route[]) {
+  const taken = describeShapes(
+    shapesOf(rows, ({ input }) => input),
+    'input',
+  )
+  const given = describeShapes(
+    shapesOf(rows, ({ output }) => shapeOf(output)),
+    'output',
+  )
   const byPath = Map.groupBy(rows, ({ path }) => path)
   const paths = [...byPath].map(([path, served]) => [
     path,
-    Object.fromEntries(served.map((row) => [row.method.toLowerCase(), operation(row)])),
+    Object.fromEntries(
+      served.map((row) => [row.method.toLowerCase(), operation(row, { taken, given })]),
+    ),
   ])
   return {
     openapi: '3.1.1',
     info: { title: 'Latchkey', version: '1' },
     servers: [{ url: '/' }],
     paths: Object.fromEntries(paths),
-    components,
+    components: {
+      ...components,
+      schemas: { ...taken.shared, ...given.shared, Problem: problemSchema },
+    },
   }
 }
 
-function operation(row: Route) {
+function shapesOf(
+  rows: readonly Route[],
+  shape: (row: Route) => z.ZodType | undefined,
+): Readonly<Record<string, z.ZodType>> {
+  return Object.fromEntries(
+    rows.flatMap((row) => {
+      const own = shape(row)
+      return own === undefined ? [] : [[nameOf(row), own]]
+    }),
+  )
+}
+
+function shapeOf(output: Output | undefined): z.ZodType | undefined {
+  return output?.kind === 'json' ? output.shape : undefined
+}
+
+interface Shapes {
+  readonly taken: DescribedShapes
+  readonly given: DescribedShapes
+}
+
+function operation(row: Route, { taken, given }: Shapes) {
+  const name = nameOf(row)
+  const body = taken.schemas[name]
   return {
-    operationId: nameOf(row),
+    operationId: name,
     summary: row.words,
     ...(row.guard === 'admin' ? { description: 'For administrators.' } : {}),
     security: securityOf(row),
     parameters: [
       ...pathParameters(row),
       ...(row.query ?? []).map(queryParameter),
-      ...(isRepeatable(row) ? [idempotencyKey] : []),
+      ...(isRepeatable(row) ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
     ],
-    ...(row.input === undefined ? {} : { requestBody: bodyOf(row.input) }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: asJson(body) } }),
     responses: {
-      '2XX': { description: 'It was done.' },
-      default: { $ref: '#/components/responses/Problem' },
+      ...goodResponse(row.output, given.schemas[name]),
+      ...problemResponses(row),
     },
   }
 }
@@ -87,42 +129,24 @@ function queryParameter({ name, words, schema }: QueryParameter) {
   return { name, in: 'query', description: words, schema }
 }
 
-function isRepeatable({ method, isNeverReplayed }: Route): boolean {
-  return method !== 'GET' && isNeverReplayed !== true
+function asJson(schema: unknown) {
+  return { 'application/json': { schema } }
 }
 
-const idempotencyKey = { $ref: '#/components/parameters/IdempotencyKey' }
-
-function bodyOf(input: z.ZodType) {
-  const { $schema: _same, ...schema } = z.toJSONSchema(input, { io: 'input' })
-  return { required: true, content: { 'application/json': { schema } } }
+function goodResponse(output: Output | undefined, schema: unknown) {
+  if (output === undefined) return { '2XX': { description: 'It was done.' } }
+  const { kind, status } = output
+  const headers = limitFields
+  if (kind === 'nothing') return { [status]: { description: 'It was done.', headers } }
+  if (kind === 'json')
+    return { [status]: { description: words[status], headers, content: asJson(schema) } }
+  const content = { 'text/event-stream': { schema: { type: 'string' } } }
+  return { [status]: { description: 'Events, as they happen.', headers, content } }
 }
 
-const problem = z.object({
-  type: z.string(),
-  title: z.string().describe('What happened, for people.'),
-  status: z.int(),
-  code: z.string().describe('What happened, for programs.'),
-  retryable: z.boolean().describe('The same again may succeed later.'),
-  reauthorize: z.boolean().describe('The person has to sign in again.'),
-  detail: z.record(z.string(), z.string()).optional().describe('Per field, what is wrong with it.'),
-})
-
-const { $schema: _same, ...problemSchema } = z.toJSONSchema(problem, { io: 'input' })
+const words = { 200: 'The answer.', 201: 'What was made.', 202: 'It was begun.' } as const
 
 const components = {
-  schemas: { Problem: problemSchema },
-  responses: {
-    Problem: {
-      description: 'A refusal (RFC 9457).',
-      headers: {
-        'Retry-After': { description: 'Whole seconds to wait.', schema: { type: 'integer' } },
-        RateLimit: { schema: { type: 'string' } },
-        'RateLimit-Policy': { schema: { type: 'string' } },
-      },
-      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-    },
-  },
   parameters: {
     IdempotencyKey: {
       name: 'Idempotency-Key',
@@ -131,6 +155,18 @@ const components = {
         'The same write with the same key happens once; for a day it gets the first answer.',
       schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,255}$' },
     },
+  },
+  headers: {
+    RateLimit: {
+      description: 'What is left of each quota, and for how many seconds: `"principal";r=99;t=30`.',
+      schema: { type: 'string' },
+    },
+    RateLimitPolicy: {
+      description:
+        'The quotas that were counted, and in how many seconds: `"principal";q=100;w=60`.',
+      schema: { type: 'string' },
+    },
+    RetryAfter: { description: 'Whole seconds to wait.', schema: { type: 'integer' } },
   },
   securitySchemes: {
     session: {

@@ -1,5 +1,5 @@
 -- Servers that are reached without a browser: with our own credential, or with what a person's identity provider says of
--- them. A shared connection belongs to its server; its user is only who needed it first. Keys of ours prove us at token
+-- them. A connection of the tenant belongs to its server; its user is only who needed it first. Keys of ours prove us at token
 -- endpoints, and bind tokens (DPoP).
 alter table servers add column grant_type text not null default 'authorization_code';
 alter table servers add column grant_settings text;
@@ -8,8 +8,8 @@ alter table servers add column client_key_sealed text;
 alter table servers add column client_key_public text;
 alter table registrations add column client_key_sealed text;
 
-alter table connections add column shared bigint not null default 0;
-create unique index connections_shared on connections (tenant_id, server_id) where shared = 1;
+alter table connections add column of_tenant bigint not null default 0;
+create unique index connections_of_tenant on connections (tenant_id, server_id) where of_tenant = 1;
 
 alter table credentials add column proof_key_sealed text;
 

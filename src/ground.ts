@@ -65,6 +65,7 @@ export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes'>
 
 export interface ReachOutSettings {
   readonly discoveryCacheMs?: number
+  readonly workloadTokenFolder?: string | undefined
   /** Where a sign-in elsewhere may return to, beside the tenant's own origin. */
   readonly returnOrigins?: readonly string[]
 }
@@ -73,17 +74,17 @@ export interface ReachOutSettings {
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs, returnOrigins }: ReachOutSettings = {},
+  { discoveryCacheMs, workloadTokenFolder, returnOrigins }: ReachOutSettings = {},
 ) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
   const identities = createIdentities({ ...ground, users })
 
-  const upstream = createUpstream(
-    ground,
-    discoveryCacheMs === undefined ? {} : { discoveryCacheMs },
-  )
+  const upstream = createUpstream(ground, {
+    workloadTokenFolder,
+    ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
+  })
   const servers = createServers({ ...ground, ...neighbours, upstream })
   const connections = createConnections(
     { ...ground, upstream, servers },

@@ -11,6 +11,7 @@ import type { GrantType } from '../upstream/grant.ts'
 import type { Preregistered, Registration } from '../upstream/register.ts'
 import { chooseScopes } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { grantSettingsOf, providerSecretOf } from './server-grant.ts'
 import { serverPlace } from './server-rows.ts'
 
 export interface PrepareNeeds {
@@ -71,8 +72,27 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     previous: before?.requestedScopes ?? [],
     mayStay: !isForPrograms,
   })
+  await becomeProvidersClient(needs, { tenant, server })
   const registration = await becomeClient(needs, { tenant, server, discovery, scopes, appUri })
   return { discovery, registration, scopes }
+}
+
+/** C32: at the identity provider we are the client that an administrator gave, and no other. */
+async function becomeProvidersClient(
+  needs: PrepareNeeds,
+  { tenant, server }: { readonly tenant: Tenant; readonly server: ServerRow },
+): Promise<void> {
+  const { identityProvider } = grantSettingsOf(server)
+  if (identityProvider === undefined) return
+  const { issuer, clientId } = identityProvider
+  const clientSecret = providerSecretOf(needs, server)
+  await needs.upstream.register.registrationFor({
+    tenant,
+    server,
+    discovery: { issuer, metadata: {} },
+    scopes: [],
+    preregistered: { issuer, clientId, clientSecret },
+  })
 }
 
 /** Our client at the authorization server that was found; made there if need be. */

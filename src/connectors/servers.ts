@@ -215,7 +215,6 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
-    provider_secret_sealed: null,
     ...key,
     may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
     transport: null,

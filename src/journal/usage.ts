@@ -316,6 +316,7 @@ const countedTables = [
   'refusal_counts',
   'sessions',
   'setup_links',
+  'subject_tokens',
   'token_ancestors',
   'users',
   'webhook_deliveries',

@@ -147,11 +147,13 @@ async function send(engine: Engine, held: Held, asking: Asking): Promise<TokenAn
 
 function ask(
   { tokenEndpoint, ownGrants }: Engine,
-  { binding, refreshToken, proofKey }: Held,
+  { key, binding, refreshToken, proofKey }: Held,
   { registration }: Asking,
 ): Promise<TokenAnswer> {
   const { grant } = binding
-  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration, proofKey })
+  if (grant !== undefined) {
+    return ownGrants.ask({ ...key, binding, grant, registration, proofKey })
+  }
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
   const place = { ...binding, registration, proof: proofOf(proofKey) }
   return tokenEndpoint.refreshTokens(place, refreshToken)

@@ -54,6 +54,10 @@ export const server = z
       .describe('The public half of the key that proves us there, and its address.'),
     scopes: z.string().exactOptional(),
     grantType: z.enum(grantTypes).describe('How its tokens are got.'),
+    workloadToken: z.string().exactOptional(),
+    identityProvider: z
+      .strictObject({ issuer: z.string(), tokenEndpoint: z.string(), clientId: z.string() })
+      .exactOptional(),
     tokenFormat: z.enum(tokenFormats),
     mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),

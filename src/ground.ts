@@ -65,6 +65,7 @@ export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes'>
 
 export interface ReachOutSettings {
   readonly discoveryCacheMs?: number
+  readonly workloadTokenFolder?: string | undefined
   /** Where a sign-in elsewhere may return to, beside the tenant's own origin. */
   readonly returnOrigins?: readonly string[]
   /** Where refreshed tokens wait that the database did not take. */
@@ -75,7 +76,7 @@ export interface ReachOutSettings {
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs, returnOrigins, spoolFolder }: ReachOutSettings = {},
+  { discoveryCacheMs, workloadTokenFolder, returnOrigins, spoolFolder }: ReachOutSettings = {},
 ) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
@@ -84,6 +85,7 @@ export function createReachOut(
 
   const upstream = createUpstream(ground, {
     spoolFolder,
+    workloadTokenFolder,
     ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
   })
   const servers = createServers({ ...ground, ...neighbours, upstream })

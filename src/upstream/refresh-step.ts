@@ -4,6 +4,7 @@ import type { Held } from './held.ts'
 import type { HostAnswer, Place } from './hosts.ts'
 import { isFault } from '../base/fault.ts'
 import { clientDoubt, grantDoubt, isClientInDoubt } from './doubts.ts'
+import { proofOf } from './proofs.ts'
 import {
   backoffMs,
   callLeaseMs,
@@ -24,7 +25,6 @@ import {
   rejected,
   turnedAway,
 } from './refresh-end.ts'
-import { proofOf } from './proofs.ts'
 import { settle } from './refresh-store.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer } from './token-endpoint.ts'
@@ -158,11 +158,13 @@ async function send(engine: Engine, held: Held, asking: Asking): Promise<TokenAn
 
 function ask(
   { tokenEndpoint, ownGrants }: Engine,
-  { binding, refreshToken, proofKey }: Held,
+  { key, binding, refreshToken, proofKey }: Held,
   { registration }: Asking,
 ): Promise<TokenAnswer> {
   const { grant } = binding
-  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration, proofKey })
+  if (grant !== undefined) {
+    return ownGrants.ask({ ...key, binding, grant, registration, proofKey })
+  }
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
   const place = { ...binding, registration, proof: proofOf(proofKey) }
   return tokenEndpoint.refreshTokens(place, refreshToken)

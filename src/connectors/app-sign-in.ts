@@ -4,12 +4,11 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { AppPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
-import type { ServerRow } from '../store/schema.ts'
 import { clientNameOf, redirectUriOf } from '../upstream/client-document.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
 import type { Credentials } from './credential.ts'
-import { becomeClient } from './prepare.ts'
+import { becomeClient, readServer } from './prepare.ts'
 import { createSignInProvider } from './sdk.ts'
 import type { ForgettablePart, McpAccess, SignInProvider } from './sdk.ts'
 import type { Server } from './servers.ts'
@@ -30,13 +29,17 @@ interface Facts {
   readonly connectionId: string
 }
 
-/** What calls to this server over this connection carry. */
-export function accessOver({ credentials }: Needs, facts: Facts): McpAccess {
+/** What calls to this server carry: over this connection, or the best there is. */
+export function accessOver(
+  { credentials }: Pick<Needs, 'credentials'>,
+  facts: Pick<Facts, 'person' | 'server'> & Partial<Facts>,
+): McpAccess {
   const { person, server, connectionId } = facts
+  const wish = { connectionId }
   return {
-    credential: () => credentials.credentialFor(server, person, { connectionId }),
+    credential: () => credentials.credentialFor(server, person, wish),
     afterUnauthorized: (refused) =>
-      credentials.refreshAfterUnauthorized(server, person, refused, { connectionId }),
+      credentials.refreshAfterUnauthorized(server, person, refused, wish),
   }
 }
 
@@ -54,7 +57,10 @@ export function signInOver(needs: Needs, facts: Facts): SignInProvider {
     redirectUri: redirectUriOf(tenant, server.context),
     discover,
     clientId: async () => {
-      const [row, discovery] = await Promise.all([readServer(needs, server), discover()])
+      const [row, discovery] = await Promise.all([
+        readServer(needs, { tenant_id: tenant.id, server_id: server.id }),
+        discover(),
+      ])
       const client = await becomeClient(needs, { tenant, server: row, discovery, scopes: [] })
       return client.clientId
     },
@@ -68,15 +74,6 @@ export function signInOver(needs: Needs, facts: Facts): SignInProvider {
     },
     forget: (part) => forget(needs, facts, part),
   })
-}
-
-function readServer({ db }: Needs, { tenantId, id }: Server): Promise<ServerRow> {
-  return db
-    .selectFrom('servers')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', id)
-    .executeTakeFirstOrThrow()
 }
 
 /** Forgets one part, and no other. The client and what was discovered are those of all users of the server. */

@@ -45,6 +45,8 @@ import { endConnection } from './end.ts'
 import { invalid } from './server-input.ts'
 import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
+import { readSignIn } from './connection-sign-in.ts'
+import type { SignIn } from './connection-sign-in.ts'
 import type { Servers } from './servers.ts'
 import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
@@ -95,6 +97,8 @@ export interface Connections {
     answer: BroughtAnswer & { readonly browser?: Secret | undefined },
   ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
+  /** How it is signed in. Throws Fault('not_found') for somebody else's. */
+  readonly signIn: (principal: Principal, id: string) => Promise<SignIn>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
   /** Forgets the tokens and revokes them at the provider; the owner's or an admin's to do. */
@@ -171,6 +175,9 @@ export function createConnections(
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
+
+    signIn: async (principal, id) =>
+      readSignIn(needs, principal.tenant, await requireOwn(db, ownerOf(principal), id)),
 
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)

@@ -2,6 +2,9 @@
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import { decideAuth } from './decide-auth.ts'
+import type { Discovered } from './decide-auth.ts'
 import { createPresenter, showable } from './present.ts'
 import { reach } from './reach.ts'
 import type { Caller } from './choose-connection.ts'
@@ -13,7 +16,13 @@ import type { Target, Tool } from './tools.ts'
 
 export type ServerTest =
   | { readonly ok: true; readonly toolCount: number; readonly tools: readonly Tool[] }
-  | { readonly ok: false; readonly error: FaultCode; readonly words: string }
+  | {
+      readonly ok: false
+      readonly error: FaultCode
+      readonly words: string
+      /** What is known of the way in, where the caller has not gone it yet. */
+      readonly discovered?: Discovered
+    }
 
 /** Lists the server's tools; once more with a fresh token when the first one is refused. */
 export async function testServer(
@@ -45,6 +54,26 @@ async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Pro
   try {
     const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))
     return { ok: true, toolCount: tools.length, tools }
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown
+    const isUnsigned = thrown.code === 'authorization_required'
+    return isUnsigned
+      ? lookAtSignIn(needs, { tenant: caller.tenant, server, thrown })
+      : failed(thrown)
+  }
+}
+
+/** Nobody is signed in there, so what can be tried out is whether they could. */
+async function lookAtSignIn(
+  { upstream }: ServerNeeds,
+  facts: { readonly tenant: Tenant; readonly server: Server; readonly thrown: Fault },
+): Promise<ServerTest> {
+  const { tenant, server, thrown: unsigned } = facts
+  const { url, auth, issuer, clientId, grantType } = server
+  const input = { auth, issuer, clientId, grantType }
+  try {
+    const discovered = await decideAuth(upstream, { tenant, url, input })
+    return { ...failed(unsigned), discovered }
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     return failed(thrown)
@@ -83,7 +112,7 @@ function targetFor({ upstream }: ServerNeeds, url: string, way: Reach): Target {
 
 const serverTrouble = new Set<FaultCode>(['network_error', 'timeout'])
 
-function failed({ code, detail = {} }: Fault): ServerTest {
+function failed({ code, detail = {} }: Fault): ServerTest & { readonly ok: false } {
   const error = serverTrouble.has(code) ? 'server_unreachable' : code
   const words =
     error === 'invalid_token'

@@ -5,7 +5,8 @@ import type { FaultCode } from '../base/fault.ts'
 import type { EntryData, Journal } from '../journal/entries.ts'
 import type { FlowRow } from '../store/schema.ts'
 import type { Database } from '../store/database.ts'
-import { bindingOfPlan } from './flow-plan.ts'
+import { doubtFinding } from './findings.ts'
+import { bindingOfPlan, readPlan } from './flow-plan.ts'
 import type { FlowPlan } from './flow-plan.ts'
 import type { HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
@@ -85,12 +86,17 @@ export async function failFlow(
   await needs.db.transaction().execute(async (tx) => {
     const end = { status: 'failed', trace, error, retryable: retryable ? 1 : 0 } as const
     if (!(await close(needs, tx, row, end))) return
+    if (!saidByPerson.has(error))
+      await doubtFinding(tx, { id: row.tenant_id }, readPlan(row).serverUrl)
     await needs.events.changed(tx, keyOf(row), { kind: 'flow_failed', error, words })
     const told = { error, words, retryable, requiresReauthorization: reauthorize }
     await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, ...told })
   })
   return { kind: 'failed', ...factsOf(row), error, words, retryable }
 }
+
+// Whoever did not want to, or came too late, shows nothing about where they were sent.
+const saidByPerson: ReadonlySet<FaultCode> = new Set(['access_denied', 'authorization_timeout'])
 
 /** Ends what is under way for these connections, so that no late answer brings tokens back. */
 export async function endFlows(

@@ -48,6 +48,9 @@ export interface FlowView {
   readonly id: string
   readonly status: 'pending' | 'completed' | 'failed' | 'expired'
   readonly connectionId: string
+  readonly beganAt: number
+  readonly expiresAt: number
+  readonly endedAt?: number
   readonly error?: string
   readonly retryable?: boolean
   readonly trace: readonly TraceStep[]
@@ -393,6 +396,9 @@ function toView(row: FlowRow, now: number): FlowView {
     id: row.id,
     status: isOver ? 'expired' : (row.status as FlowView['status']), // only this room writes it
     connectionId: row.connection_id,
+    beganAt: row.created_at,
+    expiresAt: row.expires_at,
+    ...(row.completed_at === null ? {} : { endedAt: row.completed_at }),
     ...(row.error === null ? {} : { error: row.error }),
     ...(row.retryable === null ? {} : { retryable: row.retryable === 1 }),
     trace: JSON.parse(row.trace) as readonly TraceStep[], // only this room writes it

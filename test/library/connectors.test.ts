@@ -88,6 +88,7 @@ onEveryDatabase('what is of one user is nothing to another', async (t, store) =>
   const notFound = { code: 'not_found' }
   await assert.rejects(connectors.credentialFor('eve', hers), notFound)
   await assert.rejects(connectors.credentialFor('nobody', hers), notFound)
+  await assert.rejects(connectors.transportFor('eve', hers), notFound)
   await assert.rejects(connectors.revoke('eve', hers), notFound)
   await assert.rejects(connectors.remove('eve', hers), notFound)
   await connectors.noteError('eve', hers, 'not his to say')
@@ -203,6 +204,8 @@ onEveryDatabase(
       return (await foreign.introspect(credential.token.reveal()))['sub']
     }
     assert.equal(await subjectOf(work), 'alice')
+    const [known] = await app.connectors.servers.list()
+    assert.equal(await subjectOf(known?.id ?? ''), 'alice')
     assert.equal(await subjectOf(begun.connectionId), 'bob')
     await app.connectors.revoke('ada', work)
     const ended = await app.connectors.credentialFor('ada', work)
@@ -373,6 +376,9 @@ onEveryDatabase('what happens to connections is heard of by the app', async (t, 
   await heard.next()
   foreign.revokeEverything()
   await clock.advance(61 * 60_000)
+  const asking = connectors.credentialFor('ada', connectionId)
+  await assert.rejects(asking, { code: 'provider_unreachable', retryAfterS: 30 })
+  await clock.advance(30_000)
   const lost = await connectors.credentialFor('ada', connectionId)
   assert.equal(lost.kind, 'authorization_required')
   const failed = await heard.next()
@@ -421,3 +427,41 @@ onEveryDatabase('the client half says in words what it cannot start with', async
   await assert.rejects(first.begin('', 'https://mcp.example.com'), { code: 'invalid_input' })
   t.diagnostic('nothing was left open')
 })
+
+onEveryDatabase(
+  'a server that takes the app’s own credential needs nobody’s sign-in',
+  async (t, store) => {
+    const client = { clientId: 'the-app', clientSecret: 'a secret that is long enough' }
+    const { foreign, server } = await startUpstream(t, {
+      offersRegistration: false,
+      clients: [
+        {
+          client_id: client.clientId,
+          client_secret: client.clientSecret,
+          grant_types: ['client_credentials'],
+          response_types: [],
+          redirect_uris: [],
+          scope: 'mcp:read mcp:write',
+        },
+      ],
+    })
+    const app = await startApp(t, store)
+    const { connectors } = app
+    const { id } = await connectors.servers.add({
+      url: server.url,
+      grantType: 'client_credentials',
+      ...client,
+    })
+    const credential = await connectors.credentialFor('ada', id)
+    assert.ok(credential.kind === 'bearer')
+    assert.equal((await foreign.introspect(credential.token.reveal())).active, true)
+    const others = await connectors.credentialFor('eve', id)
+    assert.ok(others.kind === 'bearer')
+    assert.equal(others.token.reveal(), credential.token.reveal())
+    await assert.rejects(connectors.begin('ada', id), {
+      detail: { serverId: 'Nobody signs in to this server: one connection serves everybody.' },
+    })
+    await assert.rejects(connectors.credentialFor('ada', 'srv_0'), { code: 'not_found' })
+    app.alsoSecret([...foreign.tokensIssued(), client.clientSecret])
+  },
+)

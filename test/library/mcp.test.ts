@@ -9,6 +9,7 @@ import { isFault } from '../../src/client.ts'
 import type { McpTransport } from '../../src/client.ts'
 import type { Store } from '../../src/store/database.ts'
 import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { startWorkersMcpServer } from '../counterparts/workers-mcp-server.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { connect, startApp, startUpstream } from './app.ts'
@@ -251,3 +252,29 @@ onEveryDatabase('a token that ends soon is renewed before the call', async (t, s
   assert.equal(refreshes.length, 1)
   assert.ok(server.calls().every(({ status }) => status !== 401 || refreshes.length === 1))
 })
+
+onEveryDatabase(
+  'a server behind Cloudflare’s provider is called, and refreshed once',
+  async (t, store) => {
+    const server = await startWorkersMcpServer()
+    t.after(() => server.stop())
+    const clock = createManualClock(Date.now())
+    const app = await startApp(t, store, { clock })
+    const connectionId = await connect(app, 'ada', server.url)
+    const client = await clientOf(app, 'ada', connectionId)
+    assert.deepEqual(await callEcho(client, 'hello'), [{ type: 'text', text: 'hello' }])
+
+    await clock.advance(56 * 60_000)
+    await Promise.all(['a', 'b', 'c', 'd', 'e'].map((text) => callEcho(client, text)))
+    await clock.advance(56 * 60_000)
+    await callEcho(client, 'later')
+    await client.close()
+    assert.deepEqual(server.tokenRequests(), [
+      'authorization_code',
+      'refresh_token',
+      'refresh_token',
+    ])
+    await app.connectors.revoke('ada', connectionId)
+    app.alsoSecret(server.tokensIssued())
+  },
+)

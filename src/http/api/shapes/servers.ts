@@ -43,6 +43,10 @@ export const server = z
     scopes: z.string().exactOptional(),
     grantType: z.enum(grantTypes).describe('How its tokens are got.'),
     tokenFormat: z.enum(tokenFormats),
+    metadataCacheMinutes: z
+      .int()
+      .exactOptional()
+      .describe('How long what discovery found is used again; missing: as the installation says.'),
     mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
     redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
@@ -71,6 +75,11 @@ const tool = z.strictObject({ name: z.string(), description: z.string().exactOpt
 export const serverTest = z
   .union([
     z.strictObject({ ok: z.literal(true), toolCount: z.int(), tools: z.array(tool) }),
-    z.strictObject({ ok: z.literal(false), error: z.string(), words: z.string() }),
+    z.strictObject({
+      ok: z.literal(false),
+      error: z.string(),
+      words: z.string(),
+      discovered: discovered.exactOptional().describe('Where the caller has not signed in yet.'),
+    }),
   ])
   .meta({ id: 'ServerTest' })

@@ -3,6 +3,7 @@
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
@@ -17,8 +18,10 @@ import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
 import { mayUse, requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
+import { noteInsufficientScope, noteSufficientScope } from './step-up.ts'
+import type { Refused, StepUp } from './step-up.ts'
 
-export type { ConnectionWish }
+export type { ConnectionWish, Refused, StepUp }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
@@ -53,7 +56,17 @@ export interface Credentials extends Presenter {
     refused?: Credential,
     wish?: ConnectionWish,
   ) => Promise<Credential>
+  /** After the server's `insufficient_scope`: notes what it asks for, and says what helps. */
+  readonly noteInsufficientScope: (
+    used: Bearer,
+    tenant: Tenant,
+    refused: Refused,
+  ) => Promise<StepUp>
+  /** After an operation went through whose credential `isSteppingUp`. */
+  readonly noteSufficientScope: (used: Bearer, tenant: Tenant, operation: string) => Promise<void>
 }
+
+export type Bearer = Extract<Credential, { readonly kind: 'bearer' }>
 
 interface Needs extends ReachNeeds {
   readonly log: Log
@@ -85,6 +98,11 @@ export function createCredentials(needs: Needs): Credentials {
       const way = await reach(needs, caller, server, { ...wish, spent: toSpent(spent) })
       return toCredential(needs, { principal, server, way })
     },
+
+    noteInsufficientScope: ({ connectionId }, { id: tenantId }, refused) =>
+      noteInsufficientScope(needs, { tenantId, connectionId }, refused),
+    noteSufficientScope: ({ connectionId }, { id: tenantId }, operation) =>
+      noteSufficientScope(needs, { tenantId, connectionId }, operation),
   }
 }
 

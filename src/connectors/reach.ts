@@ -24,6 +24,8 @@ export type Reach =
       readonly generation: number
       /** A person signs in for it, so one can be sent to do so again. */
       readonly isSignedIn: boolean
+      /** The server has asked for more scope lately: what goes through now is told. */
+      readonly isSteppingUp?: true
       /** Whose connection it is, where it is shared by another person. */
       readonly ownerId?: string
     }
@@ -80,12 +82,15 @@ async function reachAlone(
 }
 
 function bearer(
-  { id: connectionId }: ConnectionRow,
+  { id: connectionId, step_up_scope: wish }: ConnectionRow,
   { accessToken: token, generation, proofKey }: AliveToken,
   { isSignedIn, ownerId }: { readonly isSignedIn: boolean; readonly ownerId?: string | undefined },
 ): Reach {
-  const owner = ownerId === undefined ? {} : { ownerId }
-  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey, ...owner }
+  const facts = {
+    ...(ownerId === undefined ? {} : { ownerId }),
+    ...(wish === null ? {} : { isSteppingUp: true as const }),
+  }
+  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey, ...facts }
 }
 
 async function readHeaders(

@@ -3,7 +3,7 @@ import { holdsSecret } from '../journal/no-secrets.ts'
 import { isSubset, parseScope, tidyScope, unionScopes } from '../oauth/scope.ts'
 import type { Discovery } from './discover.ts'
 
-export { isSubset, parseScope }
+export { isSubset, parseScope, unionScopes }
 
 /** What else is known about the scopes of a sign-in. */
 export interface ScopeWishes {

@@ -73,7 +73,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const vault = createVault(needs)
   const events = createHolderFeed()
   const ownGrants = createOwnGrants({ tokenEndpoint, proofs })
-  const parts = { ...needs, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const revocations = createRevocations({ ...needs, register, tokenEndpoint })
+  const parts = { ...needs, revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
   return {
     discover,
     register,
@@ -84,7 +85,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     refresh: createRefresh(parts),
     ownGrants,
     obtain: createObtain(parts),
-    revocations: createRevocations(parts),
+    revocations,
     events,
   }
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { createManualClock } from '../../src/base/clock.ts'
 import { isAuthentic, startReceiver } from '../../src/journal/webhook.rig.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
@@ -39,7 +40,8 @@ async function nextOf(stream: Awaited<ReturnType<typeof listen>>, count: number)
 
 onEveryDatabase('a connection tells its person what becomes of it', async (t, store) => {
   verifies(t, 'S1-69', 'S1-70', 'S1-71', 'S1-72', 'A1-7')
-  const doors = await openDoorsOn(t, store)
+  const clock = createManualClock(Date.now())
+  const doors = await openDoorsOn(t, store, { clock })
   const { eve, begin, approve, open, provider } = await start(t, doors)
   const { issuer } = provider
   const stream = await listen(t, doors.origin, cookieOf(eve.browser))
@@ -54,6 +56,8 @@ onEveryDatabase('a connection tells its person what becomes of it', async (t, st
   await open(await approve(again.json), eve.browser)
   assertAnswer(await eve.call('POST', `${path}/refresh`), { status: 200 })
   provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+  assertAnswer(await eve.call('POST', `${path}/refresh`), { status: 502 })
+  await clock.advance(30_000)
   assertAnswer(await eve.call('POST', `${path}/refresh`), { status: 409 })
   assertAnswer(await eve.call('POST', `${path}/revoke`, { reason: 'enough' }), { status: 200 })
   assertAnswer(await eve.call('DELETE', path), { status: 204 })

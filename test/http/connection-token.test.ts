@@ -82,7 +82,8 @@ test('who is given none, and what they are told [row 51]', async (t) => {
   const plainKey = await makeKey(doors, ada, ['api'])
   const before = (await given()).length
 
-  await t.test('no key, a wrong one, or one that was ended: 401', async () => {
+  await t.test('no key, a wrong one, or one that was ended: 401', async (t) => {
+    verifies(t, 'T-51')
     const nobody: Call = (method, path) => doors.ask({ method, path: `/api/v1${path}` })
     const wrong: Call = (method, path) =>
       doors.ask({ method, path: `/api/v1${path}`, headers: { authorization: 'Bearer lk_x' } })
@@ -96,13 +97,15 @@ test('who is given none, and what they are told [row 51]', async (t) => {
     assertAnswer(await ask(plainKey.call), { status: 403, error: 'forbidden' })
     assertAnswer(await ask(ada), { status: 403, error: 'forbidden' })
   })
-  await t.test('another person’s key: 404, as for one that does not exist', async () => {
+  await t.test('another person’s key: 404, as for one that does not exist', async (t) => {
+    verifies(t, 'T-51')
     const foreign = await ask(eveKey.call)
     assertAnswer(foreign, { status: 404, error: 'not_found', neverSays: [reauthUrl] })
     const missing = await eveKey.call('POST', '/connections/con_x/token')
     assert.equal(foreign.text, missing.text)
   })
-  await t.test('nobody signed in yet: 409, and where to', async () => {
+  await t.test('nobody signed in yet: 409, and where to', async (t) => {
+    verifies(t, 'T-51')
     const { connectionId } = await begin()
     const url = `${doors.origin}/connect/${connectionId}`
     for (const action of ['token', 'refresh']) {
@@ -134,9 +137,12 @@ test('who is given none, and what they are told [row 51]', async (t) => {
     await clock.advance(60_000)
     assertAnswer(await ask(), { status: 200 })
   })
-  await t.test('the provider took the connection back: 409, and where to', async () => {
+  await t.test('the provider took the connection back: 409, and where to', async (t) => {
+    verifies(t, 'T-51')
     provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
     await clock.advance(3_600_000)
+    assertAnswer(await ask(), { status: 502, has: { 'retry-after': '30' } })
+    await clock.advance(30_000)
     for (let count = 0; count < 2; count += 1) {
       const answer = await ask()
       assertAnswer(answer, { status: 409, error: 'refresh_token_rejected' })

@@ -263,6 +263,48 @@ onEveryDatabase('what is somebody else’s is as good as unknown', async (t, sto
   assert.equal(still.hasValidTokens, true, 'nothing was ended')
 })
 
+onEveryDatabase(
+  'servers, connections and flows are read as in REST, by whom they belong to',
+  async (t, store) => {
+    const world = await start(t, store)
+    const { gql, eve, ada, server } = world
+    const id = await world.connect('read')
+    const state = await signInThere(world, id)
+    const read = `query ($id: ID!, $state: ID!, $server: ID!) {
+    servers { items { id slug url auth createdAt } nextCursor }
+    server(id: $server) { id name updatedAt }
+    connections(serverId: $server, label: "read", limit: 1) { items { id status authorized scopes shared } }
+    connection(id: $id) { id serverName status expiresAt lastError }
+    flow(id: $state) { id status connectionId beganAt endedAt trace { at step host status outcome } } }`
+    const data = await gql.data(read, { id, state, server: server.id })
+    const { json: inRest } = await ada('GET', `/connections/${id}`)
+    assert.equal(data.servers.items[0].id, server.id)
+    assert.equal(data.servers.nextCursor, null)
+    assert.equal(data.server.id, server.id)
+    assert.deepEqual(data.connections.items, [
+      { id, status: 'connected', authorized: true, scopes: ['mcp'], shared: false },
+    ])
+    assert.equal(data.connection.expiresAt, new Date(inRest.expiresAt).toISOString())
+    assert.equal(data.connection.serverName, inRest.serverName)
+    const { json: flowInRest } = await ada('GET', `/flows/${state}`)
+    assert.equal(data.flow.status, 'completed')
+    assert.equal(data.flow.endedAt, new Date(flowInRest.endedAt).toISOString())
+    assert.equal(data.flow.trace.length, flowInRest.trace.length)
+    assert.equal(data.flow.trace[0].at, new Date(flowInRest.trace[0].at).toISOString())
+
+    const others = await eve.data('{ connections { items { id } } servers { items { id } } }')
+    assert.deepEqual(others.connections.items, [])
+    assert.equal(others.servers.items.length, 1)
+    for (const query of [`{ connection(id: "${id}") { id } }`, `{ flow(id: "${state}") { id } }`]) {
+      const { json } = await eve.ask(query)
+      assert.equal(json.errors[0].extensions.code, 'not_found')
+    }
+    const odd = await gql.ask('{ connections(cursor: "x") { items { id } } }')
+    assert.equal(odd.json.errors[0].extensions.code, 'invalid_input')
+    assert.ok(odd.json.errors[0].extensions.detail.cursor)
+  },
+)
+
 test('a sign-in that nobody ends expires, and whoever waits is told', async (t) => {
   verifies(t, 'S1-46', 'S1-47')
   const clock = createManualClock(Date.now())

@@ -16,6 +16,7 @@ export const problem = z.strictObject({
     .describe('What happened, for programs.'),
   retryable: z.boolean().describe('The same again may succeed later.'),
   reauthorize: z.boolean().describe('The person has to sign in again.'),
+  reauthUrl: z.string().exactOptional().describe('Our page where the person signs in again.'),
   detail: z
     .record(z.string(), z.string())
     .exactOptional()

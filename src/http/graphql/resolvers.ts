@@ -4,12 +4,14 @@ import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import type { FaultCode } from '../../base/fault.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { Connections } from '../../connectors/connections.ts'
+import type { Servers } from '../../connectors/servers.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import type { FlowView } from '../../upstream/flows.ts'
 import type { Feed } from '../live-feed.ts'
 import { heartbeatMs } from '../open-streams.ts'
 import { eventsIn } from './events.ts'
 import type { TokenEvent } from './events.ts'
+import { readings } from './reading.ts'
 import { toConnectionStatus, toDateTime, toFailure, toStatusResult } from './results.ts'
 
 /** Who asks, and how they can be told of what happens. */
@@ -24,6 +26,7 @@ export interface Caller {
 interface Needs {
   readonly clock: Clock
   readonly connections: Connections
+  readonly servers: Servers
 }
 
 interface Of<Input> {
@@ -40,7 +43,12 @@ interface OfFlow {
 
 /** The root of every operation: a function for each field of Query, Mutation and Subscription. */
 export function createRoot(needs: Needs) {
-  const fields = { ...queries(needs), ...mutations(needs), ...subscriptions(needs) }
+  const fields = {
+    ...queries(needs),
+    ...readings(needs),
+    ...mutations(needs),
+    ...subscriptions(needs),
+  }
   return Object.fromEntries(Object.entries(fields).map(([name, run]) => [name, checked(run)]))
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
 import type { Connections } from '../../connectors/connections.ts'
+import type { Servers } from '../../connectors/servers.ts'
 import type { Journal } from '../../journal/entries.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import type { Sessions } from '../../people/sessions.ts'
@@ -29,6 +30,7 @@ interface Needs {
   readonly log: Log
   readonly journal: Journal
   readonly connections: Connections
+  readonly servers: Servers
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly streams: OpenStreams

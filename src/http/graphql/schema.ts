@@ -10,6 +10,14 @@ export const schema = buildSchema(/* GraphQL */ `
     getMCPOAuthConnectionStatus(connectionId: ID!): MCPOAuthConnectionStatus!
     "How a sign-in that the caller began is going."
     getMCPOAuthStatus(input: GetMCPOAuthStatusInput!): MCPOAuthStatusResult!
+    "The servers that the caller may use."
+    servers(cursor: String, limit: Int): ServerPage!
+    server(id: ID!): Server!
+    "The caller's connections: all, or those to a server or with a label."
+    connections(serverId: ID, label: String, cursor: String, limit: Int): ConnectionPage!
+    connection(id: ID!): Connection!
+    "How a sign-in elsewhere is going, step by step."
+    flow(id: ID!): Flow!
   }
 
   type Mutation {
@@ -109,6 +117,90 @@ export const schema = buildSchema(/* GraphQL */ `
     timestamp: DateTime!
     message: String
     requiresUserAction: Boolean!
+  }
+
+  type ServerPage {
+    items: [Server!]!
+    "Where the next page begins; the last one has none."
+    nextCursor: String
+  }
+
+  type Server {
+    id: ID!
+    slug: String!
+    name: String!
+    url: String!
+    auth: String!
+    issuer: String
+    createdAt: DateTime!
+    updatedAt: DateTime!
+  }
+
+  type ConnectionPage {
+    items: [Connection!]!
+    "Where the next page begins; the last one has none."
+    nextCursor: String
+  }
+
+  type Connection {
+    id: ID!
+    serverId: ID!
+    serverName: String!
+    serverUrl: String!
+    label: String!
+    status: ConnectionStatus!
+    "Why it stands so, for programs."
+    statusReason: String
+    "The reason, for people."
+    statusWords: String
+    "It works now, or will without the person's help."
+    authorized: Boolean!
+    scopes: [String!]!
+    "Everybody uses it who may use the server and has none."
+    shared: Boolean!
+    expiresAt: DateTime
+    nextRefreshAt: DateTime
+    lastRefreshAt: DateTime
+    refreshCount: Int!
+    lastError: String
+    createdAt: DateTime!
+    updatedAt: DateTime!
+  }
+
+  enum ConnectionStatus {
+    disconnected
+    authorizing
+    connected
+    refreshing
+    reauth_required
+    error
+  }
+
+  type Flow {
+    id: ID!
+    status: FlowStatus!
+    connectionId: ID!
+    beganAt: DateTime!
+    expiresAt: DateTime!
+    endedAt: DateTime
+    error: String
+    retryable: Boolean
+    trace: [TraceStep!]!
+  }
+
+  enum FlowStatus {
+    pending
+    completed
+    failed
+    expired
+  }
+
+  type TraceStep {
+    at: DateTime!
+    step: String!
+    host: String!
+    status: Int
+    outcome: String!
   }
 
   enum MCPOAuthStatus {

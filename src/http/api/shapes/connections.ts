@@ -29,6 +29,7 @@ export const connection = z
     statusWords: z.string().exactOptional().describe('The reason, for people.'),
     authorized: z.boolean().describe('It works now, or will without the person’s help.'),
     scopes: texts,
+    missingScopes: texts.exactOptional().describe('What the server asked for on top.'),
     shared: z.boolean().describe('Everybody uses it who may use the server and has none.'),
     expiresAt: time.exactOptional(),
     nextRefreshAt: time.exactOptional(),

@@ -16,7 +16,8 @@ import type { Credential as AnyCredential } from './connectors/credential.ts'
 import type { PublicServer, Server, ServerInput } from './connectors/servers.ts'
 import { accessOver, signInOver } from './connectors/app-sign-in.ts'
 import { transportTo } from './connectors/sdk.ts'
-import type { McpTransport, SignInProvider } from './connectors/sdk.ts'
+import type { SignInProvider } from './connectors/sdk-sign-in.ts'
+import type { McpTransport } from './connectors/sdk.ts'
 import { noteTrouble } from './connectors/trouble.ts'
 import { createGround, createReachOut, opening } from './ground.ts'
 import type { Ground, Surroundings } from './ground.ts'
@@ -28,7 +29,7 @@ import type { AppPeople } from './people/app-people.ts'
 import { operatorAtTheMachine } from './people/principal.ts'
 import type { AppPrincipal } from './people/principal.ts'
 import type { Tenant } from './people/tenants.ts'
-import type { Database, Store } from './store/database.ts'
+import type { Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
 
@@ -129,6 +130,7 @@ export async function createConnectors(
   return opening(async ({ closers, close }) => {
     const store = world.store ?? (await openDatabase(options.database))
     if (world.store === undefined) closers.push(store.close)
+    await refuseServersDatabase(store)
     await migrate(store)
     const { allowPrivateNetworks = [], key, clientName } = options
     const given = { key: new Secret(key), keyFile: '', keyName: 'The key' }
@@ -142,7 +144,6 @@ export async function createConnectors(
       addressEnded: async () => {},
       knownScopes: async () => [],
     })
-    await refuseServersDatabase(ground.db)
     const tenant = await rooms.tenants.ensureDefault(publicUrl, clientName)
     const { refresh, revocations } = rooms.upstream
     closers.push(startClientHousekeeping({ ...ground, refresh, revocations }).stop)
@@ -174,9 +175,11 @@ function logOf({ log, logLevel = 'info' }: ConnectorsOptions): Log {
   return log === undefined ? silentLog : createLog(logLevel, log)
 }
 
-/** A server's tenant would move to the app's address, and its clients would find nobody. */
-async function refuseServersDatabase(db: Database): Promise<void> {
-  const operator = await db
+/** Before anything is changed: a server's tenant would move to the app's address, and its clients would find nobody. */
+async function refuseServersDatabase(store: Store): Promise<void> {
+  const { pending } = await migrate(store, { dryRun: true })
+  if (pending.includes('0001-beginning')) return // It is empty.
+  const operator = await store.db
     .selectFrom('users')
     .select('id')
     .where('role', '=', 'operator')
@@ -219,7 +222,7 @@ function createParts(parts: Parts): Omit<Connectors, 'close'> {
 
     transportFor: async (user, over) => {
       const { url, access } = await accessTo(parts, user, over)
-      return transportTo(url, { ...parts, access })
+      return transportTo(url, { ...parts, access, presenter: parts.credentials })
     },
     signInProvider: async (user, connectionId) =>
       signInOver(parts, await factsOf(parts, await requirePerson(people, user), connectionId)),

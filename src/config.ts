@@ -63,7 +63,8 @@ const settings = [
   {
     name: 'LATCHKEY_DATA',
     fallback: './data',
-    words: 'the folder of the embedded database and the key',
+    words:
+      'the folder of the embedded database and the key, and of refreshed tokens that a database could not take',
   },
   {
     name: 'LATCHKEY_DATABASE_URL',

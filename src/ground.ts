@@ -67,23 +67,25 @@ export interface ReachOutSettings {
   readonly discoveryCacheMs?: number
   /** Where a sign-in elsewhere may return to, beside the tenant's own origin. */
   readonly returnOrigins?: readonly string[]
+  /** Where refreshed tokens wait that the database did not take. */
+  readonly spoolFolder?: string
 }
 
 /** The rooms that reach out, and the people for whom they do. */
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs, returnOrigins }: ReachOutSettings = {},
+  { discoveryCacheMs, returnOrigins, spoolFolder }: ReachOutSettings = {},
 ) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
   const identities = createIdentities({ ...ground, users })
 
-  const upstream = createUpstream(
-    ground,
-    discoveryCacheMs === undefined ? {} : { discoveryCacheMs },
-  )
+  const upstream = createUpstream(ground, {
+    spoolFolder,
+    ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
+  })
   const servers = createServers({ ...ground, ...neighbours, upstream })
   const connections = createConnections(
     { ...ground, upstream, servers },

@@ -9,8 +9,9 @@ import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
 import type { Credentials } from './credential.ts'
 import { becomeClient, readServer } from './prepare.ts'
-import { createSignInProvider } from './sdk.ts'
-import type { ForgettablePart, McpAccess, SignInProvider } from './sdk.ts'
+import { createSignInProvider } from './sdk-sign-in.ts'
+import type { ForgettablePart, SignInProvider } from './sdk-sign-in.ts'
+import type { McpAccess } from './sdk.ts'
 import type { Server } from './servers.ts'
 
 interface Needs {

@@ -1,4 +1,5 @@
 // What comes before every sign-in, with a browser or without: discovery, our registration there, and the scopes to ask for.
+import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Secret } from '../base/secret.ts'
@@ -12,9 +13,11 @@ import type { GrantType } from '../upstream/grant.ts'
 import type { Preregistered, Registration } from '../upstream/register.ts'
 import { chooseScopes, unionScopes } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { forgetStaleClient } from './stale-client.ts'
 import { serverPlace } from './server-rows.ts'
 
 export interface PrepareNeeds {
+  readonly clock: Clock
   readonly db: Database
   readonly keyring: Keyring
   readonly journal: Journal
@@ -96,6 +99,7 @@ export async function becomeClient(
   try {
     const preregistered = givenClient(needs, server)
     const clientKey = ownKey(needs, server)
+    if (preregistered === undefined) await forgetStaleClient(needs, server, discovery.issuer)
     return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown

@@ -2,7 +2,6 @@
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Principal } from '../people/principal.ts'
-import type { Tenant } from '../people/tenants.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
 import { createPresenter, showable } from './present.ts'
@@ -57,18 +56,17 @@ async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Pro
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     const isUnsigned = thrown.code === 'authorization_required'
-    return isUnsigned
-      ? lookAtSignIn(needs, { tenant: caller.tenant, server, thrown })
-      : failed(thrown)
+    return isUnsigned ? lookAtSignIn(needs, caller, server, thrown) : failed(thrown)
   }
 }
 
 /** Nobody is signed in there, so what can be tried out is whether they could. */
 async function lookAtSignIn(
   { upstream }: ServerNeeds,
-  facts: { readonly tenant: Tenant; readonly server: Server; readonly thrown: Fault },
+  { tenant }: Caller,
+  server: Server,
+  unsigned: Fault,
 ): Promise<ServerTest> {
-  const { tenant, server, thrown: unsigned } = facts
   const { url, auth, issuer, clientId, grantType } = server
   const input = { auth, issuer, clientId, grantType }
   try {

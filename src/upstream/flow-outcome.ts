@@ -10,6 +10,7 @@ import { bindingOfPlan, readPlan } from './flow-plan.ts'
 import type { FlowPlan } from './flow-plan.ts'
 import type { HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
+import type { Revocations } from './revocations.ts'
 import { scopesOf, toldScopes } from './scopes.ts'
 import type { TokenSet } from './token-endpoint.ts'
 import { createTrace } from './trace.ts'
@@ -44,6 +45,7 @@ export interface OutcomeNeeds {
   readonly journal: Journal
   readonly vault: Vault
   readonly events: HolderEvents
+  readonly revocations: Pick<Revocations, 'cancel' | 'giveBack'>
 }
 
 /** Keeps the tokens and closes the flow; undefined, and nothing kept, when the flow was ended meanwhile. */
@@ -66,6 +68,7 @@ export async function completeFlow(
   const isKept = await needs.db.transaction().execute(async (tx) => {
     // First the flow: whoever ends it takes the tokens away after it, and so finds what was kept here.
     if (!(await close(needs, tx, row, { status: 'completed', trace }))) return false
+    await needs.revocations.cancel(tx, keyOf(row))
     await needs.vault.keep(tx, holder, bindingOfPlan(plan), tokens)
     await needs.events.changed(tx, keyOf(row), { kind: 'connected', by: plan })
     const told = { issuer: row.issuer, scopes: toldScopes(scopesOf(scope)) }
@@ -157,7 +160,7 @@ function note(
   })
 }
 
-function keyOf({ tenant_id: tenantId, connection_id: connectionId }: FlowRow) {
+export function keyOf({ tenant_id: tenantId, connection_id: connectionId }: FlowRow) {
   return { tenantId, connectionId }
 }
 

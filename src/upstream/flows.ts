@@ -11,10 +11,10 @@ import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
 import { authorizationUrl } from './adapt.ts'
-import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
+import { completeFlow, endFlows, failFlow, keyOf } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
-import { planOf, readPlan } from './flow-plan.ts'
+import { bindingOfPlan, planOf, readPlan } from './flow-plan.ts'
 import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
 import { newProof } from './proofs.ts'
@@ -22,7 +22,6 @@ import type { Proofs } from './proofs.ts'
 import type { Register, Registration } from './register.ts'
 import { toldScopes } from './scopes.ts'
 import { bindingOf, readState, writeState } from './state.ts'
-import { giveBack } from './token-endpoint.ts'
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
 import { createTrace } from './trace.ts'
 import type { Trace, TraceStep } from './trace.ts'
@@ -366,7 +365,10 @@ async function keepTokens(
     if (completed !== undefined) return completed
     throw new Fault('flow_expired', { because: 'the connection was ended meanwhile' })
   } catch (thrown) {
-    await giveBack(needs.tokenEndpoint, { ...plan, registration }, tokens)
+    await needs.revocations.giveBack(
+      { key: keyOf(row), binding: bindingOfPlan(plan), registration },
+      tokens,
+    )
     if (!isFault(thrown)) throw thrown
     trace.note({ step: 'tokens', url: plan.issuer, outcome: 'given back' })
     return failFlow(needs, row, trace, thrown.code)

@@ -99,19 +99,7 @@ const secretMarginMs = 10 * 60 * 1000
 
 /** Makes the registrations of all tenants over one database. */
 export function createRegister(needs: Needs): Register {
-  const flights = new Map<string, Promise<Registration>>()
-
-  /** Whoever registers while somebody does, is registered along: fifty sign-ins are one client there. */
-  const joinFlight = (request: RegistrationRequest): Promise<Registration> => {
-    const { tenant, server, discovery } = request
-    const name = JSON.stringify([tenant.id, server.id, discovery.issuer, addressOf(request)])
-    const running = flights.get(name)
-    if (running) return running
-    const started = registerAnew(needs, request).finally(() => flights.delete(name))
-    flights.set(name, started)
-    return started
-  }
-
+  const joinFlight = createFlights(needs)
   return {
     registrationFor: async (request) => {
       const stored = await readStored(needs, request)
@@ -151,6 +139,20 @@ export function createRegister(needs: Needs): Register {
         .where('server_id', '=', serverId)
         .execute()
     },
+  }
+}
+
+/** Whoever registers while somebody does, is registered along: fifty sign-ins are one client there. */
+function createFlights(needs: Needs): (request: RegistrationRequest) => Promise<Registration> {
+  const flights = new Map<string, Promise<Registration>>()
+  return (request) => {
+    const { tenant, server, discovery } = request
+    const name = JSON.stringify([tenant.id, server.id, discovery.issuer, addressOf(request)])
+    const running = flights.get(name)
+    if (running) return running
+    const started = registerAnew(needs, request).finally(() => flights.delete(name))
+    flights.set(name, started)
+    return started
   }
 }
 

@@ -45,6 +45,8 @@ export interface UpstreamNeeds {
 export interface UpstreamSettings {
   readonly discoveryCacheMs?: number
   readonly flowLifetimeMs?: number
+  /** Where refreshed tokens wait that the database did not take. */
+  readonly spoolFolder?: string | undefined
 }
 
 export interface Upstream {
@@ -65,7 +67,7 @@ export interface Upstream {
 
 /** Makes all parts of this room over one database. */
 export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings = {}): Upstream {
-  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
+  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs, spoolFolder } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
   const proofs = createProofs(needs)
@@ -73,7 +75,9 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const vault = createVault(needs)
   const events = createHolderFeed()
   const ownGrants = createOwnGrants({ tokenEndpoint, proofs })
-  const parts = { ...needs, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const revocations = createRevocations({ ...needs, register, tokenEndpoint })
+  const made = { revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const parts = { ...needs, ...made, spoolFolder }
   return {
     discover,
     register,
@@ -84,7 +88,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     refresh: createRefresh(parts),
     ownGrants,
     obtain: createObtain(parts),
-    revocations: createRevocations(parts),
+    revocations,
     events,
   }
 }

@@ -11,7 +11,7 @@ import { addPerson, assertAnswer, callAs, openDoors, openDoorsOn } from './doors
 import { startFlows } from './flow-doors.ts'
 
 test('the callback is made from the public URL and from nothing that a request says', async (t) => {
-  verifies(t, 'S1-78', 'S2-31', 'C18')
+  verifies(t, 'S1-48', 'S1-78', 'S2-31', 'C18')
   const doors = await openDoors(t)
   const { ada, server, provider } = await startFlows(t, doors)
   const { json } = await ada('POST', '/connections', { serverId: server.id })

@@ -41,6 +41,27 @@ test('a server is looked at when it is saved, and again when it is tested before
   assert.equal(provider.registrations().length, 0)
 })
 
+test('what the first plan left out is offered, and mutual TLS is not', async (t) => {
+  verifies(t, 'S1-82')
+  const { ask, origin } = await openDoors(t)
+  const { json } = await ask({ path: '/.well-known/oauth-authorization-server' })
+  for (const grant of ['client_credentials', 'urn:ietf:params:oauth:grant-type:device_code']) {
+    assert.ok(json.grant_types_supported.includes(grant), grant)
+  }
+  assert.equal(json.issuer, origin, 'we are an authorization server')
+  assert.equal(json.introspection_endpoint, `${origin}/oauth/introspect`)
+  assert.doesNotMatch(JSON.stringify(json), /tls_client_auth|mtls|certificate_bound/)
+  const refused = await ask({
+    method: 'POST',
+    path: '/oauth/register',
+    json: {
+      redirect_uris: ['https://app.example/cb'],
+      token_endpoint_auth_method: 'tls_client_auth',
+    },
+  })
+  assertAnswer(refused, { status: 400, error: 'invalid_client_metadata' })
+})
+
 test('a time that a finding may be used is whole minutes from five on', async (t) => {
   verifies(t, 'S1-20', 'A1-14')
   const { provider, ada } = await start(t)

@@ -2,11 +2,14 @@
 // Starts the command line on a Node that can run it: the host's if it is new enough, else the bundled one.
 'use strict'
 const { spawn } = require('node:child_process')
+const { existsSync } = require('node:fs')
 const { join } = require('node:path')
 const { pathToFileURL } = require('node:url')
 
 const oldestMajor = 24
-const entry = join(__dirname, '..', 'src', 'cli', 'entry.ts')
+// The package has compiled files only, because Node strips no types below node_modules; a checkout has only sources.
+const compiled = join(__dirname, '..', 'cli', 'entry.js')
+const entry = existsSync(compiled) ? compiled : join(__dirname, '..', 'src', 'cli', 'entry.ts')
 
 if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
   import(pathToFileURL(entry).href)

@@ -25,6 +25,8 @@ export interface Config {
   readonly codeLifetimeMs: number
   readonly signingKeyLifetimeMs: number
   readonly discoveryCacheMs: number
+  /** Origins of apps to which a sign-in elsewhere may return, besides our own. */
+  readonly returnOrigins: readonly string[]
   /** Networks of proxies whose word about a caller's address is taken. */
   readonly trustedProxies: readonly string[]
   readonly limitScale: number
@@ -126,6 +128,12 @@ const settings = [
     words: 'how long what discovery found is used again, in seconds; at least 300',
   },
   {
+    name: 'LATCHKEY_RETURN_ORIGINS',
+    fallback: '',
+    words:
+      'apps of yours to which a sign-in elsewhere may return: a comma list of origins, https unless loopback',
+  },
+  {
     name: 'LATCHKEY_TRUSTED_PROXIES',
     fallback: '',
     words:
@@ -156,7 +164,7 @@ export function readConfig(environment: Environment): Config {
   const listen = readListen('LATCHKEY_LISTEN', required(values, 'LATCHKEY_LISTEN'))
   const metricsListen = values('LATCHKEY_METRICS_LISTEN')
   return {
-    publicUrl: readPublicUrl(values('LATCHKEY_PUBLIC_URL') ?? localUrl(listen)),
+    publicUrl: readOrigin('LATCHKEY_PUBLIC_URL', values('LATCHKEY_PUBLIC_URL') ?? localUrl(listen)),
     listen,
     metricsListen:
       metricsListen === undefined
@@ -182,6 +190,9 @@ export function readConfig(environment: Environment): Config {
       [86_400, 31_536_000],
     ),
     discoveryCacheMs: readSeconds(values, 'LATCHKEY_DISCOVERY_CACHE_S', [300, 2_592_000]),
+    returnOrigins: listOf(values, 'LATCHKEY_RETURN_ORIGINS').map((text) =>
+      readOrigin('LATCHKEY_RETURN_ORIGINS', text),
+    ),
     trustedProxies: readNetworks(values, 'LATCHKEY_TRUSTED_PROXIES'),
     limitScale: readScale(values),
     callsPerMinute: readWhole(values, 'LATCHKEY_LIMIT_CALLS_PER_MINUTE', [1, 1_000_000]),
@@ -289,19 +300,17 @@ export function isLocalHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
-function readPublicUrl(text: string): string {
+function readOrigin(name: SettingName, text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
-    throw new Error(
-      `LATCHKEY_PUBLIC_URL must be an origin such as https://mcp.example.com, not "${text}"`,
-    )
+    throw new Error(`${name} must be an origin such as https://mcp.example.com, not "${text}"`)
   }
   if (url.origin !== text.replace(/\/$/, '')) {
-    throw new Error(`LATCHKEY_PUBLIC_URL must be written as ${url.origin}`)
+    throw new Error(`${name} must be written as ${url.origin}`)
   }
   if (url.protocol === 'http:' && !isLoopbackOrigin(url.origin)) {
     throw new Error(
-      'LATCHKEY_PUBLIC_URL must be https, because tokens travel to it; http only works on loopback',
+      `${name} must be https, because secrets travel to it; http only works on loopback`,
     )
   }
   return url.origin
@@ -338,10 +347,7 @@ function readOperator(values: Values): Config['operator'] {
 }
 
 function readNetworks(values: Values, name: SettingName): readonly string[] {
-  const networks = (values(name) ?? '')
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
+  const networks = listOf(values, name)
   try {
     createAddressRules(networks)
   } catch (cause) {
@@ -349,6 +355,13 @@ function readNetworks(values: Values, name: SettingName): readonly string[] {
     throw new Error(`${name}: ${words}`, { cause })
   }
   return networks
+}
+
+function listOf(values: Values, name: SettingName): readonly string[] {
+  return (values(name) ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }
 
 function readLogLevel(text: string): string {

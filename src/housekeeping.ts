@@ -16,12 +16,14 @@ import { sweepPeople } from './people/sweep.ts'
 import type { PeopleSweep } from './people/sweep.ts'
 import type { Database } from './store/database.ts'
 import type { Refresh } from './upstream/refresh.ts'
+import type { Revocations } from './upstream/revocations.ts'
 import { sweepUpstream } from './upstream/sweep.ts'
 import type { UpstreamSweep } from './upstream/sweep.ts'
 
 interface Needs {
   readonly journal: Journal
   readonly refresh: Refresh
+  readonly revocations: Pick<Revocations, 'sendDue'>
   readonly webhooks: Pick<Webhooks, 'begin'>
   readonly issuer: Pick<Issuer, 'writeUses'> & {
     readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
@@ -52,17 +54,46 @@ interface Job {
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
 export function startHousekeeping(needs: Needs): Housekeeping {
-  const { journal, refresh, webhooks, issuer, counts, sweep, log } = needs
-  const jobs = [
-    { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
+  const { webhooks, issuer, counts, sweep, log } = needs
+  return startJobs(log, [
+    ...jobsOfReachingOut(needs),
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
-    // The first round takes up what a process left behind when it died in the middle of a refresh.
-    { name: 'refresh ahead', everyMs: 30_000, run: (signal) => refresh.refreshDue({ signal }) },
     { name: 'rotate signing keys', everyMs: 60_000, run: issuer.signingKeys.rotateDue },
     { name: 'write uses', everyMs: 60_000, run: issuer.writeUses },
     { name: 'count refusals', everyMs: 10_000, run: counts.flush },
-    { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, await sweep()) },
-  ] satisfies readonly Job[]
+    { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, { ...(await sweep()) }) },
+  ])
+}
+
+/** Starts the timers of the client half alone. */
+export function startClientHousekeeping(
+  needs: Pick<Needs, 'journal' | 'refresh' | 'revocations' | 'log'> & {
+    readonly db: Database
+    readonly clock: Clock
+  },
+): Housekeeping {
+  const { db, clock, log } = needs
+  const sweep = async () => tellSwept(log, { ...(await sweepUpstream(db, clock.now())) })
+  return startJobs(log, [
+    ...jobsOfReachingOut(needs),
+    { name: 'sweep', everyMs: 600_000, run: sweep },
+  ])
+}
+
+function jobsOfReachingOut({
+  journal,
+  refresh,
+  revocations,
+}: Pick<Needs, 'journal' | 'refresh' | 'revocations'>): readonly Job[] {
+  return [
+    { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
+    // The first round takes up what a process left behind when it died in the middle of a refresh.
+    { name: 'refresh ahead', everyMs: 30_000, run: (signal) => refresh.refreshDue({ signal }) },
+    { name: 'revoke at providers', everyMs: 5_000, run: revocations.sendDue },
+  ]
+}
+
+function startJobs(log: Log, jobs: readonly Job[]): Housekeeping {
   const stops = jobs.map((job) => startJob(job, log))
   return {
     stop: async () => {
@@ -95,7 +126,7 @@ export function createSweep({
   }
 }
 
-function tellSwept(log: Log, counts: SweepCounts): void {
+function tellSwept(log: Log, counts: Readonly<Record<string, number>>): void {
   const swept = Object.entries(counts).filter(([, count]) => count > 0)
   if (swept.length > 0) log.info(Object.fromEntries(swept), 'what had expired was deleted')
 }

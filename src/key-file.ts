@@ -15,12 +15,19 @@ interface Needs {
   readonly random: Random
 }
 
+/** Where the master key is. */
+export interface KeySource extends Pick<Config, 'key' | 'keyFile'> {
+  /** What a key that is given is called where somebody has to mend it. */
+  readonly keyName?: string
+}
+
 const keyBytes = 32
+const settingName = 'LATCHKEY_KEY'
 
 /** The live master keys, the active one first. Throws an Error in plain words when they are not this database's. */
 export async function openMasterKeys(
   { db, clock, random }: Needs,
-  config: Pick<Config, 'key' | 'keyFile'>,
+  config: KeySource,
 ): Promise<readonly MasterKey[]> {
   const known = await db.selectFrom('master_keys').select('key_id').execute()
   const isNew = known.length === 0
@@ -64,10 +71,10 @@ export async function listMasterKeys({
 }
 
 function readMasterKeys(
-  { key, keyFile }: Pick<Config, 'key' | 'keyFile'>,
+  { key, keyFile, keyName = settingName }: KeySource,
   { random, isNew }: { readonly random: Random; readonly isNew: boolean },
 ): readonly MasterKey[] {
-  if (key !== undefined) return readKeys('LATCHKEY_KEY', key.reveal())
+  if (key !== undefined) return readKeys(keyName, key.reveal())
   if (!existsSync(keyFile) && isNew) makeKeyFile(keyFile, random)
   if (!existsSync(keyFile)) {
     throw new Error(
@@ -98,11 +105,12 @@ function makeKeyFile(file: string, random: Random): void {
 }
 
 function wrongKey(
-  { key, keyFile }: Pick<Config, 'key' | 'keyFile'>,
+  { key, keyFile, keyName = settingName }: KeySource,
   ids: readonly string[],
 ): Error {
-  const place = key === undefined ? `The key in ${keyFile}` : 'LATCHKEY_KEY'
+  const place = key === undefined ? `The key in ${keyFile}` : keyName
+  const orElse = keyName === settingName ? ', or set LATCHKEY_KEY_FILE' : ''
   return new Error(
-    `${place} is not the one this database was made with (${ids.join(', ')}). Nothing that is stored could be opened. Restore that key, or set LATCHKEY_KEY_FILE.`,
+    `${place} is not the one this database was made with (${ids.join(', ')}). Nothing that is stored could be opened. Restore that key${orElse}.`,
   )
 }

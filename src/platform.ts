@@ -2,25 +2,19 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join, resolve as resolvePath } from 'node:path'
 import type { Clock } from './base/clock.ts'
-import { systemClock } from './base/clock.ts'
 import { isFault } from './base/fault.ts'
-import { createKeyring } from './base/keyring.ts'
 import type { Keyring } from './base/keyring.ts'
 import type { Log } from './base/log.ts'
-import { silentLog } from './base/log.ts'
-import type { Connector, Resolve } from './base/outbound.ts'
-import { createOutbound } from './base/outbound.ts'
 import type { Random } from './base/random.ts'
-import { systemRandom } from './base/random.ts'
 import type { Secret } from './base/secret.ts'
 import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
-import { createConnections } from './connectors/connections.ts'
-import { createCredentials } from './connectors/credential.ts'
+import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
-import { createServers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { resourceOf, slugOfResource } from './gateway/targets.ts'
+import { createGround, createReachOut, opening } from './ground.ts'
+import type { Ending, Ground as SharedGround, Surroundings } from './ground.ts'
 import { createSweep, startHousekeeping } from './housekeeping.ts'
 import type { SweepCounts } from './housekeeping.ts'
 import { createApp } from './http/app.ts'
@@ -47,7 +41,6 @@ import { toolsScope, usualAmong } from './issuer/scopes.ts'
 import { createAttemptList } from './journal/attempt-list.ts'
 import type { AttemptList } from './journal/attempt-list.ts'
 import { createAttempts } from './journal/attempts.ts'
-import { createJournal } from './journal/entries.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
@@ -55,36 +48,25 @@ import { createTestMarks, testMarkHeader } from './journal/test-mark.ts'
 import { createUsage } from './journal/usage.ts'
 import type { Usage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
-import { listMasterKeys, openMasterKeys } from './key-file.ts'
+import { listMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
 import { createApiKeyAdministration } from './people/api-key-administration.ts'
 import type { ApiKeyAdministration } from './people/api-key-administration.ts'
 import { createApiKeys } from './people/api-keys.ts'
-import { createIdentities } from './people/identities.ts'
-import { createPasswords } from './people/passwords.ts'
 import { createSessions } from './people/sessions.ts'
 import type { Sessions } from './people/sessions.ts'
 import type { Setup } from './people/setup.ts'
 import { createSetup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
-import { createTenants } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { UserAdministration } from './people/user-administration.ts'
-import { createUsers } from './people/users.ts'
-import type { Users } from './people/users.ts'
+import type { User, Users } from './people/users.ts'
 import type { Database, Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
-import { serverTime, timeOf } from './store/time.ts'
-import { createUpstream } from './upstream/upstream.ts'
 
-/** What a platform takes from the world; each has a real default. */
-export interface World {
-  readonly clock?: Clock
-  readonly random?: Random
-  readonly log?: Log
-  readonly resolve?: Resolve
-  readonly connect?: Connector
+/** What a platform takes from the world. */
+export interface World extends Surroundings {
   /** A store that is open already, instead of the one that the settings name. It stays open. */
   readonly store?: Store
   /** Opens the port of the settings; without it only `fetch` serves. */
@@ -109,25 +91,6 @@ export interface Platform {
 /** Makes a platform over the database and key that the settings name; migrates first. Leaves nothing open when it fails. */
 export function createPlatform(config: Config, world: World = {}): Promise<Platform> {
   return opening((ending) => assemble(config, world, ending))
-}
-
-interface Ending {
-  /** What is to be closed, in the order in which it was opened. */
-  readonly closers: (() => Promise<void>)[]
-  readonly close: () => Promise<void>
-}
-
-async function opening<T>(work: (ending: Ending) => Promise<T>): Promise<T> {
-  const closers: (() => Promise<void>)[] = []
-  const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer()
-  }
-  try {
-    return await work({ closers, close })
-  } catch (thrown) {
-    await close()
-    throw thrown
-  }
 }
 
 async function assemble(
@@ -158,8 +121,9 @@ async function assemble(
   const tenant = await rooms.tenants.ensureDefault(config.publicUrl)
   await makeOperator(rooms.setup, tenant, config)
   const { webhooks, upstream, issuer } = rooms
-  const { refresh } = upstream
-  const housekeeping = startHousekeeping({ ...ground, webhooks, issuer, refresh, sweep })
+  const { refresh, revocations } = upstream
+  const jobs = { webhooks, issuer, refresh, revocations, sweep }
+  const housekeeping = startHousekeeping({ ...ground, ...jobs })
   closers.push(housekeeping.stop)
 
   return {
@@ -225,7 +189,8 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   const store = world.store ?? (await openConfiguredStore(config))
   if (world.store === undefined) closers.push(store.close)
   await migrate(store)
-  const ground = await createGround(config, world, store)
+  const shared = await createGround(config, world, store)
+  const ground: Ground = { ...shared, ...createWatch(shared) }
   closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
   const rooms = createRooms(ground, config)
   // After the doors are closed, and before the way out is: what a provider gives now, it gives once.
@@ -267,27 +232,7 @@ async function makeOperator(setup: Setup, tenant: Tenant, { operator }: Config):
   }
 }
 
-type Ground = Awaited<ReturnType<typeof createGround>>
-
-/** What every room stands on. */
-async function createGround(config: Config, world: World, { db, engine }: Store) {
-  const { clock = systemClock, random = systemRandom, log = silentLog, resolve, connect } = world
-  // Processes on several machines have one database server in common; a clock that was given rules over all.
-  const isShared = engine === 'postgres' && world.clock === undefined
-  const time = isShared ? serverTime : timeOf(clock)
-  const keyring = createKeyring({ random }, await openMasterKeys({ db, clock, random }, config))
-  const network = {
-    ...(resolve === undefined ? {} : { resolve }),
-    ...(connect === undefined ? {} : { connect }),
-  }
-  const outbound = createOutbound(
-    { log, clock, ...network },
-    { allow: config.allowPrivateNetworks },
-  )
-  const journal = createJournal({ db, clock, random, keyring })
-  const shared = { db, clock, time, random, keyring, journal, outbound, log }
-  return { ...shared, ...createWatch(shared) }
-}
+type Ground = SharedGround & ReturnType<typeof createWatch>
 
 /** What is kept of the attempts of clients to connect, and of how all is used. */
 function createWatch(ground: {
@@ -314,31 +259,25 @@ function createWatch(ground: {
 /** The rooms, each with what it needs of the ones before it. */
 function createRooms(ground: Ground, config: Config) {
   const webhooks = createWebhooks(ground)
-  const tenants = createTenants(ground)
-  const passwords = createPasswords(ground)
-  const users = createUsers({ ...ground, passwords })
-  const identities = createIdentities({ ...ground, users })
+  const reachOut = createReachOut(
+    ground,
+    {
+      addressEnded: async (tx, tenant, ended) => {
+        const resource = endedResource(tenant, ended)
+        if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
+      },
+      knownScopes: (tenant, names) => scopes.known(tenant, names),
+    },
+    { ...config, spoolFolder: join(config.dataFolder, 'spool') },
+  )
+  const { tenants, passwords, users, identities, upstream } = reachOut
+  const { servers, connections, credentials } = reachOut
   const administration = createUserAdministration({ ...ground, passwords, users })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
   const setup = createSetup({ ...ground, users })
 
-  const upstream = createUpstream(ground, {
-    discoveryCacheMs: config.discoveryCacheMs,
-    spoolFolder: join(config.dataFolder, 'spool'),
-  })
-  const servers = createServers({
-    ...ground,
-    upstream,
-    addressEnded: async (tx, tenant, ended) => {
-      const resource = endedResource(tenant, ended)
-      if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
-    },
-    knownScopes: (tenant, names) => scopes.known(tenant, names),
-  })
   const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
-  const connections = createConnections({ ...ground, upstream, servers })
-  const credentials = createCredentials({ ...ground, upstream, servers, connections })
 
   const resources = createResources(servers, scopes)
   const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
@@ -357,8 +296,8 @@ function createRooms(ground: Ground, config: Config) {
     },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
-  const { verify, traces, dpopNonces } = issuer
-  const needs = { ...ground, verify, traces, dpopNonces, scopes, credentials, servers }
+  const { verify, traces, dpopNonces, grants } = issuer
+  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
   const gateway = createGateway(needs)
 
   const people = { tenants, users, administration, sessions, apiKeys, setup }
@@ -409,7 +348,9 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
       const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
       const { name, tokenFormat } = server
-      return { resource, name, tokenFormat, ...(await scopesOf(scopes, tenant, server)) }
+      const isOpen = (user: User) => isOpenTo(server, user)
+      const facts = { resource, name, tokenFormat, isOpenTo: isOpen }
+      return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
 }

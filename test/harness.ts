@@ -16,6 +16,7 @@ import type { Platform, World } from '../src/platform.ts'
 import type { Store } from '../src/store/database.ts'
 import { createCookieBrowser } from './counterparts/cookie-browser.ts'
 import type { CookieBrowser } from './counterparts/cookie-browser.ts'
+import { assertDescribed } from './described-answers.ts'
 import { startRecorder } from './record.ts'
 
 export interface TestPlatform {
@@ -152,5 +153,7 @@ async function rest(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await answer.text()
+  const type = answer.headers.get('content-type')
+  assertDescribed({ method, path: url, status: answer.status, type, text })
   return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) }
 }

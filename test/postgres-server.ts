@@ -55,9 +55,48 @@ async function hasPglite(): Promise<boolean> {
   }
 }
 
-async function startOnHost({
-  isDurable = false,
-}: PostgresOptions): Promise<PostgresServer | NoPostgres> {
+/** A server of a test's own, which can be lost in the middle of its work and come back where it was. */
+export interface BreakablePostgres {
+  readonly kind: 'host'
+  readonly url: string
+  /** Ends it at once, as a crash does: nothing is flushed, no connection is told. */
+  readonly crash: () => Promise<void>
+  readonly restart: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** Starts one from the host's own binaries. */
+export async function startBreakablePostgres(): Promise<BreakablePostgres | NoPostgres> {
+  const host = findHost({ isDurable: true })
+  if ('because' in host) return host
+  await initialize(host)
+  const port = await findFreePort()
+  let server = await startOn(host, port)
+  return {
+    kind: 'host',
+    url: `postgres://latchkey@127.0.0.1:${port}/postgres`,
+    crash: () => endServer(server),
+    restart: async () => {
+      server = await startOn(host, port)
+    },
+    stop: () => stopServer(host, server),
+  }
+}
+
+async function startOnHost(options: PostgresOptions): Promise<PostgresServer | NoPostgres> {
+  const host = findHost(options)
+  if ('because' in host) return host
+  try {
+    await initialize(host)
+    return await startServer(host)
+  } catch (error) {
+    host.remove()
+    return { kind: 'none', because: `postgres did not start: ${String(error)}` }
+  }
+}
+
+/** Where and as whom a server can run here, with a folder for it. */
+function findHost({ isDurable = false }: PostgresOptions): Host | NoPostgres {
   const binaries = findBinaries()
   if (binaries === undefined) return { kind: 'none', because: 'the host has no postgres binaries' }
   const user = findUser()
@@ -66,14 +105,7 @@ async function startOnHost({
   // Tried again, because a server that is ending still writes.
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
-  const host: Host = { binaries, folder, remove, options: { cwd: folder, ...user }, isDurable }
-  try {
-    await initialize(host)
-    return await startServer(host)
-  } catch (error) {
-    remove()
-    return { kind: 'none', because: `postgres did not start: ${String(error)}` }
-  }
+  return { binaries, folder, remove, options: { cwd: folder, ...user }, isDurable }
 }
 
 interface Host {
@@ -206,13 +238,16 @@ function letProcessEnd(server: ChildProcess): void {
 }
 
 async function stopServer({ remove }: Host, server: ChildProcess): Promise<void> {
-  if (server.exitCode === null && server.signalCode === null) {
-    const closed = once(server, 'exit')
-    server.ref()
-    server.kill('SIGQUIT')
-    await closed
-  }
+  await endServer(server)
   remove()
+}
+
+async function endServer(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return
+  const closed = once(server, 'exit')
+  server.ref()
+  server.kill('SIGQUIT')
+  await closed
 }
 
 function collect(child: ChildProcess): () => string {

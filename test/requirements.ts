@@ -28,7 +28,7 @@ export function verifies(t: TestContext, ...ids: readonly string[]): void {
 
 /** The rows of the threat tables that a test carries in its name: `[P-02]`, and `[row 24]` for T-24. */
 export function rowsIn(name: string): readonly string[] {
-  const found = name.matchAll(/\[(?:row (\d+)|([PX]-\d+))\]/g)
+  const found = name.matchAll(/\[(?:row (\d+)|([PRX]-\d+))\]/g)
   return Array.from(found, ([, number, id]) => id ?? `T-${number}`)
 }
 
@@ -89,11 +89,28 @@ const attacks = readNumbers('1-16 20-27 29 32-35 41-49').map(
   (number) => [`P-${String(number).padStart(2, '0')}`, 2] as const,
 )
 
+/** The clauses of the MCP specification for a client: C1 … C33. What passes calls through owes 29 to 31. */
+const clientClauses = Array.from({ length: 33 }, (_, index): readonly [string, Part] => {
+  const number = index + 1
+  return [`C${number}`, number >= 29 && number <= 31 ? 4 : 3]
+})
+
+/** Attacks on those who sign in elsewhere, and what breaks in the middle of a refresh. */
+const attacksOnClients = [
+  ...readNumbers('60 67-70 92-93').map((number) => `P-${number}`),
+  ...readNumbers('3 7-11 14-16 22 28 33 38').map(
+    (number) => `X-${String(number).padStart(2, '0')}`,
+  ),
+  ...readNumbers('1-3 7-9 28-29').map((number) => `R-${String(number).padStart(2, '0')}`),
+].map((id) => [id, 3] as const)
+
 /** Every id with the part that owes it. */
 export const requirements: ReadonlyMap<string, Part> = new Map([
   ...everyId(),
   ...serverClauses,
   ...attacks,
+  ...clientClauses,
+  ...attacksOnClients,
   ...otherwise.flatMap(([part, list, numbers]) =>
     readNumbers(numbers).map((number) => [`${list}-${number}`, part] as const),
   ),

@@ -217,6 +217,21 @@ const catalogue = {
     oauth: 'server_error',
   },
 
+  server_forbidden: {
+    status: 403,
+    ...no,
+    words: 'You may not use this server. An administrator can let you.',
+    oauth: 'access_denied',
+  },
+
+  connection_unknown: {
+    status: 422,
+    ...no,
+    words:
+      'You have no connection of this name to this server. Your connections page has their names; without a name the one that works is used.',
+    oauth: 'invalid_request',
+  },
+
   // Us as somebody else's client.
   resource_mismatch: {
     status: 422,
@@ -307,6 +322,12 @@ const catalogue = {
     words: 'You are not connected to this server yet. Please sign in.',
     oauth: 'login_required',
   },
+  token_bound: {
+    status: 409,
+    ...no,
+    words: 'This token only works with a key that stays here. Call the server through Latchkey.',
+    oauth: 'invalid_request',
+  },
   client_lost: {
     status: 409,
     ...signIn,
@@ -356,6 +377,8 @@ export interface FaultDetails {
   readonly isUnsent?: true | undefined
   /** What the next DPoP proof should carry (RFC 9449 §8). */
   readonly dpopNonce?: string
+  /** Our page where the person signs in again. */
+  readonly reauthUrl?: string
   /** Per field, what is wrong with it, in words for the caller. */
   readonly detail?: Readonly<Record<string, string>>
 }
@@ -368,10 +391,12 @@ export class Fault extends Error {
   readonly retryAfterS?: number
   readonly isUnsent?: true
   readonly dpopNonce?: string
+  readonly reauthUrl?: string
   readonly detail?: Readonly<Record<string, string>>
 
   constructor(code: FaultCode, details: FaultDetails) {
-    const { because, isForCaller, cause, retryAfterS, isUnsent, dpopNonce, detail } = details
+    const { because, isForCaller, cause, retryAfterS, isUnsent, dpopNonce, reauthUrl, detail } =
+      details
     super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
     this.name = 'Fault'
     this.code = code
@@ -380,6 +405,7 @@ export class Fault extends Error {
     if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
     if (isUnsent !== undefined) this.isUnsent = isUnsent
     if (dpopNonce !== undefined) this.dpopNonce = dpopNonce
+    if (reauthUrl !== undefined) this.reauthUrl = reauthUrl
     if (detail !== undefined) this.detail = detail
   }
 }

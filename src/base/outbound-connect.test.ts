@@ -202,6 +202,7 @@ test('a public literal address is reached by https', async (t) => {
 })
 
 test('a certificate of another name is refused before anything is sent', async (t) => {
+  verifies(t, 'C28')
   let requests = 0
   const server = await listenHttps(t, () => (requests += 1))
   const names = { 'other.example': [publicAddress] }

@@ -265,7 +265,8 @@ function asFault(thrown: unknown): Fault {
   const isTimeout = error?.name === 'TimeoutError' || /TIMEOUT|ETIMEDOUT/.test(code)
   const because = `the call ended with ${code || error?.name || 'an unknown error'}`
   const isUnsent = unsentCodes.has(code) ? true : undefined
-  return new Fault(isTimeout ? 'timeout' : 'network_error', { because, isUnsent })
+  const known = code === '' ? {} : { cause: { code } }
+  return new Fault(isTimeout ? 'timeout' : 'network_error', { because, isUnsent, ...known })
 }
 
 // No connection was made. Whatever else ended a call may have ended it after the other side had read all of it.

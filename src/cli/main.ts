@@ -4,6 +4,7 @@ import { addApiKeys } from './api-keys.ts'
 import { addAttempts } from './attempts.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
+import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
 import { addServers } from './servers.ts'
 import { start } from './start.ts'
@@ -43,6 +44,7 @@ addUsers(program)
 addApiKeys(program)
 addTokens(program)
 addKeys(program)
+addDoctor(program)
 addTestFlow(program)
 addAttempts(program)
 addUsage(program)

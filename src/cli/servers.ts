@@ -1,8 +1,11 @@
 // `latchkey servers …`: adds, lists, removes and tries out the MCP servers behind the gateway. Works on the database
 // itself, so a running server sees it at once.
+import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { operatorAtTheMachine } from '../people/principal.ts'
 import type { Workshop } from '../platform.ts'
+import { readSecret } from './secret-input.ts'
+import { grantTypes } from '../upstream/grant.ts'
 import { table } from './terminal.ts'
 import { findPerson } from './users.ts'
 import { atTheBench } from './workshop.ts'
@@ -16,6 +19,11 @@ interface JsonOption {
 export function addServers(program: Command): void {
   const servers = program.command('servers').description('the MCP servers behind the gateway')
   addAdd(servers)
+  servers
+    .command('templates')
+    .description('well-known servers that "servers add" takes by name')
+    .option('--json', 'as JSON')
+    .action((options: JsonOption) => atTheBench((bench) => listTemplates(bench, options)))
   servers
     .command('list')
     .description('list them')
@@ -41,18 +49,26 @@ export function addServers(program: Command): void {
 function addAdd(servers: Command): void {
   const list = (value: string, before: readonly string[] = []) => [...before, value]
   servers
-    .command('add <url>')
-    .description('add one; finds out how to sign in there')
+    .command('add <url-or-template>')
+    .description('add one, by its URL or by a name that "servers templates" lists')
     .option('--name <name>', 'what people see')
     .option('--slug <slug>', 'its path here: /<slug>/mcp')
     .option('--auth <how>', 'none, headers or oauth; found out unless said')
     .option('--header <line>', 'a fixed header, "Name: value"; may come several times', list)
     .option('--issuer <url>', 'its authorization server, if it does not say so itself')
     .option('--client-id <id>', 'our client id there, if it has to be made by hand')
+    .option('--client-secret', 'the secret that belongs to it, read from a pipe or asked for')
+    .option(
+      '--client-key <file>',
+      'a private key that proves it, in PEM or as a JWK; or "generate"',
+    )
+    .option('--grant-type <type>', 'client_credentials where nobody signs in: we prove ourselves')
     .option('--scopes <scopes>', 'the scopes to ask for there')
     .option('--token-format <format>', 'how our access tokens for it look: opaque or jwt', 'opaque')
     .option('--json', 'as JSON')
-    .action((url: string, options: AddOptions) => atTheBench((bench) => add(bench, url, options)))
+    .action((which: string, options: AddOptions) =>
+      atTheBench((bench) => add(bench, which, options)),
+    )
 }
 
 interface AddOptions extends JsonOption {
@@ -62,6 +78,9 @@ interface AddOptions extends JsonOption {
   readonly header?: readonly string[]
   readonly issuer?: string
   readonly clientId?: string
+  readonly clientSecret?: true
+  readonly clientKey?: string
+  readonly grantType?: string
   readonly scopes?: string
   readonly tokenFormat: string
 }
@@ -71,29 +90,87 @@ const tokenFormats = ['opaque', 'jwt'] as const
 
 async function add(
   { workshop, terminal }: Bench,
-  url: string,
-  { json, auth: how, header, tokenFormat: format, ...rest }: AddOptions,
+  which: string,
+  { json, header, clientSecret: hasSecret, clientKey: keyFile, ...options }: AddOptions,
 ): Promise<void> {
-  const auth = auths.find((known) => known === how)
-  if (how !== undefined && auth === undefined) {
-    throw new Error(`--auth is one of ${auths.join(', ')}.`)
-  }
-  const tokenFormat = tokenFormats.find((known) => known === format)
-  if (tokenFormat === undefined) {
-    throw new Error(`--token-format is one of ${tokenFormats.join(', ')}.`)
-  }
+  const { auth: _how, tokenFormat: _format, grantType: _type, ...rest } = options
+  const words = wordsOf(options)
   const { tenant, servers } = workshop
+  const secret = hasSecret === true ? await readSecret() : undefined
+  const clientKey = keyFile === undefined ? undefined : readKey(keyFile)
   const made = await servers.create(operatorAtTheMachine(tenant), {
-    url,
-    tokenFormat,
+    ...placeOf(workshop, which),
     ...rest,
-    ...(auth === undefined ? {} : { auth }),
+    ...words,
+    ...(secret === undefined ? {} : { clientSecret: secret.reveal() }),
+    ...(clientKey === undefined ? {} : { clientKey }),
     ...(header === undefined ? {} : { headers: readHeaders(header) }),
   })
   if (json === true) return terminal.print(JSON.stringify(made))
   const { name, slug, discovered } = made
   const from = discovered?.issuer === undefined ? '' : ` at ${discovered.issuer}`
   terminal.print(`${name} is at ${tenant.issuer}/${slug}/mcp. Sign-in: ${made.auth}${from}.`)
+  if (made.clientKey !== undefined) {
+    terminal.print(`The public half of our key there is at ${made.clientKey.jwksUri}.`)
+  }
+  if (discovered?.registration !== 'none') return
+  terminal.print(
+    [
+      'Its authorization server takes no registrations, so nobody can sign in yet. Make a client there by hand with the redirect URI',
+      `  ${made.redirectUri ?? ''}`,
+      `and give its id and secret: PATCH /api/v1/servers/${made.id} {"clientId": …, "clientSecret": …}.`,
+    ].join('\n'),
+  )
+}
+
+/** The options that are one of a few words. */
+function wordsOf(options: Pick<AddOptions, 'auth' | 'tokenFormat' | 'grantType'>) {
+  const auth = oneOf(auths, '--auth', options.auth)
+  const grantType = oneOf(grantTypes, '--grant-type', options.grantType)
+  return {
+    ...(auth === undefined ? {} : { auth }),
+    ...(grantType === undefined ? {} : { grantType }),
+    tokenFormat: oneOf(tokenFormats, '--token-format', options.tokenFormat),
+  }
+}
+
+function oneOf<T extends string>(
+  known: readonly T[],
+  option: string,
+  given: string | undefined,
+): T | undefined {
+  const found = known.find((one) => one === given)
+  if (given === undefined || found !== undefined) return found
+  throw new Error(`${option} is one of ${known.join(', ')}.`)
+}
+
+function readKey(file: string): string {
+  if (file === 'generate') return file
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new Error(`The key file ${file} cannot be read.`, { cause })
+  }
+}
+
+/** A URL as it was given, or where the template of that name is. */
+function placeOf(
+  { servers }: Workshop,
+  which: string,
+): { readonly url: string; readonly name?: string } {
+  if (URL.canParse(which)) return { url: which }
+  const template = servers.templates.find(({ id }) => id === which)
+  if (template !== undefined) return { url: template.url, name: template.name }
+  throw new Error(
+    `${which} is neither an address nor a template. "latchkey servers templates" lists them.`,
+  )
+}
+
+async function listTemplates({ workshop, terminal }: Bench, { json }: JsonOption): Promise<void> {
+  const { templates: items } = workshop.servers
+  if (json === true) return terminal.print(JSON.stringify({ items }))
+  const rows = items.map(({ id, name, url, words }) => [id, name, url, words])
+  terminal.print(table([['TEMPLATE', 'NAME', 'URL', 'BEFORE'], ...rows]))
 }
 
 function readHeaders(lines: readonly string[]): Readonly<Record<string, string>> {

@@ -1,25 +1,26 @@
 // Begins a sign-in for a connection: discovery, registration, scopes, flow; or says that it is not needed, or carries on
 // the flow that an API key began.
-import { isFault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import type { Clock } from '../base/clock.ts'
-import type { Database } from '../store/database.ts'
-import type { ServerRow } from '../store/schema.ts'
-import type { Discovery } from '../upstream/discover.ts'
-import type { Preregistered, Registration } from '../upstream/register.ts'
-import { chooseScopes, isSubset, parseScope } from '../upstream/scopes.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
+import type { Registration } from '../upstream/register.ts'
+import { isSubset, parseScope, unionScopes } from '../upstream/scopes.ts'
+import { obtainAlone } from './alone.ts'
+import type { AloneNeeds } from './alone.ts'
 import { toPublicConnection } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
+import { appRedirectUri } from './app-callback.ts'
+import { prepare, readServer } from './prepare.ts'
 import { invalid } from './server-input.ts'
-import { serverPlace } from './server-rows.ts'
+import { wishedScopes } from './step-up.ts'
 
 export interface AuthorizeOptions {
-  /** A path of ours, or a URL on our origin; anything else is passed over (S1-54). */
+  /** A path of ours, or a URL on our origin or an app's; anything else is passed over (S1-54). */
   readonly returnTo?: string | undefined
+  /** A page of an app that takes the callback in place of ours; the app then brings the answer (S1-55). */
+  readonly callbackUrl?: string | undefined
   /** Separated by spaces; asked for on top of what was asked for before (step-up). */
   readonly additionalScopes?: string | undefined
   /** Signs in even where that is not needed: the person asks for it, because the server does. */
@@ -39,11 +40,8 @@ export type Authorization =
     }
   | { readonly alreadyAuthorized: true }
 
-interface Needs {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly upstream: Upstream
+interface Needs extends AloneNeeds {
+  readonly returnOrigins: readonly string[]
 }
 
 /** Begins, or carries on. Throws Fault('invalid_input') for a server without sign-in, and what upstream throws. */
@@ -57,18 +55,32 @@ export async function authorizeConnection(
   if (flowId !== undefined && browser !== undefined) {
     return carryOn(needs, principal, connection, { flowId, browser })
   }
-  if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
-  const additional = parseScope(options.additionalScopes)
-  const isNeeded = options.again === true || !isAuthorized(needs, connection, additional)
+  const grantType = connection.server_grant_type as GrantType // only this room writes it
+  const isShared = connection.of_tenant === 1
+  if (connection.server_auth !== 'oauth' || isShared === needsBrowser(grantType)) {
+    throw invalid('serverId', 'This server needs no sign-in.')
+  }
+  if (isShared) return authorizeAlone(needs, principal, connection, options)
+  const wished = wishedScopes(connection)
+  const isRefused = connection.status_reason === 'scope_insufficient'
+  const given = parseScope(options.additionalScopes)
+  const needed = isRefused ? unionScopes(given, wished) : given
+  const isNeeded = options.again === true || isRefused || !isAuthorized(needs, connection, needed)
   if (!isNeeded) return { alreadyAuthorized: true }
+  const additional = unionScopes(given, wished)
 
   const { tenant } = principal
+  const { callbackUrl } = options
   const server = await readServer(needs, connection)
   const { discovery, registration, scopes } = await prepare(needs, {
     tenant,
     server,
     connection,
     additional,
+    appUri:
+      callbackUrl === undefined
+        ? undefined
+        : appRedirectUri(needs.returnOrigins, callbackUrl, server.context),
   })
   const begun = await needs.upstream.flows.begin({
     tenant,
@@ -78,14 +90,26 @@ export async function authorizeConnection(
     discovery,
     registration,
     scopes,
-    returnTo: safeReturn(tenant, options.returnTo),
+    returnTo: safeReturn(needs, tenant, options.returnTo),
     browser,
   })
   return { ...begun, usedRegistration: registration.method }
 }
 
+/** Nobody has to go anywhere: the tokens are here, or are asked for now. */
+async function authorizeAlone(
+  needs: AloneNeeds,
+  { tenant }: Principal,
+  connection: JoinedConnection,
+  { again }: AuthorizeOptions,
+): Promise<Authorization> {
+  const isNeeded = again === true || !isAuthorized(needs, connection, [])
+  if (isNeeded) await obtainAlone(needs, { tenant, connection, isWished: true })
+  return { alreadyAuthorized: true }
+}
+
 async function carryOn(
-  { upstream }: Needs,
+  { upstream }: AloneNeeds,
   { tenant }: Principal,
   connection: JoinedConnection,
   { flowId, browser }: { readonly flowId: string; readonly browser: Secret },
@@ -97,7 +121,7 @@ async function carryOn(
 }
 
 function isAuthorized(
-  { clock }: Needs,
+  { clock }: AloneNeeds,
   connection: JoinedConnection,
   additional: readonly string[],
 ): boolean {
@@ -106,78 +130,15 @@ function isAuthorized(
   return authorized && status !== 'error' && isSubset(additional, scopes)
 }
 
-function readServer({ db }: Needs, connection: JoinedConnection): Promise<ServerRow> {
-  return db
-    .selectFrom('servers')
-    .selectAll()
-    .where('tenant_id', '=', connection.tenant_id)
-    .where('id', '=', connection.server_id)
-    .executeTakeFirstOrThrow()
-}
-
-interface Preparation {
-  readonly tenant: Tenant
-  readonly server: ServerRow
-  readonly connection: JoinedConnection
-  readonly additional: readonly string[]
-}
-
-/** Finds out how to sign in and becomes a client there; forgets the finding when that fails, so that the next try looks anew. */
-async function prepare(needs: Needs, facts: Preparation) {
-  const { upstream } = needs
-  const { tenant, server, connection, additional } = facts
-  const issuer = server.issuer ?? undefined
-  // A connection that was signed in once may be here because its server moved: then what is cached is the old place.
-  const isAgain = connection.status !== 'disconnected' || connection.status_reason !== null
-  const discovery = await upstream.discover.discover({
-    tenant,
-    serverUrl: server.url,
-    issuer,
-    fresh: isAgain,
-  })
-  const before = await upstream.vault.binding({ tenant, connectionId: connection.id })
-  const scopes = chooseScopes(discovery, {
-    configured: server.scopes ?? undefined,
-    additional,
-    previous: before?.requestedScopes ?? [],
-  })
-  const registration = await becomeClient(needs, { tenant, server, discovery, scopes })
-  return { discovery, registration, scopes }
-}
-
-async function becomeClient(
-  needs: Needs,
-  facts: {
-    readonly tenant: Tenant
-    readonly server: ServerRow
-    readonly discovery: Discovery
-    readonly scopes: readonly string[]
-  },
-): Promise<Registration> {
-  const { discover, register } = needs.upstream
-  try {
-    const preregistered = givenClient(needs, facts.server)
-    return await register.registrationFor({ ...facts, preregistered })
-  } catch (thrown) {
-    if (isFault(thrown)) await discover.forget(facts.tenant, facts.server.url)
-    throw thrown
-  }
-}
-
-function givenClient({ keyring }: Needs, server: ServerRow): Preregistered | undefined {
-  const { client_id: clientId, client_secret_sealed: sealed, issuer } = server
-  if (clientId === null) return undefined
-  const place = serverPlace(server.tenant_id, server.id, 'client_secret_sealed')
-  return {
-    clientId,
-    ...(issuer === null ? {} : { issuer }),
-    ...(sealed === null ? {} : { clientSecret: keyring.open(sealed, place) }),
-  }
-}
-
-/** Only our own origin is returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
-function safeReturn({ issuer }: Tenant, returnTo: string | undefined): string | undefined {
+/** Only known origins are returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
+function safeReturn(
+  { returnOrigins }: Pick<Needs, 'returnOrigins'>,
+  { issuer }: Tenant,
+  returnTo: string | undefined,
+): string | undefined {
   if (returnTo === undefined || !URL.canParse(returnTo, issuer)) return undefined
   const url = new URL(returnTo, issuer)
-  return url.origin === new URL(issuer).origin ? url.href : undefined
+  const isKnown = [new URL(issuer).origin, ...returnOrigins].includes(url.origin)
+  const isPlain = url.username === '' && url.password === ''
+  return isKnown && isPlain ? url.href : undefined
 }

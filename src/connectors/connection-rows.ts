@@ -9,6 +9,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { scopesOf } from '../upstream/scopes.ts'
+import { readAccess } from './server-access.ts'
+import type { Access } from './server-access.ts'
 import { standingOf, wordsOf } from './status.ts'
 import type { ConnectionStatus, TokenFacts } from './status.ts'
 
@@ -26,6 +28,10 @@ export interface PublicConnection {
   /** It works now, or will without the person's help. */
   readonly authorized: boolean
   readonly scopes: readonly string[]
+  /** What the server asked for on top when it last refused something. */
+  readonly missingScopes?: readonly string[]
+  /** Everybody uses it who may use the server and has none; always so where nobody signs in. */
+  readonly shared: boolean
   readonly expiresAt?: number
   readonly nextRefreshAt?: number
   readonly lastRefreshAt?: number
@@ -41,16 +47,21 @@ export type JoinedConnection = ConnectionRow &
     readonly server_name: string
     readonly server_url: string
     readonly server_auth: string
+    readonly server_grant_type: string
+    readonly server_may_use: string | null
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
 export interface Owner {
   readonly tenant: Tenant
   readonly userId: string
+  /** What belongs to nobody alone is theirs too. */
+  readonly isAdmin: boolean
 }
 
-export function ownerOf({ tenant, user }: Principal): Owner {
-  if (user !== undefined) return { tenant, userId: user.id }
+export function ownerOf(principal: Principal): Owner {
+  const { tenant, user } = principal
+  if (user !== undefined) return { tenant, userId: user.id, isAdmin: isAdmin(principal) }
   throw new Fault('forbidden', {
     because: 'a connection belongs to a person; nobody stands behind this',
   })
@@ -59,11 +70,11 @@ export function ownerOf({ tenant, user }: Principal): Owner {
 /** A connection of this person. Throws Fault('not_found') for anybody else's. */
 export async function requireOwn(
   db: Database,
-  { tenant, userId }: Owner,
+  owner: Owner,
   id: string,
 ): Promise<JoinedConnection> {
-  const row = await joined(db, tenant).where('connections.id', '=', id).executeTakeFirst()
-  if (row !== undefined && row.user_id === userId) return row
+  const row = await joined(db, owner.tenant).where('connections.id', '=', id).executeTakeFirst()
+  if (row !== undefined && isOf(row, owner)) return row
   throw new Fault('not_found', { because: 'no such connection of this person' })
 }
 
@@ -73,10 +84,22 @@ export async function requireManaged(
   principal: Principal,
   id: string,
 ): Promise<JoinedConnection> {
-  const { tenant, userId } = ownerOf(principal)
-  const row = await joined(db, tenant).where('connections.id', '=', id).executeTakeFirst()
-  if (row !== undefined && (row.user_id === userId || isAdmin(principal))) return row
+  const owner = ownerOf(principal)
+  const row = await joined(db, owner.tenant).where('connections.id', '=', id).executeTakeFirst()
+  if (row !== undefined && (isOf(row, owner) || owner.isAdmin)) return row
   throw new Fault('not_found', { because: 'no such connection that the caller may end' })
+}
+
+function isOf(row: ConnectionRow, { userId, isAdmin: ofAll }: Owner): boolean {
+  return row.of_tenant === 1 ? ofAll : row.user_id === userId
+}
+
+/** Whose connection it is; undefined for one of all. */
+export function userOf({
+  user_id: id,
+  of_tenant: ofTenant,
+}: ConnectionRow): { readonly id: string } | undefined {
+  return ofTenant === 1 ? undefined : { id }
 }
 
 /** Which of a person's connections are asked for: all, or those of a server or with a label. */
@@ -88,13 +111,19 @@ export interface WhichConnections {
 /** A page of this person's connections, with one row more than the page holds. */
 export function listOwn(
   db: Database,
-  { tenant, userId }: Owner,
+  { tenant, userId, isAdmin: ofAll }: Owner,
   page: PageRequest,
   { serverId, label }: WhichConnections,
 ): Promise<readonly JoinedConnection[]> {
   const { createdAt, id } = positionOf(page)
   return joined(db, tenant)
-    .where('connections.user_id', '=', userId)
+    .where((is) => {
+      const own = is.and([
+        is('connections.user_id', '=', userId),
+        is('connections.of_tenant', '=', 0),
+      ])
+      return ofAll ? is.or([own, is('connections.of_tenant', '=', 1)]) : own
+    })
     .$if(serverId !== undefined, (some) => some.where('connections.server_id', '=', serverId ?? ''))
     .$if(label !== undefined, (some) => some.where('connections.label', '=', label ?? ''))
     .where((is) =>
@@ -124,6 +153,8 @@ function joined(db: Database, tenant: Tenant) {
       'servers.name as server_name',
       'servers.url as server_url',
       'servers.auth as server_auth',
+      'servers.grant_type as server_grant_type',
+      'servers.may_use as server_may_use',
       'credentials.access_token_sealed',
       'credentials.refresh_token_sealed',
       'credentials.expires_at',
@@ -136,13 +167,25 @@ function joined(db: Database, tenant: Tenant) {
     .where('connections.tenant_id', '=', tenant.id)
 }
 
+/** Who may use its server. */
+export function accessOf({ server_may_use: list }: JoinedConnection): Access {
+  return list === null ? {} : { mayUse: readAccess(list) }
+}
+
+/** Our page where its person signs in elsewhere. */
+export function connectUrlOf({ issuer }: Tenant, connectionId: string): string {
+  return `${issuer}/connect/${connectionId}`
+}
+
 /** What of a connection may be seen (A2-4). */
 export function toPublicConnection(
   row: JoinedConnection,
   { isSigningIn, now }: { readonly isSigningIn: boolean; readonly now: number },
 ): PublicConnection {
   const needsTokens = row.server_auth === 'oauth'
-  const standing = standingOf({ connection: row, tokens: row, needsTokens, isSigningIn, now })
+  const asksAlone = row.server_grant_type !== 'authorization_code'
+  const facts = { needsTokens, asksAlone, isSigningIn, now }
+  const standing = standingOf({ connection: row, tokens: row, ...facts })
   const { status, reason, authorized } = standing
   const words = reason === undefined ? undefined : wordsOf(reason)
   return {
@@ -156,12 +199,21 @@ export function toPublicConnection(
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
+    ...missingOf(row),
+    shared: row.of_tenant === 1 || row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
     ...(row.last_error === null ? {} : { lastError: row.last_error }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
+}
+
+function missingOf(row: JoinedConnection) {
+  const held = scopesOf(row.scope ?? undefined)
+  const missing = scopesOf(row.step_up_scope ?? undefined).filter((one) => !held.includes(one))
+  const isAskedFor = row.status_reason === 'scope_insufficient' && missing.length > 0
+  return isAskedFor ? { missingScopes: missing } : {}
 }
 
 function timesOf(row: JoinedConnection, authorized: boolean) {

@@ -10,20 +10,29 @@ import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { redirectUriOf } from '../upstream/client-document.ts'
+import { liveAlone, ownConnection } from './alone.ts'
+import { queryOf } from './app-callback.ts'
+import type { BroughtAnswer } from './app-callback.ts'
 import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
+  accessOf,
   listOwn,
+  connectUrlOf,
   ownerOf,
   requireManaged,
   requireOwn,
   toPublicConnection,
+  userOf,
 } from './connection-rows.ts'
 import type {
   JoinedConnection,
@@ -31,9 +40,15 @@ import type {
   PublicConnection,
   WhichConnections,
 } from './connection-rows.ts'
+import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
+import { invalid } from './server-input.ts'
+import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
+import { readSignIn } from './connection-sign-in.ts'
+import type { SignIn } from './connection-sign-in.ts'
 import type { Servers } from './servers.ts'
+import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
 
 export type { Authorization, AuthorizeOptions, PublicConnection }
@@ -71,9 +86,19 @@ export interface Connections {
     readonly context: string
     readonly query: URLSearchParams
     readonly browser: Secret | undefined
-    readonly session: SessionPrincipal | undefined
+    readonly session: Pick<SessionPrincipal, 'user'> | undefined
   }) => Promise<FinishedFlow>
+  /**
+   * Takes the callback that came to a page of an app. Throws what `finish` throws, and what the sign-in failed with.
+   */
+  readonly exchange: (
+    principal: Principal,
+    id: string,
+    answer: BroughtAnswer & { readonly browser?: Secret | undefined },
+  ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
+  /** How it is signed in. Throws Fault('not_found') for somebody else's. */
+  readonly signIn: (principal: Principal, id: string) => Promise<SignIn>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
   /** Forgets the tokens and revokes them at the provider; the owner's or an admin's to do. */
@@ -83,6 +108,10 @@ export interface Connections {
     options?: { readonly reason?: string | undefined },
   ) => Promise<PublicConnection>
   readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** For an administrator's own connection; to end it, for any administrator. Throws Fault('forbidden' | 'invalid_input'). */
+  readonly share: (principal: Principal, id: string, isShared: boolean) => Promise<PublicConnection>
+  /** The servers that have a shared connection which works; whose it is stays untold. */
+  readonly sharedServers: (tenant: Tenant) => Promise<ReadonlySet<string>>
   /** For an API key with `connections:token` only. Throws Fault('forbidden' | 'authorization_required' | …). */
   readonly token: (principal: Principal, id: string) => Promise<GivenToken>
   /** The person's connection to this server that is to be used, made when there is none. */
@@ -103,21 +132,24 @@ export interface ConnectionNeeds {
 const labelDefault = 'default'
 const labelCharsMax = 80
 
+export interface ConnectionSettings {
+  /** Origins of apps to which a sign-in may return, besides the tenant's own. */
+  readonly returnOrigins?: readonly string[]
+}
+
 /** Makes the connections of all tenants over one database. */
-export function createConnections(needs: ConnectionNeeds): Connections {
+export function createConnections(
+  needs: ConnectionNeeds,
+  { returnOrigins = [] }: ConnectionSettings = {},
+): Connections {
   const { db, upstream } = needs
   upstream.events.listen(createStatusWriter(needs))
   const show = async (owner: Owner, id: string) => shown(needs, await requireOwn(db, owner, id))
 
   return {
-    create: async (principal, { serverId, label }) => {
-      const owner = ownerOf(principal)
-      const id = await insertConnection(needs, principal, serverId, checkLabel(label))
-      if (id !== undefined) return show(owner, id)
-      throw new Fault('conflict', {
-        because: 'the person has a connection with this label there',
-        detail: { label: 'You have a connection with this label. Choose another one.' },
-      })
+    create: async (principal, wish) => {
+      const id = await createConnection(needs, principal, wish)
+      return show(ownerOf(principal), id)
     },
 
     list: (principal, page = {}, which = {}) => listConnections(needs, principal, page, which),
@@ -125,19 +157,33 @@ export function createConnections(needs: ConnectionNeeds): Connections {
 
     authorize: async (principal, id, options = {}) => {
       const connection = await requireOwn(db, ownerOf(principal), id)
-      return authorizeConnection(needs, principal, connection, options)
+      requireUse(accessOf(connection), principal)
+      return authorizeConnection({ ...needs, returnOrigins }, principal, connection, options)
     },
 
-    finish: ({ session, ...callback }) =>
-      upstream.flows.finish({ ...callback, user: session?.user }),
+    finish: ({ session, context, ...callback }) => {
+      const redirectUri = redirectUriOf(callback.tenant, context)
+      return upstream.flows.finish({ ...callback, redirectUri, user: session?.user })
+    },
+
+    exchange: async (principal, id, answer) => {
+      const owner = ownerOf(principal)
+      await requireOwn(db, owner, id)
+      await exchangeAnswer({ upstream, returnOrigins }, owner, id, answer)
+      return show(owner, id)
+    },
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
 
+    signIn: async (principal, id) =>
+      readSignIn(needs, principal.tenant, await requireOwn(db, ownerOf(principal), id)),
+
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
-      requireRefreshable(connection)
+      requireUse(accessOf(connection), principal)
+      requireRefreshable(connection, principal.tenant)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
     },
@@ -145,7 +191,7 @@ export function createConnections(needs: ConnectionNeeds): Connections {
     revoke: async (principal, id, { reason } = {}) => {
       const connection = await requireManaged(db, principal, id)
       await endConnection(needs, principal, connection, { kind: 'revoke', reason })
-      return show({ tenant: principal.tenant, userId: connection.user_id }, id)
+      return shown(needs, await requireManaged(db, principal, id))
     },
 
     remove: async (principal, id) => {
@@ -153,23 +199,67 @@ export function createConnections(needs: ConnectionNeeds): Connections {
       await endConnection(needs, principal, connection, { kind: 'remove' })
     },
 
+    share: async (principal, id, isShared) =>
+      shown(needs, await shareConnection(needs, principal, { id, isShared })),
+
+    sharedServers: (tenant) => serversWithShared(db, tenant),
+
     token: (principal, id) => giveToken(needs, principal, id),
 
-    ensure: async (principal, serverId) => {
-      const { tenant, userId } = ownerOf(principal)
-      const made = await insertConnection(needs, principal, serverId, labelDefault)
-      if (made !== undefined) return made
-      const { id } = await db
-        .selectFrom('connections')
-        .select('id')
-        .where('tenant_id', '=', tenant.id)
-        .where('server_id', '=', serverId)
-        .where('user_id', '=', userId)
-        .where('label', '=', labelDefault)
-        .executeTakeFirstOrThrow()
-      return id
-    },
+    ensure: (principal, serverId) => ensureConnection(needs, principal, serverId),
   }
+}
+
+async function createConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  { serverId, label }: { readonly serverId: string; readonly label?: string | undefined },
+): Promise<string> {
+  const sharedId = await sharedConnection(needs, principal, serverId)
+  if (sharedId !== undefined) return sharedId
+  const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+  if (id !== undefined) return id
+  throw new Fault('conflict', {
+    because: 'the person has a connection with this label there',
+    detail: { label: 'You have a connection with this label. Choose another one.' },
+  })
+}
+
+async function ensureConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string> {
+  const { tenant, userId } = ownerOf(principal)
+  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  if (made !== undefined) return made
+  const { id } = await needs.db
+    .selectFrom('connections')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', serverId)
+    .where('user_id', '=', userId)
+    .where('label', '=', labelDefault)
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+async function exchangeAnswer(
+  { upstream, returnOrigins }: Pick<ConnectionNeeds, 'upstream'> & Required<ConnectionSettings>,
+  { tenant, userId }: Owner,
+  connectionId: string,
+  { browser, ...answer }: Parameters<Connections['exchange']>[2],
+): Promise<void> {
+  const finished = await upstream.flows.finish({
+    tenant,
+    redirectUri: answer.redirectUri,
+    query: queryOf(returnOrigins, answer),
+    connectionId,
+    browser,
+    user: { id: userId },
+  })
+  if (finished.kind === 'completed') return
+  throw new Fault(finished.error, { because: 'the sign-in that an app brought has failed' })
 }
 
 async function listConnections(
@@ -213,9 +303,11 @@ async function insertConnection(
   label: string,
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
-  if ((await servers.byId(tenant, serverId)) === undefined) {
+  const server = await servers.byId(tenant, serverId)
+  if (server === undefined) {
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  requireVisible(server, principal)
   const row: ConnectionRow = {
     tenant_id: tenant.id,
     id: randomId(random, 'con_'),
@@ -227,6 +319,10 @@ async function insertConnection(
     last_error: null,
     created_at: clock.now(),
     updated_at: clock.now(),
+    of_tenant: 0,
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
   }
   return db.transaction().execute(async (tx) => {
     const stored = await tx
@@ -250,27 +346,59 @@ async function insertConnection(
   })
 }
 
+/** The one connection of a server that nobody signs in to; undefined for all others. */
+async function sharedConnection(
+  needs: ConnectionNeeds,
+  principal: Principal,
+  serverId: string,
+): Promise<string | undefined> {
+  const { tenant, userId } = ownerOf(principal)
+  const server = await needs.servers.byId(tenant, serverId)
+  if (server === undefined || needsBrowser(server.grantType)) return undefined
+  if (isAdmin(principal)) {
+    const { id } = await ownConnection(needs, { tenant, user: { id: userId } }, server)
+    return id
+  }
+  throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
+}
+
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
-function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed } = connection
+function requireRefreshable(connection: JoinedConnection, tenant: Tenant): void {
+  const { id, access_token_sealed, refresh_token_sealed, of_tenant: ofTenant } = connection
+  if (ofTenant === 1) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
-  throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
+  const reauthUrl = connectUrlOf(tenant, id)
+  const because = 'the provider gave no refresh token'
+  throw new Fault('reauthorization_required', { because, reauthUrl })
 }
 
 async function liveToken(
-  { upstream }: ConnectionNeeds,
+  needs: ConnectionNeeds,
   connection: JoinedConnection,
   tenant: Tenant,
   force: boolean,
 ) {
-  const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
-  if (live.kind === 'live') return live
-  if (live.kind === 'none') {
-    throw new Fault('authorization_required', { because: 'nobody has signed in yet' })
+  if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
+  if (connection.of_tenant === 1) {
+    const server = { id: connection.server_id, url: connection.server_url }
+    return liveAlone(needs, { tenant, server, connection, force })
   }
-  const code = live.reason === 'refresh_token_rejected' ? live.reason : 'reauthorization_required'
-  throw new Fault(code, { because: live.reason })
+  const live = await needs.upstream.refresh.liveToken({
+    tenant,
+    connectionId: connection.id,
+    force,
+  })
+  if (live.kind === 'live') return live
+  const reauthUrl = connectUrlOf(tenant, connection.id)
+  if (live.kind === 'none') {
+    throw new Fault('authorization_required', { because: 'nobody has signed in yet', reauthUrl })
+  }
+  const code = codes.find((known) => known === live.reason) ?? 'reauthorization_required'
+  throw new Fault(code, { because: live.reason, reauthUrl })
 }
+
+/** The reasons that are told by a code of their own. */
+const codes = ['refresh_token_rejected', 'client_lost'] as const
 
 async function giveToken(
   needs: ConnectionNeeds,
@@ -284,13 +412,19 @@ async function giveToken(
     })
   }
   const connection = await requireOwn(needs.db, ownerOf(principal), id)
+  requireUse(accessOf(connection), principal)
   const live = await liveToken(needs, connection, principal.tenant, false)
+  if (live.proofKey !== undefined) {
+    // RFC 9449 §7.1: without the key it is of no use, and the key is given to nobody.
+    throw new Fault('token_bound', { because: 'the token is bound to a key that stays here' })
+  }
+  const owner = userOf(connection)
   await needs.db.transaction().execute((tx) =>
     needs.journal.record(tx, {
       tenantId: connection.tenant_id,
       type: 'connection.token_given',
       actor: actorOf(principal),
-      userId: connection.user_id,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     }),
   )

@@ -151,3 +151,44 @@ onEveryDatabase('a step-up asks for what was asked before and more', async (t, s
   const { id: other } = await bench.connections.create(ada.session, { serverId: chosen.id })
   assert.equal(scopeOf((await begin(bench, ada, other)).authorizeUrl), 'one two offline_access')
 })
+
+onEveryDatabase('a call that names a connection gets that one and no other', async (t, store) => {
+  verifies(t, 'S1-10')
+  const { provider, bench, ada, server, id } = await setUp(t, store)
+  const { credentials, connections } = bench
+  const make = (label: string) => connections.create(ada.session, { serverId: server.id, label })
+  const work = await make('work')
+  const idle = await make('idle')
+  await signIn(bench, ada, id)
+  await signIn(bench, ada, work.id)
+  const used = (label?: string) => credentials.credentialFor(server, ada.session, { label })
+
+  const labels = Array.from({ length: 50 }, (_, index) => (index % 2 === 0 ? 'default' : 'work'))
+  const all = await Promise.all(labels.map((label) => used(label)))
+  const tokensOf = (label: string) =>
+    new Set(
+      all
+        .flatMap((one, at) => (labels[at] === label && one.kind === 'bearer' ? [one] : []))
+        .map(({ token }) => token.reveal()),
+    )
+  assert.deepEqual([tokensOf('default').size, tokensOf('work').size], [1, 1])
+  assert.notDeepEqual(tokensOf('default'), tokensOf('work'))
+  const asked = await used('idle')
+  assert.ok(asked.kind === 'authorization_required' && asked.connectionId === idle.id)
+  for (const label of ['WORK', 'other', '']) {
+    await assert.rejects(used(label), { code: 'connection_unknown' })
+  }
+  const bob = await bench.person('bob')
+  const others = credentials.credentialFor(server, bob.session, { label: 'work' })
+  await assert.rejects(others, { code: 'connection_unknown' }, 'the label is another person’s')
+
+  const ofWork = await used('work')
+  provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
+  const lost = await credentials.refreshAfterUnauthorized(server, ada.session, ofWork, {
+    label: 'work',
+  })
+  assert.ok(lost.kind === 'authorization_required', 'no other account takes its place')
+  assert.equal(lost.connectionId, work.id)
+  const rest = await used()
+  assert.ok(rest.kind === 'bearer' && rest.connectionId === id)
+})

@@ -1,18 +1,27 @@
-// What a call to a server carries: nothing, fixed headers, or the person's own live token; else where the person has to go
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
 // to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
-import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
-import type { Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
-import type { Database } from '../store/database.ts'
+import type { Tenant } from '../people/tenants.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import { ownConnection } from './alone.ts'
+import type { Spent } from './alone.ts'
+import { connectUrlOf } from './connection-rows.ts'
 import type { Connections } from './connections.ts'
-import { findConnection, reach } from './reach.ts'
-import type { Caller, Reach, Spent } from './reach.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
+import { createPresenter } from './present.ts'
+import type { Presenter } from './present.ts'
+import { reach } from './reach.ts'
+import type { Reach, ReachNeeds } from './reach.ts'
+import { mayUse, requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
+import { noteInsufficientScope, noteSufficientScope } from './step-up.ts'
+import type { Refused, StepUp } from './step-up.ts'
+
+export type { ConnectionWish, Refused, StepUp }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
@@ -23,11 +32,19 @@ export type Credential =
       readonly connectUrl: string
       readonly connectionId: string
       readonly reason: string
+      /** What is used here is a connection that an administrator shares; it is for them to mend. */
+      readonly isShared: boolean
     }
 
-export interface Credentials {
-  /** Throws Fault('provider_unreachable' | …) when there is no token now but may be one later. */
-  readonly credentialFor: (server: Server, principal: Principal) => Promise<Credential>
+export interface Credentials extends Presenter {
+  /** Throws Fault('server_forbidden') before all else, Fault('provider_unreachable' | …) when there is no token now but may be one later. */
+  readonly credentialFor: (
+    server: Server,
+    principal: Principal,
+    wish?: ConnectionWish,
+  ) => Promise<Credential>
+  /** Does what carried a call still stand, and for this server? Nothing is refreshed for that. */
+  readonly holds: (carried: Carried) => Promise<boolean>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -37,16 +54,22 @@ export interface Credentials {
     server: Server,
     principal: Principal,
     refused?: Credential,
+    wish?: ConnectionWish,
   ) => Promise<Credential>
+  /** After the server's `insufficient_scope`: notes what it asks for, and says what helps. */
+  readonly noteInsufficientScope: (
+    used: Bearer,
+    tenant: Tenant,
+    refused: Refused,
+  ) => Promise<StepUp>
+  /** After an operation went through whose credential `isSteppingUp`. */
+  readonly noteSufficientScope: (used: Bearer, tenant: Tenant, operation: string) => Promise<void>
 }
 
-interface Needs {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly journal: Journal
+export type Bearer = Extract<Credential, { readonly kind: 'bearer' }>
+
+interface Needs extends ReachNeeds {
   readonly log: Log
-  readonly upstream: Upstream
   readonly servers: Servers
   readonly connections: Connections
 }
@@ -54,21 +77,54 @@ interface Needs {
 /** Makes the credentials of all tenants over one database. */
 export function createCredentials(needs: Needs): Credentials {
   return {
-    credentialFor: async (server, principal) => {
+    ...createPresenter(needs.upstream),
+
+    credentialFor: async (server, principal, wish = {}) => {
+      requireUse(server, principal)
       const caller = callerOf(principal, server)
-      return toCredential(needs, { principal, server, way: await reach(needs, caller, server) })
+      const way = await reach(needs, caller, server, wish)
+      return toCredential(needs, { principal, server, way })
     },
 
-    refreshAfterUnauthorized: async (server, principal, refused) => {
+    holds: (carried) => holds(needs, carried),
+
+    refreshAfterUnauthorized: async (server, principal, refused, wish = {}) => {
+      requireUse(server, principal)
       const caller = callerOf(principal, server)
-      const spent = await spentToken(needs, caller, server, refused)
+      const spent = await spentToken(needs, caller, server, { ...wish, refused })
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
       }
-      const way = await reach(needs, caller, server, toSpent(spent))
+      const way = await reach(needs, caller, server, { ...wish, spent: toSpent(spent) })
       return toCredential(needs, { principal, server, way })
     },
+
+    noteInsufficientScope: ({ connectionId }, { id: tenantId }, refused) =>
+      noteInsufficientScope(needs, { tenantId, connectionId }, refused),
+    noteSufficientScope: ({ connectionId }, { id: tenantId }, operation) =>
+      noteSufficientScope(needs, { tenantId, connectionId }, operation),
   }
+}
+
+interface Carried {
+  readonly principal: Principal
+  readonly server: Server
+  readonly credential: Credential
+}
+
+async function holds(needs: Needs, { principal, server, credential }: Carried): Promise<boolean> {
+  const { tenant } = principal
+  const { id: serverId, url } = server
+  const known = await needs.servers.byId(tenant, serverId)
+  if (known?.url !== url || !mayUse(known, principal)) return false
+  if (credential.kind !== 'bearer') return true
+  const { connectionId, ownerId } = credential
+  const binding = await needs.upstream.vault.binding({ tenant, connectionId })
+  if (binding?.serverUrl !== url) return false
+  if (ownerId === undefined) return true
+  const caller = callerOf(principal, server)
+  const shared = await chooseConnection(needs.db, caller, { serverId, inUseId: connectionId })
+  return shared?.id === connectionId
 }
 
 function callerOf({ tenant, user }: Principal, server: Server): Caller {
@@ -82,11 +138,13 @@ async function spentToken(
   needs: Needs,
   caller: Caller,
   server: Server,
-  refused: Credential | undefined,
+  { refused, ...wish }: { readonly refused: Credential | undefined } & ConnectionWish,
 ): Promise<Held | undefined> {
   if (server.auth !== 'oauth') return undefined
   const inUseId = refused?.kind === 'bearer' ? refused.connectionId : undefined
-  const connection = await findConnection(needs, caller, server.id, inUseId)
+  const connection = needsBrowser(server.grantType)
+    ? await chooseConnection(needs.db, caller, { ...wish, serverId: server.id, inUseId })
+    : await ownConnection(needs, caller, server)
   if (connection === undefined) return undefined
   const { tenant } = caller
   const held = await needs.upstream.vault.read({ tenant, connectionId: connection.id })
@@ -109,8 +167,10 @@ async function hasMoved(
   held: Held,
 ): Promise<boolean> {
   try {
-    const { url: serverUrl, issuer } = server
-    const found = await upstream.discover.discover({ tenant, serverUrl, issuer, fresh: true })
+    const { url: serverUrl, issuer, grantType } = server
+    const isForPrograms = !needsBrowser(grantType)
+    const look = { tenant, serverUrl, issuer, fresh: true, isForPrograms }
+    const found = await upstream.discover.discover(look)
     // Only the server's own document says that it moved; that it is missing today says nothing.
     if (found.protectedResource === undefined) return false
     return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource
@@ -124,19 +184,20 @@ async function hasMoved(
 
 async function dropTokens(
   { db, journal, upstream }: Needs,
-  { tenant, user }: Caller,
+  { tenant }: Caller,
   held: Held,
 ): Promise<void> {
   const reason = 'authorization_server_changed'
   const { connectionId } = held.key
   await db.transaction().execute(async (tx) => {
     if (!(await upstream.vault.drop(tx, held))) return // Somebody signed in again while we looked.
+    await upstream.revocations.add(tx, held)
     await upstream.events.changed(tx, held.key, { kind: 'lost', reason })
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'connection.reauthorization_required',
       actor: { kind: 'system' },
-      userId: user.id,
+      userId: held.binding.userId, // of a shared one the owner, whoever called
       subject: { kind: 'connection', id: connectionId },
       data: { reason, issuer: held.binding.issuer },
     })
@@ -149,7 +210,11 @@ async function toCredential(
 ): Promise<Credential> {
   const { principal, server, way } = facts
   if (way.kind !== 'sign_in') return way
-  const connectionId = way.connection?.id ?? (await connections.ensure(principal, server.id))
-  const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
-  return { kind: 'authorization_required', connectUrl, connectionId, reason: way.reason }
+  const { connection, reason } = way
+  const isShared = connection !== undefined && isOthers(callerOf(principal, server), connection)
+  // Nobody is led to the sign-in of another's connection, only to one of their own.
+  const ownId = isShared ? undefined : connection?.id
+  const connectionId = ownId ?? (await connections.ensure(principal, server.id))
+  const connectUrl = connectUrlOf(principal.tenant, connectionId)
+  return { kind: 'authorization_required', connectUrl, connectionId, reason, isShared }
 }

@@ -2,8 +2,11 @@
 import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Discovery } from '../upstream/discover.ts'
+import { needsBrowser } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
+import { registrationWay } from '../upstream/register.ts'
+import type { RegistrationWay } from '../upstream/register.ts'
 import type { TraceStep } from '../upstream/trace.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
@@ -16,7 +19,7 @@ export interface Discovered {
   readonly resource?: string
   readonly scopesSupported?: readonly string[]
   /** How we will become a client there; `none` means that an admin has to enter one. */
-  readonly registration?: 'preregistered' | 'cimd' | 'dcr' | 'none'
+  readonly registration?: RegistrationWay
   /** Nothing was published; the places are those of MCP 2025-03-26. */
   readonly isGuessed?: boolean
   /** The server also answers without a token. */
@@ -37,19 +40,21 @@ export async function decideAuth(
   { discover }: Upstream,
   { tenant, url, input }: Question,
 ): Promise<Discovered> {
-  const { auth, issuer } = input
+  const { auth, issuer, grantType = 'authorization_code' } = input
+  const isForPrograms = !needsBrowser(grantType)
   const hasHeaders = Object.keys(input.headers ?? {}).length > 0
   if (auth === 'none' || auth === 'headers') return { auth, trace: [] }
-  if (auth === undefined && hasHeaders) return { auth: 'headers', trace: [] }
+  if (auth === undefined && hasHeaders && !isForPrograms) return { auth: 'headers', trace: [] }
   const request = {
     tenant,
     serverUrl: url,
     fresh: true,
+    isForPrograms,
     ...(issuer === undefined ? {} : { issuer }),
   }
   const found = await discover.inspect(request)
   if (found.kind === 'oauth') return describe(found.discovery, tenant, input)
-  if (auth === 'oauth') {
+  if (auth === 'oauth' || isForPrograms) {
     throw new Fault('metadata_discovery_failed', {
       because: `the server says nothing about signing in; it is ${found.kind}`,
     })
@@ -69,22 +74,13 @@ function describe(
     issuer: discovery.issuer,
     resource: discovery.resource,
     ...(scopes === undefined ? {} : { scopesSupported: scopes }),
-    registration: registrationOf(metadata, tenant, input.clientId !== undefined),
+    registration: registrationWay(metadata, {
+      issuer: tenant.issuer,
+      isGiven: input.clientId !== undefined,
+    }),
     isGuessed: discovery.isGuessed,
     openToAll: discovery.openToAll,
     quirks: appliedQuirks(discovery.issuer),
     trace: discovery.trace,
   }
-}
-
-// The order of MCP authorization, "Client Registration Approaches".
-function registrationOf(
-  metadata: Discovery['metadata'],
-  tenant: Tenant,
-  isGiven: boolean,
-): NonNullable<Discovered['registration']> {
-  if (isGiven) return 'preregistered'
-  const isDocumentRead = metadata.client_id_metadata_document_supported === true
-  if (isDocumentRead && tenant.issuer.startsWith('https://')) return 'cimd'
-  return metadata.registration_endpoint === undefined ? 'none' : 'dcr'
 }

@@ -1,11 +1,10 @@
 // Ends a connection: what is ours is forgotten first and at once, then the provider is asked to forget too (RFC 7009).
 import type { Clock } from '../base/clock.ts'
-import type { Log } from '../base/log.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Held } from '../upstream/held.ts'
+import { userOf } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
 import { actorOf } from './server-rows.ts'
 
@@ -13,7 +12,6 @@ interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly journal: Journal
-  readonly log: Log
   readonly upstream: Upstream
 }
 
@@ -29,10 +27,9 @@ export async function endConnection(
   connection: JoinedConnection,
   end: End,
 ): Promise<void> {
-  const held = await forget(needs, principal, connection, end)
-  if (held === undefined) return
-  const isRevoked = await revokeUpstream(needs, held)
-  needs.log.info({ connectionId: connection.id, isRevoked }, 'a connection was ended')
+  await forget(needs, principal, connection, end)
+  const { tenant_id: tenantId, id: connectionId } = connection
+  await needs.upstream.revocations.sendSoon({ tenantId, connectionId })
 }
 
 function forget(
@@ -40,22 +37,23 @@ function forget(
   principal: Principal,
   connection: JoinedConnection,
   end: End,
-): Promise<Held | undefined> {
-  const { tenant_id: tenantId, id, user_id: userId } = connection
+): Promise<void> {
+  const { tenant_id: tenantId, id } = connection
+  const owner = userOf(connection)
   return db.transaction().execute(async (tx) => {
     await upstream.flows.end(tx, { tenantId, connectionIds: [id] })
     const held = await upstream.vault.remove(tx, { tenant: { id: tenantId }, connectionId: id })
+    await upstream.revocations.add(tx, held)
     if (end.kind === 'remove') await deleteRow(tx, connection)
     else await markRevoked(tx, connection, clock.now())
     const entry = {
       tenantId,
       type: end.kind === 'remove' ? 'connection.deleted' : 'connection.revoked',
       actor: actorOf(principal),
-      userId,
+      ...(owner === undefined ? {} : { userId: owner.id }),
       subject: { kind: 'connection', id },
     } as const
     await note(journal, tx, entry, end.kind === 'revoke' ? end.reason : undefined)
-    return held
   })
 }
 
@@ -89,30 +87,15 @@ async function markRevoked(
 ): Promise<void> {
   await tx
     .updateTable('connections')
-    .set({ status: 'disconnected', status_reason: 'revoked', last_error: null, updated_at: now })
+    // Whoever signs in again decides anew whether everybody may use it.
+    .set({
+      status: 'disconnected',
+      status_reason: 'revoked',
+      last_error: null,
+      shared_at: null,
+      updated_at: now,
+    })
     .where('tenant_id', '=', tenant_id)
     .where('id', '=', id)
     .execute()
-}
-
-/** RFC 7009 §2.1: ending the refresh token ends what came from it; the access token is ended as well where that is not so. */
-async function revokeUpstream({ upstream }: Needs, held: Held): Promise<boolean> {
-  const { revocationEndpoint } = held.binding
-  if (revocationEndpoint === undefined) return false
-  const registration = await upstream.register.find({
-    ...held.binding,
-    tenantId: held.key.tenantId,
-  })
-  if (registration === undefined) return false
-  const place = { revocationEndpoint, registration }
-  const tokens = [
-    { token: held.refreshToken, hint: 'refresh_token' },
-    { token: held.accessToken, hint: 'access_token' },
-  ] as const
-  const results = await Promise.all(
-    tokens.map(async ({ token, hint }) =>
-      token === undefined ? true : upstream.tokenEndpoint.revokeToken(place, { token, hint }),
-    ),
-  )
-  return results.every(Boolean)
 }

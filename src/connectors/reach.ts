@@ -1,14 +1,13 @@
 // How one person reaches one server right now: with nothing, with the server's fixed headers, or with a live token of the
-// person's own connection. Shared by the gateway's credentials and by the test of a server.
-import type { Clock } from '../base/clock.ts'
+// person's connection, or of one that is shared. Shared by the gateway's credentials and by the test of a server.
 import { Fault } from '../base/fault.ts'
-import type { Keyring } from '../base/keyring.ts'
 import { Secret } from '../base/secret.ts'
-import type { Tenant } from '../people/tenants.ts'
-import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
-import type { Upstream } from '../upstream/upstream.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import { liveAlone, ownConnection } from './alone.ts'
+import type { AliveToken, AloneNeeds, Spent } from './alone.ts'
+import { chooseConnection, isOthers } from './choose-connection.ts'
+import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
 import type { Server } from './server-rows.ts'
 
@@ -18,9 +17,17 @@ export type Reach =
   | {
       readonly kind: 'bearer'
       readonly token: Secret
+      /** The key that the token is bound to, and of no use without. */
+      readonly proofKey?: Secret | undefined
       readonly connectionId: string
       /** Which token it is; given back when the server refuses it. */
       readonly generation: number
+      /** A person signs in for it, so one can be sent to do so again. */
+      readonly isSignedIn: boolean
+      /** The server has asked for more scope lately: what goes through now is told. */
+      readonly isSteppingUp?: true
+      /** Whose connection it is, where it is shared by another person. */
+      readonly ownerId?: string
     }
   | {
       readonly kind: 'sign_in'
@@ -28,36 +35,25 @@ export type Reach =
       readonly reason: string
     }
 
-export interface ReachNeeds {
-  readonly db: Database
-  readonly clock: Clock
-  readonly keyring: Keyring
-  readonly upstream: Upstream
-}
-
-export interface Caller {
-  readonly tenant: Tenant
-  readonly user: { readonly id: string }
-}
-
-/** A token that the server refused; nothing is said about those of other connections. */
-export interface Spent {
-  readonly connectionId: string
-  readonly generation: number
-}
+export type ReachNeeds = AloneNeeds
 
 /** How this person reaches this server. Throws Fault('provider_unreachable' | …) when that may pass. */
 export async function reach(
   needs: ReachNeeds,
   caller: Caller,
   server: Server,
-  spent?: Spent,
+  { spent, ...wish }: { readonly spent?: Spent | undefined } & ConnectionWish = {},
 ): Promise<Reach> {
   if (server.auth === 'none') return { kind: 'none' }
   if (server.auth === 'headers') {
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
-  const connection = await findConnection(needs, caller, server.id, spent?.connectionId)
+  if (!needsBrowser(server.grantType)) return reachAlone(needs, caller, server, spent)
+  const connection = await chooseConnection(needs.db, caller, {
+    ...wish,
+    serverId: server.id,
+    inUseId: spent?.connectionId,
+  })
   if (connection === undefined) return { kind: 'sign_in', connection, reason: 'disconnected' }
   const token = await needs.upstream.refresh.liveToken({
     tenant: caller.tenant,
@@ -67,39 +63,35 @@ export async function reach(
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
-    const { accessToken, generation } = token
-    return { kind: 'bearer', token: accessToken, connectionId: connection.id, generation }
+    const ownerId = isOthers(caller, connection) ? connection.user_id : undefined
+    return bearer(connection, token, { isSignedIn: true, ownerId })
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
 }
 
-/** The connection to use of a person's several: one that works before one that does not, the one in use, then the oldest. */
-export async function findConnection(
-  { db }: ReachNeeds,
-  { tenant, user }: Caller,
-  serverId: string,
-  inUseId?: string,
-): Promise<ConnectionRow | undefined> {
-  const rows = await findOwned(db, { tenantId: tenant.id, serverId, userId: user.id })
-  const working = rows.filter(({ status }) => status === 'connected')
-  return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
+async function reachAlone(
+  needs: ReachNeeds,
+  caller: Caller,
+  server: Server,
+  spent: Spent | undefined,
+): Promise<Reach> {
+  const connection = await ownConnection(needs, caller, server)
+  const token = await liveAlone(needs, { ...caller, server, connection, spent })
+  return bearer(connection, token, { isSignedIn: false })
 }
 
-type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
-
-// Asked for every call that passes through.
-const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
-  db
-    .selectFrom('connections')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .where('server_id', '=', serverId)
-    .where('user_id', '=', userId)
-    .orderBy('created_at')
-    .orderBy('id')
-    .limit(50),
-)
+function bearer(
+  { id: connectionId, step_up_scope: wish }: ConnectionRow,
+  { accessToken: token, generation, proofKey }: AliveToken,
+  { isSignedIn, ownerId }: { readonly isSignedIn: boolean; readonly ownerId?: string | undefined },
+): Reach {
+  const facts = {
+    ...(ownerId === undefined ? {} : { ownerId }),
+    ...(wish === null ? {} : { isSteppingUp: true as const }),
+  }
+  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey, ...facts }
+}
 
 async function readHeaders(
   { db, keyring }: ReachNeeds,

@@ -5,19 +5,24 @@ import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
+import { endServerFlows, endServerSignIns } from './end-server.ts'
+import { accessColumn } from './server-access.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   actorOf,
+  cacheMinutesOf,
+  keyColumns,
   plainColumns,
   sealedColumns,
   serverPlace,
   toolScopesColumn,
   toPublicServer,
 } from './server-rows.ts'
-import type { PublicServer, ServerNeeds } from './server-rows.ts'
+import type { PublicServer, SealedColumn, ServerNeeds } from './server-rows.ts'
 
 /** Changes what the input names and leaves the rest. Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
 export async function changeServer(
@@ -34,13 +39,18 @@ export async function changeServer(
   const after: ServerRow = {
     ...before,
     ...sealedColumns(needs, { tenantId: before.tenant_id, id: before.id, auth }, wanted),
-    ...plainColumns(needs, wanted),
+    ...keyColumns(needs, { tenantId: before.tenant_id, id: before.id }, wanted.clientKey),
+    ...plainColumns(needs, wanted, { hasKey: hasKey(wanted) }),
     url,
     auth,
     tool_scopes:
       input.toolScopes === undefined
         ? before.tool_scopes
         : await toolScopesColumn(needs, principal.tenant, input.toolScopes),
+    may_use:
+      input.mayUse === undefined
+        ? before.may_use
+        : await accessColumn(needs.db, principal.tenant, input.mayUse),
     name: input.name === undefined ? before.name : checkName(input.name),
     slug: input.slug === undefined ? before.slug : checkSlug(input.slug),
     token_format: input.tokenFormat ?? before.token_format,
@@ -49,7 +59,10 @@ export async function changeServer(
   const pinned = { ...after, issuer: pinnedIssuer(after, discovered) }
   await storeChange(needs, principal, { before, after: pinned, isElsewhere, input })
   if (isElsewhere) await needs.upstream.discover.forget(principal.tenant, before.url)
-  return { ...toPublicServer(pinned), ...(discovered === undefined ? {} : { discovered }) }
+  return {
+    ...toPublicServer(principal.tenant, pinned),
+    ...(discovered === undefined ? {} : { discovered }),
+  }
 }
 
 type WantedInput = ServerInput & { readonly auth: ServerAuth }
@@ -61,7 +74,7 @@ function wantedInput(
   input: Partial<ServerInput> & { readonly url: string },
 ): WantedInput {
   const { tenant_id: tenantId, id } = row
-  const open = (sealed: string | null, column: 'headers_sealed' | 'client_secret_sealed') =>
+  const open = (sealed: string | null, column: SealedColumn) =>
     sealed === null ? undefined : keyring.open(sealed, serverPlace(tenantId, id, column)).reveal()
   const headers = open(row.headers_sealed, 'headers_sealed')
   const isSameUrl = input.url === row.url
@@ -77,20 +90,32 @@ function wantedInput(
     : {}
   const isSameClient =
     isSameUrl && isSameIssuer && (input.clientId ?? row.client_id) === row.client_id
-  const clientSecret = isSameClient
-    ? open(row.client_secret_sealed, 'client_secret_sealed')
-    : undefined
+  const proofs = isSameClient
+    ? {
+        clientSecret: open(row.client_secret_sealed, 'client_secret_sealed'),
+        clientKey: open(row.client_key_sealed, 'client_key_sealed'),
+      }
+    : {}
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
-  return { clientSecret, scopes: row.scopes ?? undefined, ...kept, ...input, auth }
+  const grantType = row.grant_type as GrantType // likewise
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
+  return { ...proofs, ...stored, ...kept, ...input, auth }
 }
 
 function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
   return (
     wanted.url !== row.url ||
     wanted.auth !== row.auth ||
+    wanted.grantType !== row.grant_type ||
     (wanted.issuer ?? null) !== row.issuer ||
-    (wanted.clientId ?? null) !== row.client_id
+    (wanted.clientId ?? null) !== row.client_id ||
+    hasKey(wanted) !== (row.client_key_sealed !== null)
   )
+}
+
+function hasKey({ clientKey = '' }: WantedInput): boolean {
+  return clientKey !== ''
 }
 
 function rediscover(
@@ -136,9 +161,9 @@ async function storeChange(
     if (isElsewhere) {
       await needs.addressEnded(tx, principal.tenant, { url: before.url })
     }
+    if (after.may_use !== before.may_use) await endOfOthers(needs, tx, principal, after)
     if (isElsewhere) await dropSignIns(needs, tx, after)
-    else if (input.clientSecret !== undefined)
-      await changeSecret(needs, tx, after, input.clientSecret)
+    else await changeProof(needs, tx, after, input)
     await needs.journal.record(tx, {
       tenantId: before.tenant_id,
       type: 'server.updated',
@@ -147,6 +172,20 @@ async function storeChange(
       data: { fields: Object.keys(input), droppedTokens: isElsewhere },
     })
   })
+}
+
+/**
+ * Sign-ins that are under way begin again, so that no code is redeemed for somebody who may not use it any more. A server
+ * that we are the authorization server of is called without us: its tokens end.
+ */
+async function endOfOthers(
+  needs: ServerNeeds,
+  tx: Database,
+  { tenant }: Principal,
+  row: ServerRow,
+): Promise<void> {
+  await endServerFlows(needs, tx, row)
+  if (row.issuer === tenant.issuer) await needs.addressEnded(tx, tenant, { url: row.url })
 }
 
 async function requireFreeSlug(tx: Database, { tenant_id, id, slug }: ServerRow): Promise<void> {
@@ -176,18 +215,7 @@ async function dropSignIns(
   tx: Database,
   { tenant_id, id }: ServerRow,
 ): Promise<void> {
-  await endSignIns({ upstream }, tx, { tenant_id, id })
-  await tx
-    .deleteFrom('credentials')
-    .where('tenant_id', '=', tenant_id)
-    .where('connection_id', 'in', (query) =>
-      query
-        .selectFrom('connections')
-        .select('connections.id')
-        .where('connections.tenant_id', '=', tenant_id)
-        .where('connections.server_id', '=', id),
-    )
-    .execute()
+  await endServerSignIns({ upstream }, tx, { tenant_id, id })
   await tx
     .updateTable('connections')
     .set({
@@ -202,35 +230,22 @@ async function dropSignIns(
   await upstream.register.forgetServer(tx, tenant_id, id)
 }
 
-async function endSignIns(
-  { upstream }: Pick<ServerNeeds, 'upstream'>,
+/** A new secret or key of the same client: whoever is signed in by it stays so. */
+async function changeProof(
+  { upstream, keyring }: ServerNeeds,
   tx: Database,
-  { tenant_id: tenantId, id }: Pick<ServerRow, 'tenant_id' | 'id'>,
+  { tenant_id: tenantId, id: serverId, client_id: clientId, client_key_sealed: sealed }: ServerRow,
+  { clientSecret, clientKey }: Partial<ServerInput>,
 ): Promise<void> {
-  const pending = await tx
-    .selectFrom('flows')
-    .innerJoin('connections', (join) =>
-      join
-        .onRef('connections.tenant_id', '=', 'flows.tenant_id')
-        .onRef('connections.id', '=', 'flows.connection_id'),
-    )
-    .select('flows.connection_id')
-    .distinct()
-    .where('connections.tenant_id', '=', tenantId)
-    .where('connections.server_id', '=', id)
-    .where('flows.status', '=', 'pending')
-    .execute()
-  const connectionIds = pending.map((row) => row.connection_id)
-  await upstream.flows.end(tx, { tenantId, connectionIds })
-}
-
-async function changeSecret(
-  { upstream }: ServerNeeds,
-  tx: Database,
-  { tenant_id: tenantId, id: serverId, client_id: clientId }: ServerRow,
-  secret: string,
-): Promise<void> {
-  if (clientId === null) return
-  const client = { tenantId, serverId, clientId }
-  await upstream.register.changeSecret(tx, client, new Secret(secret))
+  if (clientId === null || (clientSecret ?? clientKey) === undefined) return
+  const place = serverPlace(tenantId, serverId, 'client_key_sealed')
+  await upstream.register.changeProof(
+    tx,
+    { tenantId, serverId, clientId },
+    {
+      clientSecret: clientSecret === undefined ? undefined : new Secret(clientSecret),
+      clientKey:
+        clientKey === undefined || sealed === null ? undefined : keyring.open(sealed, place),
+    },
+  )
 }

@@ -1,6 +1,7 @@
 // What may be said about a server: checks and defaults, without a database and without a network.
 import { Fault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
+import type { GrantType } from '../upstream/grant.ts'
 
 /** How a server is reached. */
 export const serverAuths = ['none', 'headers', 'oauth'] as const
@@ -26,11 +27,19 @@ export interface ServerInput {
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
+  /** A private key that proves this client, in PEM or as a JWK; `generate` makes one, and an empty text takes it away. */
+  readonly clientKey?: string | undefined
+  /** How its tokens are got; by a person who signs in, unless said. */
+  readonly grantType?: GrantType | undefined
   /** What to ask for where people sign in to it. */
   readonly scopes?: string | undefined
   readonly tokenFormat?: TokenFormat | undefined
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  readonly metadataCacheMinutes?: number | null | undefined
   /** What clients of ours need for its tools; none: one scope opens all. */
   readonly toolScopes?: readonly ToolScope[] | undefined
+  /** Ids of people and names of roles that may use it; none: everybody of the tenant. */
+  readonly mayUse?: readonly string[] | undefined
 }
 
 const urlCharsMax = 500
@@ -185,6 +194,17 @@ const visibleText = /^[\x20-\x7e]+$/
 export function checkScopes(scopes: string): string {
   if (scopeText.test(scopes)) return scopes
   throw invalid('scopes', 'Separate the scopes by single spaces.')
+}
+
+/** How long a finding may be used: long enough to spare the server, short enough to notice a change (S1-20). */
+export const cacheMinutes = { least: 5, most: 43_200 } as const
+
+export function checkCacheMinutes(minutes: number): number {
+  const isFine =
+    Number.isInteger(minutes) && minutes >= cacheMinutes.least && minutes <= cacheMinutes.most
+  if (isFine) return minutes
+  const { least, most } = cacheMinutes
+  throw invalid('metadataCacheMinutes', `Use whole minutes from ${least} to ${most}.`)
 }
 
 export function checkVisible(field: 'clientId' | 'clientSecret', value: string): string {

@@ -8,15 +8,29 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
+import { clientKeysUrl, redirectUriOf } from '../upstream/client-document.ts'
+import { clientKeyFrom } from '../upstream/client-key.ts'
+import type { PublicJwk } from '../upstream/client-key.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Discovered } from './decide-auth.ts'
-import { checkHeaders, checkIssuer, checkScopes, checkVisible, invalid } from './server-input.ts'
+import { readAccess } from './server-access.ts'
+import {
+  checkCacheMinutes,
+  checkHeaders,
+  checkIssuer,
+  checkScopes,
+  checkVisible,
+  invalid,
+} from './server-input.ts'
 import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
 
@@ -32,9 +46,15 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  /** How its tokens are got, for `oauth`. */
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
+  /** Absent: what discovery found is used as long as the installation says. */
+  readonly metadataCacheMinutes?: number
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
+  /** The people and roles that may use it; absent: everybody of the tenant. */
+  readonly mayUse?: readonly string[]
   /** The last segment of its redirect URI. */
   readonly context: string
 }
@@ -50,9 +70,17 @@ export interface PublicServer {
   readonly issuer?: string
   readonly clientId?: string
   readonly hasClientSecret: boolean
+  /** The public half of our key there, and the address at which others find it. */
+  readonly clientKey?: PublicJwk & { readonly jwksUri: string }
   readonly scopes?: string
+  readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
+  readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
+  /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
+  readonly redirectUri?: string
+  /** For administrators only: who else may use it. */
+  readonly mayUse?: readonly string[]
   /** What is done otherwise than the standards say at the named issuer. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly createdAt: number
@@ -94,19 +122,71 @@ export async function toolScopesColumn(
 }
 
 /** The columns that are checked and kept as they are. */
-export function plainColumns({ outbound }: ServerNeeds, input: ServerInput) {
+export function plainColumns(
+  { outbound }: ServerNeeds,
+  input: ServerInput,
+  { hasKey }: { readonly hasKey: boolean },
+) {
   if (input.clientSecret !== undefined && input.clientId === undefined) {
     throw new Fault('invalid_input', {
       because: 'a client secret came without a client id',
       detail: { clientId: 'Enter the client id that the secret belongs to.' },
     })
   }
-  const { issuer, clientId, scopes } = input
+  const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
+  requireOwnCredential(grantType, input, hasKey)
   return {
+    grant_type: grantType,
+    grant_settings: null,
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
+    metadata_cache_ms: cacheColumn(input),
   }
+}
+
+/** C33: a client for programs is made at the provider by hand, and has something that proves it. */
+function requireOwnCredential(grantType: GrantType, input: ServerInput, hasKey: boolean): void {
+  if (needsBrowser(grantType)) return
+  if (input.auth !== undefined && input.auth !== 'oauth') {
+    throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
+  }
+  if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
+  if (input.clientSecret === undefined && !hasKey) {
+    throw invalid('clientSecret', 'Enter the secret that proves this client, or give it a key.')
+  }
+}
+
+/** The columns of our key there. Throws Fault('invalid_input') for what is no private key that we can use. */
+export function keyColumns(
+  { keyring, random }: ServerNeeds,
+  server: { readonly tenantId: string; readonly id: string },
+  given: string | undefined,
+) {
+  if (given === undefined || given === '')
+    return { client_key_sealed: null, client_key_public: null }
+  const key = clientKeyFrom(random, given)
+  if (key === undefined) {
+    throw invalid('clientKey', 'Enter a private key (P-256, Ed25519 or RSA) in PEM or as a JWK.')
+  }
+  const place = serverPlace(server.tenantId, server.id, 'client_key_sealed')
+  return {
+    client_key_sealed: keyring.seal(key.jwk, place),
+    client_key_public: JSON.stringify(key.publicJwk),
+  }
+}
+
+const minuteMs = 60_000
+
+function cacheColumn({ metadataCacheMinutes: minutes }: ServerInput): number | null {
+  return minutes === undefined || minutes === null ? null : checkCacheMinutes(minutes) * minuteMs
+}
+
+/** The same as people say it. */
+export function cacheMinutesOf({
+  metadata_cache_ms: ms,
+}: Pick<ServerRow, 'metadata_cache_ms'>): number | undefined {
+  return ms === null ? undefined : ms / minuteMs
 }
 
 /** The columns that hold secrets; a server with sign-in has no headers (S2-24). */
@@ -138,18 +218,18 @@ export function sealedColumns(
   }
 }
 
+export type SealedColumn = 'headers_sealed' | 'client_secret_sealed' | 'client_key_sealed'
+
 /** Where a sealed column of a server lives. */
-export function serverPlace(
-  tenant: string,
-  row: string,
-  column: 'headers_sealed' | 'client_secret_sealed',
-) {
+export function serverPlace(tenant: string, row: string, column: SealedColumn) {
   return { tenant, table: 'servers', row, column }
 }
 
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal) {
-  if (principal.kind === 'session') return { kind: 'user', id: principal.user.id } as const
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id } as const
+  }
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
   if (principal.kind === 'operator') return { kind: 'operator' } as const
   return { kind: 'client', id: principal.clientId } as const
@@ -168,18 +248,41 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
+    ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
+    ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
     context: row.context,
   }
 }
 
+/** The same for whoever looks: who else may use it is told to administrators. */
+export function showServer(row: ServerRow, principal: Principal): PublicServer {
+  const { mayUse, ...server } = toPublicServer(principal.tenant, row)
+  return mayUse === undefined || !isAdmin(principal) ? server : { ...server, mayUse }
+}
+
+function cacheFact(row: ServerRow) {
+  const metadataCacheMinutes = cacheMinutesOf(row)
+  return metadataCacheMinutes === undefined ? {} : { metadataCacheMinutes }
+}
+
 /** What of a server leaves this room: never a header's value or a client secret (S2-25). */
-export function toPublicServer(row: ServerRow): PublicServer {
-  const { tenantId: _ours, context: _inUrlsOnly, ...server } = toServer(row)
+export function toPublicServer(tenant: Tenant, row: ServerRow): PublicServer {
+  const { tenantId: _ours, context, ...server } = toServer(row)
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...(row.client_key_public === null
+      ? {}
+      : {
+          clientKey: {
+            ...(JSON.parse(row.client_key_public) as PublicJwk), // only keyColumns() writes it
+            jwksUri: clientKeysUrl(tenant, context),
+          },
+        }),
+    ...(server.auth === 'oauth' ? { redirectUri: redirectUriOf(tenant, context) } : {}),
     ...(row.issuer === null ? {} : { quirks: appliedQuirks(row.issuer) }),
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -1,30 +1,79 @@
 // Tries a server out as the caller: its tools, or why not. A failure is an answer here, not an error.
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
-import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
+import { decideAuth } from './decide-auth.ts'
+import type { Discovered } from './decide-auth.ts'
+import { createPresenter, showable } from './present.ts'
 import { reach } from './reach.ts'
-import type { Caller, Reach } from './reach.ts'
+import type { Caller } from './choose-connection.ts'
+import type { Reach } from './reach.ts'
+import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools } from './tools.ts'
-import type { Tool } from './tools.ts'
+import type { Target, Tool } from './tools.ts'
 
 export type ServerTest =
   | { readonly ok: true; readonly toolCount: number; readonly tools: readonly Tool[] }
-  | { readonly ok: false; readonly error: FaultCode; readonly words: string }
+  | {
+      readonly ok: false
+      readonly error: FaultCode
+      readonly words: string
+      /** What is known of the way in, where the caller has not gone it yet. */
+      readonly discovered?: Discovered
+    }
 
 /** Lists the server's tools; once more with a fresh token when the first one is refused. */
 export async function testServer(
   needs: ServerNeeds,
-  { tenant, user }: Principal,
+  principal: Principal,
   server: Server,
 ): Promise<ServerTest> {
+  const { tenant, user } = principal
   if (user === undefined)
     throw new Fault('forbidden', { because: 'nobody stands behind this token' })
   const caller = { tenant, user }
+  const tested = await triedOut(needs, caller, server)
+  await needs.db.transaction().execute((tx) =>
+    needs.journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'server.tested',
+      actor: actorOf(principal),
+      userId: user.id,
+      subject: { kind: 'server', id: server.id },
+      data: tested.ok
+        ? { ok: true, toolCount: tested.toolCount }
+        : { ok: false, error: tested.error },
+    }),
+  )
+  return tested
+}
+
+async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Promise<ServerTest> {
   try {
     const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))
     return { ok: true, toolCount: tools.length, tools }
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown
+    const isUnsigned = thrown.code === 'authorization_required'
+    return isUnsigned
+      ? lookAtSignIn(needs, { tenant: caller.tenant, server, thrown })
+      : failed(thrown)
+  }
+}
+
+/** Nobody is signed in there, so what can be tried out is whether they could. */
+async function lookAtSignIn(
+  { upstream }: ServerNeeds,
+  facts: { readonly tenant: Tenant; readonly server: Server; readonly thrown: Fault },
+): Promise<ServerTest> {
+  const { tenant, server, thrown: unsigned } = facts
+  const { url, auth, issuer, clientId, grantType } = server
+  const input = { auth, issuer, clientId, grantType }
+  try {
+    const discovered = await decideAuth(upstream, { tenant, url, input })
+    return { ...failed(unsigned), discovered }
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     return failed(thrown)
@@ -37,29 +86,33 @@ async function toolsFor(
   server: Server,
   way: Reach,
 ): Promise<readonly Tool[]> {
-  const target = { url: server.url, headers: headersFor(way) }
+  const { url } = server
   try {
-    return await listTools(needs.outbound, target)
+    return await listTools(needs.outbound, targetFor(needs, url, way))
   } catch (thrown) {
     const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
     if (!isStale) throw thrown
-    const again = await reach(needs, caller, server, way)
-    return listTools(needs.outbound, { ...target, headers: headersFor(again) })
+    const again = await reach(needs, caller, server, { spent: way })
+    return listTools(needs.outbound, targetFor(needs, url, again))
   }
 }
 
-function headersFor(way: Reach): Readonly<Record<string, Secret>> {
-  if (way.kind === 'sign_in') {
-    throw new Fault('authorization_required', { because: way.reason })
+function targetFor({ upstream }: ServerNeeds, url: string, way: Reach): Target {
+  const { present, heard } = createPresenter(upstream)
+  const credential = showable(way)
+  return {
+    url,
+    headers: () => present(credential, { method: 'POST', url }),
+    wantsAgain: ({ status, headers }) => {
+      const [challenge, nonce] = [headers.get('www-authenticate'), headers.get('dpop-nonce')]
+      return heard(credential, url, { status, challenge, nonce })
+    },
   }
-  if (way.kind === 'none') return {}
-  if (way.kind === 'headers') return way.headers
-  return { authorization: new Secret(`Bearer ${way.token.reveal()}`) }
 }
 
 const serverTrouble = new Set<FaultCode>(['network_error', 'timeout'])
 
-function failed({ code, detail = {} }: Fault): ServerTest {
+function failed({ code, detail = {} }: Fault): ServerTest & { readonly ok: false } {
   const error = serverTrouble.has(code) ? 'server_unreachable' : code
   const words =
     error === 'invalid_token'

@@ -153,6 +153,7 @@ onEveryDatabase(
       clientId: 'given',
     }
     const redirectUri = new URL(begun.authorizeUrl).searchParams.get('redirect_uri') ?? ''
+    assert.equal(server.redirectUri, redirectUri)
     const registration = await bench.upstream.register.find({ ...key, redirectUri })
     assert.equal(registration?.clientSecret?.reveal(), 'second-secret')
     const shown = JSON.stringify(await bench.servers.get(ada.session, server.id))
@@ -160,6 +161,7 @@ onEveryDatabase(
 
     const without = await bench.servers.create(ada.session, { url: provider.mcpUrl, auth: 'oauth' })
     assert.equal(without.discovered?.registration, 'none')
+    assert.match(without.redirectUri ?? '', /^http:\/\/localhost:8787\/connect\/callback\/[\w-]+$/)
     const other = await bench.connections.create(ada.session, { serverId: without.id })
     await assert.rejects(
       bench.connections.authorize(ada.session, other.id, { browser: ada.browser }),

@@ -4,20 +4,25 @@ import { Fault } from '../base/fault.ts'
 import { limitOf, pageOf, positionOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
+import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
-import { contextClientDocument, tenantClientDocument } from '../upstream/client-document.ts'
-import type { ClientDocument } from '../upstream/client-document.ts'
+import { createClientDocuments } from './client-documents.ts'
+import type { ClientDocuments } from './client-documents.ts'
 import { decideAuth } from './decide-auth.ts'
+import { endServerSignIns } from './end-server.ts'
+import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'
 import {
   actorOf,
+  keyColumns,
   plainColumns,
   sealedColumns,
+  showServer,
   toolScopesColumn,
   toPublicServer,
   toServer,
@@ -25,11 +30,15 @@ import {
 import type { EndedAddress, PublicServer, Server, ServerNeeds } from './server-rows.ts'
 import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
+import { serverTemplates } from './templates.ts'
+import type { ServerTemplate } from './templates.ts'
 import { readToolScopes } from './tool-scopes.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
-export interface Servers {
+export interface Servers extends ClientDocuments {
+  /** Well-known servers, ready to be added. */
+  readonly templates: readonly ServerTemplate[]
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
   readonly create: (principal: Principal, input: ServerInput) => Promise<PublicServer>
   readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicServer>>
@@ -50,8 +59,6 @@ export interface Servers {
   readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
-  /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
-  readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
 }
 
 // Asked for every call that passes through.
@@ -74,17 +81,23 @@ export function createServers(needs: ServerNeeds): Servers {
     if (row !== undefined) return row
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
+  const requireSeen = async (principal: Principal, id: string) => {
+    const row = await require(principal.tenant, id)
+    requireVisible(toServer(row), principal)
+    return row
+  }
 
   return {
+    templates: serverTemplates,
     create: (principal, input) => createServer(needs, principal, input),
-    list: (principal, page = {}) => listServers(needs, principal.tenant, page),
-    get: async ({ tenant }, id) => toPublicServer(await require(tenant, id)),
+    list: (principal, page = {}) => listServers(needs, principal, page),
+    get: async (principal, id) => showServer(await requireSeen(principal, id), principal),
     update: async (principal, id, input) =>
       changeServer(needs, principal, await require(principal.tenant, id), input),
     remove: async (principal, id) =>
       removeServer(needs, principal, await require(principal.tenant, id)),
     test: async (principal, id) =>
-      testServer(needs, principal, toServer(await require(principal.tenant, id))),
+      testServer(needs, principal, toServer(await requireSeen(principal, id))),
 
     byId: async (tenant, id) => {
       const row = await find(tenant.id, 'id', id)
@@ -107,12 +120,7 @@ export function createServers(needs: ServerNeeds): Servers {
       return row && toServer(row)
     },
     usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
-    clientDocument: async (tenant, context) => {
-      if (context === undefined)
-        return tenantClientDocument(tenant, await contextsOf(needs, tenant))
-      const row = await find(tenant.id, 'context', context)
-      return row && contextClientDocument(tenant, context)
-    },
+    ...createClientDocuments(needs),
   }
 }
 
@@ -123,12 +131,13 @@ async function createServer(
 ): Promise<PublicServer> {
   const { tenant } = principal
   const url = checkUrl(needs.outbound, input.url)
-  const facts = plainColumns(needs, input)
   const toolScopes = await toolScopesColumn(needs, tenant, input.toolScopes ?? [])
   const slugs =
     input.slug === undefined ? proposeSlugs({ name: input.name, url }) : [checkSlug(input.slug)]
   const id = randomId(needs.random, 'srv_')
   const context = randomId(needs.random, '')
+  const key = keyColumns(needs, { tenantId: tenant.id, id }, input.clientKey)
+  const facts = plainColumns(needs, input, { hasKey: key.client_key_sealed !== null })
   const discovered = await decideAuth(needs.upstream, { tenant, url, input })
   const { auth } = discovered
   const row: Omit<ServerRow, 'slug'> = {
@@ -150,9 +159,13 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
+    provider_secret_sealed: null,
+    may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
+    transport: null,
+    ...key,
   }
   const stored = await insertServer(needs, principal, row, slugs)
-  return { ...toPublicServer(stored), discovered }
+  return { ...toPublicServer(tenant, stored), discovered }
 }
 
 async function insertServer(
@@ -188,20 +201,28 @@ async function insertServer(
 
 async function listServers(
   { db }: ServerNeeds,
-  tenant: Tenant,
+  principal: Principal,
   page: PageRequest,
 ): Promise<Page<PublicServer>> {
+  const { tenant, user } = principal
+  // The name in its quotes, as JSON has it; ids of ours have nothing in them that JSON or `like` would read otherwise.
+  const named = [user?.id ?? '', user?.role ?? ''].map((name) => `%"${name}"%`)
   const { createdAt, id } = positionOf(page)
   const rows = await db
     .selectFrom('servers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
+    .$if(!isAdmin(principal), (some) =>
+      some.where((is) =>
+        is.or([is('may_use', 'is', null), ...named.map((name) => is('may_use', 'like', name))]),
+      ),
+    )
     .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limitOf(page) + 1)
     .execute()
-  return pageOf(rows, page, toPublicServer)
+  return pageOf(rows, page, (row) => showServer(row, principal))
 }
 
 async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {
@@ -221,6 +242,7 @@ async function removeServer(
   row: ServerRow,
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {
+    await endServerSignIns({ upstream }, tx, row)
     await tx
       .deleteFrom('servers')
       .where('tenant_id', '=', row.tenant_id)
@@ -237,18 +259,4 @@ async function removeServer(
     })
   })
   await upstream.discover.forget(principal.tenant, row.url)
-}
-
-const contextsMax = 200
-
-async function contextsOf({ db }: ServerNeeds, tenant: Tenant): Promise<readonly string[]> {
-  const rows = await db
-    .selectFrom('servers')
-    .select('context')
-    .where('tenant_id', '=', tenant.id)
-    .where('auth', '=', 'oauth')
-    .orderBy('created_at')
-    .limit(contextsMax)
-    .execute()
-  return rows.map(({ context }) => context)
 }

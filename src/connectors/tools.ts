@@ -16,10 +16,13 @@ export interface Tool {
   readonly description?: string
 }
 
-/** Where, and with which headers. */
+/** Where, and how our credential is shown there. */
 export interface Target {
   readonly url: string
-  readonly headers: Readonly<Record<string, Secret>>
+  /** Asked for anew for every request. */
+  readonly headers: () => Readonly<Record<string, Secret>>
+  /** Says whether a request is to be sent again, because of what its answer says. */
+  readonly wantsAgain: (response: OutboundResponse) => boolean
 }
 
 const pagesMax = 20
@@ -30,14 +33,17 @@ const descriptionCharsMax = 2000
 
 /** The server's tools. Throws Fault('invalid_token') after a 401, Fault('server_unreachable') for all else that fails. */
 export async function listTools(outbound: Outbound, target: Target): Promise<readonly Tool[]> {
-  const ask = async (request: McpRequest) => {
-    const response = await outbound.fetch({
+  const once = (request: McpRequest) =>
+    outbound.fetch({
       url: target.url,
       ...request,
-      headers: { ...request.headers, ...target.headers },
+      headers: { ...request.headers, ...target.headers() },
       purpose: 'tools',
       limits: { bytes: answerBytes, timeMs: deadlineMs },
     })
+  const ask = async (request: McpRequest) => {
+    const first = await once(request)
+    const response = target.wantsAgain(first) ? await once(request) : first
     if (response.status === 401)
       throw new Fault('invalid_token', { because: 'the server said 401' })
     return response

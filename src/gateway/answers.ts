@@ -81,23 +81,48 @@ interface Connect {
   readonly serverName: string
   readonly connectUrl: string
   readonly reason: 'authorization_required' | 'scope_insufficient'
+  /** The account is one that an administrator shares: it is for them to mend. */
+  readonly isShared: boolean
 }
 
 /**
  * Asks the person to sign in at the server's own provider. It is an error of the call, not of our token, so the status is
  * 200; what is never answered is taken and dropped, and a stream is said not to be there.
  */
-export function connectAnswer(call: Call, { serverName, connectUrl, reason }: Connect): Answer {
+export function connectAnswer(call: Call, connect: Connect): Answer {
+  const { connectUrl, reason } = connect
   if (!call.wantsAnswer) return { ...emptyAnswer(202), reason }
   if (call.method === 'GET' || call.method === 'DELETE') {
     return { ...wrongMethod('POST'), reason }
   }
-  const message =
-    reason === 'authorization_required'
-      ? `Connect your account to use ${serverName}. Open this link, sign in, and try again: ${connectUrl}`
-      : `${serverName} needs more permission for this. Open this link, agree, and try again: ${connectUrl}`
+  const message = `${connectWords(connect)}: ${connectUrl}`
   const data = { reason, connectUrl }
   return rpcAnswer(200, { id: call.id, code: rpcCodes.signInNeeded, message, data })
+}
+
+function connectWords({ serverName, reason, isShared }: Connect): string {
+  const isOver = reason === 'authorization_required'
+  if (isShared) {
+    const trouble = isOver ? 'has to sign in again' : 'lacks a permission for this'
+    return `The account that an administrator shares for ${serverName} ${trouble}. Ask an administrator, or connect an account of your own here`
+  }
+  return isOver
+    ? `Connect your account to use ${serverName}. Open this link, sign in, and try again`
+    : `${serverName} needs more permission for this. Open this link, agree, and try again`
+}
+
+interface RefusedScope {
+  readonly serverName: string
+  readonly scopes: readonly string[]
+}
+
+/** No sign-in has helped: it lies with whoever gives the person access at the server. */
+export function scopeRefused(call: Call, { serverName, scopes }: RefusedScope): Answer {
+  const reason = 'scope_insufficient'
+  if (!call.wantsAnswer) return { ...emptyAnswer(202), reason }
+  const named = scopes.length === 0 ? '' : `: ${scopes.join(' ')}`
+  const message = `${serverName} refuses this to your account, and signing in again has not helped. Whoever gives you access there has to allow${named === '' ? ' it' : named}.`
+  return rpcAnswer(403, { id: call.id, code: rpcCodes.failed, message, data: { reason } })
 }
 
 /** The server limits us: the client may try again later (RFC 6585 §4). */

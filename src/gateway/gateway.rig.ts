@@ -4,12 +4,20 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createManualClock, systemClock } from '../base/clock.ts'
+import { createPresenter } from '../connectors/present.ts'
+import { createProofs } from '../upstream/proofs.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
-import type { Credential } from '../connectors/credential.ts'
+import type {
+  Bearer,
+  ConnectionWish,
+  Credential,
+  Refused,
+  StepUp,
+} from '../connectors/credential.ts'
 import type { Server as McpServer, ToolScope } from '../connectors/servers.ts'
 import type { RegisteredScope } from '../issuer/scopes.ts'
 import type { Entry } from '../journal/entries.ts'
@@ -44,6 +52,8 @@ export interface RigSettings {
   /** The credentials in the order in which they are asked for; the last one stays. */
   readonly credentials?: readonly Credential[]
   readonly renewed?: Credential
+  /** What is said to a server's `insufficient_scope`. */
+  readonly stepUp?: StepUp
   readonly scopes?: readonly string[]
   readonly answerTimeMs?: number
   /** The scopes that the server understands. */
@@ -62,6 +72,10 @@ export interface Rig {
   readonly refreshes: () => number
   /** How often any credential was asked for. */
   readonly asked: () => number
+  /** What was noted of scopes: what a server refused, and what it let through. */
+  readonly scopeNotes: () => readonly string[]
+  /** Which connection was named, of each time a credential was asked for. */
+  readonly labels: () => readonly (string | undefined)[]
   /** The journal lines so far. */
   readonly entries: () => Promise<readonly Entry[]>
   readonly post: (message: unknown, init?: PostInit) => Promise<Response>
@@ -71,6 +85,8 @@ export interface Rig {
 export interface PostInit {
   readonly token?: string | null
   readonly slug?: string
+  /** With its question mark. */
+  readonly query?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
   readonly raw?: string
@@ -86,6 +102,7 @@ export interface SeenRequest {
 export const toolsList = { jsonrpc: '2.0', id: 7, method: 'tools/list' }
 export const bearer = {
   kind: 'bearer',
+  isSignedIn: true,
   token: new Secret('upstream-token-1'),
   connectionId: 'con_1',
   generation: 1,
@@ -110,10 +127,15 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
       },
       scopes: { all: async () => settings.registry ?? [] },
       credentials,
+      grants: { stands: async () => true },
       outbound,
       keyring,
       db: databaseOfOneTransaction,
-      journal: { record: async (_tx, entry) => void entries.push(entry) },
+      journal: {
+        record: async (_tx, entry) => void entries.push(entry),
+        subscribe: () => () => {},
+        head: async () => 0,
+      },
       notes: { note: () => {} },
       traces: { ofToken: async () => undefined },
       attempts: { current: async () => undefined },
@@ -134,6 +156,8 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
     seen,
     refreshes: () => counts.refreshes,
     asked: () => counts.asked,
+    labels: () => counts.labels,
+    scopeNotes: () => counts.notes,
     entries: async () => {
       await gateway.close()
       return entries
@@ -152,7 +176,12 @@ function serverAt(
   slug: string,
   { url, toolScopes }: { readonly url: string; readonly toolScopes: RigSettings['toolScopes'] },
 ): McpServer | undefined {
-  const shape = { auth: 'oauth', headerNames: [], tokenFormat: 'opaque' } as const
+  const shape = {
+    auth: 'oauth',
+    grantType: 'authorization_code',
+    headerNames: [],
+    tokenFormat: 'opaque',
+  } as const
   const facts = { ...shape, tenantId: tenant.id, context: 'ctx' }
   return ['notes', 'other'].includes(slug)
     ? {
@@ -167,16 +196,31 @@ function serverAt(
 }
 
 function countedCredentials(settings: RigSettings) {
-  const counts = { asked: 0, refreshes: 0 }
+  const counts = {
+    asked: 0,
+    refreshes: 0,
+    labels: [] as (string | undefined)[],
+    notes: [] as string[],
+  }
   const queue = [...(settings.credentials ?? [bearer])]
   const credentials = {
-    credentialFor: async () => {
+    ...createPresenter({ proofs: createProofs({ clock: systemClock, random: systemRandom }) }),
+    credentialFor: async (_server: McpServer, _by: Principal, wish?: ConnectionWish) => {
       counts.asked += 1
+      counts.labels.push(wish?.label)
       return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
     },
+    holds: async () => true,
     refreshAfterUnauthorized: async (_server: McpServer, _by: Principal, refused?: Credential) => {
       if (refused?.kind === 'bearer') counts.refreshes += 1
       return settings.renewed ?? bearer
+    },
+    noteInsufficientScope: async (_used: Bearer, _tenant: Tenant, refused: Refused) => {
+      counts.notes.push(`${refused.operation}: ${refused.scope}`)
+      return settings.stepUp ?? ({ kind: 'sign_in' } as const)
+    },
+    noteSufficientScope: async (_used: Bearer, _tenant: Tenant, operation: string) => {
+      counts.notes.push(`${operation} went through`)
     },
   }
   return { credentials, counts }
@@ -222,8 +266,8 @@ const databaseOfOneTransaction = {
 } as unknown as Database // the recorder uses nothing else of it
 
 function sendTo(origin: string, method: string, init: PostInit): Promise<Response> {
-  const { token = aliceToken, slug = 'notes', headers = {}, signal, raw } = init
-  return fetch(`${origin}/${slug}/mcp`, {
+  const { token = aliceToken, slug = 'notes', query = '', headers = {}, signal, raw } = init
+  return fetch(`${origin}/${slug}/mcp${query}`, {
     method,
     headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers },
     ...(raw === undefined ? {} : { body: raw }),

@@ -22,7 +22,9 @@ const notConnected: Credential = {
   connectUrl,
   connectionId: 'con_1',
   reason: 'not_connected',
+  isShared: false,
 }
+const shared: Credential = { ...bearer, connectionId: 'con_adas', ownerId: 'usr_ada' }
 
 test('a call reaches the server with the person’s token and nothing of ours (threat X-17)', async (t) => {
   verifies(t, 'S3-30', 'S4-11')
@@ -287,8 +289,96 @@ test('a 403 that asks for more scope becomes the connect link, without the serve
   const { error } = (await response.json()) as { error: { data: unknown } } // a JSON-RPC error
   assert.deepEqual(error.data, {
     reason: 'scope_insufficient',
-    connectUrl: `${connectUrl}?scope=files%3Awrite`,
+    connectUrl,
   })
+  assert.deepEqual(rig.scopeNotes(), ['tools/list: files:write'])
+})
+
+test('when no sign-in helps any more, that is said plainly and with whom it lies', async (t) => {
+  verifies(t, 'C21')
+  const rig = await startRig(t, {
+    stepUp: { kind: 'over', scopes: ['files:write'] },
+    upstream: (_request, response) => {
+      response.writeHead(403, { 'www-authenticate': 'Bearer error="insufficient_scope"' }).end()
+    },
+  })
+
+  const response = await rig.post({
+    jsonrpc: '2.0',
+    id: 7,
+    method: 'tools/call',
+    params: { name: 'save', arguments: {} },
+  })
+
+  const { error } = (await response.json()) as { error: { message: string; data: unknown } } // a JSON-RPC error
+  assert.equal(response.status, 403)
+  assert.deepEqual(error.data, { reason: 'scope_insufficient' })
+  assert.match(error.message, /Whoever gives you access there has to allow: files:write/)
+  assert.equal(response.headers.get('www-authenticate'), null, 'our own token is good')
+  assert.deepEqual(rig.scopeNotes(), ['tools/call save: '])
+})
+
+test('what goes through after a server asked for more is noted, and nothing otherwise', async (t) => {
+  verifies(t, 'C21')
+  const stepping: Credential = { ...bearer, isSteppingUp: true }
+  const rig = await startRig(t, { credentials: [bearer, stepping, stepping] })
+  const odd = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'two words\0' } }
+
+  await rig.post(toolsList)
+  await rig.post(toolsList)
+  await rig.post(odd)
+
+  assert.deepEqual(rig.scopeNotes(), [
+    'tools/list went through',
+    'tools/call (unnamed) went through',
+  ])
+})
+
+test('who uses a shared connection is never led to its sign-in, but told who can mend it', async (t) => {
+  verifies(t, 'S1-10')
+  const console = `${tenant.issuer}/console/connections`
+  const wants = 'Bearer error="insufficient_scope", scope="files:write"'
+  const refusing = await startRig(t, {
+    credentials: [shared],
+    renewed: shared,
+    upstream: (request, response) => {
+      const isUnauthorized = request.headers['mcp-extra'] === '401'
+      response.writeHead(isUnauthorized ? 401 : 403, { 'www-authenticate': wants }).end()
+    },
+  })
+  const over = await startRig(t, { credentials: [{ ...notConnected, isShared: true }] })
+
+  const lacking = await refusing.post(toolsList)
+  const refused = await refusing.post(toolsList, { headers: { 'mcp-extra': '401' } })
+  const ended = await over.post(toolsList)
+
+  const answers = [
+    [lacking, 'scope_insufficient', console],
+    [refused, 'authorization_required', console],
+    [ended, 'authorization_required', connectUrl],
+  ] as const
+  for (const [answer, reason, link] of answers) {
+    const { error } = (await answer.json()) as { error: { message: string; data: unknown } } // a JSON-RPC error
+    assert.deepEqual(error.data, { reason, connectUrl: link })
+    assert.match(error.message, /Ask an administrator/)
+    assert.doesNotMatch(JSON.stringify(error), /con_adas|usr_ada/)
+  }
+})
+
+test('the journal says whose shared connection a call used', async (t) => {
+  verifies(t, 'S4-36')
+  const rig = await startRig(t, { credentials: [shared, bearer] })
+
+  await rig.post(toolsList)
+  await rig.post(toolsList)
+
+  const [borrowed, own] = await rig.entries()
+  assert.equal(borrowed?.userId, 'usr_alice')
+  assert.deepEqual(
+    [borrowed?.data?.['connection'], borrowed?.data?.['connectionOwner']],
+    ['con_adas', 'usr_ada'],
+  )
+  assert.equal(own?.data?.['connectionOwner'], undefined)
 })
 
 test('an answer without content has no length, whatever the server says (RFC 9110 §8.6)', async (t) => {
@@ -500,6 +590,55 @@ test('a session id works for the one it was given to, on that server, and for no
     assert.equal(answer.status, 404, forged)
   }
   assert.equal(rig.seen.length, 2)
+})
+
+test('a session belongs to the connection that it was begun with', async (t) => {
+  verifies(t, 'S1-10')
+  const another: Credential = { ...bearer, connectionId: 'con_2' }
+  const rig = await startRig(t, {
+    credentials: [bearer, bearer, another, bearer],
+    renewed: another,
+    upstream: (request, response) => {
+      if (request.headers['mcp-extra'] === '401') return void response.writeHead(401).end()
+      response.writeHead(200, { 'content-type': 'application/json', 'mcp-session-id': 'abc' })
+      response.end('{}')
+    },
+  })
+  const started = await rig.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params: {} })
+  const headers = { 'mcp-session-id': started.headers.get('mcp-session-id') ?? '' }
+
+  const same = await rig.post(toolsList, { headers })
+  const crossed = await rig.post(toolsList, { headers })
+  const renewed = await rig.post(toolsList, { headers: { ...headers, 'mcp-extra': '401' } })
+
+  assert.equal(same.status, 200)
+  for (const answer of [crossed, renewed]) {
+    assert.equal(answer.status, 404)
+    assert.equal(await reasonOf(answer), 'unknown_session')
+  }
+  assert.equal(rig.seen.length, 3, 'the other account never saw the session')
+})
+
+test('a header or the address names the connection to use; it goes no further', async (t) => {
+  verifies(t, 'S1-10')
+  const rig = await startRig(t)
+  const named = { headers: { 'latchkey-connection': 'work' } }
+
+  await rig.post(toolsList)
+  await rig.post(toolsList, named)
+  await rig.post(toolsList, { query: '?connection=my%20home' })
+  const two = await rig.post(toolsList, { ...named, query: '?connection=home' })
+  const twice = await rig.post(toolsList, { query: '?connection=a&connection=b' })
+
+  assert.deepEqual(rig.labels(), [undefined, 'work', 'my home'])
+  for (const answer of [two, twice]) {
+    assert.equal(answer.status, 422)
+    assert.equal(await reasonOf(answer), 'connection_unknown')
+  }
+  for (const { url, headers } of rig.seen) {
+    assert.equal(url, '/mcp?own=query')
+    assert.equal(headers['latchkey-connection'], undefined)
+  }
 })
 
 test('since 2026-07-28 a session id is ignored', async (t) => {

@@ -6,9 +6,11 @@ import type { Entry, EntryData, Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Call } from './calls.ts'
+import { nameOf, unnamed } from './calls.ts'
 import type { Era } from './eras.ts'
 import { createFirstCalls } from './first-calls.ts'
 import type { FirstCall } from './first-calls.ts'
+import type { SharedUse } from './server-call.ts'
 
 /** What became of one call. Its content is not part of it. */
 export interface CallRecord {
@@ -22,6 +24,8 @@ export interface CallRecord {
   readonly reason?: string
   /** What we know of that besides. */
   readonly because?: string
+  /** Another person's connection that it used. */
+  readonly shared?: SharedUse
 }
 
 /** The calls on their way into the journal. */
@@ -103,11 +107,8 @@ async function recordOne(journal: Needs['journal'], tx: Database, entry: CallEnt
   }
 }
 
-const unnamed = '(unnamed)'
-const namePattern = /^[\w()./-]{1,128}$/
-
 function entryOf(record: CallRecord, now: number): CallEntry {
-  const { principal, server, call, era, status, startedAt, reason, because } = record
+  const { principal, server, call, era, status, startedAt, reason, because, shared } = record
   const { tenant, user, clientId } = principal
   return {
     tenantId: tenant.id,
@@ -124,11 +125,7 @@ function entryOf(record: CallRecord, now: number): CallEntry {
       durationMs: now - startedAt,
       ...(reason === undefined ? {} : { reason }),
       ...(because === undefined ? {} : { because }),
+      ...(shared === undefined ? {} : { connection: shared.id, connectionOwner: shared.ownerId }),
     },
   }
-}
-
-/** The client chose this text: only what looks like a name is kept. */
-function nameOf(text: string): string {
-  return namePattern.test(text) ? text : unnamed
 }

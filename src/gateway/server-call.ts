@@ -1,29 +1,23 @@
-// One verified call to one server: checks the session, gets the person's credential, sends the call, and once more after a
+// One verified call to one server: gets the person's credential, checks the session, sends the call, and once more after a
 // 401 with a refreshed credential. What a server says about our credential becomes an answer of our own.
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { Fault } from '../base/fault.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import { Secret } from '../base/secret.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
-import { bearerChallenge } from '../oauth/challenge.ts'
+import type { Grants } from '../issuer/grants.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
-import {
-  connectAnswer,
-  emptyAnswer,
-  faultAnswer,
-  refusedUpstream,
-  slowDown,
-  unknownSession,
-} from './answers.ts'
+import { connectAnswer, faultAnswer, unknownSession } from './answers.ts'
 import type { Call } from './calls.ts'
+import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
+import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
+import type { OpenStreams } from './open-streams.ts'
 import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
-import type { SessionBinding } from './sessions.ts'
+import type { SessionBinding, SessionOwner } from './sessions.ts'
 
 /** A call whose caller is verified. */
 export interface VerifiedCall {
@@ -40,16 +34,25 @@ export interface VerifiedCall {
 }
 
 /** How a call ended: with the server's answer, which was sent, or with one of ours, which is still to be sent. */
-export type Ending =
+export type Ending = (
   | { readonly kind: 'passed'; readonly status: number }
   | { readonly kind: 'broken'; readonly status: number; readonly because: string }
   | { readonly kind: 'answer'; readonly answer: Answer }
+) & { readonly shared?: SharedUse }
+
+/** Another person's connection that a call used, for the journal. */
+export interface SharedUse {
+  readonly id: string
+  readonly ownerId: string
+}
 
 /** The parts of a server call. */
 export interface ServerCallNeeds {
   readonly credentials: Credentials
   readonly outbound: Pick<Outbound, 'dispatcher'>
   readonly sessions: SessionBinding
+  readonly streams: Pick<OpenStreams, 'watch'>
+  readonly grants: Pick<Grants, 'stands'>
   readonly log: Log
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs: number
@@ -58,77 +61,118 @@ export interface ServerCallNeeds {
 /** Runs a verified call to its end. */
 export async function callServer(needs: ServerCallNeeds, verified: VerifiedCall): Promise<Ending> {
   const { credentials, log } = needs
-  const { server, principal, call } = verified
-  const session = sessionOf(needs, verified)
-  if (session.kind === 'foreign') return answered(unknownSession(call))
-
-  const credential = await credentials.credentialFor(server, principal)
-  const outcome = await attempt(needs, verified, { credential, sessionId: session.id })
+  const { server, principal } = verified
+  const wish = connectionWish(verified.request)
+  const credential = await credentials.credentialFor(server, principal, wish)
+  const outcome = await attempt(needs, verified, credential)
   if (credential.kind !== 'bearer' || !isUnauthorized(outcome)) {
     return conclude(needs, verified, { credential, outcome })
   }
 
   log.info({ server: server.slug }, 'the server refused the token; it is refreshed once')
-  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential)
-  const second = await attempt(needs, verified, { credential: renewed, sessionId: session.id })
+  const renewed = await credentials.refreshAfterUnauthorized(server, principal, credential, wish)
+  const second = await attempt(needs, verified, renewed)
   return conclude(needs, verified, { credential: renewed, outcome: second })
 }
 
-type Session = { readonly kind: 'theirs'; readonly id?: string } | { readonly kind: 'foreign' }
+type Session =
+  | { readonly kind: 'theirs'; readonly id: string | undefined }
+  | { readonly kind: 'foreign' }
 
 /** Since 2026-07-28 there are no sessions: an id that comes nevertheless is ignored (MCP 2026-07-28, R12). */
 function sessionOf(
   { sessions }: ServerCallNeeds,
-  { request, principal, server, era }: VerifiedCall,
+  { request, era }: VerifiedCall,
+  owner: SessionOwner,
 ): Session {
   const bound = request.headers[sessionHeader]
-  if (bound === undefined || era === 'modern') return { kind: 'theirs' }
-  const owner = { principal, serverId: server.id }
+  if (bound === undefined || era === 'modern') return { kind: 'theirs', id: undefined }
   const id = typeof bound === 'string' ? sessions.unbind(owner, bound) : undefined
   return id === undefined ? { kind: 'foreign' } : { kind: 'theirs', id }
 }
 
-interface Attempt {
-  readonly credential: Credential
+type AttemptOutcome =
+  | Outcome
+  | { readonly kind: 'not_connected'; readonly connectUrl: string; readonly isShared: boolean }
+  /** The session was not begun by this caller with this connection. */
+  | { readonly kind: 'foreign_session' }
+
+/** Sends it; once more where the server gives a nonce that our proof has to carry (RFC 9449 §9). */
+async function attempt(
+  needs: ServerCallNeeds,
+  verified: VerifiedCall,
+  credential: Credential,
+): Promise<AttemptOutcome> {
+  if (credential.kind === 'authorization_required') {
+    const { connectUrl, isShared } = credential
+    return { kind: 'not_connected', connectUrl, isShared }
+  }
+  const connectionId = credential.kind === 'bearer' ? credential.connectionId : undefined
+  const owner = { principal: verified.principal, serverId: verified.server.id, connectionId }
+  const session = sessionOf(needs, verified, owner)
+  if (session.kind === 'foreign') return { kind: 'foreign_session' }
+  const once = () => sendOnce(needs, verified, { credential, owner, sessionId: session.id })
+  const outcome = await once()
+  if (outcome.kind !== 'held') return outcome
+  const { status, headers } = outcome
+  const [challenge, nonce] = [headers['www-authenticate'], textOf(headers['dpop-nonce'])]
+  const { url } = verified.server
+  const wantsAgain = needs.credentials.heard(credential, url, { status, challenge, nonce })
+  return wantsAgain ? once() : outcome
+}
+
+function textOf(field: string | string[] | undefined): string | undefined {
+  return typeof field === 'string' ? field : undefined
+}
+
+type Showable = Exclude<Credential, { readonly kind: 'authorization_required' }>
+
+interface Sending {
+  readonly credential: Showable
+  readonly owner: SessionOwner
   readonly sessionId: string | undefined
 }
 
-type AttemptOutcome = Outcome | { readonly kind: 'not_connected'; readonly connectUrl: string }
-
-async function attempt(
-  { outbound, sessions, answerTimeMs }: ServerCallNeeds,
+function sendOnce(
+  needs: ServerCallNeeds,
   { request, response, principal, server, method, body, isOffered }: VerifiedCall,
-  { credential, sessionId }: Attempt,
-): Promise<AttemptOutcome> {
-  if (credential.kind === 'authorization_required') {
-    return { kind: 'not_connected', connectUrl: credential.connectUrl }
-  }
-  const owner = { principal, serverId: server.id }
+  { credential, owner, sessionId }: Sending,
+): Promise<Outcome> {
+  const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
+  const { url } = server
   return forward({
     outbound,
     outgoing: {
-      url: server.url,
+      url,
       method,
       headers: requestHeaders({
         incoming: request.headers,
         sessionId,
-        credential: credentialHeaders(credential),
+        credential: credentials.present(credential, { method, url }),
       }),
       body,
     },
     response,
-    headersOf: (upstream) => responseHeaders(upstream, (id) => sessions.bind(owner, id)),
+    headersOf: (upstream) => {
+      // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
+      const nonce = textOf(upstream['dpop-nonce'])
+      credentials.heard(credential, url, { status: 200, challenge: undefined, nonce })
+      return responseHeaders(upstream, (id) => sessions.bind(owner, id))
+    },
     answerTimeMs,
     isOffered,
+    watch: (end) =>
+      streams.watch({
+        principal,
+        serverId: server.id,
+        connectionId: owner.connectionId,
+        ownerId: credential.kind === 'bearer' ? credential.ownerId : undefined,
+        holds: async () =>
+          (await grants.stands(principal.tenant, principal.grantId)) &&
+          (await credentials.holds({ principal, server, credential })),
+        end,
+      }),
   })
-}
-
-function credentialHeaders(
-  credential: Exclude<Credential, { kind: 'authorization_required' }>,
-): Readonly<Record<string, Secret>> {
-  if (credential.kind === 'none') return {}
-  if (credential.kind === 'headers') return credential.headers
-  return { authorization: new Secret(`Bearer ${credential.token.reveal()}`) }
 }
 
 function isUnauthorized(outcome: AttemptOutcome): boolean {
@@ -140,13 +184,28 @@ interface Concluded {
   readonly outcome: AttemptOutcome
 }
 
-function conclude(
-  { log }: ServerCallNeeds,
+async function conclude(
+  needs: ServerCallNeeds,
+  verified: VerifiedCall,
+  concluded: Concluded,
+): Promise<Ending> {
+  const ending = await endingOf(needs, verified, concluded)
+  const { credential } = concluded
+  if (credential.kind !== 'bearer' || credential.ownerId === undefined) return ending
+  return { ...ending, shared: { id: credential.connectionId, ownerId: credential.ownerId } }
+}
+
+async function endingOf(
+  needs: ServerCallNeeds,
   verified: VerifiedCall,
   { credential, outcome }: Concluded,
-): Ending {
+): Promise<Ending> {
+  const { log } = needs
   const { server, call } = verified
-  if (outcome.kind === 'passed') return outcome
+  if (outcome.kind === 'passed') {
+    await notePassed(needs, verified, credential, outcome.status)
+    return outcome
+  }
   if (outcome.kind === 'broken') {
     log.info({ server: server.slug, because: outcome.because }, 'an answer was not sent to its end')
     return outcome
@@ -155,55 +214,14 @@ function conclude(
     log.warn({ server: server.slug, because: outcome.fault.because }, 'a server did not answer')
     return answered(faultAnswer(outcome.fault, call))
   }
+  if (outcome.kind === 'foreign_session') return answered(unknownSession(call))
   if (outcome.kind === 'not_connected') {
-    const { connectUrl } = outcome
+    const { connectUrl, isShared } = outcome
     const reason = 'authorization_required'
-    return answered(connectAnswer(call, { serverName: server.name, connectUrl, reason }))
+    return answered(connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared }))
   }
   log.info({ server: server.slug, status: outcome.status }, 'a server’s answer was not passed on')
-  return answered(heldAnswer(verified, credential, outcome))
-}
-
-function heldAnswer(
-  { principal, server, call, method }: VerifiedCall,
-  credential: Credential,
-  { status, headers }: Extract<Outcome, { kind: 'held' }>,
-): Answer {
-  const missing = missingPermission(status, headers)
-  if (missing !== undefined && credential.kind === 'bearer') {
-    const { reason, query } = missing
-    const connectUrl = `${principal.tenant.issuer}/connect/${credential.connectionId}${query}`
-    return connectAnswer(call, { serverName: server.name, connectUrl, reason })
-  }
-  if (status === 429) return slowDown(call, headers['retry-after'])
-  const isOver = method === 'DELETE' || !call.wantsAnswer
-  if (status < 300 && isOver) return emptyAnswer(status)
-  // Our own token is good: a 401 of ours would send the client to sign-in for nothing.
-  const isClientError = status >= 400 && status < 500 && status !== 401 && status !== 407
-  if (isClientError) return refusedUpstream(call, status, headers.allow)
-  const because = `the server answered ${status} in a form that does not pass`
-  return faultAnswer(new Fault('server_unreachable', { because }), call)
-}
-
-/** RFC 6750 §3.1: what the server says that our token for the person lacks. */
-function missingPermission(status: number, headers: IncomingHttpHeaders): Missing | undefined {
-  if (status === 401) return { reason: 'authorization_required', query: '' }
-  if (status !== 403) return undefined
-  const challenge = bearerChallenge(headers['www-authenticate'] ?? null)
-  if (challenge?.error !== 'insufficient_scope') return undefined
-  const { scope = '' } = challenge
-  // The page asks for what is missing on top of what was asked for before (MCP authorization, "Step-Up").
-  const isAskable = scope !== '' && scope.length <= scopeCharsMax
-  const query = isAskable ? `?${new URLSearchParams({ scope }).toString()}` : ''
-  return { reason: 'scope_insufficient', query }
-}
-
-const scopeCharsMax = 1000
-
-interface Missing {
-  readonly reason: 'authorization_required' | 'scope_insufficient'
-  /** What the link to our page says besides. */
-  readonly query: string
+  return answered(await heldAnswer(needs, verified, credential, outcome))
 }
 
 function answered(answer: Answer): Ending {

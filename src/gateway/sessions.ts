@@ -1,5 +1,5 @@
 // Ties a server's session ids to the caller they were given to, without a table: the id that the client sees carries a tag
-// over (tenant, server, caller, id). A session id is never proof of who calls (MCP security best practices, R13).
+// over (tenant, server, caller, connection, id). A session id is never proof of who calls (MCP security best practices, R13).
 import type { Keyring } from '../base/keyring.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 
@@ -7,6 +7,8 @@ import type { TokenPrincipal } from '../people/principal.ts'
 export interface SessionOwner {
   readonly principal: TokenPrincipal
   readonly serverId: string
+  /** Whose account it is there; absent where the server knows none. */
+  readonly connectionId?: string | undefined
 }
 
 export interface SessionBinding {
@@ -33,8 +35,8 @@ export function createSessionBinding({ keyring }: { readonly keyring: Keyring })
   }
 }
 
-function describe({ principal, serverId }: SessionOwner, id: string): string {
+function describe({ principal, serverId, connectionId }: SessionOwner, id: string): string {
   const { tenant, user, clientId } = principal
   const caller = user === undefined ? ['client', clientId] : ['user', user.id]
-  return JSON.stringify([tenant.id, serverId, ...caller, id])
+  return JSON.stringify([tenant.id, serverId, ...caller, connectionId ?? null, id])
 }

@@ -13,7 +13,12 @@ export function json(body: unknown, status = 200, headers: Record<string, string
 
 /** A public document that caches may keep for an hour. */
 export function publicDocument(body: unknown): Response {
-  return new Response(JSON.stringify(body), {
+  return publicText(JSON.stringify(body))
+}
+
+/** The same of JSON that is written already. */
+export function publicText(text: string): Response {
+  return new Response(text, {
     headers: {
       'content-type': 'application/json',
       'cache-control': 'public, max-age=3600',

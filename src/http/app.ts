@@ -13,6 +13,7 @@ import type { Admitted } from './guards.ts'
 import type { Idempotency } from './idempotency.ts'
 import { readInput } from './input.ts'
 import type { Meter, MeterOf } from './meter.ts'
+import { queryFor } from './query.ts'
 import type { Route, Surface, Visit } from './route.ts'
 import { countingStrangers, takeAsClient, takeAsPrincipal, takeAtTheDoor } from './row-limits.ts'
 import type { Passage, Witness } from './witness.ts'
@@ -106,7 +107,7 @@ function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency
     const visit: Visit = {
       tenant,
       request,
-      query: url.searchParams,
+      query: queryFor(row, url.searchParams),
       params,
       browser: readCookie(request, browserCookie),
       body,

@@ -1,13 +1,14 @@
-// A route is data: method, path, guard, limits, CORS, input, words and what runs. The router, the guards, the error shapes and
-// the tests that ask "is every door guarded?" read the same rows.
+// A route is data: method, path, guard, limits, CORS, input, query, output, words and what runs. The router, the guards, the
+// error shapes and the tests that ask "is every door guarded?" read the same rows.
 import type { z } from 'zod'
-import type { Fault } from '../base/fault.ts'
+import type { Fault, FaultCode } from '../base/fault.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Visitor } from '../journal/attempts.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { RowLimitName } from './limits.ts'
 import type { Meter } from './meter.ts'
+import type { Output } from './output.ts'
 
 /**
  * Who may come in. `open`: anybody; nothing of a person is known. `visitor`: anybody, but a signed-in person is
@@ -59,6 +60,14 @@ export type SignedIn = Visit & GuardedBy['session']
 
 export type Context<G extends Guard, I> = Visit & GuardedBy[G] & { readonly input: I }
 
+/** One parameter of a query. */
+export interface QueryParameter {
+  readonly name: string
+  readonly words: string
+  /** What it may be, as JSON Schema says it. */
+  readonly schema: Readonly<Record<string, unknown>>
+}
+
 /** One row. `open` rows that touch the caller's identity do not compile: their context has none. */
 export interface RouteRow<G extends Guard, I> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -78,6 +87,12 @@ export interface RouteRow<G extends Guard, I> {
   readonly bodyBytes?: number
   /** Shape of a JSON body; other fields are refused. */
   readonly input?: z.ZodType<I>
+  /** The parameters of its query; a row of REST sees no others. */
+  readonly query?: readonly QueryParameter[]
+  /** What it answers with when all is well; the tests hold every answer of REST against it. */
+  readonly output?: Output
+  /** What it may refuse with besides what every row of its kind does, as far as known. */
+  readonly faults?: readonly FaultCode[]
   /** What it does, for the API description. */
   readonly words: string
   readonly run: (context: Context<G, I>) => Promise<Response>

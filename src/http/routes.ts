@@ -1,6 +1,7 @@
 // All rows in one list: what the router serves and what the tests walk.
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Connections } from '../connectors/connections.ts'
 import type { Servers } from '../connectors/servers.ts'
@@ -21,11 +22,13 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
+import { graphqlRoutes } from './graphql/route.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { deviceRoutes } from './oauth/device.ts'
@@ -33,6 +36,7 @@ import { discoveryRoutes } from './oauth/discovery.ts'
 import { registrationRoutes } from './oauth/registration.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
+import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
@@ -50,6 +54,7 @@ export interface RouteNeeds {
   readonly clock: Clock
   readonly random: Random
   readonly keyring: Keyring
+  readonly log: Log
   readonly journal: Journal
   readonly webhooks: Webhooks
   readonly users: Users
@@ -70,8 +75,9 @@ export interface RouteNeeds {
 /** Makes every row of every door. */
 export function createRoutes(needs: RouteNeeds): readonly Route[] {
   const forms = createForms(needs)
+  const streams = createOpenStreams()
   const withForms = { ...needs, forms }
-  return [
+  const rows = [
     ...discoveryRoutes(needs),
     ...authorizeRoutes(needs),
     ...tokenRoutes(needs),
@@ -83,7 +89,8 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionRoutes(needs),
     ...accessRoutes(needs),
     ...webhookRoutes(needs),
-    ...eventRoutes(needs),
+    ...eventRoutes({ ...needs, streams }),
+    ...graphqlRoutes({ ...needs, streams }),
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
@@ -96,4 +103,5 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...operationRoutes(needs),
     ...assetRoutes(),
   ]
+  return [...rows, ...openApiRoutes(rows)]
 }

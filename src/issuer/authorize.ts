@@ -154,6 +154,9 @@ export function createAuthorizeHub(needs: Needs): AuthorizeHub {
       if (session === undefined) return { kind: 'sign_in', requestId: row.id }
       const question = await readQuestion(needs, { tenant, row })
       if (question.kind === 'refused') return sendError(needs, { tenant, row }, question.code)
+      if (isClosedTo(session, question)) {
+        return sendError(needs, { tenant, row }, 'server_forbidden', session)
+      }
       if (!isFormToken(needs.keyring, { question, session }, form.formToken)) {
         throw badForm('the form was made for another request, session or state of the client')
       }
@@ -211,6 +214,9 @@ async function nextStep(
   if (session === undefined || !(await isRecentEnough(needs.db, row, session))) {
     if (prompts.includes('none')) return sendError(needs, pending, 'login_required')
     return { kind: 'sign_in', requestId: row.id }
+  }
+  if (isClosedTo(session, question)) {
+    return sendError(needs, pending, 'server_forbidden', session)
   }
   const mayPass = !prompts.includes('consent') && !mustAlwaysAsk(question)
   if (mayPass && (await isRemembered(needs.db, session, question))) {
@@ -272,6 +278,11 @@ async function readQuestion({ db, resources }: Needs, { tenant, row }: Pending):
   const requestId = row.id
   const attempt = attemptOf(row)
   return { kind: 'question', client, redirectUri, scopes, resource, requestId, attempt }
+}
+
+/** May this person use what the tokens are for? */
+function isClosedTo({ user }: SessionPrincipal, { resource }: ConsentQuestion): boolean {
+  return resource.isOpenTo?.(user) === false
 }
 
 /** prompt=login is answered by a sign-in that is younger than the request (OIDC Core §3.1.2.1). */

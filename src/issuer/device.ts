@@ -9,7 +9,6 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import { parseScope } from '../oauth/scope.ts'
 import type { SessionPrincipal } from '../people/principal.ts'
-import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { DeviceCodeRow } from '../store/schema.ts'
 import { findClient } from './clients.ts'
@@ -126,7 +125,7 @@ export function createDevices(needs: Needs): Devices {
         return { kind, clientName: client?.name ?? 'The program' }
       }
       requireInTime(needs, row)
-      const question = await readQuestion(needs, session.tenant, row)
+      const question = await readQuestion(needs, session, row)
       return askPerson(needs, { row, question }, session)
     },
 
@@ -138,7 +137,7 @@ export function createDevices(needs: Needs): Devices {
       }
       if (row.status !== 'pending') throw notWaiting('the request was answered before')
       requireInTime(needs, row)
-      const question = await readQuestion(needs, session.tenant, row)
+      const question = await readQuestion(needs, session, row)
       if (!isFormToken(needs.keyring, { question, session }, formToken)) {
         throw badForm('the form was made for another request, session or state of the client')
       }
@@ -275,7 +274,7 @@ function requireInTime({ clock }: Needs, { expires_at }: DeviceCodeRow): void {
 /** What the request asks, if client and resource are still there: both may go while a person thinks (P-109). */
 async function readQuestion(
   { db, resources }: Needs,
-  tenant: Tenant,
+  { tenant, user }: SessionPrincipal,
   row: DeviceCodeRow,
 ): Promise<Question> {
   const client = await findClient(db, tenant, row.client_id)
@@ -285,6 +284,9 @@ async function readQuestion(
   const resource = await resources.find(tenant, row.resource)
   if (resource === undefined) {
     throw new Fault('invalid_target', { because: 'the resource went while the person thought' })
+  }
+  if (resource.isOpenTo?.(user) === false) {
+    throw new Fault('server_forbidden', { because: 'the device asks for a server of others' })
   }
   const { id } = row
   return { client, scopes: parseScope(row.scope), resource, requestId: id, attempt: id }

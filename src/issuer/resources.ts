@@ -3,6 +3,7 @@ import { callersFault } from '../base/fault.ts'
 import type { Fault } from '../base/fault.ts'
 import { parseResource } from '../oauth/resource.ts'
 import type { Tenant } from '../people/tenants.ts'
+import type { User } from '../people/users.ts'
 
 /** The resources of all tenants; given by the platform. */
 export interface Resources {
@@ -22,6 +23,8 @@ export interface Resource {
   readonly usual?: readonly string[]
   /** How its access tokens look; `opaque` unless said otherwise (RFC 9068 for `jwt`). */
   readonly tokenFormat?: 'opaque' | 'jwt'
+  /** Whether this person may use it; everybody may unless said otherwise. */
+  readonly isOpenTo?: (user: User) => boolean
 }
 
 /** The one resource that a request names, or undefined when it names none. Throws Fault('invalid_target') (RFC 8707 §2). */

@@ -1,14 +1,16 @@
 // The keys that sign our JWTs (ES256, RFC 7518 §3.4). Each tenant has a row of generations: the next key is published
 // before it signs, so that nobody meets a signature of a key they have not heard of; a retired one stays published as
 // long as something that it signed is alive.
-import { createECDH, createHash, createPrivateKey, sign } from 'node:crypto'
+import { createPrivateKey } from 'node:crypto'
 import type { KeyObject, webcrypto } from 'node:crypto'
 import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
-import { Secret } from '../base/secret.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Actor, Journal } from '../journal/entries.ts'
+import { signJwt } from '../oauth/jws.ts'
+import { makePrivateKey, privateKeyBytes } from '../oauth/private-key.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
@@ -84,7 +86,9 @@ export function createSigningKeys(needs: Needs): SigningKeys {
     },
     sign: async (tenant, jwt) => {
       const active = (await findActive(db, tenant)) ?? activeOf(await findOrMakeKeys(needs, tenant))
-      return signWith(privateKeyOf(tenant, active), { kid: active.kid, ...jwt })
+      const { typ, claims } = jwt
+      const header = { alg: 'ES256', kid: active.kid, typ } as const
+      return signJwt(privateKeyOf(tenant, active), { header, claims })
     },
     rotate: (tenant, actor = { kind: 'system' }) => rotate(needs, tenant, actor),
     rotateSoon: async (tenant, actor) => {
@@ -245,42 +249,24 @@ async function retireOthers(
     .execute()
 }
 
-const coordinateBytes = 32
-
 function makeKey(
   { clock, random, keyring }: Needs,
   tenant: KeyOwner,
   { generation, activatedAt }: { readonly generation: number; readonly activatedAt?: number },
 ): SigningKeyRow {
-  const pair = createECDH('prime256v1')
-  // One in four billion is beyond the order of the curve, and throws.
-  const privateBytes = random.secretBytes(coordinateBytes)
-  pair.setPrivateKey(privateBytes)
-  const [x, y] = coordinatesOf(pair.getPublicKey())
-  const point = { crv: 'P-256', kty: 'EC', x, y } as const
-  // RFC 7638 §3: the required members in this very order.
-  const kid = createHash('sha256').update(JSON.stringify(point)).digest('base64url')
-  const privateJwk = { ...point, d: Buffer.from(privateBytes).toString('base64url') }
-  const publicKey: PublicKey = { ...point, kid, alg: 'ES256', use: 'sig' }
+  const { jwk, publicJwk } = makePrivateKey(random.secretBytes(privateKeyBytes))
   return {
     tenant_id: tenant.id,
     generation,
-    kid,
-    public_jwk: JSON.stringify(publicKey),
-    private_jwk_sealed: keyring.seal(JSON.stringify(privateJwk), placeOf(tenant, kid)),
+    kid: publicJwk.kid,
+    public_jwk: JSON.stringify(publicJwk),
+    private_jwk_sealed: keyring.seal(jwk, placeOf(tenant, publicJwk.kid)),
     created_at: clock.now(),
     activated_at: activatedAt ?? null,
     retired_at: null,
     published_until: null,
     activate_at: null,
   }
-}
-
-/** An uncompressed point is one byte, then x, then y (SEC 1 §2.3.3). */
-function coordinatesOf(point: Buffer): readonly [string, string] {
-  const x = point.subarray(1, 1 + coordinateBytes)
-  const y = point.subarray(1 + coordinateBytes)
-  return [x.toString('base64url'), y.toString('base64url')]
 }
 
 function placeOf(tenant: KeyOwner, kid: string) {
@@ -311,16 +297,4 @@ function createPrivateKeys({ keyring }: Needs) {
     kept.set(`${tenant.id} ${kid}`, key)
     return key
   }
-}
-
-function signWith(
-  key: KeyObject,
-  { kid, typ, claims }: UnsignedJwt & { readonly kid: string },
-): Secret {
-  const signed = [{ alg: 'ES256', kid, typ }, claims]
-    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
-    .join('.')
-  // RFC 7518 §3.4: r and s side by side, not DER.
-  const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' })
-  return new Secret(`${signed}.${signature.toString('base64url')}`)
 }

@@ -36,7 +36,7 @@ import { deviceCodeGrant, grantTypeNames, jwtBearer, tokenExchange } from './met
 import type { GrantTypeName } from './metadata.ts'
 import type { Policy } from './policy.ts'
 import { narrowScopes, requireSameResource } from './requested-access.ts'
-import type { Resources } from './resources.ts'
+import type { Resource, Resources } from './resources.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { mintTokens, storeTokens, tokenAnswer } from './tokens.ts'
 import type { MintedTokens, TokenAnswer } from './tokens.ts'
@@ -107,6 +107,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const scopes = narrowScopes(client, held, parameters)
     const target = { tenant, resource: grant.resource }
     const resource = await requireSameResource(needs.resources, target, resources)
+    requireOpen(resource, user)
     const minted = await mintTokens(needs, {
       tenant,
       client,
@@ -142,6 +143,12 @@ async function requirePerson(
   const user = await users.byId(tenant, userId)
   if (user !== undefined) return user
   throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
+}
+
+/** Who may use a server is asked before anything is spent: what was presented works again when they may. */
+function requireOpen(resource: Resource | undefined, user: User | undefined): void {
+  if (user === undefined || resource?.isOpenTo?.(user) !== false) return
+  throw new Fault('invalid_grant', { because: 'the person may not use the server any more' })
 }
 
 interface Requester {

@@ -57,7 +57,7 @@ interface Needs {
 }
 
 const issuersMax = 100
-const pageSizes = { usual: 50, most: issuersMax }
+export const trustedIssuerPageSizes = { usual: 50, most: issuersMax }
 
 /** Makes the administration of all tenants' trusted issuers over one database. */
 export function createTrustedIssuers(needs: Needs): TrustedIssuers {
@@ -136,7 +136,7 @@ async function list(
 ): Promise<Page<TrustedIssuer>> {
   const { cursor } = request
   if (cursor !== undefined && !idShape.test(cursor)) throw foreignCursor()
-  const limit = limitOf(request, pageSizes)
+  const limit = limitOf(request, trustedIssuerPageSizes)
   const rows = await db
     .selectFrom('trusted_issuers')
     .selectAll()

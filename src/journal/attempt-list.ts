@@ -49,7 +49,8 @@ interface Needs {
   readonly settle: () => Promise<void>
 }
 
-const pageSizes = { usual: 20, most: 100 }
+/** How many attempts a page holds: each is told from all of its entries. */
+export const attemptPageSizes = { usual: 20, most: 100 }
 const linkedMax = 20
 /** The entries of one page of the list, all attempts together. */
 const entriesReadMax = 5_000
@@ -119,7 +120,7 @@ async function listAttempts(
   tenantId: string,
   page: PageRequest,
 ): Promise<Page<AttemptSummary>> {
-  const limit = limitOf(page, pageSizes)
+  const limit = limitOf(page, attemptPageSizes)
   const after = positionOf(page, beforeNewest)
   const found = await findHeads(db, tenantId, { limit: limit + 1, after })
   const { shown: heads, next } = cutPage(found, limit, cursorOf)

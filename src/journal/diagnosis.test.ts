@@ -86,6 +86,9 @@ const rows: Readonly<Record<string, { entries: readonly StoryEntry[]; afterMs?: 
     entries: [refusal('authorization.refused', 'unsupported_response_type')],
   },
   consent_denied: { entries: [...upTo.started, refusal('consent.denied', 'access_denied')] },
+  server_closed: {
+    entries: [...upTo.started, refusal('authorization.failed', 'server_forbidden')],
+  },
   authorization_failed: {
     entries: [...upTo.started, refusal('authorization.failed', 'login_required')],
   },

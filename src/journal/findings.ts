@@ -140,6 +140,14 @@ const refused: readonly Finding[] = [
     clause: 'RFC 6749 §4.1.2.1',
   },
   {
+    code: 'server_closed',
+    shownBy: (story) =>
+      story.refused('authorization.failed', 'server_forbidden') ??
+      story.refused('call.refused', 'server_forbidden'),
+    happened: 'The person is not among those who may use this server.',
+    next: 'If they should be, add them to the server’s mayUse (PATCH /api/v1/servers/{id}), then connect again.',
+  },
+  {
     code: 'authorization_failed',
     shownBy: (story) => story.refused('authorization.failed'),
     happened: 'The sign-in ended with an error that was sent back to the client.',

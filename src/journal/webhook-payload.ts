@@ -18,6 +18,12 @@ export function toPublicEvent({ type, at, ...entry }: SealedEntry): PublicEvent 
   return { type, timestamp: timeOf(at), data }
 }
 
+/** The same for a person who is no administrator: whose shared connection their calls used stays untold. */
+export function toPersonalEvent(entry: SealedEntry): PublicEvent {
+  const { connection: _others, connectionOwner: owner, ...data } = entry.data
+  return toPublicEvent(owner === undefined ? entry : { ...entry, data })
+}
+
 /** The event that tries a webhook out. */
 export function testEvent(webhookId: string, at: number): PublicEvent {
   const subject = { kind: 'webhook', id: webhookId }

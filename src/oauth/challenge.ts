@@ -49,9 +49,30 @@ export function parseChallenges(header: string): readonly Challenge[] {
 export function bearerChallenge(header: string | null): BearerChallenge | undefined {
   if (header === null) return undefined
   const bearer = parseChallenges(header).find(({ scheme }) => scheme.toLowerCase() === 'bearer')
-  if (!bearer) return undefined
-  const { resource_metadata: url = '', scope = '', error = '' } = bearer.parameters
-  const { error_description: description = '' } = bearer.parameters
+  return bearer && readTokenChallenge(bearer)
+}
+
+/** What a server asks for: what its first challenge for a token says, and how the token may be shown. */
+export interface TokenChallenge extends BearerChallenge {
+  /** RFC 9449 §7.1: `required` where only proofs are taken, `offered` where they are taken too. */
+  readonly proofs?: 'required' | 'offered'
+}
+
+/** The same, where a token that is bound to a key is as good (RFC 9449 §7.1); what Bearer says counts first. */
+export function tokenChallenge(header: string | null): TokenChallenge | undefined {
+  const challenges = parseChallenges(header ?? '')
+  const find = (name: string) => challenges.find(({ scheme }) => scheme.toLowerCase() === name)
+  const [bearer, dpop] = [find('bearer'), find('dpop')]
+  const first = bearer ?? dpop
+  if (first === undefined) return undefined
+  const read = readTokenChallenge(first)
+  if (dpop === undefined) return read
+  return { ...read, proofs: bearer === undefined ? 'required' : 'offered' }
+}
+
+function readTokenChallenge({ parameters }: Challenge): BearerChallenge {
+  const { resource_metadata: url = '', scope = '', error = '' } = parameters
+  const { error_description: description = '' } = parameters
   const scopes = tidyScope(scope)
   return {
     ...(parseHttpUri(url) ? { resourceMetadata: url } : {}),

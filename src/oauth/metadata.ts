@@ -86,6 +86,7 @@ const authorizationServerFields = {
   code_challenge_methods_supported: stringList,
   authorization_grant_profiles_supported: stringList,
   client_id_metadata_document_supported: flag,
+  dpop_signing_alg_values_supported: stringList,
   require_pushed_authorization_requests: flag,
 }
 
@@ -100,6 +101,8 @@ const protectedResourceFields = {
   authorization_servers: issuerList,
   scopes_supported: scopeList,
   bearer_methods_supported: stringList,
+  dpop_signing_alg_values_supported: stringList,
+  dpop_bound_access_tokens_required: flag,
   resource_name: shownName,
   resource_documentation: httpUrl,
   jwks_uri: httpUrl,

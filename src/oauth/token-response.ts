@@ -10,7 +10,8 @@ import { errorDescription } from './shown-text.ts'
 /** A successful token response (RFC 6749 §5.1); `expiresAt` in ms since 1970, undefined when the server does not say. */
 export interface TokenSet {
   readonly accessToken: Secret
-  readonly tokenType: 'Bearer'
+  /** `DPoP` for one that is bound to the key that was proven (RFC 9449 §5). */
+  readonly tokenType: 'Bearer' | 'DPoP'
   readonly refreshToken?: Secret
   readonly scope?: string
   readonly expiresAt?: number
@@ -28,10 +29,17 @@ export const tokenCharsMax = 16_384
 /** The longest life time that is believed; a longer one is cut to it. */
 export const expiresInMaxS = 10 * 365 * 24 * 60 * 60
 
+/** How the token may be of use: as anybody's who holds it, or with a key that was proven. */
+export type UsableTypes = 'bearer' | 'bearer_or_bound' | 'bound'
+
 /** Reads a successful answer at the time `now` (RFC 6749 §5.1); refuses what could not be stored or sent safely. */
-export function readTokenResponse(json: unknown, now: number): TokenSet {
+export function readTokenResponse(
+  json: unknown,
+  now: number,
+  usable: UsableTypes = 'bearer',
+): TokenSet {
   const document = asObject(json) ?? refuse('the answer is not a JSON object')
-  requireBearer(document)
+  const tokenType = readType(document, usable)
   const accessToken = readToken(document, 'access_token', headerText)
   const refreshToken = readToken(document, 'refresh_token', visibleText)
   const idToken = readToken(document, 'id_token', headerText)
@@ -39,7 +47,7 @@ export function readTokenResponse(json: unknown, now: number): TokenSet {
   const lifetimeS = readLifetimeS(field(document, 'expires_in'))
   return Object.freeze({
     accessToken: accessToken ?? refuse('access_token is missing'),
-    tokenType: 'Bearer',
+    tokenType,
     ...(refreshToken ? { refreshToken } : {}),
     ...(scope === undefined ? {} : { scope }),
     ...(lifetimeS === undefined ? {} : { expiresAt: now + lifetimeS * 1000 }),
@@ -75,10 +83,13 @@ const visibleText = /^[\x20-\x7E]+$/
 const errorName = /^[A-Za-z0-9_.:/-]{1,100}$/
 
 // RFC 6749 §7.1: a token of a type we don't know must not be used. Some servers leave the type out.
-function requireBearer(document: JsonObject): void {
+function readType(document: JsonObject, usable: UsableTypes): TokenSet['tokenType'] {
   const type = field(document, 'token_type') ?? 'Bearer'
-  if (typeof type !== 'string' || type.toLowerCase() !== 'bearer')
-    refuse('token_type is not Bearer')
+  const name = typeof type === 'string' ? type.toLowerCase() : ''
+  if (name === 'dpop' && usable !== 'bearer') return 'DPoP'
+  // RFC 9449 §5: an answer without the protection that was asked for is thrown away where that matters.
+  if (name === 'bearer' && usable !== 'bound') return 'Bearer'
+  return refuse(usable === 'bound' ? 'token_type is not DPoP' : 'token_type is not Bearer')
 }
 
 function readToken(document: JsonObject, name: string, characters: RegExp): Secret | undefined {

@@ -7,9 +7,14 @@ declare const verified: unique symbol
 
 /**
  * One request has one principal: a person in a browser, an API key, or a client with an access token. A command has the
- * operator at the machine.
+ * operator at the machine, and an app that embeds us names its own users.
  */
-export type Principal = SessionPrincipal | KeyPrincipal | TokenPrincipal | OperatorPrincipal
+export type Principal =
+  | SessionPrincipal
+  | KeyPrincipal
+  | TokenPrincipal
+  | OperatorPrincipal
+  | AppPrincipal
 
 export interface SessionPrincipal extends Caller {
   readonly kind: 'session'
@@ -42,6 +47,12 @@ export interface OperatorPrincipal extends Caller {
   readonly kind: 'operator'
   /** The person for whom something is tried out. */
   readonly user: User | undefined
+}
+
+/** A user of an app that embeds us; the app has verified them. */
+export interface AppPrincipal extends Caller {
+  readonly kind: 'app'
+  readonly user: User
 }
 
 interface Caller {

@@ -15,8 +15,8 @@ export interface Tenant {
 }
 
 export interface Tenants {
-  /** The tenant of `LATCHKEY_PUBLIC_URL`: made at first start, moved when the setting moves. */
-  readonly ensureDefault: (issuer: string) => Promise<Tenant>
+  /** The tenant of `LATCHKEY_PUBLIC_URL`: made at first start, moved when the setting moves, renamed when a name is given. */
+  readonly ensureDefault: (issuer: string, name?: string) => Promise<Tenant>
   /** The default tenant as it is stored, before any setting moves it. */
   readonly default: () => Promise<Tenant | undefined>
   /** The tenant whose origin has this `host[:port]`; undefined for a host that is nobody's. */
@@ -43,18 +43,20 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
     db.selectFrom('tenants').selectAll().where(column, '=', value).executeTakeFirst()
 
   return {
-    ensureDefault: async (issuer) => {
+    ensureDefault: async (issuer, name) => {
       const existing = await find('slug', defaultSlug)
-      if (existing?.issuer === issuer) return toTenant(existing)
       if (existing !== undefined) {
-        await db.updateTable('tenants').set({ issuer }).where('id', '=', existing.id).execute()
-        return toTenant({ ...existing, issuer })
+        const wanted = { issuer, name: name ?? existing.name }
+        const isSame = existing.issuer === issuer && existing.name === wanted.name
+        if (isSame) return toTenant(existing)
+        await db.updateTable('tenants').set(wanted).where('id', '=', existing.id).execute()
+        return toTenant({ ...existing, ...wanted })
       }
       const row = {
         id: randomId(random, 'ten_'),
         slug: defaultSlug,
         issuer,
-        name: 'Latchkey',
+        name: name ?? 'Latchkey',
         created_at: clock.now(),
       }
       // Two processes may start at once: one row wins, both read it.

@@ -23,6 +23,7 @@ export interface Schema {
   refresh_tokens: RefreshTokenRow
   servers: ServerRow
   connections: ConnectionRow
+  step_ups: StepUpRow
   discoveries: DiscoveryRow
   registrations: RegistrationRow
   flows: FlowRow
@@ -42,8 +43,10 @@ export interface Schema {
   token_ancestors: TokenAncestorRow
   trusted_issuers: TrustedIssuerRow
   scopes: ScopeRow
+  subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
+  upstream_revocations: UpstreamRevocationRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -331,6 +334,21 @@ export interface ServerRow {
   updated_at: number
   /** How the access tokens for it look: `opaque` or `jwt`. */
   token_format: string
+  /** How we get tokens for it: by whom a person is sent there, or without a browser. */
+  grant_type: string
+  /** JSON of what else such a grant needs; no secret in it. */
+  grant_settings: string | null
+  /** Our secret at the identity provider that such a grant asks. */
+  provider_secret_sealed: string | null
+  /** The key that proves us there, as a private JWK; and what of it everybody may know. */
+  client_key_sealed: string | null
+  client_key_public: string | null
+  /** JSON list of the people and roles that may use it; null: everybody of the tenant. */
+  may_use: string | null
+  /** `sse` for a server that only speaks the older HTTP+SSE; null: Streamable HTTP. */
+  transport: string | null
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadata_cache_ms: number | null
 }
 
 /** One user's credential for one server. */
@@ -345,6 +363,26 @@ export interface ConnectionRow {
   last_error: string | null
   created_at: number
   updated_at: number
+  /** 1: of the tenant, for everybody who may use the server; its user is only who needed it first. */
+  of_tenant: number
+  /** Since when its owner lets everybody use it who may use the server; holds while the owner is an administrator. */
+  shared_at: number | null
+  /** How often somebody has signed in for it. */
+  sign_ins: number
+  /** What the server asked for on top of what it holds, until that is no longer refused. */
+  step_up_scope: string | null
+}
+
+/** An operation that a server refused to a connection for want of scope, and how many sign-ins did not help. */
+export interface StepUpRow {
+  tenant_id: string
+  connection_id: string
+  operation: string
+  scope: string
+  /** Which sign-in the last refusal was for, so that many refusals of one are one round. */
+  sign_in: number
+  rounds: number
+  asked_at: number
 }
 
 /** What discovery found for one resource URL, with its life time. */
@@ -371,6 +409,7 @@ export interface RegistrationRow {
   registration_access_token_sealed: string | null
   registration_client_uri: string | null
   created_at: number
+  client_key_sealed: string | null
 }
 
 /** One sign-in elsewhere, from start to callback. */
@@ -422,6 +461,34 @@ export interface CredentialRow {
   /** What was refused once: the tokens, or us as a client (a digest says which); not asked again before `doubt_until`. */
   doubt: string | null
   doubt_until: number | null
+  /** The key that the tokens are bound to, as a private JWK (RFC 9449). */
+  proof_key_sealed: string | null
+}
+
+/** What an identity provider said of a person when they last signed in there. */
+export interface SubjectTokenRow {
+  tenant_id: string
+  user_id: string
+  issuer: string
+  subject: string
+  token_sealed: string
+  expires_at: number
+  created_at: number
+}
+
+/** A token that is forgotten here and still to be revoked at its provider. The connection may be gone. */
+export interface UpstreamRevocationRow {
+  tenant_id: string
+  id: string
+  connection_id: string
+  user_id: string | null
+  issuer: string
+  /** JSON: the token, its hint, and where and as whom it is revoked. */
+  request_sealed: string
+  /** How often it was begun; counted before it is sent. */
+  tries: number
+  next_try_at: number
+  created_at: number
 }
 
 /** One line of the journal; only ever inserted, and marked once when it is in the chain. */

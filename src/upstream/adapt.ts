@@ -28,6 +28,32 @@ export function completedMetadata(issuer: string, document: unknown): unknown {
   return { ...metadata, ...Object.fromEntries(missing) }
 }
 
+/** Where a browser is sent to sign in (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2.1). */
+export function authorizationUrl(
+  plan: {
+    readonly authorizationEndpoint: string
+    readonly clientId: string
+    readonly redirectUri: string
+    readonly issuer: string
+    readonly resource: string
+    readonly scopes: readonly string[]
+  },
+  { state, challenge }: { readonly state: string; readonly challenge: string },
+): string {
+  const url = new URL(plan.authorizationEndpoint)
+  const parameters = {
+    response_type: 'code',
+    client_id: plan.clientId,
+    redirect_uri: plan.redirectUri,
+    state,
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
+    ...requestedAccess(plan),
+  }
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+  return url.href
+}
+
 /** The part of an authorization request that says for what: resource, audience, scopes and how long. */
 export function requestedAccess({
   issuer,

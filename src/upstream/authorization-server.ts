@@ -1,5 +1,6 @@
 // The authorization server's side of discovery: its metadata (RFC 8414, OIDC Discovery), found in the order MCP asks for,
 // and what a server of the 2025-03-26 revision is taken to offer when it publishes nothing.
+import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
 import { readAuthorizationServerMetadata, requireS256 } from '../oauth/metadata.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
@@ -8,10 +9,14 @@ import { completedMetadata, spelledIssuer } from './adapt.ts'
 import { readDocument } from './protected-resource.ts'
 import type { Trace } from './trace.ts'
 
+export { authorizationServerUrls }
+
 interface Needs {
   readonly outbound: Outbound
   readonly trace: Trace
   readonly signal: AbortSignal
+  /** A server where no code is asked for need not protect one. */
+  readonly isForPrograms?: boolean | undefined
 }
 
 /**
@@ -28,7 +33,7 @@ export async function findAuthorizationServer(
     if (document === undefined) continue
     const completed = completedMetadata(issuer, document)
     const metadata = readAuthorizationServerMetadata(completed, spelledIssuer(issuer, completed))
-    requireS256(metadata)
+    if (!needs.isForPrograms) requireS256(metadata)
     await requireReachable(needs.outbound, metadata)
     return metadata
   }
@@ -53,9 +58,25 @@ async function requireReachable(
   outbound: Outbound,
   metadata: AuthorizationServerMetadata,
 ): Promise<void> {
-  const { token_endpoint, registration_endpoint, revocation_endpoint } = metadata
-  for (const url of [token_endpoint, registration_endpoint, revocation_endpoint]) {
-    if (url !== undefined) outbound.vet(url)
+  const ours = ['token_endpoint', 'registration_endpoint', 'revocation_endpoint'] as const
+  for (const name of ours) {
+    const url = metadata[name]
+    if (url !== undefined) await named(name, async () => outbound.vet(url))
   }
-  await outbound.vetResolved(metadata.authorization_endpoint)
+  await named('authorization_endpoint', () => outbound.vetResolved(metadata.authorization_endpoint))
+}
+
+/** Says in the reason of a refusal which of the addresses it is about. */
+async function named(name: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!isFault(error)) throw error
+    const { code, because, detail, cause } = error
+    throw new Fault(code, {
+      because: `${name}: ${because}`,
+      cause,
+      ...(detail === undefined ? {} : { detail }),
+    })
+  }
 }

@@ -210,6 +210,23 @@ onEveryDatabase('a finding is used for a day and forgotten on demand', async (t,
   assert.equal(asked.length, 8)
 })
 
+onEveryDatabase(
+  'a finding for programs, who need no S256, is none for people',
+  async (t, store) => {
+    verifies(t, 'C13')
+    const bench = await createBench(t, store)
+    const { tenant, upstream } = bench
+    const { url } = await startSite(t, (o) => ({
+      [`GET ${prm}/mcp`]: resourceOf(`${o}/mcp`, o),
+      [`GET ${asPath}`]: { json: { ...metadataOf(o), code_challenge_methods_supported: [] } },
+    }))
+    const forPrograms = { tenant, serverUrl: url, isForPrograms: true }
+    assert.equal((await upstream.discover.discover(forPrograms)).serverUrl, url)
+    const forPeople = upstream.discover.discover({ tenant, serverUrl: url })
+    await assert.rejects(forPeople, code('pkce_unsupported'))
+  },
+)
+
 onEveryDatabase('a page instead of a document is no document', async (t, store) => {
   verifies(t, 'C2')
   const bench = await createBench(t, store)

@@ -1,20 +1,27 @@
 // Finds out how to sign in at an MCP server, knowing nothing but its URL: 401, then RFC 9728, then RFC 8414 or OIDC
-// Discovery. Owns the cached findings; registering and signing in belong to others.
+// Discovery. What was found before is kept by findings.ts; registering and signing in belong to others.
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import { readAuthorizationServerMetadata } from '../oauth/metadata.ts'
+import type { TokenChallenge } from '../oauth/challenge.ts'
+import { proofAlgorithm } from '../oauth/dpop-proof.ts'
 import type { AuthorizationServerMetadata, ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { canonicalResource } from '../oauth/resource.ts'
 import type { Database } from '../store/database.ts'
+import { firstUsable, inOrder } from './choose-issuer.ts'
+import type { FoundServer } from './choose-issuer.ts'
 import { findAuthorizationServer, guessedMetadata } from './authorization-server.ts'
+import { forgetFinding, readCached, rememberedIssuer, writeCached } from './findings.ts'
+import type { Discovery } from './findings.ts'
 import type { TenantFacts } from './holder.ts'
 import { atOthersAddress } from './others-addresses.ts'
 import { asDiscovery, findProtectedResource, meetServer } from './protected-resource.ts'
 import type { Welcome } from './protected-resource.ts'
 import { createTrace } from './trace.ts'
 import type { Trace, TraceStep } from './trace.ts'
+
+export type { Discovery }
 
 /** What to look at. */
 export interface DiscoverRequest {
@@ -24,22 +31,15 @@ export interface DiscoverRequest {
   readonly issuer?: string | undefined
   /** Looks again even when a finding is cached. */
   readonly fresh?: boolean
+  /** How old a finding may be; otherwise as old as the installation says. */
+  readonly cacheMs?: number | undefined
+  /** Nobody is sent there with a code: what protects codes is not asked for. */
+  readonly isForPrograms?: boolean
 }
 
-/** How to sign in at a server. */
-export interface Discovery {
-  readonly serverUrl: string
-  /** RFC 8707: sent with every request; the server's own spelling of itself, verbatim. */
-  readonly resource: string
-  readonly challengeScope?: string
-  readonly protectedResource?: ProtectedResourceMetadata
-  readonly issuer: string
-  readonly metadata: AuthorizationServerMetadata
-  /** Nothing was published: these are the places that MCP 2025-03-26 prescribes. */
-  readonly isGuessed: boolean
-  /** The server answered without a token. */
-  readonly openToAll: boolean
-  readonly trace: readonly TraceStep[]
+interface LookRequest extends Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'isForPrograms'> {
+  /** The authorization server that was taken before; it stays while the server names it and it is in order. */
+  readonly before?: string | undefined
 }
 
 /** What kind of server it is. */
@@ -71,7 +71,6 @@ interface Needs {
 const cacheDefaultMs = 24 * 60 * 60 * 1000
 // For all requests of one look together: a server must not hold us, or send us to others, for longer.
 const lookTimeMs = 30_000
-const issuersTriedMax = 5
 
 /** Makes discovery over one database. */
 export function createDiscover(
@@ -84,15 +83,18 @@ export function createDiscover(
   const looks = new Map<string, Promise<Inspection>>()
 
   const lookAnew = async (request: DiscoverRequest): Promise<Inspection> => {
-    const found = await asDiscovery(() => look(needs, request, AbortSignal.timeout(timeMs)))
-    if (found.kind === 'oauth') await writeCached(needs, request, found.discovery, cacheMs)
+    const trace = createTrace(needs.clock)
+    const before = await rememberedIssuer(needs, request)
+    const tools = { outbound: needs.outbound, trace }
+    const found = await lookOnce(tools, { ...request, before }, timeMs)
+    if (found.kind === 'oauth') await writeCached(needs, request, found.discovery)
     return found
   }
 
   /** Whoever wants to look while somebody does, looks along: fifty refused calls are one look. */
   const joinLook = (request: DiscoverRequest): Promise<Inspection> => {
-    const { tenant, serverUrl, issuer } = request
-    const name = JSON.stringify([tenant.id, serverUrl, issuer])
+    const { tenant, serverUrl, issuer, isForPrograms } = request
+    const name = JSON.stringify([tenant.id, serverUrl, issuer, isForPrograms])
     const running = looks.get(name)
     if (running) return running
     const started = lookAnew(request).finally(() => looks.delete(name))
@@ -101,7 +103,8 @@ export function createDiscover(
   }
 
   const inspect = async (request: DiscoverRequest): Promise<Inspection> => {
-    const known = request.fresh === true ? undefined : await readCached(needs, request)
+    const youngMs = request.cacheMs ?? cacheMs
+    const known = request.fresh === true ? undefined : await readCached(needs, request, youngMs)
     return known === undefined ? joinLook(request) : { kind: 'oauth', discovery: known }
   }
 
@@ -116,24 +119,23 @@ export function createDiscover(
       })
     },
 
-    forget: async (tenant, serverUrl) => {
-      await needs.db
-        .deleteFrom('discoveries')
-        .where('tenant_id', '=', tenant.id)
-        .where('resource_url', '=', serverUrl)
-        .execute()
-    },
+    forget: (tenant, serverUrl) => forgetFinding(needs, tenant, serverUrl),
   }
 }
 
-async function look(
-  needs: Needs,
-  request: DiscoverRequest,
-  signal: AbortSignal,
+/** Looks, and keeps nothing; what was seen is in the trace, also when the look ends in a refusal. Throws as `discover`. */
+export function lookOnce(
+  needs: Omit<Tools, 'signal'>,
+  request: LookRequest,
+  timeMs = lookTimeMs,
 ): Promise<Inspection> {
-  const { serverUrl } = request
-  const tools = { ...needs, trace: createTrace(needs.clock), signal }
-  needs.outbound.vet(serverUrl)
+  return asDiscovery(() => look({ ...needs, signal: AbortSignal.timeout(timeMs) }, request))
+}
+
+async function look(given: Tools, request: LookRequest): Promise<Inspection> {
+  const { serverUrl, isForPrograms = false } = request
+  const tools = { ...given, isForPrograms }
+  tools.outbound.vet(serverUrl)
   const welcome = await meetServer(tools, serverUrl)
   return atOthersAddress(() => lookFurther(tools, request, welcome))
 }
@@ -141,7 +143,7 @@ async function look(
 /** Follows what the server says about itself, to wherever that leads. */
 async function lookFurther(
   tools: Tools,
-  request: DiscoverRequest,
+  request: LookRequest,
   welcome: Welcome,
 ): Promise<Inspection> {
   const { serverUrl } = request
@@ -150,9 +152,10 @@ async function lookFurther(
   const document = await findProtectedResource(tools, serverUrl, challenge?.resourceMetadata)
   const issuers = issuersOf(request, document)
   const server = issuers
-    ? await firstUsable(tools, issuers)
+    ? await firstUsable(tools, inOrder(issuers, request.before))
     : await serverWithoutDocument(tools, welcome, new URL(serverUrl).origin)
   if (typeof server === 'string') return { kind: server, trace: trace.steps() }
+  const proofs = proofsOf(server.metadata, document, challenge)
   const discovery: Discovery = {
     serverUrl,
     resource: document?.resource ?? canonicalResource(serverUrl),
@@ -162,48 +165,43 @@ async function lookFurther(
     metadata: server.metadata,
     isGuessed: server.isGuessed,
     openToAll: welcome.kind === 'open',
+    ...(proofs === undefined ? {} : { proofs }),
     trace: trace.steps(),
   }
   return { kind: 'oauth', discovery }
 }
 
-interface Tools extends Needs {
+interface Tools {
+  readonly outbound: Outbound
+  readonly isForPrograms?: boolean
   readonly trace: Trace
   readonly signal: AbortSignal
 }
 
-interface FoundServer {
-  readonly metadata: AuthorizationServerMetadata
-  readonly isGuessed: boolean
+/**
+ * A token is bound to a key where both sides are known to take that: a server that does not know the scheme would refuse
+ * such a token, and an authorization server that does not know proofs makes none.
+ */
+function proofsOf(
+  { dpop_signing_alg_values_supported: made }: AuthorizationServerMetadata,
+  document: ProtectedResourceMetadata | undefined,
+  challenge: TokenChallenge | undefined,
+): Discovery['proofs'] {
+  if (made?.includes(proofAlgorithm) !== true) return undefined
+  if (document?.dpop_bound_access_tokens_required === true) return 'required'
+  if (challenge?.proofs !== undefined) return challenge.proofs
+  const taken = document?.dpop_signing_alg_values_supported
+  return taken?.includes(proofAlgorithm) === true ? 'offered' : undefined
 }
 
 function issuersOf(
-  { issuer, serverUrl }: DiscoverRequest,
+  { issuer, serverUrl }: LookRequest,
   document: ProtectedResourceMetadata | undefined,
 ): readonly string[] | undefined {
   if (issuer !== undefined) return [issuer]
   if (document === undefined) return undefined
   const listed = document.authorization_servers ?? []
   return listed.length > 0 ? listed : [new URL(serverUrl).origin]
-}
-
-/** RFC 9728 §7.6: which of several to take is ours to choose; we take the first that is in order. */
-async function firstUsable(tools: Tools, issuers: readonly string[]): Promise<FoundServer> {
-  let firstRefusal: unknown
-  for (const issuer of issuers.slice(0, issuersTriedMax)) {
-    try {
-      const metadata = await findAuthorizationServer(tools, issuer)
-      if (metadata !== undefined) return { metadata, isGuessed: false }
-      firstRefusal ??= new Fault('metadata_discovery_failed', {
-        because: `${issuer} publishes no metadata`,
-      })
-    } catch (error) {
-      if (!isFault(error)) throw error
-      tools.trace.note({ step: 'authorization_server_refused', url: issuer, outcome: error.code })
-      firstRefusal ??= error
-    }
-  }
-  throw firstRefusal
 }
 
 /** MCP 2025-03-26: the authorization server is at the MCP server's own origin, at fixed places if need be. */
@@ -222,48 +220,4 @@ async function serverWithoutDocument(
   }
   if (welcome.challenge === undefined) return 'headers'
   return { metadata: guessedMetadata(origin), isGuessed: true }
-}
-
-/** What is kept of a finding. */
-type Cached = Omit<Discovery, 'trace'> & { readonly askedIssuer?: string }
-
-async function readCached(
-  { db, clock }: Needs,
-  { tenant, serverUrl, issuer }: DiscoverRequest,
-): Promise<Discovery | undefined> {
-  const row = await db
-    .selectFrom('discoveries')
-    .select(['document', 'fetched_at'])
-    .where('tenant_id', '=', tenant.id)
-    .where('resource_url', '=', serverUrl)
-    .where('expires_at', '>', clock.now())
-    .executeTakeFirst()
-  if (row === undefined) return undefined
-  const { askedIssuer, ...cached } = JSON.parse(row.document) as Cached // only writeCached writes it
-  if (askedIssuer !== issuer) return undefined
-  const metadata = readAuthorizationServerMetadata(cached.metadata, cached.issuer)
-  const trace = createTrace(clock)
-  trace.note({ step: 'discovery', url: serverUrl, outcome: 'known from before' })
-  return { ...cached, metadata, trace: trace.steps() }
-}
-
-async function writeCached(
-  { db, clock }: Needs,
-  { tenant, serverUrl, issuer }: DiscoverRequest,
-  discovery: Discovery,
-  cacheMs: number,
-): Promise<void> {
-  const { trace: _shownOnce, ...kept } = discovery
-  const cached: Cached = { ...kept, ...(issuer === undefined ? {} : { askedIssuer: issuer }) }
-  const now = clock.now()
-  const facts = {
-    document: JSON.stringify(cached),
-    fetched_at: now,
-    expires_at: now + cacheMs,
-  }
-  await db
-    .insertInto('discoveries')
-    .values({ tenant_id: tenant.id, resource_url: serverUrl, ...facts })
-    .onConflict((conflict) => conflict.columns(['tenant_id', 'resource_url']).doUpdateSet(facts))
-    .execute()
 }

@@ -10,11 +10,10 @@ import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import { isLoopbackRedirect } from '../oauth/redirect-uri.ts'
 import { formatScope } from '../oauth/scope.ts'
 import { readTokenError } from '../oauth/token-response.ts'
-import { clientName } from './client-document.ts'
 import { atOthersAddress } from './others-addresses.ts'
 
 /** How we prove ourselves at a token endpoint. */
-export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
+export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
 export type RegistrationMethod = 'preregistered' | 'cimd' | 'dcr'
 
 /** A registration that is not stored yet. */
@@ -23,6 +22,8 @@ export interface NewRegistration {
   readonly clientId: string
   readonly clientSecret?: Secret | undefined
   readonly clientSecretExpiresAt?: number
+  /** Our key there, as it is kept (oauth/private-key.ts). */
+  readonly clientKey?: Secret | undefined
   readonly authMethod: AuthMethod
   readonly registrationAccessToken?: Secret
   readonly registrationClientUri?: string
@@ -50,6 +51,7 @@ interface Needs {
 
 interface Request {
   readonly metadata: AuthorizationServerMetadata
+  readonly clientName: string
   readonly serverName: string
   readonly redirectUri: string
   readonly scopes: readonly string[]
@@ -66,6 +68,24 @@ export async function registerDynamically(
   const response = await send(needs, request, asked)
   if (response.status !== 201 && response.status !== 200) throw refusal(needs, response)
   return readRegistration(response, asked)
+}
+
+/** Deletes a registration where the server offers that (RFC 7592 §2.3). Says whether it is gone. */
+export async function unregister(
+  { outbound }: Pick<Needs, 'outbound'>,
+  { registrationAccessToken: token, registrationClientUri: url }: NewRegistration,
+): Promise<boolean> {
+  if (token === undefined || url === undefined) return false
+  const authorization = new Secret(`Bearer ${token.reveal()}`)
+  const { status } = await atOthersAddress(() =>
+    outbound.fetch({
+      url,
+      method: 'DELETE',
+      headers: { authorization },
+      purpose: 'registration',
+    }),
+  )
+  return status === 204 || status === 200
 }
 
 const fetched = {
@@ -95,7 +115,8 @@ async function send(
   }
 }
 
-function describeUs({ serverName, redirectUri, scopes }: Request, authMethod: AuthMethod) {
+function describeUs(request: Request, authMethod: AuthMethod) {
+  const { clientName, serverName, redirectUri, scopes } = request
   return {
     client_name: `${clientName} MCP Client - ${serverName}`,
     redirect_uris: [redirectUri],

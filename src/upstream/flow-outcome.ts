@@ -2,14 +2,17 @@
 // transaction.
 import type { Clock } from '../base/clock.ts'
 import type { FaultCode } from '../base/fault.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { EntryData, Journal } from '../journal/entries.ts'
 import type { FlowRow } from '../store/schema.ts'
 import type { Database } from '../store/database.ts'
-import { bindingOfPlan } from './flow-plan.ts'
+import { doubtFinding } from './findings.ts'
+import { bindingOfPlan, readPlan } from './flow-plan.ts'
 import type { FlowPlan } from './flow-plan.ts'
 import type { HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
+import { scopesOf, toldScopes } from './scopes.ts'
 import type { TokenSet } from './token-endpoint.ts'
+import { createTrace } from './trace.ts'
 import type { Trace } from './trace.ts'
 import type { Vault } from './vault.ts'
 
@@ -53,7 +56,9 @@ export async function completeFlow(
     readonly tokens: TokenSet
   },
 ): Promise<CompletedFlow | undefined> {
-  const { row, plan, trace } = facts
+  const { row, plan } = facts
+  const trace = createTrace(needs.clock, facts.trace.steps())
+  trace.note({ step: 'tokens', url: row.issuer, outcome: 'kept' })
   // RFC 6749 §5.1: a scope that is not named is the one that was asked for.
   const scope = facts.tokens.scope ?? plan.scopes.join(' ')
   const tokens: TokenSet = scope === '' ? facts.tokens : { ...facts.tokens, scope }
@@ -63,7 +68,8 @@ export async function completeFlow(
     if (!(await close(needs, tx, row, { status: 'completed', trace }))) return false
     await needs.vault.keep(tx, holder, bindingOfPlan(plan), tokens)
     await needs.events.changed(tx, keyOf(row), { kind: 'connected', by: plan })
-    await note(needs, tx, row, 'connection.connected', { issuer: row.issuer })
+    const told = { issuer: row.issuer, scopes: toldScopes(scopesOf(scope)) }
+    await note(needs, tx, row, 'connection.connected', told)
     return true
   })
   return isKept ? { kind: 'completed', ...factsOf(row), userId: row.user_id } : undefined
@@ -76,15 +82,21 @@ export async function failFlow(
   trace: Trace,
   error: FaultCode,
 ): Promise<FailedFlow> {
-  const { words, retryable } = messageOf(error)
+  const { words, retryable, reauthorize } = messageOf(error)
   await needs.db.transaction().execute(async (tx) => {
     const end = { status: 'failed', trace, error, retryable: retryable ? 1 : 0 } as const
     if (!(await close(needs, tx, row, end))) return
+    if (!saidByPerson.has(error))
+      await doubtFinding(tx, { id: row.tenant_id }, readPlan(row).serverUrl)
     await needs.events.changed(tx, keyOf(row), { kind: 'flow_failed', error, words })
-    await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, error })
+    const told = { error, words, retryable, requiresReauthorization: reauthorize }
+    await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, ...told })
   })
   return { kind: 'failed', ...factsOf(row), error, words, retryable }
 }
+
+// Whoever did not want to, or came too late, shows nothing about where they were sent.
+const saidByPerson: ReadonlySet<FaultCode> = new Set(['access_denied', 'authorization_timeout'])
 
 /** Ends what is under way for these connections, so that no late answer brings tokens back. */
 export async function endFlows(
@@ -132,7 +144,7 @@ function note(
   tx: Database,
   row: FlowRow,
   type: 'connection.connected' | 'flow.failed',
-  data: Readonly<Record<string, string>>,
+  data: EntryData,
 ): Promise<void> {
   return journal.record(tx, {
     tenantId: row.tenant_id,

@@ -1,7 +1,9 @@
 // What a flow has to remember until its callback: where to go, as whom, for what. Fixed at the beginning, so that nothing
 // that changes meanwhile can send a code elsewhere (RFC 9700 §4.4). No secret is in it.
 import type { Secret } from '../base/secret.ts'
+import { requireS256 } from '../oauth/metadata.ts'
 import type { FlowRow } from '../store/schema.ts'
+import { redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Registration } from './register.ts'
@@ -23,16 +25,21 @@ export interface BeginFlow {
 }
 
 export interface FlowPlan extends Binding {
+  readonly userId: string
   readonly authorizationEndpoint: string
   /** RFC 9207 §2.4: the server said that it always names itself in its answer. */
   readonly isIssuerExpected: boolean
   readonly method: Registration['method']
+  /** The answer comes to a page of an app, which brings it here. */
+  readonly isOfApp: boolean
   readonly scopes: readonly string[]
 }
 
 export function planOf(facts: BeginFlow): FlowPlan {
   const { discovery, registration, server, scopes } = facts
   const { metadata } = discovery
+  // Also where the finding comes from a look that was for programs.
+  requireS256(metadata)
   return {
     serverUrl: discovery.serverUrl,
     issuer: discovery.issuer,
@@ -47,8 +54,10 @@ export function planOf(facts: BeginFlow): FlowPlan {
     clientId: registration.clientId,
     method: registration.method,
     redirectUri: registration.redirectUri,
+    isOfApp: registration.redirectUri !== redirectUriOf(facts.tenant, server.context),
     resource: discovery.resource,
     requestedScopes: scopes,
+    ...(discovery.proofs === undefined ? {} : { proofs: discovery.proofs }),
     scopes,
   }
 }
@@ -60,7 +69,7 @@ export function readPlan(row: Pick<FlowRow, 'plan'>): FlowPlan {
 /** What of it stays with the tokens. */
 export function bindingOfPlan(plan: FlowPlan): Binding {
   const { issuer, serverId, userId, tokenEndpoint, revocationEndpoint, clientId } = plan
-  const { serverUrl, redirectUri, resource, requestedScopes } = plan
+  const { serverUrl, redirectUri, resource, requestedScopes, proofs } = plan
   return {
     serverUrl,
     issuer,
@@ -72,5 +81,6 @@ export function bindingOfPlan(plan: FlowPlan): Binding {
     redirectUri,
     resource,
     requestedScopes,
+    ...(proofs === undefined ? {} : { proofs }),
   }
 }

@@ -10,14 +10,17 @@ import { challengeOf, createVerifier } from '../oauth/pkce.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
-import { requestedAccess } from './adapt.ts'
+import { authorizationUrl } from './adapt.ts'
 import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
 import { planOf, readPlan } from './flow-plan.ts'
 import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
+import { newProof } from './proofs.ts'
+import type { Proofs } from './proofs.ts'
 import type { Register, Registration } from './register.ts'
+import { toldScopes } from './scopes.ts'
 import { bindingOf, readState, writeState } from './state.ts'
 import { giveBack } from './token-endpoint.ts'
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
@@ -45,6 +48,9 @@ export interface FlowView {
   readonly id: string
   readonly status: 'pending' | 'completed' | 'failed' | 'expired'
   readonly connectionId: string
+  readonly beganAt: number
+  readonly expiresAt: number
+  readonly endedAt?: number
   readonly error?: string
   readonly retryable?: boolean
   readonly trace: readonly TraceStep[]
@@ -52,8 +58,10 @@ export interface FlowView {
 
 export interface Callback {
   readonly tenant: TenantFacts
-  /** The last segment of the redirect URI that was called. */
-  readonly context: string
+  /** The redirect URI that was called. */
+  readonly redirectUri: string
+  /** Whose answer an app says it brings; our own callback learns that from the state. */
+  readonly connectionId?: string | undefined
   readonly query: URLSearchParams
   readonly browser: Secret | undefined
   readonly user: { readonly id: string } | undefined
@@ -94,6 +102,7 @@ interface FlowNeeds extends OutcomeNeeds {
   readonly keyring: Keyring
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
+  readonly proofs: Proofs
 }
 
 const flowLifetimeMs = 5 * 60 * 1000
@@ -139,6 +148,12 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   const plan = planOf(facts)
   const trace = createTrace(needs.clock, discovery.trace)
   trace.note({ step: 'registration', url: discovery.issuer, outcome: plan.method })
+  trace.note({
+    step: 'authorization',
+    url: plan.authorizationEndpoint,
+    outcome:
+      browser === undefined && !plan.isOfApp ? 'waits for a browser' : 'the browser goes there',
+  })
   const row: FlowRow = {
     tenant_id: tenant.id,
     id,
@@ -159,15 +174,19 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
     claimed_at: null,
     completed_at: null,
   }
-  await storeFlow(needs, row)
+  await storeFlow(needs, row, plan)
   const authorizeUrl =
-    browser === undefined
+    browser === undefined && !isOfApp(row)
       ? `${tenant.issuer}/connect/${connection.id}?flow=${id}`
       : authorizeUrlOf(needs, row, verifier)
   return { flowId: id, authorizeUrl, expiresAt: row.expires_at }
 }
 
-async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void> {
+async function storeFlow(
+  { db, journal }: FlowNeeds,
+  row: FlowRow,
+  { scopes }: FlowPlan,
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await tx.insertInto('flows').values(row).execute()
     await journal.record(tx, {
@@ -177,30 +196,18 @@ async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void
       userId: row.user_id,
       subject: { kind: 'connection', id: row.connection_id },
       attempt: row.id,
-      data: { issuer: row.issuer },
+      data: { issuer: row.issuer, scopes: toldScopes(scopes) },
     })
   })
 }
 
-/** The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2.1). */
 function authorizeUrlOf({ keyring }: FlowNeeds, row: FlowRow, verifier: Secret): string {
-  const plan = readPlan(row)
-  const url = new URL(plan.authorizationEndpoint)
-  const parameters = {
-    response_type: 'code',
-    client_id: plan.clientId,
-    redirect_uri: plan.redirectUri,
-    state: writeState(keyring, row.tenant_id, {
-      flowId: row.id,
-      expiresAt: row.expires_at,
-      binding: bindingOf(row.user_id, row.connection_id),
-    }),
-    code_challenge: challengeOf(verifier),
-    code_challenge_method: 'S256',
-    ...requestedAccess(plan),
-  }
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  return url.href
+  const state = writeState(keyring, row.tenant_id, {
+    flowId: row.id,
+    expiresAt: row.expires_at,
+    binding: bindingOf(row.user_id, row.connection_id),
+  })
+  return authorizationUrl(readPlan(row), { state, challenge: challengeOf(verifier) })
 }
 
 async function bindBrowser(
@@ -261,7 +268,7 @@ async function finish(needs: FlowNeeds, callback: Callback): Promise<FlowOutcome
 
 async function provenFlow(
   needs: FlowNeeds,
-  { tenant, context, browser, user }: Callback,
+  { tenant, redirectUri, connectionId, browser, user }: Callback,
   text: string | undefined,
 ): Promise<FlowRow> {
   const state = text === undefined ? undefined : readState(needs.keyring, tenant.id, text)
@@ -274,7 +281,12 @@ async function provenFlow(
   if (state.binding !== bindingOf(row.user_id, row.connection_id)) {
     throw mismatch('the state is for another user or connection')
   }
-  if (row.context !== context) throw mismatch('the answer came to another server’s redirect URI')
+  if (readPlan(row).redirectUri !== redirectUri) {
+    throw mismatch('the answer came to another server’s redirect URI')
+  }
+  if (connectionId !== undefined && connectionId !== row.connection_id) {
+    throw mismatch('the answer was brought for another connection')
+  }
   if (user === undefined || user.id !== row.user_id) throw mismatch('somebody else began this')
   requireBrowser(needs, row, browser)
   return row
@@ -282,10 +294,16 @@ async function provenFlow(
 
 function requireBrowser({ keyring }: FlowNeeds, row: FlowRow, browser: Secret | undefined): void {
   const { browser_digest: bound } = row
+  if (bound === null && isOfApp(row)) return // The app answers for its browser, and for nobody but its own user.
   const isSame =
     bound !== null && browser !== undefined && keyring.matches('browser', browser, bound)
   if (isSame) return
   throw mismatch('another browser began this')
+}
+
+/** Does an app take the answer, on a page of its own? */
+function isOfApp(row: FlowRow): boolean {
+  return readPlan(row).isOfApp
 }
 
 function mismatch(because: string): Fault {
@@ -305,16 +323,21 @@ async function redeem(
   const registration = await needs.register.find({ ...plan, tenantId: row.tenant_id })
   if (registration === undefined) return failFlow(needs, row, trace, 'client_lost')
   const verifier = needs.keyring.open(row.verifier_sealed, verifierPlace(row.tenant_id, row.id))
-  const answer = await needs.tokenEndpoint.exchangeCode(
-    { ...plan, registration },
-    { code, verifier },
-  )
+  const proof = newProof(needs.proofs, plan)
+  const place = { ...plan, registration, proof }
+  const answer = await needs.tokenEndpoint.exchangeCode(place, { code, verifier })
   const url = plan.tokenEndpoint
   if (answer.kind === 'tokens') {
     trace.note({ step: 'token', url, status: answer.status, outcome: 'tokens' })
     return keepTokens(needs, { row, plan, trace, registration, tokens: answer.tokens })
   }
-  trace.note({ step: 'token', url, outcome: answer.fault.code })
+  const { status } = answer
+  trace.note({
+    step: 'token',
+    url,
+    outcome: answer.fault.code,
+    ...(status === undefined ? {} : { status }),
+  })
   if (answer.refusal === 'client') {
     await needs.register.forget({ ...plan, tenantId: row.tenant_id })
   }
@@ -345,6 +368,7 @@ async function keepTokens(
   } catch (thrown) {
     await giveBack(needs.tokenEndpoint, { ...plan, registration }, tokens)
     if (!isFault(thrown)) throw thrown
+    trace.note({ step: 'tokens', url: plan.issuer, outcome: 'given back' })
     return failFlow(needs, row, trace, thrown.code)
   }
 }
@@ -372,6 +396,9 @@ function toView(row: FlowRow, now: number): FlowView {
     id: row.id,
     status: isOver ? 'expired' : (row.status as FlowView['status']), // only this room writes it
     connectionId: row.connection_id,
+    beganAt: row.created_at,
+    expiresAt: row.expires_at,
+    ...(row.completed_at === null ? {} : { endedAt: row.completed_at }),
     ...(row.error === null ? {} : { error: row.error }),
     ...(row.retryable === null ? {} : { retryable: row.retryable === 1 }),
     trace: JSON.parse(row.trace) as readonly TraceStep[], // only this room writes it

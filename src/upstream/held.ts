@@ -3,6 +3,7 @@
 import type { Secret } from '../base/secret.ts'
 import type { Database } from '../store/database.ts'
 import type { CredentialRow } from '../store/schema.ts'
+import type { OwnGrant } from './grant.ts'
 import type { HolderKey } from './holder.ts'
 
 /** Where the tokens came from and may go back to; no secret in it. */
@@ -11,7 +12,8 @@ export interface Binding {
   readonly serverUrl: string
   readonly issuer: string
   readonly serverId: string
-  readonly userId: string
+  /** Absent for a connection that belongs to nobody alone. */
+  readonly userId?: string
   readonly tokenEndpoint: string
   readonly revocationEndpoint?: string
   readonly clientId: string
@@ -19,6 +21,10 @@ export interface Binding {
   readonly resource: string
   /** What was asked for, which a step-up asks for again. */
   readonly requestedScopes: readonly string[]
+  /** How new tokens are asked for without a refresh token and a browser. */
+  readonly grant?: OwnGrant
+  /** The tokens are bound to a key of ours where that is to be had (RFC 9449). */
+  readonly proofs?: 'required' | 'offered'
 }
 
 /** The tokens of one connection at one moment. */
@@ -30,6 +36,8 @@ export interface Held {
   readonly accessToken: Secret | undefined
   readonly tokenType: string
   readonly refreshToken: Secret | undefined
+  /** The key that the tokens are bound to. */
+  readonly proofKey: Secret | undefined
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
   /** When it is refreshed though nobody uses it; after a failure not sooner for those who do. */
@@ -74,6 +82,7 @@ export const noLease = {
 export const noTokens = {
   access_token_sealed: '',
   refresh_token_sealed: null,
+  proof_key_sealed: null,
   next_refresh_at: null,
 }
 

@@ -7,6 +7,8 @@ export interface TenantFacts {
   readonly id: string
   /** Its origin, byte for byte. */
   readonly issuer: string
+  /** As whom we introduce ourselves there; `Latchkey` unless said. */
+  readonly name?: string
 }
 
 /** The holder of tokens: one connection of one tenant. */

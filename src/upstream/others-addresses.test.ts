@@ -6,8 +6,10 @@ import { systemClock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
+import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { atOthersAddress } from './others-addresses.ts'
+import { createProofs } from './proofs.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 
 const registration = {
@@ -29,7 +31,9 @@ test('a name inside and a name nowhere are told alike, in the reason too', async
     { allow: [] },
   )
   t.after(() => outbound.close())
-  const { refreshTokens } = createTokenEndpoint({ outbound, clock: systemClock })
+  const ground = { random: systemRandom, outbound, clock: systemClock }
+  const parts = { ...ground, proofs: createProofs(ground) }
+  const { refreshTokens } = createTokenEndpoint(parts)
   const resource = 'https://server.test/mcp'
   const told = new Set<string>()
   for (const name of ['inside.test', 'missing.test', '10.0.0.1']) {

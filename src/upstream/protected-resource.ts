@@ -2,8 +2,8 @@
 // itself (RFC 9728). Which authorization server to take from it is decided in discover.ts.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound, OutboundResponse } from '../base/outbound.ts'
-import { bearerChallenge } from '../oauth/challenge.ts'
-import type { BearerChallenge } from '../oauth/challenge.ts'
+import { bearerChallenge, tokenChallenge } from '../oauth/challenge.ts'
+import type { TokenChallenge } from '../oauth/challenge.ts'
 import { readProtectedResourceMetadata } from '../oauth/metadata.ts'
 import type { ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { sameResource } from '../oauth/resource.ts'
@@ -11,6 +11,8 @@ import { protectedResourceUrls } from '../oauth/well-known.ts'
 import { initializeRequest, statelessRequest } from './mcp.ts'
 import { tracedFetch } from './trace.ts'
 import type { Trace } from './trace.ts'
+
+export { bearerChallenge, sameResource }
 
 interface Needs {
   readonly outbound: Outbound
@@ -22,7 +24,7 @@ interface Needs {
 /** How a server met a caller without a token. */
 export type Welcome =
   | { readonly kind: 'open' }
-  | { readonly kind: 'challenged'; readonly challenge: BearerChallenge | undefined }
+  | { readonly kind: 'challenged'; readonly challenge: TokenChallenge | undefined }
   | { readonly kind: 'unclear'; readonly status: number }
 
 const probeBytes = 1_048_576
@@ -44,7 +46,7 @@ export async function meetServer(needs: Needs, serverUrl: string): Promise<Welco
     })
     status = response.status
     if (status === 401) {
-      const challenge = bearerChallenge(response.headers.get('www-authenticate'))
+      const challenge = tokenChallenge(response.headers.get('www-authenticate'))
       return { kind: 'challenged', challenge }
     }
     isOpen ||= status >= 200 && status < 300

@@ -70,7 +70,8 @@ export async function postpone(
   const isExpired = (held.expiresAt ?? Infinity) <= clock.now()
   const waitMs = Math.max(patienceMs(engine, held), (refused.fault.retryAfterS ?? 0) * 1000)
   const reason = troubleOf(refused)
-  const isFinal = isExpired && refused.refusal === 'request'
+  const asksAlone = held.binding.grant !== undefined
+  const isFinal = isExpired && refused.refusal === 'request' && !asksAlone
   await db.transaction().execute(async (tx) => {
     const { isUnanswered = false } = refused
     const retryAt = clock.now() + waitMs
@@ -81,7 +82,7 @@ export async function postpone(
   })
   if (isFinal) return { kind: 'lost', reason }
   // Until then nobody's wish makes us ask: a limit that is run against only grows.
-  const askedMs = (refused.fault.retryAfterS ?? 0) * 1000
+  const askedMs = asksAlone ? waitMs : (refused.fault.retryAfterS ?? 0) * 1000
   if (askedMs > 0) engine.pauses.begin(nameOf(held), refused.fault, clock.now() + askedMs)
   return unavailable(refused.fault)
 }
@@ -145,7 +146,7 @@ export function note(
     tenantId: key.tenantId,
     type,
     actor: { kind: 'system' },
-    userId: binding.userId,
+    ...(binding.userId === undefined ? {} : { userId: binding.userId }),
     subject: { kind: 'connection', id: key.connectionId },
     data: { ...data, issuer: binding.issuer },
   })

@@ -9,6 +9,7 @@ import type { Database } from '../store/database.ts'
 import type { Held } from './held.ts'
 import type { Holder, HolderEvents, HolderKey, StatusReason } from './holder.ts'
 import type { Hosts } from './hosts.ts'
+import type { OwnGrants } from './own-grants.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
 import type { Spool } from './spool.ts'
@@ -25,6 +26,7 @@ export interface RefreshNeeds {
   readonly vault: Vault
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
+  readonly ownGrants: OwnGrants
   readonly events: HolderEvents
   /** Where tokens wait that the database did not take; without a folder they wait in memory alone. */
   readonly spoolFolder?: string | undefined

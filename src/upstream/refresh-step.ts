@@ -24,6 +24,7 @@ import {
   rejected,
   turnedAway,
 } from './refresh-end.ts'
+import { proofOf } from './proofs.ts'
 import { settle } from './refresh-store.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer } from './token-endpoint.ts'
@@ -137,25 +138,34 @@ async function present(engine: Engine, held: Held, wish: Wish, place: Place): Pr
   for (;;) {
     const result = await send(engine, held, asking)
     if (result.kind === 'tokens') return settle(engine, held, asking.registration, result.tokens)
+    if (held.binding.grant !== undefined) return postpone(engine, held, result)
     const next = await judge(engine, held, asking, result)
     if (next.kind !== 'ask') return next
     asking = next.asking
   }
 }
 
-async function send(
-  { tokenEndpoint }: Engine,
-  { binding, refreshToken }: Held,
-  { registration, place }: Asking,
-): Promise<TokenAnswer> {
-  if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
+async function send(engine: Engine, held: Held, asking: Asking): Promise<TokenAnswer> {
+  const { place } = asking
   try {
-    const answer = await tokenEndpoint.refreshTokens({ ...binding, registration }, refreshToken)
+    const answer = await ask(engine, held, asking)
     place.leave(hostAnswerOf(answer))
     return answer
   } finally {
     place.leave('unasked')
   }
+}
+
+function ask(
+  { tokenEndpoint, ownGrants }: Engine,
+  { binding, refreshToken, proofKey }: Held,
+  { registration }: Asking,
+): Promise<TokenAnswer> {
+  const { grant } = binding
+  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration, proofKey })
+  if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
+  const place = { ...binding, registration, proof: proofOf(proofKey) }
+  return tokenEndpoint.refreshTokens(place, refreshToken)
 }
 
 function hostAnswerOf(answer: TokenAnswer): HostAnswer {

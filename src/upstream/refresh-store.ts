@@ -94,6 +94,7 @@ const nothingElse = {
   accessToken: undefined,
   tokenType: 'Bearer',
   refreshToken: undefined,
+  proofKey: undefined,
   scope: undefined,
   expiresAt: undefined,
   refreshAt: undefined,

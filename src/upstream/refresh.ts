@@ -34,6 +34,8 @@ export type LiveToken =
       readonly kind: 'live'
       readonly accessToken: Secret
       readonly tokenType: string
+      /** The key that it is bound to, and of no use without (RFC 9449). */
+      readonly proofKey?: Secret
       readonly expiresAt?: number
       readonly scopes: readonly string[]
       readonly generation: number
@@ -97,7 +99,7 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     if (!isNeeded) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
     const isSpent = request.spentGeneration === held.generation
-    if (held.refreshToken === undefined) {
+    if (held.refreshToken === undefined && held.binding.grant === undefined) {
       if (isGood) return toLive(held, held.accessToken)
       return answer(await lose(engine, held, isSpent ? 'token_rejected' : 'token_expired'))
     }
@@ -105,7 +107,9 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     if (isSpent && held.doubt === grantDoubt) {
       return answer(await lose(engine, held, 'refresh_token_rejected'))
     }
-    const isUrgent = isWaitedFor && (!isGood || request.force === true)
+    // SEP-1933: what was refused without a browser is not asked again while somebody waits.
+    const isPatient = held.binding.grant === undefined
+    const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
     const outcome = paused ? unavailable(paused) : await joinFlight(held, { isUrgent, isSpent })
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true
@@ -165,6 +169,7 @@ function toLive(held: Held, accessToken: Secret): LiveToken {
     kind: 'live',
     accessToken,
     tokenType: held.tokenType,
+    ...(held.proofKey === undefined ? {} : { proofKey: held.proofKey }),
     ...(held.expiresAt === undefined ? {} : { expiresAt: held.expiresAt }),
     scopes: scopesOf(held.scope),
     generation: held.generation,

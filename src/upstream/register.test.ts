@@ -11,12 +11,14 @@ import { systemClock } from '../base/clock.ts'
 import { code } from '../base/fault.rig.ts'
 import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
+import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { createBench, signIn } from '../connectors/bench.rig.ts'
 import type { Store } from '../store/database.ts'
 import { contextClientDocument, tenantClientDocument } from './client-document.ts'
 import { preferredAuthMethod } from './dynamic-registration.ts'
 import type { Registration } from './register.ts'
+import { createProofs } from './proofs.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 
 async function setUp(t: TestContext, store: Store, faults: Partial<Faults> = {}) {
@@ -84,6 +86,39 @@ onEveryDatabase(
     await assert.rejects(register(), code('registration_not_supported'))
   },
 )
+
+onEveryDatabase('an app’s redirect URI is registered, or has a document', async (t, store) => {
+  verifies(t, 'S1-55', 'C10', 'C18')
+  const { bench, provider, register, context } = await setUp(t, store)
+  const tenant = { ...bench.tenant, issuer: 'https://latchkey.example' }
+  const appUri = `https://app.example/connected/${context}`
+  const faults = { metadataFields: { client_id_metadata_document_supported: true } }
+
+  await t.test('registered first: a document names pages of its own origin best', async () => {
+    provider.set(faults)
+    const registration = await register({ tenant, appUri })
+    assert.equal(registration.method, 'dcr')
+    assert.equal(registration.redirectUri, appUri)
+    assert.deepEqual(provider.registrations().at(-1)?.['redirect_uris'], [appUri])
+    const ours = await register({ tenant })
+    assert.equal(ours.method, 'cimd')
+    assert.notEqual(ours.redirectUri, appUri)
+  })
+  await t.test('where nothing else is offered, a document that lists it alone', async () => {
+    provider.set({ ...faults, offersRegistration: false })
+    const other = `https://other.example/in/${context}`
+    const registration = await register({ tenant, appUri: other })
+    assert.equal(registration.method, 'cimd')
+    const name = /client-metadata\/(.*)\.json$/.exec(registration.clientId)?.[1] ?? ''
+    const document = await bench.servers.clientDocument(tenant, name)
+    assert.equal(document?.['client_id'], registration.clientId)
+    assert.deepEqual(document?.['redirect_uris'], [other])
+    // A registration that was not made has no document, nor has the one of another server.
+    for (const unknown of [`${context}.x`, `${context}.`, `x${name}`, `${name}.x`]) {
+      assert.equal(await bench.servers.clientDocument(tenant, unknown), undefined, unknown)
+    }
+  })
+})
 
 onEveryDatabase('the registration says who we are and keeps what is granted', async (t, store) => {
   verifies(t, 'S1-29', 'S1-30', 'S1-31', 'S1-33', 'C12', 'C18')
@@ -200,7 +235,9 @@ void test('id and secret are form-urlencoded before they go into the Basic heade
   t.after(stop)
   const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
-  const endpoint = createTokenEndpoint({ outbound, clock: systemClock })
+  const ground = { random: systemRandom, outbound, clock: systemClock }
+  const parts = { ...ground, proofs: createProofs(ground) }
+  const endpoint = createTokenEndpoint(parts)
   const registration: Registration = {
     method: 'preregistered',
     issuer: origin,

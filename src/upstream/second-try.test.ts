@@ -279,7 +279,7 @@ async function startGiven(t: TestContext, store: Store) {
   const { clientId, clientSecret: secret } = client
   const named = { tenantId: bench.tenant.id, serverId: server.id, clientId }
   const change = (to: string) =>
-    bench.upstream.register.changeSecret(store.db, named, new Secret(to))
+    bench.upstream.register.changeProof(store.db, named, { clientSecret: new Secret(to) })
   return { ...setting, ...asking(bench, made.id), id: made.id, root, secret, change }
 }
 

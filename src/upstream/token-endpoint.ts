@@ -4,20 +4,32 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbound.ts'
+import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
-import type { TokenSet } from '../oauth/token-response.ts'
-import { ownRefusal, resourceParameter, usualAnswer } from './adapt.ts'
+import type { TokenSet as AnsweredTokens, UsableTypes } from '../oauth/token-response.ts'
+import { ownRefusal, requestedAccess, resourceParameter, usualAnswer } from './adapt.ts'
+import { assertionType, createClientAssertion } from './client-assertion.ts'
 import { atOthersAddress } from './others-addresses.ts'
+import type { ProofOfKey, Proofs } from './proofs.ts'
 import type { TokenRefusal } from './quirks.ts'
 import type { Registration } from './register.ts'
 
-export type { TokenSet }
+/** Tokens, with the key that they are bound to. */
+export interface TokenSet extends AnsweredTokens {
+  readonly proofKey?: Secret
+}
 
 /** What came of asking for tokens. */
 export type TokenAnswer =
   | { readonly kind: 'tokens'; readonly tokens: TokenSet; readonly status: number }
-  | { readonly kind: 'refused'; readonly refusal: TokenRefusal; readonly fault: Fault }
+  | {
+      readonly kind: 'refused'
+      readonly refusal: TokenRefusal
+      readonly fault: Fault
+      /** Absent when there was no answer. */
+      readonly status?: number
+    }
 
 /** Where and as whom. */
 export interface TokenPlace {
@@ -25,6 +37,8 @@ export interface TokenPlace {
   readonly registration: Registration
   /** RFC 8707: sent to everybody who takes it. */
   readonly resource: string
+  /** The key that the tokens are to be bound to (RFC 9449 §5). */
+  readonly proof?: ProofOfKey | undefined
 }
 
 export interface TokenEndpoint {
@@ -33,30 +47,40 @@ export interface TokenEndpoint {
     code: { readonly code: Secret; readonly verifier: Secret },
   ) => Promise<TokenAnswer>
   readonly refreshTokens: (place: TokenPlace, refreshToken: Secret) => Promise<TokenAnswer>
-  /** RFC 7009. Says whether the server took it; never throws, because what is ours is gone already. */
+  /** RFC 6749 §4.4: for ourselves, with nobody behind it. */
+  readonly useOwnCredential: (place: TokenPlace, scopes: readonly string[]) => Promise<TokenAnswer>
+  /**
+   * RFC 7009. Says whether the server took it, refused it for good, or may take it later (§2.2.1); a failure of the world is
+   * never thrown, because what is ours is gone already.
+   */
   readonly revokeToken: (
     place: { readonly revocationEndpoint: string; readonly registration: Registration },
-    token: { readonly token: Secret; readonly hint: 'refresh_token' | 'access_token' },
-  ) => Promise<boolean>
+    token: { readonly token: Secret; readonly hint: TokenHint },
+  ) => Promise<'taken' | 'refused' | 'trouble'>
 }
+
+export type TokenHint = 'refresh_token' | 'access_token'
 
 const answerBytes = 262_144
 const deadlineMs = 10_000
 
-/** Makes the calls. */
-export function createTokenEndpoint(needs: {
+interface TokenEndpointNeeds {
   readonly outbound: Outbound
   readonly clock: Clock
-}): TokenEndpoint {
+  readonly random: Random
+  readonly proofs: Proofs
+}
+
+/** Makes the calls. */
+export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
   const { outbound, clock } = needs
   const ask = async (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> => {
     try {
-      const { tokenEndpoint: url, resource, registration } = place
+      const { resource, registration, proof } = place
       const { issuer } = registration
       const fields = [...form, ...Object.entries(resourceParameter(issuer, resource))]
-      const request = formRequest({ url, registration, fields }, 'token')
-      const response = await atOthersAddress(() => outbound.fetch(request))
-      return readAnswer(response, { issuer, resource, now: clock.now() })
+      const response = await atOthersAddress(() => send(needs, place, fields))
+      return readAnswer(response, { issuer, resource, now: clock.now(), proof })
     } catch (error) {
       if (!isFault(error)) throw error
       return { kind: 'refused', refusal: 'trouble', fault: asTrouble(error) }
@@ -78,21 +102,47 @@ export function createTokenEndpoint(needs: {
         ['refresh_token', refreshToken],
       ]),
 
+    useOwnCredential: (place, scopes) => {
+      const { resource, registration } = place
+      const access = requestedAccess({ issuer: registration.issuer, resource, scopes })
+      return ask(place, [['grant_type', 'client_credentials'], ...Object.entries(access)])
+    },
+
     revokeToken: async ({ revocationEndpoint: url, registration }, { token, hint }) => {
       const fields: readonly Field[] = [
         ['token', token],
         ['token_type_hint', hint],
       ]
       try {
-        const request = formRequest({ url, registration, fields }, 'revocation')
+        const request = formRequest(needs, { url, registration, fields }, 'revocation')
         const { status } = await outbound.fetch(request)
-        return status >= 200 && status < 300
+        if (status >= 200 && status < 300) return 'taken'
+        return status === 429 || status >= 500 ? 'trouble' : 'refused'
       } catch (error) {
         if (!isFault(error)) throw error
-        return false
+        return 'trouble'
       }
     },
   }
+}
+
+/** Sends it, and once more where the server gives a nonce that the proof must carry (RFC 9449 §8). */
+async function send(
+  needs: TokenEndpointNeeds,
+  { tokenEndpoint: url, registration, proof }: TokenPlace,
+  fields: readonly Field[],
+): Promise<OutboundResponse> {
+  const once = () => {
+    // What proves us is made anew: neither an assertion nor a proof is good twice.
+    const request = formRequest(needs, { url, registration, fields }, 'token')
+    if (proof === undefined) return needs.outbound.fetch(request)
+    const dpop = needs.proofs.prove(proof.key, { method: 'POST', url })
+    return needs.outbound.fetch({ ...request, headers: { ...request.headers, dpop } })
+  }
+  const response = await once()
+  const isNoted = needs.proofs.note(url, response.headers.get('dpop-nonce'))
+  const wantsIt = readTokenError(response.status, readJson(response)).error === 'use_dpop_nonce'
+  return proof !== undefined && isNoted && wantsIt ? once() : response
 }
 
 /** Tokens that arrived for nobody must not live on at the provider. */
@@ -111,6 +161,7 @@ export async function giveBack(
 type Field = readonly [name: string, value: string | Secret]
 
 function formRequest(
+  needs: TokenEndpointNeeds,
   ask: {
     readonly url: string
     readonly registration: Registration
@@ -118,7 +169,7 @@ function formRequest(
   },
   purpose: string,
 ): OutboundRequest {
-  const { headers, fields } = authenticate(ask.registration)
+  const { headers, fields } = authenticate(needs, ask.registration)
   const form = new URLSearchParams()
   for (const [name, value] of [...ask.fields, ...fields]) form.set(name, plain(value))
   return {
@@ -140,11 +191,19 @@ function plain(value: string | Secret): string {
 }
 
 /** RFC 6749 §2.3.1: with basic, id and secret are form-urlencoded first; else the id goes into the body. */
-function authenticate({ clientId, clientSecret, authMethod }: Registration): {
+function authenticate(
+  needs: TokenEndpointNeeds,
+  { issuer, clientId, clientSecret, clientKey, authMethod }: Registration,
+): {
   readonly headers: Readonly<Record<string, Secret>>
   readonly fields: readonly Field[]
 } {
   const id: Field = ['client_id', clientId]
+  if (authMethod === 'private_key_jwt' && clientKey !== undefined) {
+    const assertion = createClientAssertion(needs, { clientId, issuer, clientKey })
+    const type: Field = ['client_assertion_type', assertionType]
+    return { headers: {}, fields: [id, type, ['client_assertion', assertion]] }
+  }
   if (authMethod === 'none' || clientSecret === undefined) return { headers: {}, fields: [id] }
   if (authMethod === 'client_secret_post') {
     return { headers: {}, fields: [id, ['client_secret', clientSecret]] }
@@ -160,12 +219,17 @@ function formEncode(value: string): string {
 
 function readAnswer(
   response: OutboundResponse,
-  from: { readonly issuer: string; readonly resource: string; readonly now: number },
+  from: {
+    readonly issuer: string
+    readonly resource: string
+    readonly now: number
+    readonly proof: ProofOfKey | undefined
+  },
 ): TokenAnswer {
   const { status } = response
   const json = readJson(response)
   if (json !== undefined && !isTokenError(status, json)) {
-    return { kind: 'tokens', tokens: readTokenResponse(usualAnswer(from, json), from.now), status }
+    return { kind: 'tokens', tokens: readTokens(usualAnswer(from, json), from), status }
   }
   const { error } = readTokenError(status, json)
   const refusal = ownRefusal(from.issuer, error) ?? refusalOf(status, error, json !== undefined)
@@ -175,7 +239,22 @@ function readAnswer(
     because,
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
   })
-  return { kind: 'refused', refusal, fault }
+  return { kind: 'refused', refusal, fault, status }
+}
+
+function readTokens(
+  json: unknown,
+  { now, proof }: { readonly now: number; readonly proof: ProofOfKey | undefined },
+): TokenSet {
+  const tokens = readTokenResponse(json, now, usableWith(proof))
+  return tokens.tokenType === 'DPoP' && proof !== undefined
+    ? { ...tokens, proofKey: proof.key }
+    : tokens
+}
+
+function usableWith(proof: ProofOfKey | undefined): UsableTypes {
+  if (proof === undefined) return 'bearer'
+  return proof.isRequired ? 'bound' : 'bearer_or_bound'
 }
 
 function readJson(response: OutboundResponse): unknown {

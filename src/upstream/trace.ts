@@ -22,6 +22,16 @@ export interface Trace {
     readonly outcome: string
   }) => void
   readonly steps: () => readonly TraceStep[]
+  /** Told each request with all that came of it, for whoever looks at the command line; the steps hold none of it. */
+  readonly saw?: (exchange: Exchange) => void
+}
+
+/** One request, or one judgement, with what came of it. */
+export interface Exchange {
+  readonly step: string
+  readonly url: string
+  readonly response?: OutboundResponse
+  readonly error?: unknown
 }
 
 const traceStepsMax = 100
@@ -47,9 +57,11 @@ export async function tracedFetch(
     const response = await outbound.fetch({ ...request, signal })
     const { status } = response
     trace.note({ step, url: request.url, status, outcome: 'answered' })
+    trace.saw?.({ step, url: request.url, response })
     return response
   } catch (error) {
     trace.note({ step, url: request.url, outcome: outcomeOf(error) })
+    trace.saw?.({ step, url: request.url, error })
     throw error
   }
 }

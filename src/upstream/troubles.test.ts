@@ -48,7 +48,7 @@ onEveryDatabase(
 onEveryDatabase(
   'refreshed tokens are stored in the end by a database that is away for half a minute',
   async (t, store) => {
-    verifies(t, '§2b-5')
+    verifies(t, '§2b-5', 'P-69')
     const { bench, id, refreshes, live, provider } = await start(t, store)
     const away = bench.clock.now() + 30_000
     const { vault } = bench.upstream

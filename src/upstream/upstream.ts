@@ -13,10 +13,18 @@ import { createFlows } from './flows.ts'
 import type { Flows } from './flows.ts'
 import { createHolderFeed } from './holder.ts'
 import type { HolderFeed } from './holder.ts'
+import { createObtain } from './obtain.ts'
+import type { Obtain } from './obtain.ts'
+import { createOwnGrants } from './own-grants.ts'
+import type { OwnGrants } from './own-grants.ts'
+import { createProofs } from './proofs.ts'
+import type { Proofs } from './proofs.ts'
 import { createRefresh } from './refresh.ts'
 import type { Refresh } from './refresh.ts'
 import { createRegister } from './register.ts'
 import type { Register } from './register.ts'
+import { createRevocations } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
 import { createVault } from './vault.ts'
@@ -44,10 +52,15 @@ export interface UpstreamSettings {
 export interface Upstream {
   readonly discover: Discover
   readonly register: Register
+  readonly proofs: Proofs
   readonly tokenEndpoint: TokenEndpoint
   readonly vault: Vault
   readonly flows: Flows
   readonly refresh: Refresh
+  readonly ownGrants: OwnGrants
+  /** The first tokens where no browser is needed. */
+  readonly obtain: Obtain
+  readonly revocations: Revocations
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
 }
@@ -57,17 +70,23 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs, spoolFolder } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
-  const tokenEndpoint = createTokenEndpoint(needs)
+  const proofs = createProofs(needs)
+  const tokenEndpoint = createTokenEndpoint({ ...needs, proofs })
   const vault = createVault(needs)
   const events = createHolderFeed()
-  const parts = { ...needs, register, tokenEndpoint, vault, events, spoolFolder }
+  const ownGrants = createOwnGrants({ tokenEndpoint, proofs })
+  const parts = { ...needs, register, proofs, tokenEndpoint, ownGrants, vault, events, spoolFolder }
   return {
     discover,
     register,
+    proofs,
     tokenEndpoint,
     vault,
     flows: createFlows(parts, lifetimeMs === undefined ? {} : { lifetimeMs }),
     refresh: createRefresh(parts),
+    ownGrants,
+    obtain: createObtain(parts),
+    revocations: createRevocations(parts),
     events,
   }
 }

@@ -122,7 +122,7 @@ async function keep(
   { holder, binding, tokens }: { holder: Holder; binding: Binding; tokens: TokenSet },
 ): Promise<void> {
   const key = { tenantId: holder.tenant.id, connectionId: holder.connectionId }
-  const hasRefreshToken = tokens.refreshToken !== undefined
+  const hasRefreshToken = tokens.refreshToken !== undefined || binding.grant !== undefined
   const facts = {
     ...noLease,
     ...noDoubt,
@@ -160,7 +160,10 @@ function sealTokens(
   before: Held | undefined,
 ) {
   const refreshToken = tokens.refreshToken ?? before?.refreshToken
+  const { proofKey } = tokens
   return {
+    proof_key_sealed:
+      proofKey === undefined ? null : keyring.seal(proofKey, placeOf(key, 'proof_key_sealed')),
     access_token_sealed: keyring.seal(tokens.accessToken, placeOf(key, 'access_token_sealed')),
     refresh_token_sealed:
       refreshToken === undefined
@@ -214,6 +217,7 @@ function toHeld({ keyring }: Needs, row: CredentialRow): Held {
     accessToken: open(row.access_token_sealed, 'access_token_sealed'),
     tokenType: row.token_type,
     refreshToken: open(row.refresh_token_sealed, 'refresh_token_sealed'),
+    proofKey: open(row.proof_key_sealed, 'proof_key_sealed'),
     scope: row.scope ?? undefined,
     expiresAt: row.expires_at ?? undefined,
     refreshAt: row.next_refresh_at ?? undefined,
@@ -226,7 +230,7 @@ function toHeld({ keyring }: Needs, row: CredentialRow): Held {
   }
 }
 
-type SealedColumn = 'access_token_sealed' | 'refresh_token_sealed'
+type SealedColumn = 'access_token_sealed' | 'refresh_token_sealed' | 'proof_key_sealed'
 
 function placeOf({ tenantId, connectionId }: HolderKey, column: SealedColumn) {
   return { tenant: tenantId, table: 'credentials', row: connectionId, column }

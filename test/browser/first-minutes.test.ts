@@ -110,11 +110,11 @@ for (const isCutOff of [false, true]) {
       const message = await heard
       assert.ok(typeof message === 'object' && message !== null)
       assert.deepEqual(
-        { ...message, flow: '', connection: '' },
+        { ...message, flowId: '', connectionId: '' },
         {
-          type: 'latchkey:flow',
-          flow: '',
-          connection: '',
+          type: 'mcp_oauth_done',
+          flowId: '',
+          connectionId: '',
           success: true,
         },
       )

@@ -23,6 +23,8 @@ export interface ForeignAuthorizationServerOptions extends LoopbackPlace {
   readonly clients?: readonly Record<string, unknown>[]
   /** Turns Client ID Metadata Documents on; answers the fetch of an https client id. */
   readonly fetchClientDocument?: (url: string) => Promise<Response>
+  /** Takes proofs of keys (RFC 9449); `nonce`: each proof has to carry one of its nonces. */
+  readonly proofs?: 'taken' | 'nonce'
 }
 
 /** One request at the token endpoint, as the server saw it. */
@@ -42,6 +44,8 @@ export interface ForeignAuthorizationServer {
   readonly introspect: (token: string) => Promise<Introspection>
   /** Every token, code and client secret it has handed out: what must never leak. */
   readonly tokensIssued: () => readonly string[]
+  /** Every JWT by which a client proved itself. */
+  readonly assertions: () => readonly string[]
   readonly registrations: () => number
   readonly tokenRequests: () => readonly TokenRequest[]
   readonly signInAs: (user: string) => void
@@ -65,6 +69,7 @@ export async function startForeignAuthorizationServer(
     issuer: origin,
     introspect: (token) => introspect(origin, key, state, token),
     tokensIssued: () => [...state.issued],
+    assertions: () => [...state.assertions],
     registrations: () => state.registrations,
     tokenRequests: () => [...state.tokenRequests],
     signInAs: (user) => void (state.user = user),
@@ -90,6 +95,7 @@ interface State {
   readonly accessTokens: Set<string>
   readonly expired: Set<string>
   readonly tokenRequests: TokenRequest[]
+  readonly assertions: string[]
   registrations: number
   user: string
   decision: 'approve' | 'deny'
@@ -102,6 +108,7 @@ function createState(options: ForeignAuthorizationServerOptions): State {
     accessTokens: new Set(),
     expired: new Set(),
     tokenRequests: [],
+    assertions: [],
     registrations: 0,
     user: options.user ?? 'alice',
     decision: 'approve',
@@ -198,6 +205,12 @@ function featuresFor(
     registration: { enabled: options.offersRegistration ?? true, initialAccessToken: false },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
+    clientCredentials: { enabled: true },
+    dPoP: {
+      enabled: options.proofs !== undefined,
+      nonceSecret: Buffer.alloc(32, 'a secret for nonces on loopback'),
+      requireNonce: () => options.proofs === 'nonce',
+    },
     clientIdMetadataDocument: {
       enabled: options.fetchClientDocument !== undefined,
       ack: 'draft-02',
@@ -240,7 +253,11 @@ async function observe(
   }
   await next()
   noteSecrets(state, ctx)
-  if (ctx.path === '/token') state.tokenRequests.push(tokenRequestOf(ctx))
+  if (ctx.path === '/token') {
+    state.tokenRequests.push(tokenRequestOf(ctx))
+    const { client_assertion: assertion } = asRecord(ctx.oidc?.body)
+    if (typeof assertion === 'string') state.assertions.push(assertion)
+  }
   if (ctx.path === '/reg' && ctx.status === 201) state.registrations += 1
 }
 

@@ -29,10 +29,14 @@ type BadAnswerKind =
   | { readonly kind: 'gzip-bomb' }
   /** Plain JSON of this size. */
   | { readonly kind: 'oversize'; readonly bytes: number }
+  /** Cuts the connection when the head of the request is there, before its body was read. */
+  | { readonly kind: 'reset-unread' }
   /** Does the work, then cuts the connection: the answer is lost on the way. */
   | { readonly kind: 'lost' }
+  /** Does the work, and cuts the connection when half of the answer is sent. */
+  | { readonly kind: 'cut' }
 
-/** Sends a bad answer; `lost` is the server's own business, because the work has to be done first. */
+/** Sends a bad answer; `lost` and `cut` are the server's own business, because the work has to be done first. */
 export function sendBadAnswer(response: ServerResponse, answer: BadAnswer): void {
   switch (answer.kind) {
     case 'status':
@@ -48,7 +52,9 @@ export function sendBadAnswer(response: ServerResponse, answer: BadAnswer): void
     case 'hang':
       return
     case 'reset':
+    case 'reset-unread':
     case 'lost':
+    case 'cut':
       response.socket?.resetAndDestroy()
       return
     case 'slow-body':

@@ -1,9 +1,13 @@
 // Proves the fault provider: honest when healthy, and wrong in exactly the way it was told.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { connectMcpClient, createOAuthMcpClient } from '../counterparts/mcp-client.ts'
+import { startFaultProviderProcess } from './fault-provider-process.ts'
 import {
   healthy,
   startFaultProvider,
@@ -23,13 +27,15 @@ async function start(t: TestContext, faults?: Partial<Faults>) {
 const post = (url: string, parameters: Record<string, string>) =>
   fetch(url, { method: 'POST', body: new URLSearchParams(parameters) })
 
-async function register({ origin }: FaultProvider, method = 'none') {
+type Place = Pick<FaultProvider, 'origin'>
+
+async function register({ origin }: Place, method = 'none') {
   const metadata = { redirect_uris: [redirectUri], token_endpoint_auth_method: method }
   const init = { method: 'POST', body: JSON.stringify(metadata) }
   return (await (await fetch(`${origin}/register`, init)).json()) as Record<string, string>
 }
 
-async function authorize({ origin }: FaultProvider, clientId: string) {
+async function authorize({ origin }: Place, clientId: string) {
   const url = new URL(`${origin}/authorize`)
   const challenge = createHash('sha256').update('verifier').digest('base64url')
   url.search = new URLSearchParams({
@@ -42,7 +48,7 @@ async function authorize({ origin }: FaultProvider, clientId: string) {
   return new URL(answer.headers.get('location') ?? '').searchParams
 }
 
-async function signIn(provider: FaultProvider) {
+async function signIn(provider: Place) {
   const { client_id: clientId = '' } = await register(provider)
   const callback = await authorize(provider, clientId)
   const code = callback.get('code') ?? ''
@@ -56,7 +62,7 @@ async function signIn(provider: FaultProvider) {
   return { clientId, tokens: (await answer.json()) as Record<string, string> }
 }
 
-const refresh = ({ origin }: FaultProvider, clientId: string, refreshToken = '') =>
+const refresh = ({ origin }: Place, clientId: string, refreshToken = '') =>
   post(`${origin}/token`, {
     grant_type: 'refresh_token',
     refresh_token: refreshToken,
@@ -89,6 +95,9 @@ test('strict rotation ends the family when a spent refresh token comes back', as
   const { clientId, tokens } = await signIn(provider)
   const first = await refresh(provider, clientId, tokens['refresh_token'])
   const next = (await first.json()) as Record<string, string>
+  const family = provider.familyOf(tokens['access_token'] ?? '')
+  assert.equal(provider.familyOf(next['access_token'] ?? ''), family)
+  assert.ok(family !== undefined)
 
   assert.equal((await refresh(provider, clientId, tokens['refresh_token'])).status, 400)
   assert.equal((await refresh(provider, clientId, next['refresh_token'])).status, 400)
@@ -191,4 +200,129 @@ test('a client secret that has expired is no secret any more', async (t) => {
   })
   assert.equal(answer.status, 401)
   assert.deepEqual(await answer.json(), { error: 'invalid_client' })
+})
+
+test('a tolerant provider takes a spent refresh token for its time, and then ends the family', async (t) => {
+  const provider = await start(t, { rotation: 'tolerant' })
+  const { clientId, tokens } = await signIn(provider)
+  const first = await refresh(provider, clientId, tokens['refresh_token'])
+  assert.equal((await refresh(provider, clientId, tokens['refresh_token'])).status, 200)
+
+  provider.set({ toleranceS: 0 })
+  assert.equal((await refresh(provider, clientId, tokens['refresh_token'])).status, 400)
+  const next = (await first.json()) as Record<string, string>
+  assert.equal((await refresh(provider, clientId, next['refresh_token'])).status, 400)
+})
+
+test('a connection is cut before the request was read, and nothing is done', async (t) => {
+  const provider = await start(t)
+  const { clientId, tokens } = await signIn(provider)
+  provider.set({ answers: { refresh: { kind: 'reset-unread', times: 1 } } })
+
+  // The head of a request whose body never comes: a provider that reads first would wait for it.
+  const socket = connect(Number(new URL(provider.origin).port), '127.0.0.1')
+  socket.write('POST /token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n')
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException] // what sockets tell
+
+  assert.equal(error.code, 'ECONNRESET')
+  assert.equal(provider.requests().at(-1)?.body, '')
+  assert.equal((await refresh(provider, clientId, tokens['refresh_token'])).status, 200)
+})
+
+test('an answer that is cut in the middle has begun, and its work is done', async (t) => {
+  const provider = await start(t)
+  const { clientId, tokens } = await signIn(provider)
+  provider.set({ answers: { refresh: { kind: 'cut', times: 1 } } })
+
+  const answer = await refresh(provider, clientId, tokens['refresh_token'])
+  assert.equal(answer.status, 200)
+  const reader = answer.body?.getReader()
+  const { value } = (await reader?.read()) ?? {}
+  assert.match(Buffer.from(value ?? []).toString(), /^\{"access_token":/)
+  await assert.rejects(async () => reader?.read())
+  assert.equal((await refresh(provider, clientId, tokens['refresh_token'])).status, 400)
+})
+
+test('a request is held when it is read, when its work is done, and at the first byte', async (t) => {
+  const provider = await start(t)
+  const { clientId, tokens } = await signIn(provider)
+  const outcomes = () => provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
+  let token = tokens['refresh_token']
+  for (const moment of ['read', 'worked', 'first-byte'] as const) {
+    const before = outcomes().length
+    const hold = provider.hold('refresh', moment)
+    const asking = refresh(provider, clientId, token)
+    await hold.arrived
+    assert.equal(outcomes().length - before, moment === 'read' ? 0 : 1, moment)
+    const first = moment === 'first-byte' ? await asking : undefined
+    assert.equal(await Promise.race([first?.text() ?? asking, sleep(30, 'held')]), 'held', moment)
+    if (first !== undefined) return hold.release()
+
+    hold.release()
+    await hold.sent
+    const fresh = (await (await asking).json()) as Record<string, string>
+    token = fresh['refresh_token']
+  }
+})
+
+test('what is too much in one second is told to wait, and latency is waited for', async (t) => {
+  const provider = await start(t, { tokenRequestsPerSecond: 0 })
+  const { origin } = provider
+  const limited = await post(`${origin}/token`, { grant_type: 'refresh_token' })
+  assert.deepEqual([limited.status, limited.headers.get('retry-after')], [429, '1'])
+  assert.equal(provider.tokenRequests().at(-1)?.outcome, 'limited')
+
+  provider.set({ tokenRequestsPerSecond: Infinity, latencyMs: [60, 80] })
+  const startedAt = performance.now()
+  const ask = () => post(`${origin}/token`, { grant_type: 'refresh_token' })
+  await Promise.all([ask(), ask(), ask()])
+  assert.equal(provider.mostAtOnce(), 3)
+  assert.ok(performance.now() - startedAt >= 59)
+})
+
+test('a token answer has the wrong types it was told, byte for byte', async (t) => {
+  const provider = await start(t)
+  const wrong: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+    [{ expires_in: '3600' }, /"expires_in":"3600"/],
+    [{ expires_in: -1 }, /"expires_in":-1[,}]/],
+    [{ expires_in: 1e99 }, /"expires_in":1e\+99[,}]/],
+    [{ expires_in: 3_600_000 }, /"expires_in":3600000[,}]/],
+    [{ access_token: 7 }, /"access_token":7[,}]/],
+    [{ access_token: 'a\r\nx-evil: 1' }, /"access_token":"a\\r\\nx-evil: 1"/],
+  ]
+  for (const [tokenFields, bytes] of wrong) {
+    provider.set({ tokenFields })
+    assert.match(await refreshedText(provider), bytes)
+  }
+  provider.set({ tokenFields: { expires_in: undefined } })
+  assert.doesNotMatch(await refreshedText(provider), /expires_in/)
+  provider.set({ ...healthy, answers: { refresh: { kind: 'json', body: { error: 'no' } } } })
+  assert.equal(await refreshedText(provider), '{"error":"no"}')
+})
+
+async function refreshedText(provider: FaultProvider): Promise<string> {
+  const { client_id: clientId } = await register(provider)
+  const [granted] = provider.grant(1)
+  return (await refresh(provider, clientId ?? '', granted?.refreshToken)).text()
+}
+
+test('a provider in a process of its own is told the same, and goes with its channel', async (t) => {
+  const provider = await startFaultProviderProcess({ rotation: 'tolerant' })
+  t.after(provider.stop)
+  const { clientId, tokens } = await signIn(provider)
+  assert.equal(await provider.isLive(tokens['access_token'] ?? ''), true)
+  assert.ok(provider.pid > 0 && provider.pid !== process.pid)
+
+  await provider.set({ tokenFields: { expires_in: undefined } })
+  const hold = await provider.hold('refresh', 'worked')
+  const asking = refresh(provider, clientId, tokens['refresh_token'])
+  await hold.arrived
+  hold.release()
+  assert.doesNotMatch(await (await asking).text(), /expires_in/)
+  await hold.sent
+  assert.equal((await provider.tokenRequests()).at(-1)?.outcome, 'issued')
+  assert.equal((await provider.grant(3)).length, 3)
+
+  await provider.stop()
+  await assert.rejects(fetch(provider.origin))
 })

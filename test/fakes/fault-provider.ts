@@ -4,9 +4,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 
+import { setTimeout as sleep } from 'node:timers/promises'
+
 import { listenOnLoopback, type LoopbackPlace } from '../counterparts/loopback.ts'
+import { cutInstead, cutInTheMiddle, holdAnswer, type Hold, type Moment } from './answer-timing.ts'
 import { sendBadAnswer, sendJson, type BadAnswer } from './bad-answer.ts'
 
+export type { Hold, Moment } from './answer-timing.ts'
 export type { BadAnswer } from './bad-answer.ts'
 
 /** The places that can be told to answer badly; `refresh` is the token endpoint for that grant. */
@@ -39,8 +43,14 @@ export interface Faults {
   readonly tokenFields: Readonly<Record<string, unknown>>
   /** Members to put over the parameters of a callback: another state, a second code. */
   readonly callbackFields: Readonly<Record<string, string | undefined>>
-  /** `strict`: single use, reuse ends the family. `tolerant`: an old one still works. `none`: it stays. */
+  /** `strict`: single use, reuse ends the family. `tolerant`: a spent one works a while longer. `none`: it stays. */
   readonly rotation: 'strict' | 'tolerant' | 'none'
+  /** How long a tolerant provider takes a spent refresh token, counted from its first use; then it is strict. */
+  readonly toleranceS: number
+  /** How long the work of a token request takes: any time between the two. */
+  readonly latencyMs: readonly [least: number, most: number]
+  /** Token requests in one second beyond these are answered 429 with Retry-After: 1. */
+  readonly tokenRequestsPerSecond: number
   readonly accessTokenTtlS: number
   /** Seconds until the client secret expires; 0 is never (RFC 7591 §3.2.1). */
   readonly clientSecretTtlS: number
@@ -64,6 +74,9 @@ export const healthy: Faults = {
   tokenFields: {},
   callbackFields: {},
   rotation: 'strict',
+  toleranceS: 30,
+  latencyMs: [0, 0],
+  tokenRequestsPerSecond: Infinity,
   accessTokenTtlS: 3600,
   clientSecretTtlS: 0,
   scopes: ['mcp'],
@@ -75,6 +88,7 @@ export interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
+  /** Empty when the connection was cut before it was read. */
   readonly body: string
   readonly at: number
 }
@@ -84,8 +98,14 @@ export interface SeenTokenRequest {
   readonly grant: string
   readonly parameters: Readonly<Record<string, string>>
   readonly at: number
-  /** `issued`, the RFC 6749 §5.2 error it decided on, or `bad-answer` when told to answer badly. */
+  /** `issued`, the RFC 6749 §5.2 error it decided on, `limited`, or `bad-answer` when told to answer badly. */
   readonly outcome: string
+}
+
+/** The tokens of one sign-in. */
+export interface GrantedTokens {
+  readonly accessToken: string
+  readonly refreshToken: string
 }
 
 /** A running fault provider. */
@@ -103,9 +123,17 @@ export interface FaultProvider {
   readonly issued: () => readonly string[]
   /** Whether an access token would still be taken. */
   readonly isLive: (accessToken: string) => boolean
+  /** Names the sign-in that an access token goes back to. */
+  readonly familyOf: (accessToken: string) => string | undefined
+  /** How many token requests were under way at the same time, at most. */
+  readonly mostAtOnce: () => number
   /** Ends every access token, so that the next call is challenged. */
   readonly expireAccessTokens: () => void
   readonly forgetClients: () => void
+  /** Stops at the next request there until it is let go on: the place for a crash at a named point. */
+  readonly hold: (endpoint: Endpoint, moment: Moment) => Hold
+  /** Tokens as so many sign-ins would bring them. */
+  readonly grant: (count: number) => readonly GrantedTokens[]
   readonly stop: () => Promise<void>
 }
 
@@ -133,8 +161,16 @@ export async function startFaultProvider(
     registrations: () => [...state.registrations],
     issued: () => [...state.issued],
     isLive: (token) => isLive(state, token),
+    familyOf: (token) => state.accessTokens.get(token)?.family.id,
+    mostAtOnce: () => state.underWay.most,
     expireAccessTokens: () => state.accessTokens.clear(),
     forgetClients: () => state.clients.clear(),
+    hold: (endpoint, moment) => {
+      const hold = holdAnswer(moment)
+      state.holds.push({ endpoint, hold })
+      return hold
+    },
+    grant: (count) => Array.from({ length: count }, () => grantTokens(state)),
     stop,
   }
 }
@@ -153,6 +189,7 @@ interface Code {
 }
 
 interface Family {
+  readonly id: string
   isEnded: boolean
 }
 
@@ -161,13 +198,17 @@ interface State {
   readonly clients: Map<string, Client>
   readonly codes: Map<string, Code>
   readonly accessTokens: Map<string, { family: Family; expiresAt: number }>
-  readonly refreshTokens: Map<string, { family: Family; isSpent: boolean }>
+  readonly refreshTokens: Map<string, { family: Family; spentAt: number | undefined }>
   readonly issued: Set<string>
   readonly requests: SeenRequest[]
   readonly tokenRequests: SeenTokenRequest[]
   readonly registrations: Record<string, unknown>[]
   /** How often a bad answer with `times` was given. */
   readonly given: Map<BadAnswer, number>
+  readonly holds: { readonly endpoint: Endpoint; readonly hold: Hold }[]
+  readonly underWay: { now: number; most: number }
+  /** How many token requests the running second has had. */
+  second: { readonly at: number; count: number }
 }
 
 function createState(faults: Faults): State {
@@ -182,6 +223,9 @@ function createState(faults: Faults): State {
     tokenRequests: [],
     registrations: [],
     given: new Map(),
+    holds: [],
+    underWay: { now: 0, most: 0 },
+    second: { at: 0, count: 0 },
   }
 }
 
@@ -197,7 +241,7 @@ interface Exchange extends Arrival {
   readonly body: string
 }
 
-type Handler = (exchange: Exchange) => void
+type Handler = (exchange: Exchange) => void | Promise<void>
 
 const routes: Readonly<Record<string, readonly [Endpoint, Handler]>> = {
   'GET /.well-known/oauth-protected-resource/mcp': ['resource-metadata', sendResourceMetadata],
@@ -208,32 +252,49 @@ const routes: Readonly<Record<string, readonly [Endpoint, Handler]>> = {
   'POST /token': ['token', giveTokens],
   'POST /revoke': ['revoke', revoke],
   'POST /mcp': ['mcp', serveMcp],
+  'GET /mcp': ['mcp', serveStream],
 }
 
 async function answer(arrival: Arrival): Promise<void> {
   const { origin, state, request, response } = arrival
   const url = new URL(request.url ?? '/', origin)
-  const body = await readBody(request)
   const method = request.method ?? 'GET'
-  const seen = { method, path: url.pathname, headers: request.headers, body, at: Date.now() }
-  state.requests.push(seen)
   const route = routes[`${method} ${url.pathname}`]
+  const head = { method, path: url.pathname, headers: request.headers, at: Date.now() }
+  if (isCutUnread(state, route?.[0])) {
+    state.requests.push({ ...head, body: '' })
+    return void response.socket?.resetAndDestroy()
+  }
+  const body = await readBody(request)
+  state.requests.push({ ...head, body })
   if (!route) return void response.writeHead(404).end()
-  const [endpoint, handle] = route
-  const isRefresh = endpoint === 'token' && body.includes('grant_type=refresh_token')
-  const bad = takeBadAnswer(state, isRefresh ? 'refresh' : endpoint)
-  if (bad?.kind === 'lost') response.writeHead = cutInstead(response)
-  if (bad === undefined || bad.kind === 'lost') return handle({ ...arrival, url, body })
-  if (endpoint === 'token') noteTokenRequest(state, body, 'bad-answer')
+  const [place, handle] = route
+  const isRefresh = place === 'token' && body.includes('grant_type=refresh_token')
+  const endpoint = isRefresh ? 'refresh' : place
+  await takeHold(state, endpoint)?.stopAt(response)
+  const bad = takeBadAnswer(state, endpoint)
+  if (bad?.kind === 'lost') cutInstead(response)
+  if (bad?.kind === 'cut') cutInTheMiddle(response)
+  const isAfterWork = bad === undefined || bad.kind === 'lost' || bad.kind === 'cut'
+  if (isAfterWork) return handle({ ...arrival, url, body })
+  if (place === 'token') noteTokenRequest(state, body, 'bad-answer')
   sendBadAnswer(response, bad)
 }
 
-// The work is done as usual, and the moment the answer would begin, the line goes dead.
-function cutInstead(response: ServerResponse): ServerResponse['writeHead'] {
-  return () => {
-    response.socket?.resetAndDestroy()
-    return response
-  }
+// Before the body nobody knows which grant is asked for, so `refresh` stands for the token endpoint as a whole here.
+function isCutUnread(state: State, endpoint: Endpoint | undefined): boolean {
+  if (endpoint === undefined) return false
+  const places: readonly Endpoint[] = endpoint === 'token' ? ['token', 'refresh'] : [endpoint]
+  return places.some(
+    (place) =>
+      state.faults.answers[place]?.kind === 'reset-unread' &&
+      takeBadAnswer(state, place) !== undefined,
+  )
+}
+
+function takeHold(state: State, endpoint: Endpoint): Hold | undefined {
+  const at = state.holds.findIndex((held) => held.endpoint === endpoint)
+  return at < 0 ? undefined : state.holds.splice(at, 1)[0]?.hold
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -337,7 +398,14 @@ function approve({ origin, state, url, response }: Exchange): void {
   response.writeHead(302, { location: callback.href }).end()
 }
 
-function giveTokens({ state, request, body, response }: Exchange): void {
+async function giveTokens({ state, request, body, response }: Exchange): Promise<void> {
+  countUnderWay(state, response)
+  if (isOverTheCap(state)) {
+    noteTokenRequest(state, body, 'limited')
+    return void response.writeHead(429, { 'retry-after': '1' }).end()
+  }
+  const [least, most] = state.faults.latencyMs
+  if (most > 0) await sleep(least + Math.random() * (most - least))
   const parameters = new URLSearchParams(body)
   const client = authenticate(state, request.headers.authorization, parameters)
   const outcome = client === undefined ? 'invalid_client' : redeem(state, client, parameters)
@@ -347,6 +415,21 @@ function giveTokens({ state, request, body, response }: Exchange): void {
   }
   noteTokenRequest(state, body, 'issued')
   sendJson(response, 200, { ...outcome, ...state.faults.tokenFields })
+}
+
+function countUnderWay({ underWay }: State, response: ServerResponse): void {
+  underWay.now += 1
+  underWay.most = Math.max(underWay.most, underWay.now)
+  response.once('close', () => {
+    underWay.now -= 1
+  })
+}
+
+function isOverTheCap(state: State): boolean {
+  const at = Math.floor(Date.now() / 1000)
+  if (state.second.at !== at) state.second = { at, count: 0 }
+  state.second.count += 1
+  return state.second.count > state.faults.tokenRequestsPerSecond
 }
 
 function noteTokenRequest(state: State, body: string, outcome: string): void {
@@ -394,28 +477,40 @@ function redeemCode(state: State, client: Client, parameters: URLSearchParams) {
     code.clientId === client.id &&
     code.challenge === challenge &&
     code.redirectUri === parameters.get('redirect_uri')
-  return isGood ? tokensFor(state, { isEnded: false }) : 'invalid_grant'
+  return isGood ? tokensFor(state, createFamily()) : 'invalid_grant'
 }
 
 function redeemRefreshToken(state: State, parameters: URLSearchParams) {
   const given = state.refreshTokens.get(parameters.get('refresh_token') ?? '')
   if (given === undefined || given.family.isEnded) return 'invalid_grant'
-  const isReused = given.isSpent && state.faults.rotation === 'strict'
-  if (isReused) {
+  const { rotation, toleranceS } = state.faults
+  if (rotation === 'none') return tokensFor(state, given.family, { isRefresh: true })
+  const toleratedMs = rotation === 'tolerant' ? toleranceS * 1000 : 0
+  if (given.spentAt !== undefined && Date.now() - given.spentAt >= toleratedMs) {
     given.family.isEnded = true // RFC 9700 §4.14.2: a spent refresh token ends the family.
     return 'invalid_grant'
   }
-  given.isSpent = state.faults.rotation !== 'none'
+  given.spentAt ??= Date.now()
   return tokensFor(state, given.family, { isRefresh: true })
+}
+
+function grantTokens(state: State): GrantedTokens {
+  const family = createFamily()
+  return {
+    accessToken: issueAccessToken(state, family),
+    refreshToken: issueRefreshToken(state, family),
+  }
+}
+
+function createFamily(): Family {
+  return { id: randomBytes(8).toString('hex'), isEnded: false }
 }
 
 function tokensFor(state: State, family: Family, { isRefresh = false } = {}) {
   const { accessTokenTtlS, rotation, scopes } = state.faults
-  const accessToken = issue(state, 'access')
-  state.accessTokens.set(accessToken, { family, expiresAt: Date.now() + accessTokenTtlS * 1000 })
   const keepsRefreshToken = isRefresh && rotation === 'none'
   return {
-    access_token: accessToken,
+    access_token: issueAccessToken(state, family),
     token_type: 'Bearer',
     expires_in: accessTokenTtlS,
     scope: scopes.join(' '),
@@ -423,9 +518,16 @@ function tokensFor(state: State, family: Family, { isRefresh = false } = {}) {
   }
 }
 
+function issueAccessToken(state: State, family: Family): string {
+  const accessToken = issue(state, 'access')
+  const expiresAt = Date.now() + state.faults.accessTokenTtlS * 1000
+  state.accessTokens.set(accessToken, { family, expiresAt })
+  return accessToken
+}
+
 function issueRefreshToken(state: State, family: Family): string {
   const refreshToken = issue(state, 'refresh')
-  state.refreshTokens.set(refreshToken, { family, isSpent: false })
+  state.refreshTokens.set(refreshToken, { family, spentAt: undefined })
   return refreshToken
 }
 
@@ -456,6 +558,14 @@ function serveMcp({ origin, state, request, body, response }: Exchange): void {
     id: message.id,
     ...outcome,
   })
+}
+
+/** A stream that says one thing and then stays open, as one for notifications does. */
+function serveStream({ origin, state, request, response }: Exchange): void {
+  const token = request.headers.authorization?.replace(/^Bearer /, '')
+  if (token === undefined || !isLive(state, token)) return challenge(origin, state, response)
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write('data: {"jsonrpc":"2.0","method":"notifications/open"}\n\n')
 }
 
 function challenge(origin: string, { faults }: State, response: ServerResponse): void {

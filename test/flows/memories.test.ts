@@ -191,6 +191,10 @@ onEveryDatabase(
     assert.equal(await grants(), 2)
     await other.client.close()
 
+    // It is called without us, so tokens for it end when somebody else may use it.
+    await rest('PATCH', `/servers/${serverId}`, { mayUse: ['admin'] })
+    assert.equal(await grants(), 1)
+
     // Tokens for it end with it.
     assert.equal((await rest('DELETE', `/servers/${serverId}`)).status, 204)
     assert.equal(await grants(), 0)

@@ -32,7 +32,7 @@ async function startUpstream(t: TestContext, options = {}) {
 
 for (const era of ['legacy', 'modern'] as const) {
   onEveryDatabase(`a ${era} client calls a tool behind a foreign sign-in`, async (t, store) => {
-    verifies(t, 'S4-10', 'S4-11', 'A4-3', 'S1-68')
+    verifies(t, 'S4-10', 'S4-11', 'A4-3', 'S1-68', 'C22')
     const { foreign, server } = await startUpstream(t)
     const { origin, alsoSecret } = await startTestPlatform(t, store)
     const browser = await signIn(origin)
@@ -180,3 +180,28 @@ onEveryDatabase(
     await client.close()
   },
 )
+
+onEveryDatabase('a client names the connection in its address', async (t, store) => {
+  verifies(t, 'S1-10')
+  const { foreign, server } = await startUpstream(t)
+  const { origin, alsoSecret } = await startTestPlatform(t, store)
+  const browser = await signIn(origin)
+  const rest = restAs(browser, origin)
+  const { body: added } = await rest('POST', '/servers', { url: server.url, slug: 'notes' })
+  for (const label of ['home', 'my work']) {
+    const { body: made } = await rest('POST', '/connections', { serverId: added.id, label })
+    const { body: begun } = await rest('POST', `/connections/${made.id}/authorize`, {})
+    browser.setStopAt(() => false)
+    if (label !== 'home') await browser.open(begun.authorizeUrl)
+  }
+  const at = (label: string) =>
+    signInClient({ origin, url: `${origin}/notes/mcp?connection=${label}`, browser })
+
+  const { client } = await at('my%20work')
+  const who = await client.callTool({ name: 'whoami_upstream', arguments: {} })
+  assert.match(JSON.stringify(who), /alice/)
+  await client.close()
+  await assert.rejects(at('home'), /Connect your account/)
+  await assert.rejects(at('elsewhere'), /no connection of this name/)
+  alsoSecret(foreign.tokensIssued())
+})

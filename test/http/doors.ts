@@ -11,6 +11,7 @@ import { openStore } from '../../src/store/database.ts'
 import type { Store } from '../../src/store/database.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { fetchOverHttp } from '../counterparts/cookie-browser.ts'
+import { assertDescribed } from '../described-answers.ts'
 import { startTestPlatform } from '../harness.ts'
 import { rowsIn, verifies } from '../requirements.ts'
 import { copyTemplateFile } from '../templates.ts'
@@ -223,8 +224,9 @@ export async function ask(origin: string, request: Ask): Promise<Answer> {
     (form && encode(form)) ??
     (json === undefined ? undefined : JSON.stringify(json))
   const type = form === undefined ? 'application/json' : 'application/x-www-form-urlencoded'
+  const method = request.method ?? (body === undefined ? 'GET' : 'POST')
   const answer = await fetchOverHttp(new URL(request.path, origin).href, {
-    method: request.method ?? (body === undefined ? 'GET' : 'POST'),
+    method,
     headers: {
       ...(form === undefined && json === undefined ? {} : { 'content-type': type }),
       // Node frames the body of some methods only when it is told its length.
@@ -235,7 +237,9 @@ export async function ask(origin: string, request: Ask): Promise<Answer> {
     ...(body === undefined ? {} : { body }),
   })
   const text = await answer.text()
-  return { status: answer.status, headers: answer.headers, text, json: parse(text) }
+  const { status, headers } = answer
+  assertDescribed({ method, path: request.path, status, type: headers.get('content-type'), text })
+  return { status, headers, text, json: parse(text) }
 }
 
 function parse(text: string): unknown {

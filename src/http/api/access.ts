@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { foreignCursor } from '../../base/page.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import { attemptPageSizes } from '../../journal/attempt-list.ts'
 import type { AttemptList } from '../../journal/attempt-list.ts'
 import { diagnose } from '../../journal/diagnosis.ts'
 import type { Journal } from '../../journal/entries.ts'
@@ -13,10 +14,13 @@ import { apiKeyNameMaxCharacters, apiKeyScopes } from '../../people/api-keys.ts'
 import { isDefault } from '../../people/tenants.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
+import * as shapes from './shapes/access.ts'
 
 const newKey = z.strictObject({
   name: z.string().min(1).max(apiKeyNameMaxCharacters),
@@ -35,13 +39,15 @@ interface Needs {
 
 /** The rows of `/api/v1/grants`, `/api/v1/api-keys` and `/api/v1/journal`. */
 export function accessRoutes(needs: Needs): readonly Route[] {
-  const { issuer, apiKeys, journal, attemptList, usage } = needs
+  const { issuer, apiKeys } = needs
   const api = { surface: 'api', guard: 'api' } as const
   return [
     route({
       ...api,
       path: '/api/v1/grants',
       method: 'GET',
+      query: pageQuery(),
+      output: page(shapes.grant),
       words: 'Apps with access: what the caller let in.',
       run: async ({ principal, query }) =>
         json(await issuer.grants.list(principal, pageRequestOf(query))),
@@ -50,6 +56,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       ...api,
       path: '/api/v1/grants/{id}',
       method: 'DELETE',
+      output: nothing,
       words: 'Takes access back; every token of the grant ends at once.',
       run: async ({ principal, params }) => {
         await issuer.grants.revoke(principal, idOf(params))
@@ -57,11 +64,21 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       },
     }),
     ...apiKeyRoutes(apiKeys),
+    ...watchRoutes(needs),
+  ]
+}
+
+function watchRoutes(needs: Needs): readonly Route[] {
+  const { journal, attemptList, usage } = needs
+  const admin = { surface: 'api', guard: 'admin' } as const
+  return [
     route({
-      surface: 'api',
-      guard: 'admin',
+      ...admin,
       path: '/api/v1/journal',
       method: 'GET',
+      query: journalParameters,
+      output: found(shapes.journalPage),
+      faults: ['not_found'],
       words: 'What happened in this tenant, in order.',
       run: async ({ tenant, query }) => {
         const asked = journalQuery(query)
@@ -73,19 +90,20 @@ export function accessRoutes(needs: Needs): readonly Route[] {
       },
     }),
     route({
-      surface: 'api',
-      guard: 'admin',
+      ...admin,
       path: '/api/v1/attempts',
       method: 'GET',
+      query: pageQuery(attemptPageSizes),
+      output: page(shapes.attempt),
       words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
       run: async ({ tenant, query }) =>
         json(await attemptList.list(tenant.id, pageRequestOf(query))),
     }),
     route({
-      surface: 'api',
-      guard: 'admin',
+      ...admin,
       path: '/api/v1/usage',
       method: 'GET',
+      output: found(shapes.usage),
       words: 'How this tenant is used, in numbers.',
       run: async ({ tenant }) => {
         const { tableRows, ...own } = await usage.report(tenant.id)
@@ -125,6 +143,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       path: '/api/v1/api-keys',
       method: 'POST',
       input: newKey,
+      output: made(shapes.madeApiKey),
       words: 'Makes an API key; its value is shown once.',
       run: async ({ principal, input }) => {
         const { id, key } = await apiKeys.create(principal, input)
@@ -135,6 +154,8 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       ...session,
       path: '/api/v1/api-keys',
       method: 'GET',
+      query: pageQuery(),
+      output: page(shapes.apiKey),
       words: 'The caller’s API keys, without their values.',
       run: async ({ principal, query }) =>
         json(await apiKeys.list(principal, pageRequestOf(query))),
@@ -143,6 +164,7 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
       ...session,
       path: '/api/v1/api-keys/{id}',
       method: 'DELETE',
+      output: nothing,
       words: 'Ends an API key at once.',
       run: async ({ principal, params }) => {
         await apiKeys.revoke(principal, idOf(params))
@@ -151,6 +173,16 @@ function apiKeyRoutes(apiKeys: ApiKeys): readonly Route[] {
     }),
   ]
 }
+
+const journalParameters: readonly QueryParameter[] = [
+  {
+    name: 'cursor',
+    words: 'The `nextCursor` of the page before, or the `seq` of any entry.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  { name: 'attempt', words: 'Tells one attempt, with what it means.', schema: { type: 'string' } },
+  { name: 'subjectId', words: 'What happened to one thing.', schema: { type: 'string' } },
+]
 
 function journalQuery(query: URLSearchParams) {
   const after = Number(query.get('cursor') ?? 0)

@@ -6,10 +6,13 @@ import { overlapMaxMs } from '../../issuer/client-administration.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import { grantTypeNames } from '../../issuer/metadata.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { unescapedOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import * as shapes from './shapes/clients.ts'
 
 const redirectUris = z.array(z.string().max(2048)).max(10)
 const scopes = z.array(z.string().min(1).max(100)).max(100)
@@ -56,6 +59,7 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       ...shared,
       method: 'POST',
       input: newClient,
+      output: made(shapes.madeClient),
       words: 'Makes a client; its secret is shown once.',
       run: async ({ principal, input }) =>
         json(withSecret(await clients.create(principal, input)), 201),
@@ -63,6 +67,8 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
     route({
       ...shared,
       method: 'GET',
+      query: pageQuery(),
+      output: page(shapes.client),
       words: 'The clients of this tenant, and how much each is used.',
       run: async ({ principal, query }) =>
         json(await clients.list(principal, pageRequestOf(query))),
@@ -70,6 +76,7 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
     route({
       ...one,
       method: 'GET',
+      output: found(shapes.client),
       words: 'One client.',
       run: async ({ principal, params }) =>
         json(await clients.get(principal, unescapedOf(params, 'id'))),
@@ -78,6 +85,7 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
       ...one,
       method: 'PATCH',
       input: changedClient,
+      output: found(shapes.client),
       words: 'Changes a client, or switches it off or on; holds from the next request on.',
       run: async ({ principal, params, input }) =>
         json(await clients.update(principal, unescapedOf(params, 'id'), input)),
@@ -85,6 +93,7 @@ export function clientRoutes({ issuer }: { readonly issuer: Issuer }): readonly 
     route({
       ...one,
       method: 'DELETE',
+      output: nothing,
       words: 'Removes a client with every grant and token that it has.',
       run: async ({ principal, params }) => {
         await clients.remove(principal, unescapedOf(params, 'id'))
@@ -102,6 +111,7 @@ function rotateRoute(clients: Clients): Route {
     path: '/api/v1/clients/{id}/rotate-secret',
     method: 'POST',
     input: rotation,
+    output: found(shapes.rotatedClient),
     words: 'Gives a client a new secret, shown once; the one before works for a while longer.',
     run: async ({ principal, params, input: { overlapS } }) => {
       const overlap = overlapS === undefined ? {} : { overlapMs: overlapS * 1000 }

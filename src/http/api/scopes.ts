@@ -4,9 +4,11 @@ import type { Issuer } from '../../issuer/issuer.ts'
 import type { PublicScope } from '../../issuer/scope-registry.ts'
 import type { ScopeInput } from '../../issuer/scope-input.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing } from '../output.ts'
 import { unescapedOf } from '../params.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import * as shapes from './shapes/scopes.ts'
 
 const words = z.string().max(1000)
 
@@ -30,6 +32,7 @@ export function scopeRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
     route({
       ...shared,
       method: 'GET',
+      output: found(shapes.scopeList),
       words: 'The scopes of this tenant, with the words that people read.',
       run: async ({ principal }) => {
         const items = await scopes.list(principal)
@@ -40,6 +43,8 @@ export function scopeRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       ...shared,
       method: 'POST',
       input: newScope,
+      output: made(shapes.scope),
+      faults: ['conflict'],
       words: 'Adds a scope.',
       run: async ({ principal, input: { name, words, ...rest } }) =>
         json(show(await scopes.create(principal, { ...toInput(rest), name, words })), 201),
@@ -48,6 +53,7 @@ export function scopeRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
       ...one,
       method: 'PATCH',
       input: changedScope,
+      output: found(shapes.scope),
       words: 'Changes a scope, or says a built-in one in other words.',
       run: async ({ principal, params, input }) =>
         json(show(await scopes.update(principal, unescapedOf(params, 'name'), toInput(input)))),
@@ -55,6 +61,8 @@ export function scopeRoutes({ issuer }: { readonly issuer: Issuer }): readonly R
     route({
       ...one,
       method: 'DELETE',
+      output: nothing,
+      faults: ['conflict'],
       words: 'Removes a scope that nothing names, or gives a built-in one its first words back.',
       run: async ({ principal, params }) => {
         await scopes.remove(principal, unescapedOf(params, 'name'))

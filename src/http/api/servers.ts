@@ -1,12 +1,17 @@
 // REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
 import { z } from 'zod'
-import { tokenFormats } from '../../connectors/server-input.ts'
+import { cacheMinutes, tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
+import { grantTypes } from '../../upstream/grant.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { addressFaults, discoveryFaults } from './faults.ts'
+import * as shapes from './shapes/servers.ts'
 
 const newServer = z.strictObject({
   url: z.string().max(500),
@@ -17,8 +22,18 @@ const newServer = z.strictObject({
   issuer: z.string().max(1000).exactOptional(),
   clientId: z.string().max(500).exactOptional(),
   clientSecret: z.string().max(2000).exactOptional(),
+  /** A private key in PEM or as a JWK, `generate`, or an empty text to take it away. */
+  clientKey: z.string().max(8000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
+  grantType: z.enum(grantTypes).exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
+  /** How long what discovery found is used again; null: as long as the installation says. */
+  metadataCacheMinutes: z
+    .int()
+    .min(cacheMinutes.least)
+    .max(cacheMinutes.most)
+    .nullable()
+    .exactOptional(),
   /** What clients need for its tools; an empty list: one scope opens all. */
   toolScopes: z
     .array(
@@ -29,6 +44,8 @@ const newServer = z.strictObject({
     )
     .max(50)
     .exactOptional(),
+  /** Ids of people and names of roles; an empty list: everybody of the tenant. */
+  mayUse: z.array(z.string().max(100)).max(200).exactOptional(),
 })
 
 const changedServer = z.strictObject({
@@ -39,13 +56,14 @@ const changedServer = z.strictObject({
 /** The rows of `/api/v1/servers`. */
 export function serverRoutes({ servers }: { readonly servers: Servers }): readonly Route[] {
   const shared = { surface: 'api', path: '/api/v1/servers' } as const
-  const one = { surface: 'api', path: '/api/v1/servers/{id}' } as const
   return [
     route({
       ...shared,
       method: 'POST',
       guard: 'admin',
       input: newServer,
+      output: made(shapes.server),
+      faults: ['conflict', ...discoveryFaults],
       words: 'Adds an MCP server; runs discovery and says what it found.',
       run: async ({ principal, input }) => json(await servers.create(principal, input), 201),
     }),
@@ -53,14 +71,25 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       ...shared,
       method: 'GET',
       guard: 'api',
+      query: pageQuery(),
+      output: page(shapes.server),
       words: 'The servers of this tenant.',
       run: async ({ principal, query }) =>
         json(await servers.list(principal, pageRequestOf(query))),
     }),
+    templateRoute(servers),
+    ...oneServerRoutes(servers),
+  ]
+}
+
+function oneServerRoutes(servers: Servers): readonly Route[] {
+  const one = { surface: 'api', path: '/api/v1/servers/{id}' } as const
+  return [
     route({
       ...one,
       method: 'GET',
       guard: 'api',
+      output: found(shapes.server),
       words: 'One server.',
       run: async ({ principal, params }) => json(await servers.get(principal, idOf(params))),
     }),
@@ -69,6 +98,8 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       method: 'PATCH',
       guard: 'admin',
       input: changedServer,
+      output: found(shapes.server),
+      faults: ['conflict', ...addressFaults],
       words: 'Changes a server; a new URL or issuer drops the tokens that belong to the old one.',
       run: async ({ principal, params, input }) =>
         json(await servers.update(principal, idOf(params), input)),
@@ -77,6 +108,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       ...one,
       method: 'DELETE',
       guard: 'admin',
+      output: nothing,
       words: 'Removes a server with its connections.',
       run: async ({ principal, params }) => {
         await servers.remove(principal, idOf(params))
@@ -84,12 +116,25 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       },
     }),
     route({
-      surface: 'api',
-      path: '/api/v1/servers/{id}/test',
+      ...one,
+      path: `${one.path}/test`,
       method: 'POST',
       guard: 'api',
+      output: found(shapes.serverTest),
       words: 'Lists the tools of a server as the caller, or says why that does not work.',
       run: async ({ principal, params }) => json(await servers.test(principal, idOf(params))),
     }),
   ]
+}
+
+function templateRoute({ templates }: Servers): Route {
+  return route({
+    surface: 'api',
+    path: '/api/v1/server-templates',
+    method: 'GET',
+    guard: 'admin',
+    output: found(shapes.templateList),
+    words: 'Well-known MCP servers, and what it takes to add each.',
+    run: async () => json({ items: templates }),
+  })
 }

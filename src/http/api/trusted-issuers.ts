@@ -2,11 +2,16 @@
 // says for which clients and resources they speak, and which of their subjects is which person.
 import { z } from 'zod'
 import type { Issuer } from '../../issuer/issuer.ts'
+import { trustedIssuerPageSizes } from '../../issuer/trusted-issuer-administration.ts'
 import { empty, json } from '../answers.ts'
+import { found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf, unescapedOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { addressFaults } from './faults.ts'
+import * as shapes from './shapes/trusted-issuers.ts'
 
 const ids = z.array(z.string().min(1).max(2048)).max(100)
 
@@ -37,12 +42,16 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
       ...shared,
       method: 'POST',
       input: newIssuer,
+      output: made(shapes.trustedIssuer),
+      faults: ['conflict', ...addressFaults],
       words: 'Trusts an identity provider: what it says about a person gives a client a token.',
       run: async ({ principal, input }) => json(await trustedIssuers.create(principal, input), 201),
     }),
     route({
       ...shared,
       method: 'GET',
+      query: pageQuery(trustedIssuerPageSizes),
+      output: page(shapes.trustedIssuer),
       words: 'The identity providers that are trusted.',
       run: async ({ principal, query }) =>
         json(await trustedIssuers.list(principal, pageRequestOf(query))),
@@ -50,6 +59,7 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
     route({
       ...one,
       method: 'GET',
+      output: found(shapes.trustedIssuer),
       words: 'One trusted identity provider.',
       run: async ({ principal, params }) => json(await trustedIssuers.get(principal, idOf(params))),
     }),
@@ -57,6 +67,8 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
       ...one,
       method: 'PATCH',
       input: changedIssuer,
+      output: found(shapes.trustedIssuer),
+      faults: addressFaults,
       words: 'Changes one, or switches it off or on; what it may not say any more ends at once.',
       run: async ({ principal, params, input }) =>
         json(await trustedIssuers.update(principal, idOf(params), input)),
@@ -64,6 +76,7 @@ export function trustedIssuerRoutes({ issuer }: { readonly issuer: Issuer }): re
     route({
       ...one,
       method: 'DELETE',
+      output: nothing,
       words: 'Trusts one no more; every access that came of its word ends at once.',
       run: async ({ principal, params }) => {
         await trustedIssuers.remove(principal, idOf(params))
@@ -81,6 +94,8 @@ function identityRoutes(trustedIssuers: Issuer['trustedIssuers']): readonly Rout
       path: `${one.path}/identities`,
       method: 'POST',
       input: newIdentity,
+      output: made(shapes.identity),
+      faults: ['conflict'],
       words: 'Says which person a subject of this provider is.',
       run: async ({ principal, params, input }) =>
         json(await trustedIssuers.link(principal, idOf(params), input), 201),
@@ -89,6 +104,7 @@ function identityRoutes(trustedIssuers: Issuer['trustedIssuers']): readonly Rout
       ...one,
       path: `${one.path}/identities/{subject}`,
       method: 'DELETE',
+      output: nothing,
       words: 'Ends that, with every access that came of it; the subject comes escaped.',
       run: async ({ principal, params }) => {
         await trustedIssuers.unlink(principal, idOf(params), unescapedOf(params, 'subject'))

@@ -7,10 +7,14 @@ import { deliveryStatuses } from '../../journal/webhook-deliveries.ts'
 import type { WebhookManager, Webhooks, WebhookWithSecret } from '../../journal/webhooks.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import { empty, json } from '../answers.ts'
+import { begun, found, made, nothing, page } from '../output.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { idOf } from '../params.ts'
+import { pageQuery } from '../query.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { QueryParameter, Route } from '../route.ts'
+import { addressFaults } from './faults.ts'
+import * as shapes from './shapes/webhooks.ts'
 
 const newWebhook = z.strictObject({
   url: z.string().max(2000),
@@ -34,6 +38,8 @@ export function webhookRoutes({ webhooks }: { readonly webhooks: Webhooks }): re
       ...shared,
       method: 'POST',
       input: newWebhook,
+      output: made(shapes.webhookWithSecret),
+      faults: ['conflict', ...addressFaults],
       words: 'Makes a webhook that hears of what happens from now on; its secret is shown once.',
       run: async ({ principal, input }) =>
         json(withSecret(await webhooks.create(managerOf(principal), input)), 201),
@@ -41,12 +47,14 @@ export function webhookRoutes({ webhooks }: { readonly webhooks: Webhooks }): re
     route({
       ...shared,
       method: 'GET',
+      output: found(shapes.webhookList),
       words: 'The webhooks of this tenant, without their secrets.',
       run: async ({ tenant }) => json({ items: await webhooks.list(tenant.id) }),
     }),
     route({
       ...one,
       method: 'GET',
+      output: found(shapes.webhook),
       words: 'One webhook.',
       run: async ({ tenant, params }) =>
         json(await webhooks.get({ tenantId: tenant.id, id: idOf(params) })),
@@ -55,6 +63,8 @@ export function webhookRoutes({ webhooks }: { readonly webhooks: Webhooks }): re
       ...one,
       method: 'PATCH',
       input: changedWebhook,
+      output: found(shapes.webhook),
+      faults: addressFaults,
       words:
         'Changes a webhook, or switches it off or on; switched on, it hears of the last three days.',
       run: async ({ principal, params, input }) =>
@@ -63,6 +73,7 @@ export function webhookRoutes({ webhooks }: { readonly webhooks: Webhooks }): re
     route({
       ...one,
       method: 'DELETE',
+      output: nothing,
       words: 'Removes a webhook with its deliveries.',
       run: async ({ principal, params }) => {
         await webhooks.remove(managerOf(principal), idOf(params))
@@ -80,6 +91,8 @@ function actionRoutes(webhooks: Webhooks): readonly Route[] {
       ...one,
       path: `${one.path}/rotate-secret`,
       method: 'POST',
+      output: found(shapes.webhookWithSecret),
+      faults: ['conflict'],
       words: 'Gives a webhook a new secret, shown once; the one before signs too for a day.',
       run: async ({ principal, params }) =>
         json(withSecret(await webhooks.rotateSecret(managerOf(principal), idOf(params)))),
@@ -88,6 +101,8 @@ function actionRoutes(webhooks: Webhooks): readonly Route[] {
       ...one,
       path: `${one.path}/test`,
       method: 'POST',
+      output: found(shapes.delivery),
+      faults: ['conflict'],
       words: 'Sends a `webhook.test` event now, once, and says how that went.',
       run: async ({ principal, params }) =>
         json(await webhooks.test(managerOf(principal), idOf(params))),
@@ -101,6 +116,8 @@ function deliveryRoutes(webhooks: Webhooks): readonly Route[] {
       ...one,
       path: `${one.path}/deliveries`,
       method: 'GET',
+      query: [...pageQuery(), statusParameter],
+      output: page(shapes.delivery),
       words: 'What was sent, or waits, the newest first; `?status=` shows a part.',
       run: async ({ tenant, params, query }) =>
         json(
@@ -114,6 +131,7 @@ function deliveryRoutes(webhooks: Webhooks): readonly Route[] {
       ...one,
       path: `${one.path}/deliveries/{deliveryId}/redeliver`,
       method: 'POST',
+      output: begun(shapes.delivery),
       words: 'Sends a delivery again, under the same `webhook-id`.',
       run: async ({ principal, params }) => {
         const deliveryId = params['deliveryId'] ?? ''
@@ -129,6 +147,12 @@ function managerOf(principal: SessionPrincipal | KeyPrincipal): WebhookManager {
 
 function withSecret({ webhook, secret }: WebhookWithSecret) {
   return { ...webhook, secret: secret.reveal() }
+}
+
+const statusParameter: QueryParameter = {
+  name: 'status',
+  words: 'Those that stand so.',
+  schema: { type: 'string', enum: deliveryStatuses },
 }
 
 function deliveryQuery(query: URLSearchParams): DeliveryQuery {

@@ -96,5 +96,16 @@ function clientDocumentRoutes(needs: Needs, shared: Shared): readonly Route[] {
       words,
       run: ({ tenant, params }) => answer(tenant, params['context']?.replace(/\.json$/, '')),
     }),
+    route({
+      ...shared,
+      path: '/connect/client-keys/{context}',
+      words: 'The public key that proves us at another authorization server (RFC 7517).',
+      run: async ({ tenant, params }) => {
+        const context = (params['context'] ?? '').replace(/\.json$/, '')
+        const keys = await needs.servers.clientKeys(tenant, context)
+        if (keys === undefined) throw new Fault('not_found', { because: 'no key of this context' })
+        return publicDocument(keys)
+      },
+    }),
   ]
 }

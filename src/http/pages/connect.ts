@@ -61,7 +61,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
   if (session === undefined) return signInFirst(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
   const { token, cookies } = forms.issue(visit, 'connect')
-  const scope = visit.query.get('scope') ?? ''
+  const missing = connection.missingScopes ?? []
   const drawn = await page({
     title: `Connect ${connection.serverName}`,
     signedInAs: session.user.email,
@@ -77,16 +77,15 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
           <dt>Server</dt>
           <dd><code>${connection.serverUrl}</code></dd>
           ${
-            scope === ''
+            missing.length === 0
               ? ''
               : html`<dt>Permission it asks for</dt>
-                  <dd><code>${scope}</code></dd>`
+                  <dd><code>${missing.join(' ')}</code></dd>`
           }
         </dl>
         <form method="post" action="/connect/${connection.id}" class="buttons">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
-          <input type="hidden" name="scope" value="${scope}" />
           <button class="primary">Continue to sign in</button>
           <a class="button" href="${home}">Not now</a>
         </form>
@@ -109,7 +108,6 @@ async function startConnecting(
   const begun = await connections.authorize(session, id, {
     browser,
     again: true,
-    additionalScopes: fields.get('scope') ?? '',
     ...(flowId === '' ? {} : { flowId }),
   })
   if ('alreadyAuthorized' in begun) return redirect(home, 303)
@@ -120,10 +118,27 @@ async function finish({ connections }: Needs, visit: Recognised): Promise<Respon
   const { tenant, params, query, browser, session } = visit
   const context = params['context'] ?? ''
   const finished = await connections.finish({ tenant, context, query, browser, session })
-  if (finished.returnTo !== undefined) return redirect(finished.returnTo, 302)
+  if (finished.returnTo !== undefined)
+    return redirect(returnAddress(finished.returnTo, finished), 302)
   // Away from the address that holds the code: loading that again could only say that it was used.
   if (finished.kind === 'completed') return redirect(`/connect/finished/${finished.flowId}`, 302)
   return failedPage(visit, finished)
+}
+
+/** Where the person goes on, told how it ended in our words; no secret, and nothing that the provider said (S1-53). */
+function returnAddress(returnTo: string, finished: FinishedFlow): string {
+  const { flowId, connectionId } = finished
+  const facts = { oauth: 'success', flowId, connectionId, error: '', error_description: '' }
+  const told: Readonly<Record<string, string>> =
+    finished.kind === 'completed'
+      ? facts
+      : { ...facts, oauth: 'error', error: finished.error, error_description: finished.words }
+  const url = new URL(returnTo)
+  for (const [name, value] of Object.entries(told)) {
+    if (value === '') url.searchParams.delete(name)
+    else url.searchParams.set(name, value)
+  }
+  return url.href
 }
 
 async function showFinished({ connections }: Needs, visit: Recognised): Promise<Response> {

@@ -1,8 +1,8 @@
 // Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
 import { html } from 'hono/html'
 import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
-import type { Connections, PublicConnection } from '../../connectors/connections.ts'
-import type { PublicServer, Servers } from '../../connectors/servers.ts'
+import type { Connections } from '../../connectors/connections.ts'
+import type { Servers } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
 import { isAdmin } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
@@ -13,6 +13,7 @@ import type { Recognised, Route, SignedIn, Visit } from '../route.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote, problemOf } from './problem.ts'
+import { connectionsPath, serverRow } from './server-row.ts'
 
 interface Needs {
   readonly servers: Servers
@@ -20,7 +21,7 @@ interface Needs {
   readonly forms: Forms
 }
 
-const path = '/console/connections'
+const path = connectionsPath
 
 /** The rows of the connections page. */
 export function connectionPages(needs: Needs): readonly Route[] {
@@ -46,6 +47,13 @@ export function connectionPages(needs: Needs): readonly Route[] {
           ? toSignIn(path, 302)
           : connectionsPage(needs, { ...visit, principal: visit.session }),
     }),
+    ...formRoutes(needs),
+  ]
+}
+
+/** What the forms of the page do. */
+function formRoutes(needs: Needs): readonly Route[] {
+  return [
     route({
       method: 'POST',
       path,
@@ -56,6 +64,19 @@ export function connectionPages(needs: Needs): readonly Route[] {
         const serverId = readFields(needs.forms, visit).get('server') ?? ''
         const connection = await needs.connections.create(visit.principal, { serverId })
         return redirect(`/connect/${connection.id}`, 303)
+      },
+    }),
+    route({
+      method: 'POST',
+      path: `${path}/{connection}`,
+      guard: 'session',
+      surface: 'page',
+      words: 'Lets everybody use an administrator’s connection, or ends that.',
+      run: async (visit) => {
+        const isShared = readFields(needs.forms, visit).get('shared') === 'true'
+        const id = visit.params['connection'] ?? ''
+        await needs.connections.share(visit.principal, id, isShared)
+        return redirect(path, 303)
       },
     }),
     route({
@@ -115,9 +136,10 @@ async function connectionsPage(
   failed?: FailedForm,
 ): Promise<Response> {
   const { principal, tenant } = visit
-  const [known, mine] = await Promise.all([
+  const [known, mine, shared] = await Promise.all([
     servers.list(principal, { limit: 200 }),
     connections.list(principal, { limit: 200 }),
+    connections.sharedServers(tenant),
   ])
   const { token, cookies, browser } = forms.issue(visit, 'connections')
   const signOut = forms.issue({ ...visit, browser }, 'sign-out')
@@ -138,6 +160,8 @@ async function connectionsPage(
                 serverRow({
                   server,
                   connections: mine.items.filter(({ serverId }) => serverId === server.id),
+                  isShared: shared.has(server.id),
+                  isAdmin: isAdmin(principal),
                   token,
                   address: resourceOf(tenant, server.slug),
                 }),
@@ -152,55 +176,6 @@ async function connectionsPage(
     `,
   })
   return withCookies(drawn, cookies)
-}
-
-interface Row {
-  readonly server: PublicServer
-  readonly connections: readonly PublicConnection[]
-  readonly token: string
-  readonly address: string
-}
-
-function serverRow({ server, connections, token, address }: Row): Html {
-  const needsSignIn = server.auth === 'oauth' && connections.length === 0
-  return html`
-    <div class="row">
-      <div>
-        <strong><bdi>${server.name}</bdi></strong>
-        ${serverPill(server)} ${connections.map((connection) => statusPill(connection))}
-        <div class="quiet">Use it at <code>${address}</code></div>
-      </div>
-      <div>
-        ${connections
-          .filter(({ authorized }) => !authorized)
-          .map(({ id }) => html`<a class="button primary" href="/connect/${id}">Sign in</a>`)}
-        ${
-          needsSignIn
-            ? html`<form method="post" action="${path}">
-                <input type="hidden" name="form_token" value="${token}" />
-                <input type="hidden" name="server" value="${server.id}" />
-                <button class="primary">Connect</button>
-              </form>`
-            : ''
-        }
-      </div>
-    </div>
-  `
-}
-
-function serverPill({ auth, headerNames }: PublicServer): Html {
-  if (auth === 'oauth') return html``
-  const lacksKey = auth === 'headers' && headerNames.length === 0
-  return lacksKey
-    ? html`<span class="pill attention">Needs a key</span>`
-    : html`<span class="pill good">Ready</span>`
-}
-
-function statusPill({ authorized, label }: PublicConnection): Html {
-  const name = label === '' || label === 'default' ? '' : ` (${label})`
-  return authorized
-    ? html`<span class="pill good">OAuth · signed in<bdi>${name}</bdi></span>`
-    : html`<span class="pill attention">OAuth · sign-in required<bdi>${name}</bdi></span>`
 }
 
 function addForm(token: string, failed: FailedForm | undefined): Html {

@@ -3,7 +3,8 @@
 const result = document.querySelector('[data-flow]')
 if (result !== null) {
   const { flow, connection, success, origin } = result.dataset
-  const message = { type: 'latchkey:flow', flow, connection, success: success === 'true' }
+  const ids = { flowId: flow, connectionId: connection }
+  const message = { type: 'mcp_oauth_done', success: success === 'true', ...ids }
   const opener = window.opener
   if (opener !== null) opener.postMessage(message, origin)
   if (opener !== null) setTimeout(() => window.close(), message.success ? 600 : 2500)

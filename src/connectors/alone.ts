@@ -1,0 +1,188 @@
+// Servers that are reached without a browser: which connection holds their tokens, and a token that works now. One with
+// our own credential has one connection, shared by everybody who may use the server, made when it is first needed.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { Keyring } from '../base/keyring.ts'
+import { randomId } from '../base/random.ts'
+import type { Random } from '../base/random.ts'
+import type { Journal } from '../journal/entries.ts'
+import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
+import { hotQuery } from '../store/hot-query.ts'
+import type { ConnectionRow } from '../store/schema.ts'
+import type { OwnGrant } from '../upstream/grant.ts'
+import type { LiveToken } from '../upstream/refresh.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Caller } from './choose-connection.ts'
+import { userOf } from './connection-rows.ts'
+import { prepare, readServer } from './prepare.ts'
+import type { Server } from './server-rows.ts'
+
+export interface AloneNeeds {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly upstream: Upstream
+}
+
+/** A token that the server refused; nothing is said about those of other connections. */
+export interface Spent {
+  readonly connectionId: string
+  readonly generation: number
+}
+
+export interface AloneRequest {
+  readonly tenant: Tenant
+  readonly server: Pick<Server, 'id' | 'url'>
+  readonly connection: ConnectionRow
+  readonly spent?: Spent | undefined
+  /** Asks for new tokens in any case. */
+  readonly force?: boolean
+}
+
+export type AliveToken = Extract<LiveToken, { kind: 'live' }>
+
+/** The connection of a server without sign-in, made when there is none. */
+export async function ownConnection(
+  needs: AloneNeeds,
+  caller: Caller,
+  server: Pick<Server, 'id'>,
+): Promise<ConnectionRow> {
+  const key = { tenantId: caller.tenant.id, serverId: server.id }
+  const [known] = await findShared(needs.db, key)
+  if (known !== undefined) return known
+  await makeShared(needs, caller, server)
+  const [made] = await findShared(needs.db, key)
+  if (made !== undefined) return made
+  throw new Fault('not_found', { because: 'the server was removed meanwhile' })
+}
+
+// Asked for every call that passes through.
+const findShared = hotQuery(
+  (db, { tenantId, serverId }: { readonly tenantId: string; readonly serverId: string }) =>
+    db
+      .selectFrom('connections')
+      .selectAll()
+      .where('tenant_id', '=', tenantId)
+      .where('server_id', '=', serverId)
+      .where('of_tenant', '=', 1),
+)
+
+// No person can give this label, so that it is nobody's already.
+const sharedLabel = ''
+
+async function makeShared(
+  { db, clock, random, journal }: AloneNeeds,
+  { tenant, user }: Caller,
+  server: Pick<Server, 'id'>,
+): Promise<void> {
+  const now = clock.now()
+  const row: ConnectionRow = {
+    tenant_id: tenant.id,
+    id: randomId(random, 'con_'),
+    server_id: server.id,
+    user_id: user.id,
+    label: sharedLabel,
+    status: 'disconnected',
+    status_reason: null,
+    last_error: null,
+    created_at: now,
+    updated_at: now,
+    of_tenant: 1,
+    shared_at: null,
+    sign_ins: 0,
+    step_up_scope: null,
+  }
+  await db.transaction().execute(async (tx) => {
+    const stored = await tx
+      .insertInto('connections')
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('id')
+      .executeTakeFirst()
+    if (stored === undefined) return // Somebody else needed it at the same time.
+    await journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'connection.created',
+      actor: { kind: 'system' },
+      subject: { kind: 'connection', id: row.id },
+      data: { serverId: server.id, shared: true },
+    })
+  })
+}
+
+/** A token that works now, asked for if need be. Throws the Fault that keeps it away. */
+export async function liveAlone(needs: AloneNeeds, request: AloneRequest): Promise<AliveToken> {
+  const { tenant, connection, server } = request
+  // Who ended it wants it to stay so; `authorize` begins anew.
+  if (connection.status_reason === 'revoked') {
+    throw new Fault('authorization_required', { because: 'the connection was ended' })
+  }
+  const token = await tokenOf(needs, request)
+  if (token.kind === 'live' && token.serverUrl === server.url) return token
+  await obtainAlone(needs, { tenant, connection })
+  const obtained = await tokenOf(needs, { tenant, server, connection })
+  if (obtained.kind === 'live' && obtained.serverUrl === server.url) return obtained
+  throw new Fault('authorization_required', { because: 'the server was changed meanwhile' })
+}
+
+function tokenOf(
+  { upstream }: AloneNeeds,
+  { tenant, connection, spent, force = false }: AloneRequest,
+): Promise<LiveToken> {
+  return upstream.refresh.liveToken({
+    tenant,
+    connectionId: connection.id,
+    force,
+    ...(spent?.connectionId === connection.id ? { spentGeneration: spent.generation } : {}),
+  })
+}
+
+/** Asks for the first tokens, or for others in place of those that were lost. */
+export async function obtainAlone(
+  needs: AloneNeeds,
+  facts: {
+    readonly tenant: Tenant
+    readonly connection: ConnectionRow
+    /** Somebody asks for it now, whatever came of it before. */
+    readonly isWished?: boolean
+  },
+): Promise<void> {
+  const { tenant, connection, isWished } = facts
+  const server = await readServer(needs, connection)
+  const grant: OwnGrant = { kind: 'client_credentials' }
+  await needs.upstream.obtain({
+    holder: { tenant, connectionId: connection.id },
+    serverId: server.id,
+    userId: userOf(connection)?.id,
+    stamp: server.updated_at,
+    isWished,
+    prepare: async () => {
+      const prepared = await prepare(needs, { tenant, server, connection, additional: [] })
+      return { ...prepared, grant }
+    },
+    mayKeep: (tx) => isUnchanged(tx, connection),
+  })
+}
+
+/** One statement waits for whoever ends the connection, and then finds it ended. */
+async function isUnchanged(tx: Database, connection: ConnectionRow): Promise<boolean> {
+  const { tenant_id: tenantId, id, status_reason: reason, updated_at: updatedAt } = connection
+  const found = await tx
+    .updateTable('connections')
+    .set((row) => ({ updated_at: row.ref('updated_at') }))
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .where((is) =>
+      is.or([
+        is('status_reason', 'is', null),
+        is('status_reason', '!=', 'revoked'),
+        is.and([is('status_reason', '=', reason), is('updated_at', '=', updatedAt)]),
+      ]),
+    )
+    .returning('id')
+    .executeTakeFirst()
+  return found !== undefined
+}

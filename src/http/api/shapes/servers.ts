@@ -1,0 +1,85 @@
+// What REST shows of MCP servers and of their tools.
+import { z } from 'zod'
+import { serverAuths, tokenFormats } from '../../../connectors/server-input.ts'
+import type { PublicServer } from '../../../connectors/servers.ts'
+import { grantTypes } from '../../../upstream/grant.ts'
+import { texts, time, trace } from './common.ts'
+
+const quirk = z
+  .strictObject({
+    provider: z.string(),
+    kind: z.string(),
+    because: z.string(),
+  })
+  .meta({ id: 'Quirk' })
+
+const quirks = z.array(quirk).describe('What is done otherwise than the standards say, and why.')
+
+const discovered = z
+  .strictObject({
+    auth: z.enum(serverAuths),
+    issuer: z.string().exactOptional(),
+    resource: z.string().exactOptional(),
+    scopesSupported: texts.exactOptional(),
+    registration: z.enum(['preregistered', 'cimd', 'dcr', 'none']).exactOptional(),
+    isGuessed: z.boolean().exactOptional(),
+    openToAll: z.boolean().exactOptional(),
+    quirks: quirks.exactOptional(),
+    trace,
+  })
+  .meta({ id: 'Discovered' })
+
+export const server = z
+  .strictObject({
+    id: z.string(),
+    slug: z.string(),
+    name: z.string(),
+    url: z.string(),
+    auth: z.enum(serverAuths),
+    headerNames: texts,
+    issuer: z.string().exactOptional(),
+    clientId: z.string().exactOptional(),
+    hasClientSecret: z.boolean(),
+    scopes: z.string().exactOptional(),
+    grantType: z.enum(grantTypes).describe('How its tokens are got.'),
+    tokenFormat: z.enum(tokenFormats),
+    metadataCacheMinutes: z
+      .int()
+      .exactOptional()
+      .describe('How long what discovery found is used again; missing: as the installation says.'),
+    mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
+    toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
+    redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
+    quirks: quirks.exactOptional(),
+    createdAt: time,
+    updatedAt: time,
+    discovered: discovered.exactOptional().describe('In the answer to the call that looked.'),
+  })
+  .meta({ id: 'Server' }) satisfies z.ZodType<Omit<PublicServer, 'quirks' | 'discovered'>>
+
+const template = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    url: z.string(),
+    auth: z.enum(serverAuths),
+    client: z.enum(['none', 'given']).describe('`given`: a client has to be made there by hand.'),
+    words: z.string().describe('What to do before, for people.'),
+  })
+  .meta({ id: 'ServerTemplate' })
+
+export const templateList = z.strictObject({ items: z.array(template) })
+
+const tool = z.strictObject({ name: z.string(), description: z.string().exactOptional() })
+
+export const serverTest = z
+  .union([
+    z.strictObject({ ok: z.literal(true), toolCount: z.int(), tools: z.array(tool) }),
+    z.strictObject({
+      ok: z.literal(false),
+      error: z.string(),
+      words: z.string(),
+      discovered: discovered.exactOptional().describe('Where the caller has not signed in yet.'),
+    }),
+  ])
+  .meta({ id: 'ServerTest' })

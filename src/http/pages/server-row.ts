@@ -1,0 +1,87 @@
+// One server on the connections page: how the person's connections to it stand, what can be done about that, and the
+// address to use.
+import { html } from 'hono/html'
+import type { PublicConnection } from '../../connectors/connections.ts'
+import type { PublicServer } from '../../connectors/servers.ts'
+import type { Html } from './layout.ts'
+
+export interface ServerRow {
+  readonly server: PublicServer
+  /** The person's own. */
+  readonly connections: readonly PublicConnection[]
+  /** An administrator's connection works for whoever has none. */
+  readonly isShared: boolean
+  /** The person may share. */
+  readonly isAdmin: boolean
+  readonly token: string
+  readonly address: string
+}
+
+/** Where its forms go. */
+export const connectionsPath = '/console/connections'
+
+/** Draws the row. */
+export function serverRow(row: ServerRow): Html {
+  const { server, connections, address } = row
+  return html`
+    <div class="row">
+      <div class="wide">
+        <strong><bdi>${server.name}</bdi></strong>
+        ${serverPill(row)} ${isSignedInTo(server) ? connections.map(statusPill) : ''}
+        <div class="quiet">Use it at <code>${address}</code></div>
+      </div>
+      <div class="buttons">
+        ${connections.map((connection) => connectionButtons(connection, row))} ${connectForm(row)}
+      </div>
+    </div>
+  `
+}
+
+function serverPill({ server, connections, isShared }: ServerRow): Html {
+  const { auth, headerNames } = server
+  const isBorrowed = isShared && connections.every(({ status }) => status === 'disconnected')
+  if (isSignedInTo(server)) {
+    return isBorrowed ? html`<span class="pill good">Shared by an administrator</span>` : html``
+  }
+  const lacksKey = auth === 'headers' && headerNames.length === 0
+  return lacksKey
+    ? html`<span class="pill attention">Needs a key</span>`
+    : html`<span class="pill good">Ready</span>`
+}
+
+function statusPill({ authorized, label, shared }: PublicConnection): Html {
+  const name = label === '' || label === 'default' ? '' : ` (${label})`
+  const pill = authorized
+    ? html`<span class="pill good">OAuth · signed in<bdi>${name}</bdi></span>`
+    : html`<span class="pill attention">OAuth · sign-in required<bdi>${name}</bdi></span>`
+  return shared ? html`${pill} <span class="pill">Shared with everybody</span>` : pill
+}
+
+/** A person signs in to it, and to no other. */
+function isSignedInTo({ auth, grantType }: PublicServer): boolean {
+  return auth === 'oauth' && grantType === 'authorization_code'
+}
+
+function connectionButtons({ id, authorized, shared }: PublicConnection, row: ServerRow): Html {
+  if (!isSignedInTo(row.server)) return html``
+  if (!authorized) return html`<a class="button primary" href="/connect/${id}">Sign in</a>`
+  if (!row.isAdmin) return html``
+  return html`<form method="post" action="${connectionsPath}/${id}">
+    <input type="hidden" name="form_token" value="${row.token}" />
+    <input type="hidden" name="shared" value="${String(!shared)}" />
+    <button>${shared ? 'Stop sharing' : 'Share with everybody'}</button>
+  </form>`
+}
+
+function connectForm({ server, connections, isShared, token }: ServerRow): Html {
+  if (!isSignedInTo(server) || connections.length > 0) return html``
+  return html`<form method="post" action="${connectionsPath}">
+    <input type="hidden" name="form_token" value="${token}" />
+    <input type="hidden" name="server" value="${server.id}" />
+    ${
+      isShared
+        ? html`<button>Connect your own</button>`
+        : html`<button class="primary">Connect</button>`
+    }
+  </form>`
+}

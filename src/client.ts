@@ -146,6 +146,8 @@ export async function createConnectors(
     })
     const tenant = await rooms.tenants.ensureDefault(publicUrl, clientName)
     const { refresh, revocations } = rooms.upstream
+    // What a provider gives while the app closes, it gives once.
+    closers.push(refresh.drain)
     closers.push(startClientHousekeeping({ ...ground, refresh, revocations }).stop)
     const people = createAppPeople({ ...rooms, ...ground, tenant })
     return { ...createParts({ ...ground, ...rooms, tenant, people }), close }

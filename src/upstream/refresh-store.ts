@@ -93,6 +93,7 @@ const nothingElse = {
   accessToken: undefined,
   tokenType: 'Bearer',
   refreshToken: undefined,
+  proofKey: undefined,
   scope: undefined,
   expiresAt: undefined,
   refreshAt: undefined,

@@ -137,8 +137,11 @@ interface Envelope {
 
 interface Content {
   readonly binding: Binding
+  readonly tokenType: TokenSet['tokenType']
   readonly accessToken: string
   readonly refreshToken: string | undefined
+  /** The key that the tokens are bound to (RFC 9449 §6). */
+  readonly proofKey: string | undefined
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
 }
@@ -147,8 +150,10 @@ function seal({ keyring }: Needs, held: Held, tokens: TokenSet): string {
   const { key, generation, binding } = held
   const content: Content = {
     binding,
+    tokenType: tokens.tokenType,
     accessToken: tokens.accessToken.reveal(),
     refreshToken: (tokens.refreshToken ?? held.refreshToken)?.reveal(),
+    proofKey: tokens.proofKey?.reveal(),
     scope: tokens.scope ?? held.scope,
     expiresAt: tokens.expiresAt,
   }
@@ -163,11 +168,12 @@ function unseal({ keyring }: Needs, text: string): Spooled {
   const spoolKey = { key: { tenantId, connectionId }, generation }
   const opened = keyring.open(sealed, placeOf(spoolKey))
   const content = JSON.parse(opened.reveal()) as Content // only seal() makes what opens here
-  const { binding, accessToken, refreshToken, scope, expiresAt } = content
+  const { binding, tokenType, accessToken, refreshToken, proofKey, scope, expiresAt } = content
   const tokens: TokenSet = {
-    tokenType: 'Bearer',
+    tokenType,
     accessToken: new Secret(accessToken),
     ...(refreshToken === undefined ? {} : { refreshToken: new Secret(refreshToken) }),
+    ...(proofKey === undefined ? {} : { proofKey: new Secret(proofKey) }),
     ...(scope === undefined ? {} : { scope }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   }

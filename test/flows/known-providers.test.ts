@@ -162,7 +162,10 @@ onEveryDatabase(
     await assertRefreshed(met, 8 * hourMs)
     met.provider.failRefresh('bad_refresh_token')
     await met.clock.advance(8 * hourMs)
-    assert.notEqual((await met.token()).status, 200)
+    assert.equal((await met.token()).status, 502)
+    assert.equal((await met.connection()).status, 'connected', 'one refusal is none')
+    await met.clock.advance(30_000)
+    assert.equal((await met.token()).status, 409)
     assert.equal((await met.connection()).status, 'reauth_required')
     met.end()
   },

@@ -93,7 +93,6 @@ const nothingElse = {
   accessToken: undefined,
   tokenType: 'Bearer',
   refreshToken: undefined,
-  proofKey: undefined,
   scope: undefined,
   expiresAt: undefined,
   refreshAt: undefined,

@@ -25,6 +25,7 @@ export interface Config {
   readonly codeLifetimeMs: number
   readonly signingKeyLifetimeMs: number
   readonly discoveryCacheMs: number
+  readonly workloadTokenFolder: string | undefined
   /** Origins of apps to which a sign-in elsewhere may return, besides our own. */
   readonly returnOrigins: readonly string[]
   /** Networks of proxies whose word about a caller's address is taken. */
@@ -63,7 +64,8 @@ const settings = [
   {
     name: 'LATCHKEY_DATA',
     fallback: './data',
-    words: 'the folder of the embedded database and the key',
+    words:
+      'the folder of the embedded database and the key, and of refreshed tokens that a database could not take',
   },
   {
     name: 'LATCHKEY_DATABASE_URL',
@@ -125,6 +127,12 @@ const settings = [
     name: 'LATCHKEY_DISCOVERY_CACHE_S',
     fallback: '86400',
     words: 'how long what discovery found is used again, in seconds; at least 300',
+  },
+  {
+    name: 'LATCHKEY_WORKLOAD_TOKENS',
+    fallback: undefined,
+    words:
+      'a folder in which the platform of this machine keeps its tokens for us, a file for each authorization server',
   },
   {
     name: 'LATCHKEY_RETURN_ORIGINS',
@@ -189,6 +197,7 @@ export function readConfig(environment: Environment): Config {
       [86_400, 31_536_000],
     ),
     discoveryCacheMs: readSeconds(values, 'LATCHKEY_DISCOVERY_CACHE_S', [300, 2_592_000]),
+    workloadTokenFolder: values('LATCHKEY_WORKLOAD_TOKENS'),
     returnOrigins: listOf(values, 'LATCHKEY_RETURN_ORIGINS').map((text) =>
       readOrigin('LATCHKEY_RETURN_ORIGINS', text),
     ),

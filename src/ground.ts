@@ -65,25 +65,29 @@ export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes'>
 
 export interface ReachOutSettings {
   readonly discoveryCacheMs?: number
+  readonly workloadTokenFolder?: string | undefined
   /** Where a sign-in elsewhere may return to, beside the tenant's own origin. */
   readonly returnOrigins?: readonly string[]
+  /** Where refreshed tokens wait that the database did not take. */
+  readonly spoolFolder?: string
 }
 
 /** The rooms that reach out, and the people for whom they do. */
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs, returnOrigins }: ReachOutSettings = {},
+  { discoveryCacheMs, workloadTokenFolder, returnOrigins, spoolFolder }: ReachOutSettings = {},
 ) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
   const identities = createIdentities({ ...ground, users })
 
-  const upstream = createUpstream(
-    ground,
-    discoveryCacheMs === undefined ? {} : { discoveryCacheMs },
-  )
+  const upstream = createUpstream(ground, {
+    spoolFolder,
+    workloadTokenFolder,
+    ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
+  })
   const servers = createServers({ ...ground, ...neighbours, upstream })
   const connections = createConnections(
     { ...ground, upstream, servers },

@@ -48,7 +48,8 @@ export interface Housekeeping {
 interface Job {
   readonly name: string
   readonly everyMs: number
-  readonly run: () => Promise<unknown>
+  /** The signal comes when the timers stop: a job that may take long ends early. */
+  readonly run: (signal: AbortSignal) => Promise<unknown>
 }
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
@@ -88,7 +89,7 @@ function jobsOfReachingOut({
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
     // Also takes up what a process left behind when it died in the middle of a refresh: soon after its lease is over, because
     // a provider that takes a spent refresh token again does so for half a minute.
-    { name: 'refresh ahead', everyMs: 5_000, run: () => refresh.refreshDue() },
+    { name: 'refresh ahead', everyMs: 5_000, run: (signal) => refresh.refreshDue({ signal }) },
     { name: 'revoke at providers', everyMs: 5_000, run: revocations.sendDue },
   ]
 }
@@ -134,9 +135,10 @@ function tellSwept(log: Log, counts: Readonly<Record<string, number>>): void {
 /** Runs a job now and then again and again; the result stops it. */
 function startJob({ name, everyMs, run }: Job, log: Log): () => Promise<void> {
   let running: Promise<void> | undefined
+  const ending = new AbortController()
   const once = async () => {
     try {
-      await run()
+      await run(ending.signal)
     } catch (cause) {
       log.warn({ job: name, cause }, 'a job of the housekeeping failed; it will come round again')
     } finally {
@@ -151,6 +153,7 @@ function startJob({ name, everyMs, run }: Job, log: Log): () => Promise<void> {
   timer.unref()
   return async () => {
     clearInterval(timer)
+    ending.abort()
     await running
   }
 }

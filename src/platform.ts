@@ -105,6 +105,8 @@ async function assemble(
   const meterOf = createMeters({ ...ground, limiter }, config)
   const parts = { ...ground, ...rooms, callerOf, meterOf }
   const { app, listener, metricsListener } = createDoors(parts, closers)
+  // Before anybody is served: tokens that an earlier process had to leave on disk.
+  await rooms.upstream.refresh.takeUp()
   // The port first: whoever finds it taken must not have moved the tenant of the one who has it.
   if (world.opensPort === true) {
     await listen(listener, config.listen, 'LATCHKEY_LISTEN and LATCHKEY_PUBLIC_URL')
@@ -191,6 +193,8 @@ async function build(config: Config, world: World, closers: Ending['closers']) {
   const ground: Ground = { ...shared, ...createWatch(shared) }
   closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
   const rooms = createRooms(ground, config)
+  // After the doors are closed, and before the way out is: what a provider gives now, it gives once.
+  closers.push(rooms.upstream.refresh.drain)
   closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
   return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
 }
@@ -264,7 +268,7 @@ function createRooms(ground: Ground, config: Config) {
       },
       knownScopes: (tenant, names) => scopes.known(tenant, names),
     },
-    config,
+    { ...config, spoolFolder: join(config.dataFolder, 'spool') },
   )
   const { tenants, passwords, users, identities, upstream } = reachOut
   const { servers, connections, credentials } = reachOut

@@ -32,6 +32,7 @@ const words: Readonly<Record<keyof Awaited<ReturnType<Workshop['sweep']>>, strin
   setupLinks: 'set-up links',
   flows: 'sign-ins elsewhere',
   discoveries: 'findings of discovery',
+  subjectTokens: 'ID tokens of people',
   idempotencyKeys: 'idempotency keys',
   rateLimits: 'counts of limits',
   attempts: 'attempts of clients to connect (their entries in the journal stay)',

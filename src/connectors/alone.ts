@@ -10,11 +10,12 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
-import type { OwnGrant } from '../upstream/grant.ts'
+import { isForEverybody } from '../upstream/grant.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Caller } from './choose-connection.ts'
 import { userOf } from './connection-rows.ts'
+import { ownGrantOf } from './server-grant.ts'
 import { prepare, readServer } from './prepare.ts'
 import type { Server } from './server-rows.ts'
 
@@ -48,12 +49,13 @@ export type AliveToken = Extract<LiveToken, { kind: 'live' }>
 export async function ownConnection(
   needs: AloneNeeds,
   caller: Caller,
-  server: Pick<Server, 'id'>,
+  server: Pick<Server, 'id' | 'grantType'>,
 ): Promise<ConnectionRow> {
+  if (!isForEverybody(server.grantType)) return personsConnection(needs, caller, server)
   const key = { tenantId: caller.tenant.id, serverId: server.id }
   const [known] = await findShared(needs.db, key)
   if (known !== undefined) return known
-  await makeShared(needs, caller, server)
+  await make(needs, caller, server, { label: sharedLabel, ofTenant: 1 })
   const [made] = await findShared(needs.db, key)
   if (made !== undefined) return made
   throw new Fault('not_found', { because: 'the server was removed meanwhile' })
@@ -73,10 +75,48 @@ const findShared = hotQuery(
 // No person can give this label, so that it is nobody's already.
 const sharedLabel = ''
 
-async function makeShared(
+/** What a person's identity provider says is for that person alone. */
+async function personsConnection(
+  needs: AloneNeeds,
+  caller: Caller,
+  server: Pick<Server, 'id'>,
+): Promise<ConnectionRow> {
+  const key = { tenantId: caller.tenant.id, serverId: server.id, userId: caller.user.id }
+  const [known] = await findPersons(needs.db, key)
+  if (known !== undefined) return known
+  await make(needs, caller, server, { label: 'default', ofTenant: 0 })
+  const [made] = await findPersons(needs.db, key)
+  if (made !== undefined) return made
+  throw new Fault('not_found', { because: 'the server was removed meanwhile' })
+}
+
+// Asked for every call that passes through. Nobody is somebody else here: what others share is not looked at.
+const findPersons = hotQuery(
+  (
+    db,
+    {
+      tenantId,
+      serverId,
+      userId,
+    }: { readonly tenantId: string; readonly serverId: string; readonly userId: string },
+  ) =>
+    db
+      .selectFrom('connections')
+      .selectAll()
+      .where('tenant_id', '=', tenantId)
+      .where('server_id', '=', serverId)
+      .where('user_id', '=', userId)
+      .where('of_tenant', '=', 0)
+      .orderBy('created_at')
+      .orderBy('id')
+      .limit(1),
+)
+
+async function make(
   { db, clock, random, journal }: AloneNeeds,
   { tenant, user }: Caller,
   server: Pick<Server, 'id'>,
+  { label, ofTenant }: { readonly label: string; readonly ofTenant: 0 | 1 },
 ): Promise<void> {
   const now = clock.now()
   const row: ConnectionRow = {
@@ -84,13 +124,13 @@ async function makeShared(
     id: randomId(random, 'con_'),
     server_id: server.id,
     user_id: user.id,
-    label: sharedLabel,
+    label,
     status: 'disconnected',
     status_reason: null,
     last_error: null,
     created_at: now,
     updated_at: now,
-    of_tenant: 1,
+    of_tenant: ofTenant,
     shared_at: null,
     sign_ins: 0,
     step_up_scope: null,
@@ -152,7 +192,7 @@ export async function obtainAlone(
 ): Promise<void> {
   const { tenant, connection, isWished } = facts
   const server = await readServer(needs, connection)
-  const grant: OwnGrant = { kind: 'client_credentials' }
+  const grant = ownGrantOf(server)
   await needs.upstream.obtain({
     holder: { tenant, connectionId: connection.id },
     serverId: server.id,

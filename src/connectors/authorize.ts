@@ -3,7 +3,7 @@
 import type { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
-import { needsBrowser } from '../upstream/grant.ts'
+import { isForEverybody, needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import type { Registration } from '../upstream/register.ts'
 import { isSubset, parseScope, unionScopes } from '../upstream/scopes.ts'
@@ -56,11 +56,11 @@ export async function authorizeConnection(
     return carryOn(needs, principal, connection, { flowId, browser })
   }
   const grantType = connection.server_grant_type as GrantType // only this room writes it
-  const isShared = connection.of_tenant === 1
-  if (connection.server_auth !== 'oauth' || isShared === needsBrowser(grantType)) {
+  const isFitting = (connection.of_tenant === 1) === isForEverybody(grantType)
+  if (connection.server_auth !== 'oauth' || !isFitting) {
     throw invalid('serverId', 'This server needs no sign-in.')
   }
-  if (isShared) return authorizeAlone(needs, principal, connection, options)
+  if (!needsBrowser(grantType)) return authorizeAlone(needs, principal, connection, options)
   const wished = wishedScopes(connection)
   const isRefused = connection.status_reason === 'scope_insufficient'
   const given = parseScope(options.additionalScopes)

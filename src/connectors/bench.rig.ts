@@ -9,6 +9,7 @@ import type { Faults } from '../../test/fakes/fault-provider.ts'
 import { createManualClock } from '../base/clock.ts'
 import { createKeyring } from '../base/keyring.ts'
 import { silentLog } from '../base/log.ts'
+import type { Log } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
 import { randomSecret, systemRandom } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
@@ -43,6 +44,8 @@ export interface Shared {
   readonly clock: ReturnType<typeof createManualClock>
   /** By what leases are judged; the clock unless said. */
   readonly time?: SharedTime
+  readonly spoolFolder?: string
+  readonly log?: Log
 }
 
 /** Makes all parts over a store, as one process has them. */
@@ -51,15 +54,15 @@ export async function createBench(
   store: Store,
   shared: Shared = { masterKey: randomBytes(32), clock: createManualClock(Date.now()) },
 ) {
-  const { clock, masterKey, time = timeOf(clock) } = shared
+  const { clock, masterKey, time = timeOf(clock), spoolFolder, log = silentLog } = shared
   const { db } = store
   const random = systemRandom
   const keyring = createKeyring({ random }, [{ id: 'test', key: masterKey }])
-  const outbound = createOutbound({ log: silentLog, clock }, { allow: ['loopback'] })
+  const outbound = createOutbound({ log, clock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
   const journal = createJournal({ db, clock, random, keyring })
-  const ground = { db, clock, time, random, keyring, journal, outbound, log: silentLog }
-  const upstream = createUpstream(ground)
+  const ground = { db, clock, time, random, keyring, journal, outbound, log }
+  const upstream = createUpstream(ground, { spoolFolder })
   const told = { addressEnded: async () => {}, knownScopes: everyScope }
   const servers = createServers({ ...ground, ...told, upstream })
   const connections = createConnections({ ...ground, upstream, servers })

@@ -16,7 +16,8 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
-import { needsBrowser } from '../upstream/grant.ts'
+import { isForEverybody, needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { redirectUriOf } from '../upstream/client-document.ts'
 import { liveAlone, ownConnection } from './alone.ts'
@@ -354,7 +355,7 @@ async function sharedConnection(
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
   const server = await needs.servers.byId(tenant, serverId)
-  if (server === undefined || needsBrowser(server.grantType)) return undefined
+  if (server === undefined || !isForEverybody(server.grantType)) return undefined
   if (isAdmin(principal)) {
     const { id } = await ownConnection(needs, { tenant, user: { id: userId } }, server)
     return id
@@ -362,10 +363,14 @@ async function sharedConnection(
   throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
 }
 
+function asksAlone({ server_grant_type: type }: JoinedConnection): boolean {
+  return !needsBrowser(type as GrantType) // only this room writes it
+}
+
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
 function requireRefreshable(connection: JoinedConnection, tenant: Tenant): void {
-  const { id, access_token_sealed, refresh_token_sealed, of_tenant: ofTenant } = connection
-  if (ofTenant === 1) return
+  const { id, access_token_sealed, refresh_token_sealed } = connection
+  if (asksAlone(connection)) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
   const reauthUrl = connectUrlOf(tenant, id)
   const because = 'the provider gave no refresh token'
@@ -379,7 +384,7 @@ async function liveToken(
   force: boolean,
 ) {
   if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
-  if (connection.of_tenant === 1) {
+  if (asksAlone(connection)) {
     const server = { id: connection.server_id, url: connection.server_url }
     return liveAlone(needs, { tenant, server, connection, force })
   }

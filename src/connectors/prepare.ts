@@ -13,6 +13,7 @@ import type { GrantType } from '../upstream/grant.ts'
 import type { Preregistered, Registration } from '../upstream/register.ts'
 import { chooseScopes, unionScopes } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { grantSettingsOf, providerSecretOf } from './server-grant.ts'
 import { forgetStaleClient } from './stale-client.ts'
 import { serverPlace } from './server-rows.ts'
 
@@ -76,11 +77,30 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     previous: before?.requestedScopes ?? [],
     mayStay: !isForPrograms,
   })
+  await becomeProvidersClient(needs, { tenant, server })
   // Some providers hold a client to the scopes that it registered with: what the server lists may be asked for later.
   const listed = discovery.protectedResource?.scopes_supported ?? []
   const client = { tenant, server, discovery, scopes: unionScopes(scopes, listed), appUri }
   const registration = await becomeClient(needs, client)
   return { discovery, registration, scopes }
+}
+
+/** C32: at the identity provider we are the client that an administrator gave, and no other. */
+async function becomeProvidersClient(
+  needs: PrepareNeeds,
+  { tenant, server }: { readonly tenant: Tenant; readonly server: ServerRow },
+): Promise<void> {
+  const { identityProvider } = grantSettingsOf(server)
+  if (identityProvider === undefined) return
+  const { issuer, clientId } = identityProvider
+  const clientSecret = providerSecretOf(needs, server)
+  await needs.upstream.register.registrationFor({
+    tenant,
+    server,
+    discovery: { issuer, metadata: {} },
+    scopes: [],
+    preregistered: { issuer, clientId, clientSecret },
+  })
 }
 
 /** Our client at the authorization server that was found; made there if need be. */
@@ -139,7 +159,7 @@ function givenClient(
   }
 }
 
-function ownKey({ keyring }: PrepareNeeds, server: ServerRow): Secret | undefined {
+function ownKey({ keyring }: Pick<PrepareNeeds, 'keyring'>, server: ServerRow): Secret | undefined {
   const { tenant_id: tenantId, id, client_key_sealed: sealed } = server
   if (sealed === null) return undefined
   return keyring.open(sealed, serverPlace(tenantId, id, 'client_key_sealed'))

@@ -5,11 +5,11 @@ import { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
-import type { GrantType } from '../upstream/grant.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
 import { endServerFlows, endServerSignIns } from './end-server.ts'
 import { accessColumn } from './server-access.ts'
+import { grantInputOf, grantSettingsOf } from './server-grant.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
@@ -97,9 +97,9 @@ function wantedInput(
       }
     : {}
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
-  const grantType = row.grant_type as GrantType // likewise
+  const grant = isSameUrl ? grantInputOf({ keyring }, row) : {}
   const metadataCacheMinutes = cacheMinutesOf(row)
-  const stored = { scopes: row.scopes ?? undefined, grantType, metadataCacheMinutes }
+  const stored = { scopes: row.scopes ?? undefined, ...grant, metadataCacheMinutes }
   return { ...proofs, ...stored, ...kept, ...input, auth }
 }
 
@@ -107,10 +107,23 @@ function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
   return (
     wanted.url !== row.url ||
     wanted.auth !== row.auth ||
-    wanted.grantType !== row.grant_type ||
+    (wanted.grantType ?? 'authorization_code') !== row.grant_type ||
+    isAnotherGrant(row, wanted) ||
     (wanted.issuer ?? null) !== row.issuer ||
     (wanted.clientId ?? null) !== row.client_id ||
     hasKey(wanted) !== (row.client_key_sealed !== null)
+  )
+}
+
+function isAnotherGrant(row: ServerRow, { workloadToken, identityProvider }: WantedInput): boolean {
+  const before = grantSettingsOf(row)
+  const { issuer, tokenEndpoint, clientId } = identityProvider ?? {}
+  const { identityProvider: known } = before
+  return (
+    workloadToken !== before.workloadToken ||
+    issuer !== known?.issuer ||
+    tokenEndpoint !== known?.tokenEndpoint ||
+    clientId !== known?.clientId
   )
 }
 

@@ -31,6 +31,10 @@ export interface ServerInput {
   readonly clientKey?: string | undefined
   /** How its tokens are got; by a person who signs in, unless said. */
   readonly grantType?: GrantType | undefined
+  /** For `jwt_bearer`: which of the tokens that the platform of this machine keeps for us. */
+  readonly workloadToken?: string | undefined
+  /** For `id_jag`: where people sign in, and us as a client there. */
+  readonly identityProvider?: IdentityProviderInput | undefined
   /** What to ask for where people sign in to it. */
   readonly scopes?: string | undefined
   readonly tokenFormat?: TokenFormat | undefined
@@ -40,6 +44,13 @@ export interface ServerInput {
   readonly toolScopes?: readonly ToolScope[] | undefined
   /** Ids of people and names of roles that may use it; none: everybody of the tenant. */
   readonly mayUse?: readonly string[] | undefined
+}
+
+export interface IdentityProviderInput {
+  readonly issuer: string
+  readonly tokenEndpoint: string
+  readonly clientId: string
+  readonly clientSecret?: string | undefined
 }
 
 const urlCharsMax = 500

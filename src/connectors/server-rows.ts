@@ -16,8 +16,7 @@ import type { ServerRow } from '../store/schema.ts'
 import { clientKeysUrl, redirectUriOf } from '../upstream/client-document.ts'
 import { clientKeyFrom } from '../upstream/client-key.ts'
 import type { PublicJwk } from '../upstream/client-key.ts'
-import { needsBrowser } from '../upstream/grant.ts'
-import type { GrantType } from '../upstream/grant.ts'
+import type { GrantType, IdentityProvider } from '../upstream/grant.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -32,6 +31,7 @@ import {
   invalid,
 } from './server-input.ts'
 import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
+import { grantSettingsColumn, grantSettingsOf, providerSecretColumn } from './server-grant.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
 
 /** A server as the rooms know it; no secret in it. */
@@ -70,6 +70,8 @@ export interface PublicServer {
   readonly issuer?: string
   readonly clientId?: string
   readonly hasClientSecret: boolean
+  readonly workloadToken?: string
+  readonly identityProvider?: IdentityProvider
   /** The public half of our key there, and the address at which others find it. */
   readonly clientKey?: PublicJwk & { readonly jwksUri: string }
   readonly scopes?: string
@@ -134,26 +136,13 @@ export function plainColumns(
     })
   }
   const { issuer, clientId, scopes, grantType = 'authorization_code' } = input
-  requireOwnCredential(grantType, input, hasKey)
   return {
     grant_type: grantType,
-    grant_settings: null,
+    grant_settings: grantSettingsColumn(outbound, input, { hasKey }),
     issuer: issuer === undefined ? null : checkIssuer(outbound, issuer),
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
     metadata_cache_ms: cacheColumn(input),
-  }
-}
-
-/** C33: a client for programs is made at the provider by hand, and has something that proves it. */
-function requireOwnCredential(grantType: GrantType, input: ServerInput, hasKey: boolean): void {
-  if (needsBrowser(grantType)) return
-  if (input.auth !== undefined && input.auth !== 'oauth') {
-    throw invalid('grantType', 'Only a server with sign-in (auth: oauth) has a grant type.')
-  }
-  if (input.clientId === undefined) throw invalid('clientId', 'Enter our client id there.')
-  if (input.clientSecret === undefined && !hasKey) {
-    throw invalid('clientSecret', 'Enter the secret that proves this client, or give it a key.')
   }
 }
 
@@ -200,6 +189,7 @@ export function sealedColumns(
   const names = Object.keys(headers)
   const { clientSecret } = input
   return {
+    provider_secret_sealed: providerSecretColumn({ keyring }, server, input),
     headers_sealed:
       names.length === 0
         ? null
@@ -274,6 +264,7 @@ export function toPublicServer(tenant: Tenant, row: ServerRow): PublicServer {
   return {
     ...server,
     hasClientSecret: row.client_secret_sealed !== null,
+    ...grantSettingsOf(row),
     ...(row.client_key_public === null
       ? {}
       : {

@@ -159,10 +159,9 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
-    provider_secret_sealed: null,
+    ...key,
     may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
     transport: null,
-    ...key,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }

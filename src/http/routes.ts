@@ -18,10 +18,12 @@ import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { identityTokenRoutes } from './api/identity-tokens.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
@@ -65,6 +67,7 @@ export interface RouteNeeds {
   readonly resources: Resources
   readonly servers: Servers
   readonly connections: Connections
+  readonly upstream: Pick<Upstream, 'subjectTokens'>
   readonly gateway: Gateway
   readonly attempts: Attempts
   readonly attemptList: AttemptList
@@ -87,6 +90,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...mcpRoutes(needs),
     ...serverRoutes(needs),
     ...connectionRoutes(needs),
+    ...identityTokenRoutes(needs),
     ...accessRoutes(needs),
     ...webhookRoutes(needs),
     ...eventRoutes({ ...needs, streams }),

@@ -79,6 +79,7 @@ export type EntryType =
   | 'connection.revocation_failed'
   | 'connection.deleted'
   | 'connection.token_given'
+  | 'identity.token_kept'
   | 'registration.created'
   | 'registration.failed'
   | 'registration.lost'

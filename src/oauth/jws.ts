@@ -4,7 +4,8 @@ import type { KeyObject } from 'node:crypto'
 import { Secret } from '../base/secret.ts'
 
 /** The signatures that we can make (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). */
-export type SigningAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA' | 'Ed25519'
+export const signingAlgorithms = ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519'] as const
+export type SigningAlgorithm = (typeof signingAlgorithms)[number]
 
 /** What is to be signed, and how. */
 export interface UnsignedJws {

@@ -16,7 +16,7 @@ export function openWal(file: string): { readonly sync: Sync; readonly close: ()
 }
 
 /** A new file is there after a power cut only if its folder was put on disk as well. */
-function syncName(folder: string): void {
+export function syncName(folder: string): void {
   if (process.platform === 'win32') return // It keeps names by itself and opens no folder.
   const opened = openSync(folder, 'r')
   try {

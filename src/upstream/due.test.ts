@@ -140,6 +140,30 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'what began together does not come due together, and is refreshed at use no sooner for it',
+  async (t, store) => {
+    verifies(t, 'S1-60', '§2b-8')
+    const bench = await createBench(t, store)
+    const { ids, refreshes } = await manyAt(t, bench, 'many', 40)
+    const rows = await store.db.selectFrom('credentials').selectAll().execute()
+    const aheadMs = rows.map((row) => (row.expires_at ?? 0) - (row.next_refresh_at ?? 0))
+    assert.ok(new Set(aheadMs).size > 30)
+    assert.ok(aheadMs.every((ms) => ms >= 7 * minuteMs && ms <= 10 * minuteMs))
+
+    const live = () =>
+      bench.upstream.refresh.liveToken({ tenant: bench.tenant, connectionId: ids[0] ?? '' })
+    const first = await live()
+    await bench.clock.advance(54 * minuteMs)
+    assert.deepEqual(await live(), first)
+    assert.equal(refreshes(), 0)
+    assert.equal(await bench.upstream.refresh.refreshDue(), 40)
+    assert.equal(refreshes(), 40)
+    const again = await store.db.selectFrom('credentials').select('next_refresh_at').execute()
+    assert.ok(new Set(again.map((row) => row.next_refresh_at)).size > 30)
+  },
+)
+
 onEveryDatabase('a round that is told to end begins nothing more', async (t, store) => {
   verifies(t, 'S1-60')
   const bench = await createBench(t, store)
@@ -150,5 +174,6 @@ onEveryDatabase('a round that is told to end begins nothing more', async (t, sto
   await until(() => refreshes() > 0)
   ending.abort()
   await round
+  await bench.upstream.refresh.drain()
   assert.ok(refreshes() < 100, `${refreshes()} were begun`)
 })

@@ -8,7 +8,7 @@ import type { Engine } from './refresh-engine.ts'
 export interface RoundOptions {
   /** How many connections are looked at. */
   readonly limit?: number
-  /** Ends the round: what is under way goes on, nothing more is begun. */
+  /** Ends the round at once: what is under way goes on by itself, nothing more is begun. */
   readonly signal?: AbortSignal
 }
 
@@ -29,10 +29,17 @@ export async function refreshInTurns(
     const fresh = page.filter((due) => !seen.has(idOf(due))).slice(0, limit - seen.size)
     if (fresh.length === 0 || signal?.aborted === true) return seen.size
     for (const due of fresh) seen.add(idOf(due))
-    await takeTurns(linesOf(fresh), async (due) => {
+    const turns = takeTurns(linesOf(fresh), async (due) => {
       if (signal?.aborted !== true) await refreshQuietly(engine, refreshOne, toHolder(due))
     })
+    await Promise.race(signal === undefined ? [turns] : [turns, aborted(signal)])
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  signal.addEventListener('abort', () => resolve(), { once: true })
+  return promise
 }
 
 function idOf({ tenantId, connectionId }: Due): string {

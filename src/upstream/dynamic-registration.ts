@@ -49,8 +49,16 @@ interface Needs {
   readonly log: Log
 }
 
+/** What of an authorization server says how one becomes a client there. */
+export type ClientFacts = Pick<
+  AuthorizationServerMetadata,
+  | 'registration_endpoint'
+  | 'token_endpoint_auth_methods_supported'
+  | 'client_id_metadata_document_supported'
+>
+
 interface Request {
-  readonly metadata: AuthorizationServerMetadata
+  readonly metadata: ClientFacts
   readonly clientName: string
   readonly serverName: string
   readonly redirectUri: string

@@ -40,7 +40,10 @@ export interface Held {
   readonly proofKey: Secret | undefined
   readonly scope: string | undefined
   readonly expiresAt: number | undefined
+  /** When it is refreshed though nobody uses it; after a failure not sooner for those who do. */
   readonly refreshAt: number | undefined
+  /** How long before its end whoever uses it refreshes it first. */
+  readonly aheadAtUseMs: number
   /** The generation that was last sent out, and whose answer nobody has seen. */
   readonly intentGeneration: number | undefined
   /** What the provider refused once and was not asked again about yet (doubts.ts). */

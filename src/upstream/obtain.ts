@@ -88,7 +88,12 @@ async function obtain(needs: Needs, request: ObtainRequest): Promise<void> {
   const plan = await request.prepare()
   const { registration, grant } = plan
   const binding = bindingOf(request, plan)
-  const answer = await needs.ownGrants.ask({ binding, grant, registration })
+  const answer = await needs.ownGrants.ask({
+    tenantId: request.holder.tenant.id,
+    binding,
+    grant,
+    registration,
+  })
   if (answer.kind === 'refused') throw answer.fault
   const scope = answer.tokens.scope ?? plan.scopes.join(' ')
   // RFC 6749 §5.1: a scope that is not named is the one that was asked for.

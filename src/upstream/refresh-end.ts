@@ -1,4 +1,5 @@
-// How a refresh ends: what is stored, what the owner of the connection is told, what goes into the journal.
+// How a refresh ends that brought no tokens: what stays, what the owner of the connection is told, what goes into the
+// journal.
 import type { Fault } from '../base/fault.ts'
 import type { Database } from '../store/database.ts'
 import { secondQuestionMs } from './doubts.ts'
@@ -15,51 +16,6 @@ import {
 } from './refresh-engine.ts'
 import type { Engine, Outcome, Refused } from './refresh-engine.ts'
 import type { Registration } from './register.ts'
-import type { TokenSet } from './token-endpoint.ts'
-
-/** Stores what came back, unless somebody signed in again or took the connection away meanwhile. */
-export async function settle(
-  engine: Engine,
-  held: Held,
-  registration: Registration,
-  tokens: TokenSet,
-): Promise<Outcome> {
-  const isStored = await storeInTheEnd(engine, held, tokens)
-  const now = await engine.vault.read(holderOf(held))
-  if (now !== undefined) return { kind: 'renewed', held: now }
-  if (!isStored) {
-    // The connection was revoked meanwhile.
-    await engine.revocations.giveBack({ ...held, registration }, tokens)
-  }
-  return { kind: 'gone' }
-}
-
-// 2b-5: about a minute, which a database that is started anew needs.
-const storeDelaysMs = [100, 400, 1_500, 4_000, 9_000, 15_000, 30_000]
-
-/** What a provider gave it gives once: a database that is away for a moment must not cost the connection. */
-async function storeInTheEnd(engine: Engine, held: Held, tokens: TokenSet): Promise<boolean> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await store(engine, held, tokens)
-    } catch (cause) {
-      const delayMs = storeDelaysMs[attempt]
-      const { connectionId } = held.key
-      engine.log.error({ connectionId, attempt, cause }, 'refreshed tokens could not be stored')
-      if (delayMs === undefined) throw cause
-      await engine.clock.sleep(delayMs)
-    }
-  }
-}
-
-function store(engine: Engine, held: Held, tokens: TokenSet): Promise<boolean> {
-  return engine.db.transaction().execute(async (tx) => {
-    if (!(await engine.vault.renew(tx, held, tokens))) return false
-    await tell(engine, tx, held, { kind: 'refreshed' })
-    await note(engine, tx, held, 'connection.refreshed', {})
-    return true
-  })
-}
 
 /** The refusal is final, but for a generation that was replaced while we asked. */
 export async function rejected(engine: Engine, held: Held, reason: StatusReason): Promise<Outcome> {
@@ -168,11 +124,18 @@ export async function afterChange(engine: Engine, held: Held): Promise<Outcome> 
   return { kind: 'unavailable', fault: unanswered() }
 }
 
-function tell({ events }: Engine, tx: Database, held: Held, change: HolderChange): Promise<void> {
+/** Tells the owner of the connection, in the transaction that makes it true. */
+export function tell(
+  { events }: Engine,
+  tx: Database,
+  held: Held,
+  change: HolderChange,
+): Promise<void> {
   return events.changed(tx, held.key, change)
 }
 
-function note(
+/** Writes it into the journal, likewise. */
+export function note(
   { journal }: Engine,
   tx: Database,
   { key, binding }: Held,

@@ -13,6 +13,7 @@ import type { OwnGrants } from './own-grants.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
 import type { Revocations } from './revocations.ts'
+import type { Spool } from './spool.ts'
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts'
 import type { Vault } from './vault.ts'
 
@@ -20,7 +21,7 @@ export interface RefreshNeeds {
   readonly db: Database
   readonly clock: Clock
   readonly random: Random
-  readonly keyring: Pick<Keyring, 'digest'>
+  readonly keyring: Pick<Keyring, 'digest' | 'seal' | 'open'>
   readonly journal: Journal
   readonly log: Log
   readonly vault: Vault
@@ -29,11 +30,16 @@ export interface RefreshNeeds {
   readonly ownGrants: OwnGrants
   readonly revocations: Pick<Revocations, 'giveBack'>
   readonly events: HolderEvents
+  /** Where tokens wait that the database did not take; without a folder they wait in memory alone. */
+  readonly spoolFolder?: string | undefined
 }
 
 export interface Engine extends RefreshNeeds {
   readonly pauses: Pauses
   readonly hosts: Hosts
+  readonly spool: Spool
+  /** The process is to end: nothing is waited for any more. */
+  readonly closing: AbortSignal
   /** Names this process in a lease. */
   readonly owner: string
 }
@@ -62,6 +68,15 @@ export const callLeaseMs = 20_000
 export const backoffMs = 30_000
 export const backoffMaxMs = 3_600_000
 
+/** Waits, but no longer when the process is to end. */
+export async function pause({ clock, closing }: Engine, ms: number): Promise<void> {
+  try {
+    await clock.sleep(ms, closing)
+  } catch (thrown) {
+    if (!closing.aborted) throw thrown
+  }
+}
+
 /** Names one generation of the tokens of one connection. */
 export function nameOf({ key, generation }: Held): string {
   return JSON.stringify([key.tenantId, key.connectionId, generation])
@@ -74,6 +89,13 @@ export function unavailable(fault: Fault): Outcome {
 export function unanswered(): Fault {
   return new Fault('provider_unreachable', {
     because: 'another process refreshes this connection and had no success yet',
+  })
+}
+
+export function ending(): Fault {
+  return new Fault('temporarily_unavailable', {
+    because: 'this process is about to end and begins no refresh',
+    retryAfterS: 1,
   })
 }
 

@@ -4,11 +4,14 @@ import type { Held } from './held.ts'
 import type { HostAnswer, Place } from './hosts.ts'
 import { isFault } from '../base/fault.ts'
 import { clientDoubt, grantDoubt, isClientInDoubt } from './doubts.ts'
+import { proofOf } from './proofs.ts'
 import {
   backoffMs,
   callLeaseMs,
   doubted,
+  ending,
   holderOf,
+  pause,
   unanswered,
   unavailable,
 } from './refresh-engine.ts'
@@ -20,10 +23,9 @@ import {
   lose,
   postpone,
   rejected,
-  settle,
   turnedAway,
 } from './refresh-end.ts'
-import { proofOf } from './proofs.ts'
+import { settle } from './refresh-store.ts'
 import type { Registration } from './register.ts'
 import type { TokenAnswer } from './token-endpoint.ts'
 
@@ -51,6 +53,7 @@ export async function refreshGeneration(engine: Engine, held: Held, wish: Wish):
     )
     if (isFault(place)) return turnedAway(engine, current, place)
     try {
+      if (engine.closing.aborted) return unavailable(ending())
       if (await takeLease(engine, current)) return await present(engine, current, wish, place)
     } finally {
       place.leave('unasked')
@@ -82,7 +85,7 @@ function findRegistration(
 }
 
 async function waitForOther(
-  { vault, clock }: Engine,
+  { vault, clock, closing }: Engine,
   held: Held,
   giveUpAt: number,
 ): Promise<Outcome | { readonly kind: 'free'; readonly held: Held }> {
@@ -93,7 +96,8 @@ async function waitForOther(
     const { lease, doubtMs } = standing
     const isSame = standing.generation === held.generation
     if (isSame && standing.isEmptied) return { kind: 'lost', reason: 'refresh_token_rejected' }
-    if (isSame && lease === 'running' && clock.now() < giveUpAt) {
+    const mayWait = clock.now() < giveUpAt && !closing.aborted
+    if (isSame && lease === 'running' && mayWait) {
       hadOwner = true
       await clock.sleep(waitStepMs)
       continue
@@ -121,6 +125,13 @@ interface Asking extends Wish {
 async function present(engine: Engine, held: Held, wish: Wish, place: Place): Promise<Outcome> {
   const registration = await findRegistration(engine, held)
   if (registration === undefined) return lose(engine, held, 'client_lost')
+  // What an earlier call brought, and the database did not take.
+  const kept = await engine.spool.find(held)
+  if (kept !== undefined) {
+    const outcome = await settle(engine, held, registration, kept.tokens)
+    await engine.spool.remove(held)
+    return outcome
+  }
   // The process that sent it died, or heard nothing.
   const isRepeat = held.intentGeneration === held.generation
   let asking: Asking = { ...wish, registration, isRepeat, attempt: 0, place }
@@ -147,11 +158,13 @@ async function send(engine: Engine, held: Held, asking: Asking): Promise<TokenAn
 
 function ask(
   { tokenEndpoint, ownGrants }: Engine,
-  { binding, refreshToken, proofKey }: Held,
+  { key, binding, refreshToken, proofKey }: Held,
   { registration }: Asking,
 ): Promise<TokenAnswer> {
   const { grant } = binding
-  if (grant !== undefined) return ownGrants.ask({ binding, grant, registration, proofKey })
+  if (grant !== undefined) {
+    return ownGrants.ask({ ...key, binding, grant, registration, proofKey })
+  }
   if (refreshToken === undefined) throw new Error('a refresh without a refresh token')
   const place = { ...binding, registration, proof: proofOf(proofKey) }
   return tokenEndpoint.refreshTokens(place, refreshToken)
@@ -184,14 +197,14 @@ async function askAgain(
   asking: Asking,
   { delayMs, refused }: { readonly delayMs: number; readonly refused: Refused },
 ): Promise<Next> {
-  const { vault, owner, clock, hosts } = engine
+  const { vault, owner, hosts, closing } = engine
   const ms = delayMs + placeWaitMs + callLeaseMs
   if (!(await vault.extend(held, { owner, ms }))) return afterChange(engine, held)
-  await clock.sleep(delayMs)
+  await pause(engine, delayMs)
+  const later = { ...refused, isUnanswered: asking.isRepeat }
+  if (closing.aborted) return postpone(engine, held, later)
   const place = await hosts.enter(hostOf(held.binding), placeWaitMs)
-  if (isFault(place)) {
-    return postpone(engine, held, { ...refused, isUnanswered: asking.isRepeat })
-  }
+  if (isFault(place)) return postpone(engine, held, later)
   return { kind: 'ask', asking: { ...asking, place, attempt: asking.attempt + 1 } }
 }
 

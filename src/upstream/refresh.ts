@@ -1,6 +1,7 @@
 // Keeps tokens alive. A refresh is a leased, written-ahead step: what will be sent is written before the first byte
 // leaves, one process at a time sends it, and the result is stored only over the generation it was made from. Everybody
 // else reads the winner's result. No caller's abort reaches it, and no network call is made inside a transaction.
+import type { Clock } from '../base/clock.ts'
 import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import { grantDoubt } from './doubts.ts'
@@ -10,11 +11,13 @@ import type { Held } from './held.ts'
 import type { Holder, StatusReason } from './holder.ts'
 import { createHosts } from './hosts.ts'
 import { createPauses } from './pauses.ts'
-import { nameOf, unavailable } from './refresh-engine.ts'
+import { ending, nameOf, unavailable } from './refresh-engine.ts'
 import type { Engine, Outcome, RefreshNeeds, Wish } from './refresh-engine.ts'
 import { lose } from './refresh-end.ts'
 import { refreshGeneration } from './refresh-step.ts'
+import { takeUp } from './refresh-store.ts'
 import { scopesOf } from './scopes.ts'
+import { createSpool } from './spool.ts'
 
 /** Whose token, and how alive it has to be. */
 export interface LiveTokenRequest extends Holder {
@@ -50,16 +53,28 @@ export interface Refresh {
    * number of connections looked at.
    */
   readonly refreshDue: (options?: RoundOptions) => Promise<number>
+  /**
+   * Waits for what is under way, for a while, and waits for nothing else any more: the last step before the process ends.
+   */
+  readonly drain: () => Promise<void>
+  /** Takes up what the database did not take when a refresh brought it. Gives how many connections that were. */
+  readonly takeUp: () => Promise<number>
 }
+
+// A call is over after ten seconds, and what it brought is stored or on disk soon after.
+const drainMs = 15_000
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: RefreshNeeds): Refresh {
   const owner = randomId(needs.random, 'run_')
+  const closing = new AbortController()
   const engine: Engine = {
     ...needs,
     owner,
     pauses: createPauses(needs.clock),
     hosts: createHosts(needs.clock),
+    spool: createSpool(needs, needs.spoolFolder),
+    closing: closing.signal,
   }
   const flights = new Map<string, Promise<Outcome>>()
 
@@ -67,6 +82,7 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     const name = nameOf(held)
     const running = flights.get(name)
     if (running) return running
+    if (closing.signal.aborted) return Promise.resolve(unavailable(ending()))
     const flight = refreshGeneration(engine, held, wish).finally(() => flights.delete(name))
     flights.set(name, flight)
     return flight
@@ -79,7 +95,8 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
       return { kind: 'reauthorization_required', reason: 'refresh_token_rejected' }
     }
     const now = needs.clock.now()
-    if (!isDue(held, request, now)) return toLive(held, held.accessToken)
+    const isNeeded = isWaitedFor ? isDue(held, request, now) : (held.refreshAt ?? Infinity) <= now
+    if (!isNeeded) return toLive(held, held.accessToken)
     const isGood = isUsable(held, request, now)
     const isSpent = request.spentGeneration === held.generation
     if (held.refreshToken === undefined && held.binding.grant === undefined) {
@@ -104,8 +121,25 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     liveToken: (request) => alive(request, true),
 
     // Nobody waits here: one attempt each, so that a provider that is down does not hold up the others.
-    refreshDue: (options) => refreshInTurns(engine, (holder) => alive(holder, false), options),
+    refreshDue: async (options) => {
+      await takeUp(engine)
+      return refreshInTurns(engine, (holder) => alive(holder, false), options)
+    },
+    takeUp: () => takeUp(engine),
+
+    drain: () => {
+      closing.abort()
+      return inTime(needs.clock, Promise.allSettled(flights.values()))
+    },
   }
+}
+
+/** Waits for what is under way, but not for ever. */
+async function inTime(clock: Clock, work: Promise<unknown>): Promise<void> {
+  const isThrough = new AbortController()
+  const patience = clock.sleep(drainMs, isThrough.signal).catch(() => {})
+  await Promise.race([work, patience])
+  isThrough.abort()
 }
 
 function isDue(held: Held, request: LiveTokenRequest, now: number): boolean {
@@ -113,7 +147,8 @@ function isDue(held: Held, request: LiveTokenRequest, now: number): boolean {
   if (held.expiresAt === undefined) return false
   if (held.expiresAt <= now) return true
   if (request.minimumMs !== undefined) return held.expiresAt - now <= request.minimumMs
-  return (held.refreshAt ?? Infinity) <= now
+  const isLate = held.expiresAt - now <= held.aheadAtUseMs
+  return isLate && (held.refreshAt ?? Infinity) <= now
 }
 
 function isUsable(held: Held, request: LiveTokenRequest, now: number): boolean {

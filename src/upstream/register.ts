@@ -12,7 +12,12 @@ import type { RegistrationRow } from '../store/schema.ts'
 import { clientDocumentUrl, clientNameOf, redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
 import { preferredAuthMethod, registerDynamically, unregister } from './dynamic-registration.ts'
-import type { AuthMethod, NewRegistration, RegistrationMethod } from './dynamic-registration.ts'
+import type {
+  AuthMethod,
+  ClientFacts,
+  NewRegistration,
+  RegistrationMethod,
+} from './dynamic-registration.ts'
 import type { TenantFacts } from './holder.ts'
 
 /** Us as a client of one issuer. */
@@ -36,7 +41,7 @@ export interface Preregistered {
 export interface RegistrationRequest {
   readonly tenant: TenantFacts
   readonly server: { readonly id: string; readonly name: string; readonly context: string }
-  readonly discovery: Discovery
+  readonly discovery: Pick<Discovery, 'issuer'> & { readonly metadata: ClientFacts }
   readonly scopes: readonly string[]
   /** An app's page that takes the callback in place of ours. */
   readonly appUri?: string | undefined
@@ -297,7 +302,7 @@ export type RegistrationWay = RegistrationMethod | 'none'
 
 /** The order of MCP authorization, "Client Registration Approaches". */
 export function registrationWay(
-  metadata: Discovery['metadata'],
+  metadata: ClientFacts,
   { issuer, isGiven }: { readonly issuer: string; readonly isGiven: boolean },
 ): RegistrationWay {
   if (isGiven) return 'preregistered'
@@ -341,7 +346,7 @@ type Proofs = Preregistered & NewProof
 /** A key where the server lists it, or where nothing else is at hand. */
 function methodOf(
   { clientSecret, clientKey }: Proofs,
-  { token_endpoint_auth_methods_supported: listed }: Discovery['metadata'],
+  { token_endpoint_auth_methods_supported: listed }: ClientFacts,
 ): AuthMethod {
   const isKeyTaken = listed?.includes('private_key_jwt') === true
   if (clientKey !== undefined && (isKeyTaken || clientSecret === undefined))

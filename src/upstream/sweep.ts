@@ -6,6 +6,7 @@ import { sweepExpired } from '../store/sweep.ts'
 export interface UpstreamSweep {
   readonly flows: number
   readonly discoveries: number
+  readonly subjectTokens: number
 }
 
 /** A flow is kept for a day after its end, so that its owner can still read how it went. */
@@ -15,6 +16,11 @@ const flowKeptMs = 24 * 3_600_000
 export async function sweepUpstream(db: Database, now: number): Promise<UpstreamSweep> {
   return {
     flows: await sweepExpired(db, { table: 'flows', key: ['id'] }, now - flowKeptMs),
+    subjectTokens: await sweepExpired(
+      db,
+      { table: 'subject_tokens', key: ['user_id', 'issuer'] },
+      now,
+    ),
     discoveries: await sweepExpired(db, { table: 'discoveries', key: ['resource_url'] }, now),
   }
 }

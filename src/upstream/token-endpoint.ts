@@ -6,6 +6,8 @@ import type { FaultCode } from '../base/fault.ts'
 import type { Outbound, OutboundRequest, OutboundResponse } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
+import { formatScope } from '../oauth/scope.ts'
+import { asObject } from '../oauth/shapes.ts'
 import { isTokenError, readTokenError, readTokenResponse } from '../oauth/token-response.ts'
 import type { TokenSet as AnsweredTokens, UsableTypes } from '../oauth/token-response.ts'
 import { ownRefusal, requestedAccess, resourceParameter, usualAnswer } from './adapt.ts'
@@ -31,6 +33,11 @@ export type TokenAnswer =
       readonly status?: number
     }
 
+type Refused = Extract<TokenAnswer, { kind: 'refused' }>
+
+/** What came of asking an identity provider for its word. */
+export type AssertionAnswer = { readonly kind: 'assertion'; readonly assertion: Secret } | Refused
+
 /** Where and as whom. */
 export interface TokenPlace {
   readonly tokenEndpoint: string
@@ -49,6 +56,20 @@ export interface TokenEndpoint {
   readonly refreshTokens: (place: TokenPlace, refreshToken: Secret) => Promise<TokenAnswer>
   /** RFC 6749 §4.4: for ourselves, with nobody behind it. */
   readonly useOwnCredential: (place: TokenPlace, scopes: readonly string[]) => Promise<TokenAnswer>
+  /** RFC 7523 §2.1: with what somebody else says of us, or of a person. */
+  readonly presentAssertion: (
+    place: TokenPlace,
+    wish: { readonly assertion: Secret; readonly scopes: readonly string[] },
+  ) => Promise<TokenAnswer>
+  /** RFC 8693 §2.1: at an identity provider, for a word of it that is for one authorization server (ID-JAG). */
+  readonly requestIdJag: (
+    place: TokenPlace,
+    wish: {
+      readonly subjectToken: Secret
+      readonly audience: string
+      readonly scopes: readonly string[]
+    },
+  ) => Promise<AssertionAnswer>
   /**
    * RFC 7009. Says whether the server took it, refused it for good, or may take it later (§2.2.1); a failure of the world is
    * never thrown, because what is ours is gone already.
@@ -73,23 +94,16 @@ interface TokenEndpointNeeds {
 
 /** Makes the calls. */
 export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
-  const { outbound, clock } = needs
-  const ask = async (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> => {
-    try {
+  const askForTokens = (place: TokenPlace, form: readonly Field[]): Promise<TokenAnswer> =>
+    ask(needs, place, form, (response) => {
       const { resource, registration, proof } = place
-      const { issuer } = registration
-      const fields = [...form, ...Object.entries(resourceParameter(issuer, resource))]
-      const response = await atOthersAddress(() => send(needs, place, fields))
-      return readAnswer(response, { issuer, resource, now: clock.now(), proof })
-    } catch (error) {
-      if (!isFault(error)) throw error
-      return { kind: 'refused', refusal: 'trouble', fault: asTrouble(error) }
-    }
-  }
+      const from = { issuer: registration.issuer, resource, now: needs.clock.now(), proof }
+      return readAnswer(response, from)
+    })
 
   return {
     exchangeCode: (place, { code, verifier }) =>
-      ask(place, [
+      askForTokens(place, [
         ['grant_type', 'authorization_code'],
         ['code', code],
         ['redirect_uri', place.registration.redirectUri],
@@ -97,7 +111,7 @@ export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
       ]),
 
     refreshTokens: (place, refreshToken) =>
-      ask(place, [
+      askForTokens(place, [
         ['grant_type', 'refresh_token'],
         ['refresh_token', refreshToken],
       ]),
@@ -105,24 +119,65 @@ export function createTokenEndpoint(needs: TokenEndpointNeeds): TokenEndpoint {
     useOwnCredential: (place, scopes) => {
       const { resource, registration } = place
       const access = requestedAccess({ issuer: registration.issuer, resource, scopes })
-      return ask(place, [['grant_type', 'client_credentials'], ...Object.entries(access)])
+      return askForTokens(place, [['grant_type', 'client_credentials'], ...Object.entries(access)])
     },
 
-    revokeToken: async ({ revocationEndpoint: url, registration }, { token, hint }) => {
-      const fields: readonly Field[] = [
-        ['token', token],
-        ['token_type_hint', hint],
-      ]
-      try {
-        const request = formRequest(needs, { url, registration, fields }, 'revocation')
-        const { status } = await outbound.fetch(request)
-        if (status >= 200 && status < 300) return 'taken'
-        return status === 429 || status >= 500 ? 'trouble' : 'refused'
-      } catch (error) {
-        if (!isFault(error)) throw error
-        return 'trouble'
-      }
-    },
+    presentAssertion: (place, { assertion, scopes }) =>
+      askForTokens(place, [
+        ['grant_type', 'urn:ietf:params:oauth:grant-type:jwt-bearer'],
+        ['assertion', assertion],
+        ...scopeField(scopes),
+      ]),
+
+    requestIdJag: (place, { subjectToken, audience, scopes }) =>
+      ask(
+        needs,
+        place,
+        [
+          ['grant_type', 'urn:ietf:params:oauth:grant-type:token-exchange'],
+          ['requested_token_type', idJagType],
+          ['subject_token', subjectToken],
+          ['subject_token_type', 'urn:ietf:params:oauth:token-type:id_token'],
+          ['audience', audience],
+          ...scopeField(scopes),
+        ],
+        (response) => readIdJag(response, place.registration.issuer),
+      ),
+
+    revokeToken: (place, token) => revokeToken(needs, place, token),
+  }
+}
+
+function ask<T>(
+  needs: TokenEndpointNeeds,
+  place: TokenPlace,
+  form: readonly Field[],
+  read: (response: OutboundResponse) => T,
+): Promise<T | Refused> {
+  return orTrouble(async () => {
+    const { resource, registration } = place
+    const fields = [...form, ...Object.entries(resourceParameter(registration.issuer, resource))]
+    return read(await atOthersAddress(() => send(needs, place, fields)))
+  })
+}
+
+async function revokeToken(
+  needs: TokenEndpointNeeds,
+  { revocationEndpoint: url, registration }: Parameters<TokenEndpoint['revokeToken']>[0],
+  { token, hint }: Parameters<TokenEndpoint['revokeToken']>[1],
+): ReturnType<TokenEndpoint['revokeToken']> {
+  const fields: readonly Field[] = [
+    ['token', token],
+    ['token_type_hint', hint],
+  ]
+  try {
+    const request = formRequest(needs, { url, registration, fields }, 'revocation')
+    const { status } = await needs.outbound.fetch(request)
+    if (status >= 200 && status < 300) return 'taken'
+    return status === 429 || status >= 500 ? 'trouble' : 'refused'
+  } catch (error) {
+    if (!isFault(error)) throw error
+    return 'trouble'
   }
 }
 
@@ -218,8 +273,13 @@ function readAnswer(
   if (json !== undefined && !isTokenError(status, json)) {
     return { kind: 'tokens', tokens: readTokens(usualAnswer(from, json), from), status }
   }
+  return readRefusal(response, from.issuer, json)
+}
+
+function readRefusal(response: OutboundResponse, issuer: string, json: unknown): Refused {
+  const { status } = response
   const { error } = readTokenError(status, json)
-  const refusal = ownRefusal(from.issuer, error) ?? refusalOf(status, error, json !== undefined)
+  const refusal = ownRefusal(issuer, error) ?? refusalOf(status, error, json !== undefined)
   const retryAfterS = readRetryAfterS(response.headers.get('retry-after'))
   const because = `the token endpoint answered ${status} ${error}`
   const fault = new Fault(faultCodeOf(refusal, error), {
@@ -227,6 +287,29 @@ function readAnswer(
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
   })
   return { kind: 'refused', refusal, fault, status }
+}
+
+const idJagType = 'urn:ietf:params:oauth:token-type:id-jag'
+
+/** RFC 8693 §2.2.1; the draft's §6.1: what is issued is no access token, whatever its member is called. */
+function readIdJag(response: OutboundResponse, issuer: string): AssertionAnswer {
+  const json = readJson(response)
+  if (json === undefined || isTokenError(response.status, json)) {
+    return readRefusal(response, issuer, json)
+  }
+  const { issued_token_type: type, access_token: assertion } = asObject(json) ?? {}
+  const isOne =
+    type === idJagType && typeof assertion === 'string' && assertionShape.test(assertion)
+  if (isOne) return { kind: 'assertion', assertion: new Secret(assertion) }
+  throw new Fault('token_response_invalid', {
+    because: 'the identity provider issued no ID-JAG',
+  })
+}
+
+const assertionShape = /^[\w-]+\.[\w-]+\.[\w-]+$/
+
+function scopeField(scopes: readonly string[]): readonly Field[] {
+  return scopes.length === 0 ? [] : [['scope', formatScope(scopes)]]
 }
 
 function readTokens(
@@ -287,6 +370,16 @@ const retryAfterMaxS = 3600
 function readRetryAfterS(header: string | null): number | undefined {
   if (header === null || !/^\d{1,6}$/.test(header)) return undefined
   return Math.min(Number(header), retryAfterMaxS)
+}
+
+/** What kept an answer away ends as a refusal that may pass. */
+async function orTrouble<T>(work: () => Promise<T>): Promise<T | Refused> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isFault(error)) throw error
+    return { kind: 'refused', refusal: 'trouble', fault: asTrouble(error) }
+  }
 }
 
 // A broken answer is the server's trouble too, but it keeps its own words.

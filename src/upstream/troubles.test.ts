@@ -66,6 +66,34 @@ onEveryDatabase(
 )
 
 onEveryDatabase(
+  'a process that ends waits for an answer, not for another attempt, and not for ever',
+  async (t, store) => {
+    verifies(t, 'S1-63', '§2b-8')
+    const { provider, bench, id, live, refreshes } = await start(t, store)
+    const { refresh } = bench.upstream
+    provider.set({ answers: { refresh: { kind: 'status', status: 503 } } })
+    await bench.clock.advance(61 * minuteMs)
+    const ended = assert.rejects(live(), code('provider_unreachable'))
+    while (refreshes().length === 0) await new Promise((resolve) => setImmediate(resolve))
+    await refresh.drain()
+    await ended
+    assert.equal(refreshes().length, 1)
+    const row = await store.db.selectFrom('credentials').selectAll().executeTakeFirst()
+    assert.deepEqual([row?.lease_owner, row?.intent_generation], [null, null])
+    await assert.rejects(live(), code('temporarily_unavailable'))
+
+    const other = createRefresh({ ...bench, ...bench.upstream })
+    provider.set({ answers: { refresh: { kind: 'hang' } } })
+    const hanging = other.liveToken({ tenant: bench.tenant, connectionId: id })
+    hanging.catch(() => {})
+    while (refreshes().length === 1) await new Promise((resolve) => setImmediate(resolve))
+    const draining = other.drain()
+    await bench.clock.advance(15_000)
+    await draining
+  },
+)
+
+onEveryDatabase(
   'who read the tokens a moment before they were found dead does not send them again',
   async (t, store) => {
     verifies(t, 'A1-7')
@@ -117,10 +145,10 @@ onEveryDatabase(
     const stranger = await createBench(t, store, { clock, masterKey: randomBytes(32) })
     const bob = await stranger.person('bob')
     const { connection } = await stranger.connect(bob, provider.mcpUrl)
-    await bench.clock.advance(-1000)
+    await bench.clock.advance(-10 * minuteMs)
     await signIn(stranger, bob, connection.id)
     const own = await createBench(t, store, { clock, masterKey })
-    await bench.clock.advance(57 * minuteMs)
+    await bench.clock.advance(67 * minuteMs)
     assert.equal(await own.upstream.refresh.refreshDue({ limit: 1 }), 1)
     assert.equal(refreshes().length, 0)
     assert.equal(await own.upstream.refresh.refreshDue({ limit: 1 }), 1)

@@ -25,8 +25,11 @@ import { createRegister } from './register.ts'
 import type { Register } from './register.ts'
 import { createRevocations } from './revocations.ts'
 import type { Revocations } from './revocations.ts'
+import { createSubjectTokens } from './subject-tokens.ts'
+import type { SubjectTokens } from './subject-tokens.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
 import type { TokenEndpoint } from './token-endpoint.ts'
+import { createWorkloadTokens } from './workload-tokens.ts'
 import { createVault } from './vault.ts'
 import type { Vault } from './vault.ts'
 
@@ -45,6 +48,10 @@ export interface UpstreamNeeds {
 export interface UpstreamSettings {
   readonly discoveryCacheMs?: number
   readonly flowLifetimeMs?: number
+  /** Where refreshed tokens wait that the database did not take. */
+  readonly spoolFolder?: string | undefined
+  /** Where the platform of this machine keeps its tokens for us. */
+  readonly workloadTokenFolder?: string | undefined
 }
 
 export interface Upstream {
@@ -56,6 +63,8 @@ export interface Upstream {
   readonly flows: Flows
   readonly refresh: Refresh
   readonly ownGrants: OwnGrants
+  /** What identity providers said of people. */
+  readonly subjectTokens: SubjectTokens
   /** The first tokens where no browser is needed. */
   readonly obtain: Obtain
   readonly revocations: Revocations
@@ -65,16 +74,24 @@ export interface Upstream {
 
 /** Makes all parts of this room over one database. */
 export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings = {}): Upstream {
-  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
+  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs, spoolFolder } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
   const proofs = createProofs(needs)
+  const subjectTokens = createSubjectTokens(needs)
   const tokenEndpoint = createTokenEndpoint({ ...needs, proofs })
   const vault = createVault(needs)
   const events = createHolderFeed()
-  const ownGrants = createOwnGrants({ tokenEndpoint, proofs })
+  const ownGrants = createOwnGrants({
+    tokenEndpoint,
+    proofs,
+    register,
+    subjectTokens,
+    workloadTokens: createWorkloadTokens({ ...needs, ...settings }),
+  })
   const revocations = createRevocations({ ...needs, register, tokenEndpoint })
-  const parts = { ...needs, revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const made = { revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const parts = { ...needs, ...made, spoolFolder }
   return {
     discover,
     register,
@@ -84,6 +101,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     flows: createFlows(parts, lifetimeMs === undefined ? {} : { lifetimeMs }),
     refresh: createRefresh(parts),
     ownGrants,
+    subjectTokens,
     obtain: createObtain(parts),
     revocations,
     events,

@@ -13,6 +13,7 @@ import type { Binding, Held } from './held.ts'
 import type { Holder, HolderKey } from './holder.ts'
 import { createLeases } from './leases.ts'
 import type { Leases } from './leases.ts'
+import { aheadAtUseMs, aheadUnusedMs } from './refresh-time.ts'
 import type { TokenSet } from './token-endpoint.ts'
 
 export interface Vault extends Leases {
@@ -40,8 +41,6 @@ interface Needs {
   readonly keyring: Keyring
 }
 
-/** How long before its end an access token is refreshed (S1-60). */
-export const refreshAheadMs = 5 * 60 * 1000
 // S1-51: what is assumed when the server doesn't say. Without a refresh token nothing is gained by assuming an end.
 const lifetimeDefaultMs = 3_600_000
 
@@ -82,7 +81,7 @@ export function createVault(needs: Needs): Vault {
         ...noLease,
         ...noDoubt,
         ...sealTokens(needs, held.key, tokens, held),
-        ...timesOf(tokens, { now, isRenewal: true, hasRefreshToken: true }),
+        ...timesOf(needs, tokens, { isRenewal: true, hasRefreshToken: true }),
         generation: held.generation + 1,
         last_refresh_at: now,
       }).set((row) => ({ refresh_count: row('refresh_count', '+', 1) }))
@@ -122,7 +121,6 @@ async function keep(
   tx: Database,
   { holder, binding, tokens }: { holder: Holder; binding: Binding; tokens: TokenSet },
 ): Promise<void> {
-  const now = needs.clock.now()
   const key = { tenantId: holder.tenant.id, connectionId: holder.connectionId }
   const hasRefreshToken = tokens.refreshToken !== undefined || binding.grant !== undefined
   const facts = {
@@ -130,7 +128,7 @@ async function keep(
     ...noDoubt,
     binding: JSON.stringify(binding),
     ...sealTokens(needs, key, tokens, undefined),
-    ...timesOf(tokens, { now, isRenewal: false, hasRefreshToken }),
+    ...timesOf(needs, tokens, { isRenewal: false, hasRefreshToken }),
     last_refresh_at: null,
     refresh_count: 0,
   }
@@ -176,23 +174,25 @@ function sealTokens(
   }
 }
 
-/**
- * When the tokens end and when to refresh. A provider whose refreshed tokens live only minutes would be asked on every
- * call if each were refreshed five minutes ahead; those are refreshed after half their life.
- */
+/** When the tokens end, and when they are refreshed though nobody uses them. */
 function timesOf(
+  { clock, random }: Needs,
   { expiresAt: said }: TokenSet,
-  facts: { readonly now: number; readonly isRenewal: boolean; readonly hasRefreshToken: boolean },
+  {
+    isRenewal,
+    hasRefreshToken,
+  }: { readonly isRenewal: boolean; readonly hasRefreshToken: boolean },
 ) {
-  const { now, isRenewal, hasRefreshToken } = facts
+  const now = clock.now()
   const expiresAt = said ?? (hasRefreshToken ? now + lifetimeDefaultMs : undefined)
-  const half = ((expiresAt ?? now) - now) / 2
-  const aheadMs = isRenewal ? Math.min(refreshAheadMs, Math.floor(half)) : refreshAheadMs
   const isDue = hasRefreshToken && expiresAt !== undefined
+  const chance = Buffer.from(random.bytes(4)).readUInt32BE() / 2 ** 32
   return {
     obtained_at: now,
     expires_at: expiresAt ?? null,
-    next_refresh_at: isDue ? expiresAt - aheadMs : null,
+    next_refresh_at: isDue
+      ? expiresAt - aheadUnusedMs({ lifetimeMs: expiresAt - now, isRenewal }, chance)
+      : null,
   }
 }
 
@@ -221,6 +221,10 @@ function toHeld({ keyring }: Needs, row: CredentialRow): Held {
     scope: row.scope ?? undefined,
     expiresAt: row.expires_at ?? undefined,
     refreshAt: row.next_refresh_at ?? undefined,
+    aheadAtUseMs: aheadAtUseMs({
+      lifetimeMs: (row.expires_at ?? row.obtained_at) - row.obtained_at,
+      isRenewal: row.refresh_count > 0,
+    }),
     intentGeneration: row.intent_generation ?? undefined,
     doubt: row.doubt ?? undefined,
   }

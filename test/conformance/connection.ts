@@ -1,10 +1,14 @@
 // A connection at the Latchkey under test, over its REST API: as the person who is signed in in a browser, and as a back
 // end with an API key that is given live tokens.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Fault, faultCatalogue } from '../../src/base/fault.ts'
 import type { FaultCode } from '../../src/base/fault.ts'
 import type { Scenario } from './scenario.ts'
 
 export interface Connection {
+  /** Where an MCP client reaches the server through Latchkey. */
+  readonly gatewayUrl: string
   /** Signs in, in full; false when Latchkey says that this is not needed. Throws the Fault that ended it. */
   readonly signIn: (additionalScopes?: string) => Promise<boolean>
   /** The live token, asked for anew each time. */
@@ -19,6 +23,10 @@ export interface Access {
   /** The signed-in browser's cookies. */
   readonly cookie: string
   readonly apiKey: string
+  /** Where Latchkey finds what its platform says of it. */
+  readonly workloadFolder: string
+  /** Keeps the servers of one run of the suite apart from those of another. */
+  readonly run: string
 }
 
 const accessVariable = 'CONFORMANCE_ACCESS'
@@ -33,9 +41,17 @@ export async function connectionTo(scenario: Scenario): Promise<Connection> {
   const access = readAccess()
   const asPerson = restOf(access, { cookie: access.cookie })
   const asBackEnd = restOf(access, { authorization: `Bearer ${access.apiKey}` })
-  const server = await asPerson<{ id: string }>('POST', '/servers', describe(scenario))
+  const { valid_jwt: workloadToken, idp_id_token: idToken } = scenario.context
+  if (workloadToken !== undefined) writeFileSync(workloadFileOf(access), workloadToken)
+  if (idToken !== undefined) await asBackEnd('POST', '/identity-tokens', { idToken })
+  const server = await asPerson<{ id: string; slug: string }>(
+    'POST',
+    '/servers',
+    describe(scenario, access),
+  )
   const { id } = await asPerson<{ id: string }>('POST', '/connections', { serverId: server.id })
   return {
+    gatewayUrl: `${access.origin}/${server.slug}/mcp`,
     signIn: (additionalScopes) => signIn(access, id, additionalScopes),
     token: async () => {
       const given = await asBackEnd<{ accessToken: string }>('POST', `/connections/${id}/token`)
@@ -43,6 +59,12 @@ export async function connectionTo(scenario: Scenario): Promise<Connection> {
     },
     reportRefusal: () => asPerson('POST', `/servers/${server.id}/test`),
   }
+}
+
+const workloadName = 'conformance'
+
+function workloadFileOf({ workloadFolder }: Access): string {
+  return join(workloadFolder, workloadName)
 }
 
 function readAccess(): Access {
@@ -53,16 +75,34 @@ function readAccess(): Access {
 
 const slugCharsMax = 36
 
-function describe({ name, version, url, context }: Scenario) {
-  const { client_id: clientId, client_secret: clientSecret } = context
+function describe(scenario: Scenario, { run }: Access) {
+  const { name, url, context } = scenario
   return {
     url,
     name,
-    slug: `${version.slice(0, 4)}-${name.replace('auth/', '')}`.slice(0, slugCharsMax),
-    // What the suite has registered for us before; without a value JSON leaves both out.
-    clientId,
-    clientSecret,
+    slug: `${run}-${name.replace('auth/', '')}`.slice(0, slugCharsMax),
+    // What the suite has registered for us before; without a value JSON leaves it out.
+    clientId: context.client_id ?? knownDocuments[name],
+    clientSecret: context.client_secret,
+    clientKey: context.private_key_pem,
+    ...grantOf(scenario),
   }
+}
+
+/** The suite knows us by a document that it never reads, at an address that is not ours. */
+const knownDocuments: Readonly<Record<string, string>> = {
+  'auth/basic-cimd': 'https://conformance-test.local/client-metadata.json',
+}
+
+/** Where nobody signs in. */
+function grantOf({ name, context }: Scenario) {
+  if (name.startsWith('auth/client-credentials-')) return { grantType: 'client_credentials' }
+  if (context.valid_jwt !== undefined) {
+    return { grantType: 'jwt_bearer', workloadToken: workloadName }
+  }
+  const { idp_issuer: issuer, idp_token_endpoint: tokenEndpoint, idp_client_id: clientId } = context
+  if (issuer === undefined) return {}
+  return { grantType: 'id_jag', identityProvider: { issuer, tokenEndpoint, clientId } }
 }
 
 interface Begun {

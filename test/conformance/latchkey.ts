@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -25,17 +25,23 @@ export async function startLatchkey(resultsFolder: string): Promise<RunningLatch
   const dataFolder = mkdtempSync(join(tmpdir(), 'latchkey-conformance-'))
   const port = await freePort()
   const origin = `http://localhost:${port}`
+  const workloadFolder = join(dataFolder, 'workload')
+  mkdirSync(workloadFolder)
   const child = spawn(process.execPath, [join(root, 'src/cli/entry.ts'), 'start'], {
     // Neither a latchkey.yaml nor settings of whoever runs this may reach it.
     cwd: dataFolder,
-    env: { PATH: process.env['PATH'] ?? '', ...settings(origin, port) },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      ...settings(origin, port),
+      LATCHKEY_WORKLOAD_TOKENS: workloadFolder,
+    },
   })
   const stop = () => stopProcess(child, dataFolder)
   // The log holds what Latchkey said about every scenario; a failure is understood from there.
   child.stderr.pipe(createWriteStream(join(resultsFolder, 'latchkey.log')))
   try {
     await untilReady(child)
-    return { access: await getAccess(origin), stop }
+    return { access: { ...(await getAccess(origin)), workloadFolder, run: '' }, stop }
   } catch (thrown) {
     await stop()
     throw thrown
@@ -65,7 +71,7 @@ async function untilReady(child: ReturnType<typeof spawn>): Promise<void> {
     throw new Error(`Latchkey did not start (${outcome}); latchkey.log says why`)
 }
 
-async function getAccess(origin: string): Promise<Access> {
+async function getAccess(origin: string): Promise<Omit<Access, 'workloadFolder' | 'run'>> {
   const browser = await signIn(origin)
   const { status, body } = await restAs(browser, origin)('POST', '/api-keys', {
     name: 'conformance',

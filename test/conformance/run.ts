@@ -1,17 +1,18 @@
 // `npm run conformance`: the official MCP conformance suite against one real Latchkey. As an authorization server it is
-// asked directly; as a client it signs in for a driver, once in each revision of MCP. Prints a table for each run and ends
-// non-zero when a scored scenario failed. What the suite and Latchkey said stays in `.test-run/conformance`.
+// asked directly; as a client it signs in for a driver, once in each revision of MCP, and in the suites that no revision
+// requires as a whole. Prints a table for each run and ends non-zero when a scored scenario failed, or one of a suite warned. What the suite and Latchkey said stays in `.test-run/conformance`.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runAuthorization } from './authorization.ts'
 import { environmentOf } from './connection.ts'
 import type { Access } from './connection.ts'
 import { startLatchkey } from './latchkey.ts'
-import { readDrivenResult, requiredScenarios, runSuite } from './suite.ts'
+import { readDrivenResult, readSuite, requiredScenarios, runSuite } from './suite.ts'
 import type { ScenarioResult } from './suite.ts'
 
 const resultsFolder = join(import.meta.dirname, '..', '..', '.test-run', 'conformance')
 const revisions = ['2025-11-25', '2026-07-28']
+const suites = ['auth', 'extensions', 'backcompat']
 // The suite starts all scenarios of a revision at once, also on a small machine.
 const scenarioMaxMs = 120_000
 
@@ -35,7 +36,12 @@ async function runAll(access: Access): Promise<number> {
   const runs: readonly Run[] = [
     ['authorization', (folder) => runAuthorization(access.origin, folder, signal)],
     ...revisions.map((revision): Run => {
-      return [`client ${revision}`, (folder) => runClient(access, revision, folder)]
+      const set = ['--requirements', revision]
+      return [`client ${revision}`, (folder) => runClient({ access, set, folder }, revision)]
+    }),
+    ...suites.map((suite): Run => {
+      const set = ['--suite', suite]
+      return [`suite ${suite}`, (folder) => runClient({ access, set, folder })]
     }),
   ]
   const all: ScenarioResult[] = []
@@ -54,19 +60,26 @@ async function runAll(access: Access): Promise<number> {
 
 type Run = readonly [title: string, run: (folder: string) => Promise<readonly ScenarioResult[]>]
 
+interface ClientRun {
+  readonly access: Access
+  /** Which scenarios, as the suite's command takes it. */
+  readonly set: readonly string[]
+  readonly folder: string
+}
+
 async function runClient(
-  access: Access,
-  revision: string,
-  folder: string,
+  { access, set, folder }: ClientRun,
+  revision?: string,
 ): Promise<readonly ScenarioResult[]> {
   // The suite splits the command at spaces, so that no absolute path may be in it.
   const driver = ['--command', 'node test/conformance/driver.ts', '--timeout', `${scenarioMaxMs}`]
   await runSuite({
-    arguments: ['client', '--requirements', revision, ...driver],
-    environment: environmentOf(access),
+    arguments: ['client', ...set, ...driver],
+    environment: environmentOf({ ...access, run: set[1] ?? '' }),
     folder,
     signal: stopping.signal,
   })
+  if (revision === undefined) return readSuite(folder)
   return requiredScenarios(revision).map((name) => readDrivenResult(folder, name))
 }
 

@@ -14,6 +14,14 @@ export interface Scenario {
 export interface Context {
   readonly client_id?: string
   readonly client_secret?: string
+  /** Our key, in PEM. */
+  readonly private_key_pem?: string
+  /** What the platform of a workload says of it. */
+  readonly valid_jwt?: string
+  readonly idp_issuer?: string
+  readonly idp_token_endpoint?: string
+  readonly idp_client_id?: string
+  readonly idp_id_token?: string
   readonly toolCalls?: readonly {
     readonly name: string
     readonly arguments: Record<string, unknown>

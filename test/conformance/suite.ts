@@ -2,7 +2,7 @@
 // how the driver ended, because the suite itself does not look at that when it runs many.
 import { spawn } from 'node:child_process'
 import { createWriteStream, globSync, readFileSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parse as parseYaml } from 'yaml'
 import { expectedOutcome } from './scenario.ts'
@@ -100,6 +100,22 @@ export function readDrivenResult(folder: string, name: string): ScenarioResult {
   if (outcome === expected) return result
   const words = `the driver ended with “${outcome ?? 'nothing'}” instead of “${expected}”`
   return { ...result, failures: [...result.failures, words] }
+}
+
+/** The results of a whole suite, whose command fails for a warning too; as many as it said that it runs. */
+export function readSuite(folder: string): readonly ScenarioResult[] {
+  const said = readFileSync(join(folder, 'output.log'), 'utf8')
+  const count = Number(/^Running .+ suite \((\d+) scenarios\)/m.exec(said)?.[1])
+  const names = globSync(join(folder, '**', 'checks.json'))
+    .map((file) => dirname(relative(folder, file)).replace(/-2\d{3}-[^/]*$/, ''))
+    .toSorted()
+  if (names.length !== count) throw new Error(`${names.length} of ${count} scenarios left a result`)
+  return names.map((name) => strictly(readDrivenResult(folder, name)))
+}
+
+function strictly(result: ScenarioResult): ScenarioResult {
+  const { warnings, failures } = result
+  return warnings === 0 ? result : { ...result, failures: [...failures, `${warnings} warned`] }
 }
 
 /** A folder is named by the scenario and the time; the year keeps `a` apart from `a-b`. */

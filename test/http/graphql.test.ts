@@ -327,6 +327,21 @@ test('a sign-in that nobody ends expires, and whoever waits is told', async (t) 
   assert.notEqual(again.stateParameter, state)
 })
 
+onEveryDatabase('whoever waits is told that the connection is gone', async (t, store) => {
+  const { gql, ada, connect } = await start(t, store)
+  const id = await connect('deleted')
+  const { initiateMCPOAuth: begun } = await gql.data(initiate, { id })
+  const completed = await gql.listen(t, onCompleted, { state: begun.stateParameter })
+  const events = await gql.listen(t, onEvent, { id })
+  assertAnswer(await ada('DELETE', `/connections/${id}`), { status: 204 })
+  const { data } = await completed.next()
+  assert.equal(data.onMCPOAuthCompleted.status, 'FAILED')
+  assert.equal(data.onMCPOAuthCompleted.authErrorCode, 'flow_expired')
+  assert.equal(await completed.next(), undefined)
+  assert.equal((await events.next()).data.onMCPOAuthEvent.eventType, 'CREDENTIALS_REVOKED')
+  assert.equal(await events.next(), undefined)
+})
+
 onEveryDatabase('a stream ends with the session or the key that opened it', async (t, store) => {
   const clock = createManualClock(Date.now())
   const world = await start(t, store, { clock })

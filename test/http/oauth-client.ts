@@ -6,6 +6,9 @@ import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { encode } from './doors.ts'
 import type { Answer, Doors, Fields } from './doors.ts'
 
+/** Where it asks. */
+export type Asked = Pick<Doors, 'ask' | 'origin'>
+
 export interface OAuthClient {
   readonly id: string
   readonly secret?: string
@@ -26,7 +29,7 @@ const ordinary = {
 
 /** Registers a client; a public one with one redirect URI unless said otherwise. */
 export async function register(
-  { ask }: Doors,
+  { ask }: Asked,
   metadata: Readonly<Record<string, unknown>> = {},
 ): Promise<OAuthClient> {
   const answer = await ask({ path: '/oauth/register', json: { ...ordinary, ...metadata } })
@@ -52,7 +55,7 @@ export function authorizePath(client: OAuthClient, changes: Fields = {}): string
 
 /** Asks and approves in a signed-in browser; gives the parameters of the callback. */
 export async function approve(
-  { origin }: Doors,
+  { origin }: Asked,
   browser: CookieBrowser,
   client: OAuthClient,
   changes: Fields = {},
@@ -68,7 +71,7 @@ export async function approve(
 
 /** A code for this client. */
 export async function obtainCode(
-  doors: Doors,
+  doors: Asked,
   browser: CookieBrowser,
   client: OAuthClient,
   changes: Fields = {},
@@ -79,7 +82,7 @@ export async function obtainCode(
 }
 
 /** Posts to the token endpoint as this client, with these parameters instead. */
-export function postToken({ ask }: Doors, client: OAuthClient, fields: Fields): Promise<Answer> {
+export function postToken({ ask }: Asked, client: OAuthClient, fields: Fields): Promise<Answer> {
   return ask({
     path: '/oauth/token',
     form: { client_id: client.id, client_secret: client.secret, ...fields },
@@ -88,7 +91,7 @@ export function postToken({ ask }: Doors, client: OAuthClient, fields: Fields): 
 
 /** Redeems a code; `changes` go over the parameters of a good request. */
 export function redeem(
-  doors: Doors,
+  doors: Asked,
   client: OAuthClient,
   code: string,
   changes: Fields = {},
@@ -104,7 +107,7 @@ export function redeem(
 
 /** Uses a refresh token; `changes` go over the parameters of a good request. */
 export function refresh(
-  doors: Doors,
+  doors: Asked,
   client: OAuthClient,
   token: string,
   changes: Fields = {},
@@ -123,7 +126,7 @@ export interface Tokens {
 
 /** Tokens for this client, by the whole way. */
 export async function obtainTokens(
-  doors: Doors,
+  doors: Asked,
   browser: CookieBrowser,
   client: OAuthClient,
   changes: Fields = {},
@@ -135,7 +138,7 @@ export async function obtainTokens(
 
 /** A token of a program that acts for itself, made by the administrator in this browser. */
 export async function obtainProgramToken(
-  doors: Doors,
+  doors: Asked,
   browser: CookieBrowser,
   fields: Fields = {},
 ): Promise<string> {
@@ -154,7 +157,7 @@ export async function obtainProgramToken(
 }
 
 /** Whether `/mcp` takes this access token. */
-export async function isActive({ ask }: Doors, accessToken: string): Promise<boolean> {
+export async function isActive({ ask }: Asked, accessToken: string): Promise<boolean> {
   const { status } = await ask({
     path: '/mcp',
     headers: {

@@ -26,6 +26,15 @@ const newServer = z.strictObject({
   clientKey: z.string().max(8000).exactOptional(),
   scopes: z.string().max(1000).exactOptional(),
   grantType: z.enum(grantTypes).exactOptional(),
+  workloadToken: z.string().max(100).exactOptional(),
+  identityProvider: z
+    .strictObject({
+      issuer: z.string().max(1000),
+      tokenEndpoint: z.string().max(1000),
+      clientId: z.string().max(500),
+      clientSecret: z.string().max(2000).exactOptional(),
+    })
+    .exactOptional(),
   tokenFormat: z.enum(tokenFormats).exactOptional(),
   /** How long what discovery found is used again; null: as long as the installation says. */
   metadataCacheMinutes: z

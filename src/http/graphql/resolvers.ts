@@ -133,9 +133,19 @@ async function* completion({ clock, feed, view }: Watch, first: FlowView) {
   while (flow.status === 'pending') {
     await feed.next(Math.min(heartbeatMs, Math.max(1, flow.expiresAt - clock.now())))
     if (feed.isClosed()) return
-    flow = await view()
+    flow = await viewAgain(view, flow)
   }
   yield { onMCPOAuthCompleted: toStatusResult(flow) }
+}
+
+/** A flow goes with its connection, and has ended with it. */
+async function viewAgain(view: Watch['view'], before: FlowView): Promise<FlowView> {
+  try {
+    return await view()
+  } catch (thrown) {
+    if (!isFault(thrown) || thrown.code !== 'not_found') throw thrown
+    return { ...before, status: 'failed', error: 'flow_expired', retryable: true }
+  }
 }
 
 async function* tokenEvents(

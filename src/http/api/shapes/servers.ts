@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { serverAuths, tokenFormats } from '../../../connectors/server-input.ts'
 import type { PublicServer } from '../../../connectors/servers.ts'
+import { signingAlgorithms } from '../../../oauth/jws.ts'
 import { grantTypes } from '../../../upstream/grant.ts'
 import { texts, time, trace } from './common.ts'
 
@@ -40,8 +41,23 @@ export const server = z
     issuer: z.string().exactOptional(),
     clientId: z.string().exactOptional(),
     hasClientSecret: z.boolean(),
+    clientKey: z
+      .object({
+        kty: z.string(),
+        alg: z.enum(signingAlgorithms),
+        kid: z.string(),
+        use: z.literal('sig'),
+        jwksUri: z.string(),
+      })
+      .catchall(z.string())
+      .exactOptional()
+      .describe('The public half of the key that proves us there, and its address.'),
     scopes: z.string().exactOptional(),
     grantType: z.enum(grantTypes).describe('How its tokens are got.'),
+    workloadToken: z.string().exactOptional(),
+    identityProvider: z
+      .strictObject({ issuer: z.string(), tokenEndpoint: z.string(), clientId: z.string() })
+      .exactOptional(),
     tokenFormat: z.enum(tokenFormats),
     metadataCacheMinutes: z
       .int()

@@ -114,18 +114,25 @@ async function tryRow(setting: Setting, row: Row): Promise<readonly string[]> {
   const ids = await copyConnections(copying, connections)
   const slips: string[] = []
   const calls = callsSince(provider)
+  let asked = ids.length
+  // A host that is busy or silent rests as a whole: who was not asked at first is asked when it is well again.
+  const mayRest = row.waitsMs !== undefined || row.isSlow === true || row.name.startsWith('429')
   const expect = async (when: string, called: number, isFresh: boolean) => {
     const seen = await look(bench, ids)
-    if (calls() !== called) slips.push(`${row.name}, ${when}: ${calls()} calls, not ${called}`)
+    const isCalled = mayRest ? calls() <= called : calls() === called
+    if (!isCalled) slips.push(`${row.name}, ${when}: ${calls()} calls, not ${called}`)
     if (seen.dead > 0) slips.push(`${row.name}, ${when}: ${seen.dead} dead`)
     const fresh = isFresh ? ids.length : 0
-    if (seen.fresh !== fresh) slips.push(`${row.name}, ${when}: ${seen.fresh} fresh, not ${fresh}`)
+    const unasked = mayRest && !isFresh ? ids.length - asked : 0
+    if (seen.fresh < fresh || seen.fresh > fresh + unasked)
+      slips.push(`${row.name}, ${when}: ${seen.fresh} fresh, not ${fresh}`)
   }
 
   // Due, and good for four minutes yet.
   await clock.advance(56 * minuteMs)
   provider.set(row.faults)
   await expect('at first', ids.length, row.isUnderstood === true)
+  asked = calls()
   if (row.isUnderstood === true) return slips
   await expect('at once again', ids.length, false)
   provider.set(healthy)

@@ -84,6 +84,7 @@ function ask(pool: Pool, path: string, body: string): Promise<string> {
   })
 }
 
-function percentile(sorted: readonly number[], part: number): number {
+/** Which value so large a part of them does not pass. */
+export function percentile(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
 }

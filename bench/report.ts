@@ -33,10 +33,10 @@ export function formatReport(results: readonly Results[]): string {
 const page = join(import.meta.dirname, '..', 'docs', 'performance.md')
 const mark = '<!-- what `npm run bench -- --write` measured last -->'
 
-/** Puts the results under the mark in docs/performance.md. */
-export function writeReport(results: readonly Results[]): void {
+/** Puts the report under the mark in docs/performance.md. */
+export function writeReport(report: string): void {
   const [words] = readFileSync(page, 'utf8').split(mark)
-  writeFileSync(page, `${words}${mark}\n\n${formatReport(results)}\n`)
+  writeFileSync(page, `${words}${mark}\n\n${report}\n`)
 }
 
 function describeMachine(): string {

@@ -7,6 +7,8 @@ import { startPostgres } from '../test/postgres-server.ts'
 import { asOwner, databaseUrl } from '../test/templates.ts'
 import { connectionCount, measure } from './driver.ts'
 import type { Load, Measured, Worker } from './driver.ts'
+import { formatLiveTokens, measureLiveTokens } from './live-tokens.ts'
+import type { LiveTokens } from './live-tokens.ts'
 import { formatReport, writeReport } from './report.ts'
 import type { Results } from './report.ts'
 import { startSubject } from './subjects.ts'
@@ -38,15 +40,18 @@ const subjects: readonly Subject[] = [
   },
 ]
 const results: Results[] = []
+let liveTokens: readonly LiveTokens[] = []
 try {
   for (let round = 1; round <= rounds; round += 1) {
     for (const subject of subjects) results.push(await runRound(round, subject))
   }
+  liveTokens = await measureLiveTokens(postgres.url)
 } finally {
   await postgres.stop()
 }
-console.log(formatReport(results))
-if (process.argv.includes('--write')) writeReport(results)
+const report = `${formatReport(results)}\n\n${formatLiveTokens(liveTokens)}`
+console.log(report)
+if (process.argv.includes('--write')) writeReport(report)
 
 async function runRound(round: number, subject: Subject): Promise<Results> {
   const running = await startSubject(subject, round)

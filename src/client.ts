@@ -13,10 +13,11 @@ import { toConnectorEvent } from './connectors/app-events.ts'
 import type { ConnectorEvent, ConnectorEventType } from './connectors/app-events.ts'
 import type { FinishedFlow, PublicConnection } from './connectors/connections.ts'
 import type { Credential as AnyCredential } from './connectors/credential.ts'
-import type { PublicServer, ServerInput } from './connectors/servers.ts'
+import type { PublicServer, Server, ServerInput } from './connectors/servers.ts'
 import { accessOver, signInOver } from './connectors/app-sign-in.ts'
 import { transportTo } from './connectors/sdk.ts'
-import type { McpTransport, SignInProvider } from './connectors/sdk.ts'
+import type { SignInProvider } from './connectors/sdk-sign-in.ts'
+import type { McpTransport } from './connectors/sdk.ts'
 import { noteTrouble } from './connectors/trouble.ts'
 import { createGround, createReachOut, opening } from './ground.ts'
 import type { Ground, Surroundings } from './ground.ts'
@@ -28,7 +29,7 @@ import type { AppPeople } from './people/app-people.ts'
 import { operatorAtTheMachine } from './people/principal.ts'
 import type { AppPrincipal } from './people/principal.ts'
 import type { Tenant } from './people/tenants.ts'
-import type { Database, Store } from './store/database.ts'
+import type { Store } from './store/database.ts'
 import { openStore } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
 
@@ -90,12 +91,13 @@ export interface Connectors {
   readonly finish: (request: Request, signedIn: SignedIn) => Promise<FinishedFlow>
   readonly connections: (user: string) => Promise<readonly Connection[]>
   /**
-   * What a call through this connection carries now; a token that ends soon is refreshed first. Throws
-   * Fault('not_found') for anybody else's connection, Fault('provider_unreachable' | …) when that may pass.
+   * What a call through this connection carries now; a token that ends soon is refreshed first. Named by a server's id it
+   * is the best of the user's connections there, or what the server takes from everybody. Throws Fault('not_found') for
+   * anybody else's connection, Fault('provider_unreachable' | …) when that may pass.
    */
-  readonly credentialFor: (user: string, connectionId: string) => Promise<Credential>
-  /** What the SDK's `StreamableHTTPClientTransport` is made with to call the server through this connection. */
-  readonly transportFor: (user: string, connectionId: string) => Promise<McpTransport>
+  readonly credentialFor: (user: string, connectionOrServer: string) => Promise<Credential>
+  /** What the SDK's `StreamableHTTPClientTransport` is made with to call the server so. */
+  readonly transportFor: (user: string, connectionOrServer: string) => Promise<McpTransport>
   /** For the SDK's `auth()`: begins a sign-in, whose address is then `authorizeUrl()`. */
   readonly signInProvider: (user: string, connectionId: string) => Promise<SignInProvider>
   /** Forgets the tokens, here and at the provider; the connection stays and can be signed in again. */
@@ -128,6 +130,7 @@ export async function createConnectors(
   return opening(async ({ closers, close }) => {
     const store = world.store ?? (await openDatabase(options.database))
     if (world.store === undefined) closers.push(store.close)
+    await refuseServersDatabase(store)
     await migrate(store)
     const { allowPrivateNetworks = [], key, clientName } = options
     const given = { key: new Secret(key), keyFile: '', keyName: 'The key' }
@@ -141,11 +144,11 @@ export async function createConnectors(
       addressEnded: async () => {},
       knownScopes: async () => [],
     })
-    await refuseServersDatabase(ground.db)
     const tenant = await rooms.tenants.ensureDefault(publicUrl, clientName)
     const { refresh, revocations } = rooms.upstream
     closers.push(startClientHousekeeping({ ...ground, refresh, revocations }).stop)
-    return { ...createParts({ ...ground, ...rooms, tenant }), close }
+    const people = createAppPeople({ ...rooms, ...ground, tenant })
+    return { ...createParts({ ...ground, ...rooms, tenant, people }), close }
   })
 }
 
@@ -172,9 +175,11 @@ function logOf({ log, logLevel = 'info' }: ConnectorsOptions): Log {
   return log === undefined ? silentLog : createLog(logLevel, log)
 }
 
-/** A server's tenant would move to the app's address, and its clients would find nobody. */
-async function refuseServersDatabase(db: Database): Promise<void> {
-  const operator = await db
+/** Before anything is changed: a server's tenant would move to the app's address, and its clients would find nobody. */
+async function refuseServersDatabase(store: Store): Promise<void> {
+  const { pending } = await migrate(store, { dryRun: true })
+  if (pending.includes('0001-beginning')) return // It is empty.
+  const operator = await store.db
     .selectFrom('users')
     .select('id')
     .where('role', '=', 'operator')
@@ -184,12 +189,12 @@ async function refuseServersDatabase(db: Database): Promise<void> {
   throw new Error('This is the database of a Latchkey server. Give the client half one of its own.')
 }
 
-type Parts = Ground & ReturnType<typeof createReachOut> & { readonly tenant: Tenant }
+type Parts = Ground &
+  ReturnType<typeof createReachOut> & { readonly tenant: Tenant; readonly people: AppPeople }
 
 function createParts(parts: Parts): Omit<Connectors, 'close'> {
-  const { tenant, connections, servers } = parts
+  const { tenant, people, connections, servers } = parts
   const operator = operatorAtTheMachine(tenant)
-  const people = createAppPeople(parts)
   const begin = createAppBegin({ ...parts, operator })
   const doors = createAppDoors(parts)
   const visitorOf = ({ user }: SignedIn): AppVisitor => ({
@@ -210,12 +215,14 @@ function createParts(parts: Parts): Omit<Connectors, 'close'> {
       const person = await people.find(user)
       return person === undefined ? [] : listConnections(parts, person)
     },
-    credentialFor: async (user, connectionId) =>
-      credentialFor(parts, await requirePerson(people, user), connectionId),
+    credentialFor: async (user, over) => {
+      const { access } = await accessTo(parts, user, over)
+      return toCredential(await access.credential())
+    },
 
-    transportFor: async (user, connectionId) => {
-      const facts = await factsOf(parts, await requirePerson(people, user), connectionId)
-      return transportTo(facts.server.url, { ...parts, access: accessOver(parts, facts) })
+    transportFor: async (user, over) => {
+      const { url, access } = await accessTo(parts, user, over)
+      return transportTo(url, { ...parts, access, presenter: parts.credentials })
     },
     signInProvider: async (user, connectionId) =>
       signInOver(parts, await factsOf(parts, await requirePerson(people, user), connectionId)),
@@ -229,7 +236,7 @@ function createParts(parts: Parts): Omit<Connectors, 'close'> {
       const { id: userId } = (await requirePerson(people, user)).user
       await noteTrouble(parts, { tenant, userId, connectionId }, wordsOf(error))
     },
-    listen: (listener) => listen(parts, people, listener),
+    listen: (listener) => listen(parts, listener),
   }
 }
 
@@ -279,24 +286,27 @@ function withSlug(connection: PublicConnection, serverSlug: string): Connection 
 }
 
 /** A connection of this person and its server. Throws Fault('not_found') for anybody else's. */
-async function factsOf(
-  { connections, servers, tenant }: Parts,
-  person: AppPrincipal,
-  connectionId: string,
-) {
-  const { serverId } = await connections.get(person, connectionId)
-  const server = await servers.byId(tenant, serverId)
-  if (server !== undefined) return { person, server, connectionId }
-  throw new Fault('not_found', { because: 'the server was removed meanwhile' })
+async function factsOf(parts: Parts, person: AppPrincipal, connectionId: string) {
+  const { serverId } = await parts.connections.get(person, connectionId)
+  return { person, server: await requireServer(parts, serverId), connectionId }
 }
 
-async function credentialFor(
-  parts: Parts,
-  person: AppPrincipal,
-  connectionId: string,
-): Promise<Credential> {
-  const facts = await factsOf(parts, person, connectionId)
-  return toCredential(await accessOver(parts, facts).credential())
+async function requireServer({ servers, tenant }: Parts, serverId: string): Promise<Server> {
+  const server = await servers.byId(tenant, serverId)
+  if (server !== undefined) return server
+  throw new Fault('not_found', { because: 'no such server' })
+}
+
+/** How a user reaches a server: over the named connection of theirs, or over the best to the named server. */
+async function accessTo(parts: Parts, user: string, over: string) {
+  const { people } = parts
+  if (over.startsWith('srv_')) {
+    const server = await requireServer(parts, over)
+    const person = await people.findOrCreate(user)
+    return { url: server.url, access: accessOver(parts, { person, server }) }
+  }
+  const facts = await factsOf(parts, await requirePerson(people, user), over)
+  return { url: facts.server.url, access: accessOver(parts, facts) }
 }
 
 /** Where to go is the app's to say: it begins the sign-in. */
@@ -308,8 +318,7 @@ function toCredential(credential: AnyCredential): Credential {
 
 /** Tells events in their order, each with the app's own id of its user. */
 function listen(
-  { journal, tenant, log }: Parts,
-  people: AppPeople,
+  { journal, tenant, people, log }: Parts,
   listener: (event: ConnectorEvent) => void,
 ): () => void {
   let told: Promise<void> = Promise.resolve()

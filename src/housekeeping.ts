@@ -86,8 +86,9 @@ function jobsOfReachingOut({
 }: Pick<Needs, 'journal' | 'refresh' | 'revocations'>): readonly Job[] {
   return [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
-    // The first round takes up what a process left behind when it died in the middle of a refresh.
-    { name: 'refresh ahead', everyMs: 30_000, run: () => refresh.refreshDue() },
+    // Also takes up what a process left behind when it died in the middle of a refresh: soon after its lease is over, because
+    // a provider that takes a spent refresh token again does so for half a minute.
+    { name: 'refresh ahead', everyMs: 5_000, run: () => refresh.refreshDue() },
     { name: 'revoke at providers', everyMs: 5_000, run: revocations.sendDue },
   ]
 }

@@ -292,8 +292,8 @@ function createRooms(ground: Ground, config: Config) {
     },
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
-  const { verify, traces, dpopNonces } = issuer
-  const needs = { ...ground, verify, traces, dpopNonces, scopes, credentials, servers }
+  const { verify, traces, dpopNonces, grants } = issuer
+  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
   const gateway = createGateway(needs)
 
   const people = { tenants, users, administration, sessions, apiKeys, setup }

@@ -5,7 +5,8 @@ import { faultCatalogue } from '../src/base/fault.ts'
 import { assertDescribed } from './described-answers.ts'
 
 const seen = { method: 'GET', status: 200, type: 'application/json' } as const
-const flow = { id: 'flw_1', status: 'pending', connectionId: 'con_1', trace: [] }
+const times = { beganAt: 1, expiresAt: 2 }
+const flow = { id: 'flw_1', status: 'pending', connectionId: 'con_1', ...times, trace: [] }
 const problem = {
   type: 'about:blank',
   title: faultCatalogue.not_found.words,

@@ -377,6 +377,8 @@ export interface FaultDetails {
   readonly isUnsent?: true | undefined
   /** What the next DPoP proof should carry (RFC 9449 §8). */
   readonly dpopNonce?: string
+  /** Our page where the person signs in again. */
+  readonly reauthUrl?: string
   /** Per field, what is wrong with it, in words for the caller. */
   readonly detail?: Readonly<Record<string, string>>
 }
@@ -389,10 +391,12 @@ export class Fault extends Error {
   readonly retryAfterS?: number
   readonly isUnsent?: true
   readonly dpopNonce?: string
+  readonly reauthUrl?: string
   readonly detail?: Readonly<Record<string, string>>
 
   constructor(code: FaultCode, details: FaultDetails) {
-    const { because, isForCaller, cause, retryAfterS, isUnsent, dpopNonce, detail } = details
+    const { because, isForCaller, cause, retryAfterS, isUnsent, dpopNonce, reauthUrl, detail } =
+      details
     super(faultCatalogue[code].words, cause === undefined ? {} : { cause })
     this.name = 'Fault'
     this.code = code
@@ -401,6 +405,7 @@ export class Fault extends Error {
     if (retryAfterS !== undefined) this.retryAfterS = retryAfterS
     if (isUnsent !== undefined) this.isUnsent = isUnsent
     if (dpopNonce !== undefined) this.dpopNonce = dpopNonce
+    if (reauthUrl !== undefined) this.reauthUrl = reauthUrl
     if (detail !== undefined) this.detail = detail
   }
 }

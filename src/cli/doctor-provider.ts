@@ -9,6 +9,7 @@ import { note, right, stopping, wrong } from './doctor-finding.ts'
 import type { Finding } from './doctor-finding.ts'
 import { documentOf, exchangesOf } from './doctor-look.ts'
 import type { Look } from './doctor-look.ts'
+import { wantsBoundTokens } from './doctor-server.ts'
 
 /** Everything about the authorization server, its refused rivals first. */
 export function providerFindings(look: Look): readonly Finding[] {
@@ -17,7 +18,7 @@ export function providerFindings(look: Look): readonly Finding[] {
   const { inspection } = look.outcome
   if (inspection.kind !== 'oauth') return []
   const { discovery } = inspection
-  return [...refused, ...placeFindings(look, discovery), ...offerFindings(discovery)]
+  return [...refused, ...placeFindings(look, discovery), ...offerFindings(look, discovery)]
 }
 
 const about = 'provider'
@@ -126,7 +127,8 @@ function issuerFinding({ outcome, issuer: asked }: Look, issuer: string): Findin
 }
 
 /** What of its offer a sign-in meets. */
-function offerFindings({ metadata, issuer, isGuessed }: Discovery): readonly Finding[] {
+function offerFindings(look: Look, discovery: Discovery): readonly Finding[] {
+  const { metadata, issuer, isGuessed } = discovery
   if (isGuessed) return []
   return [
     right({
@@ -145,6 +147,7 @@ function offerFindings({ metadata, issuer, isGuessed }: Discovery): readonly Fin
     ...grantFindings(metadata),
     issFinding(metadata),
     ...pushedFindings(metadata),
+    ...boundFindings(look, discovery),
     revocationFinding(metadata),
     ...appliedQuirks(issuer).map(({ provider, kind, because }) =>
       note({ about, code: `quirk_${kind}`, words: `${provider} is known to differ: ${because}` }),
@@ -214,6 +217,29 @@ function pushedFindings(metadata: Metadata): readonly Finding[] {
           by: 'provider',
           how: 'Let the client of Latchkey do without (require_pushed_authorization_requests).',
         },
+      }),
+    ),
+  ]
+}
+
+function boundFindings(look: Look, { proofs, protectedResource }: Discovery): readonly Finding[] {
+  const clause = 'RFC 9449 §5 and §7; RFC 9728 §2'
+  if (proofs !== undefined) {
+    const why = proofs === 'required' ? 'the server wants that' : 'both sides take that'
+    const words = `Tokens are bound to a key of Latchkey, because ${why}.`
+    return [right({ about, code: 'dpop', words, clause })]
+  }
+  const isWanted = protectedResource?.dpop_bound_access_tokens_required === true
+  if (!isWanted && !wantsBoundTokens(look)) return []
+  return [
+    stopping(
+      wrong({
+        about,
+        code: 'no_dpop',
+        words:
+          'The server takes only tokens that are bound to a key, and its authorization server makes none that Latchkey can prove.',
+        clause,
+        mend: { by: 'provider', how: 'List "ES256" in dpop_signing_alg_values_supported.' },
       }),
     ),
   ]

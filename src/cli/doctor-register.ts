@@ -67,6 +67,9 @@ async function takenBack(needs: Needs, made: NewRegistration): Promise<Finding> 
   return note({ about, code: 'registration_stays', words, clause })
 }
 
+const address =
+  'It does not take our redirect URI: check that LATCHKEY_PUBLIC_URL is the public https address.'
+
 function refused(fault: Fault, url: string): Finding {
   const isAnswered = /^registration_(?:failed|not_supported)$/.test(fault.code)
   if (!isAnswered) return explain(fault, { about, url })
@@ -75,6 +78,9 @@ function refused(fault: Fault, url: string): Finding {
     code: fault.code,
     words: `It did not register Latchkey: ${fault.because}.`,
     clause: 'RFC 7591 §3.2.2',
-    mend: { by: 'administrator', how: byHand },
+    mend: {
+      by: 'administrator',
+      how: /invalid_redirect_uri/.test(fault.because) ? address : byHand,
+    },
   })
 }

@@ -1,11 +1,9 @@
-// What is right and wrong with the MCP server itself: its address, how it asks for a token, and what it says about itself
-// (RFC 9728). Pure: reads one look.
-import { bearerChallenge, sameResource } from '../upstream/protected-resource.ts'
-import type { Exchange } from '../upstream/trace.ts'
+// What is right and wrong with how an MCP server meets us: its address, and how it asks for a token. Pure: reads one look.
+import { tokenChallenge } from '../upstream/protected-resource.ts'
 import { explain } from './doctor-faults.ts'
 import { note, right, stopping, wrong } from './doctor-finding.ts'
 import type { Finding } from './doctor-finding.ts'
-import { documentOf, exchangesOf, isSuccess, textsIn } from './doctor-look.ts'
+import { exchangesOf, isSuccess } from './doctor-look.ts'
 import type { Look } from './doctor-look.ts'
 
 /** Can it be reached, and how? */
@@ -26,7 +24,6 @@ export function addressFindings(look: Look): readonly Finding[] {
 
 const tls = 'OAuth 2.1 §1.5'
 const askedStep = 'mcp_request_without_token'
-const documentStep = 'protected_resource_metadata'
 
 /** How does it meet a caller without a token? */
 export function challengeFindings(look: Look): readonly Finding[] {
@@ -77,22 +74,16 @@ function challengesIn(header: string | null): readonly Finding[] {
     const clause = 'RFC 9110 §15.5.2; RFC 6750 §3'
     return [wrong({ about, code: 'no_challenge', words, clause, mend })]
   }
-  const challenge = bearerChallenge(header)
+  const challenge = tokenChallenge(header)
   if (challenge === undefined) {
     const words = 'It answers 401, and its WWW-Authenticate field has no Bearer challenge.'
     return [wrong({ about, code: 'no_bearer', words, clause: 'RFC 6750 §3', mend })]
   }
   const clause = 'RFC 9728 §5.1'
-  const asks = right({
-    about,
-    code: 'challenge',
-    words: 'It asks for a token: 401 with a Bearer challenge.',
-    clause: 'RFC 6750 §3; MCP authorization, "Error Handling"',
-  })
   const { resourceMetadata, error } = challenge
   const hasBroken = resourceMetadata === undefined && /resource_metadata\s*=/i.test(header)
   return [
-    asks,
+    asksFinding(challenge.proofs === 'required'),
     ...(hasBroken
       ? [
           wrong({
@@ -130,175 +121,29 @@ function challengesIn(header: string | null): readonly Finding[] {
   ]
 }
 
-/** Where is its metadata, and is it about this server? */
-export function resourceFindings(look: Look): readonly Finding[] {
-  const asked = exchangesOf(look, documentStep)
-  const named = namedPlace(look)
-  const found = asked.find((exchange) => documentOf(exchange) !== undefined)
-  const missed = asked
-    .filter((exchange) => exchange !== found)
-    .flatMap((exchange) => missedPlace(exchange, { named, look }))
-  if (found === undefined) {
-    const isCut = missed.some(({ stops }) => stops === true)
-    return isCut ? missed : [...missed, ...nothingFound(look, asked)]
+function asksFinding(isBound: boolean): Finding {
+  const about = 'challenge'
+  if (isBound) {
+    const words = 'It asks for a token that is bound to a key: 401 with a DPoP challenge.'
+    return right({ about, code: 'challenge_dpop', words, clause: 'RFC 9449 §7.1' })
   }
-  return [...missed, placeOf(found, named), ...aboutDocument(look, found)]
+  const words = 'It asks for a token: 401 with a Bearer challenge.'
+  const clause = 'RFC 6750 §3; MCP authorization, "Error Handling"'
+  return right({ about, code: 'challenge', words, clause })
 }
 
-function namedPlace(look: Look): string | undefined {
+/** Does it take no token that anybody could use who finds it? */
+export function wantsBoundTokens(look: Look): boolean {
+  const challenge = tokenChallenge(headerOf(look))
+  return challenge?.proofs === 'required'
+}
+
+function headerOf(look: Look): string | null {
   const response = exchangesOf(look, askedStep).at(-1)?.response
-  const header = response?.status === 401 ? response.headers.get('www-authenticate') : null
-  return bearerChallenge(header)?.resourceMetadata
+  return response?.status === 401 ? response.headers.get('www-authenticate') : null
 }
 
-function missedPlace(
-  { url, response, error }: Exchange,
-  { named, look }: { readonly named: string | undefined; readonly look: Look },
-): readonly Finding[] {
-  const about = 'resource'
-  if (error !== undefined) {
-    return look.outcome.kind === 'refused'
-      ? [stopping(explain(look.outcome.fault, { about, url }))]
-      : []
-  }
-  const status = response?.status ?? 0
-  const isJson = isSuccess(status) && response?.text.trimStart().startsWith('{') === true
-  // Trouble behind a place, or JSON that is none, ends the search.
-  if (isJson || isTrouble(look, url)) {
-    return look.outcome.kind === 'refused'
-      ? [stopping(explain(look.outcome.fault, { about, url }))]
-      : []
-  }
-  const what = isSuccess(status) ? 'is a page, not JSON' : `is answered ${status}`
-  const clause = 'RFC 9728 §3.2 and §5.1'
-  const mend = { by: 'server', how: 'Publish the metadata there as JSON.' } as const
-  if (url === named) {
-    const words = `${url}, which its challenge names, ${what}.`
-    return [wrong({ about, code: 'named_place_empty', words, clause, mend })]
-  }
-  if (!isSuccess(status)) return []
-  return [note({ about, code: 'page_instead', words: `${url} ${what}.`, clause, mend })]
-}
-
-/** Did the whole look end at this address? */
-function isTrouble({ outcome, exchanges }: Look, url: string): boolean {
-  return outcome.kind === 'refused' && exchanges.at(-1)?.url === url
-}
-
-function nothingFound({ outcome }: Look, asked: readonly Exchange[]): readonly Finding[] {
-  if (asked.length === 0) return []
-  const kind = outcome.kind === 'seen' ? outcome.inspection.kind : 'oauth'
-  if (kind === 'open') return []
-  const about = 'resource'
-  const words = 'It publishes no metadata about itself.'
-  const clause = 'MCP authorization, "Authorization Server Discovery"; RFC 9728 §3'
-  if (kind === 'headers') return [note({ about, code: 'no_metadata', words, clause })]
-  const where = asked.at(-1)?.url ?? ''
-  const how = `Publish it, for instance at ${where}, and name it in the challenge.`
-  return [wrong({ about, code: 'no_metadata', words, clause, mend: { by: 'server', how } })]
-}
-
-function placeOf({ url, response }: Exchange, named: string | undefined): Finding {
-  const about = 'resource'
-  const how = url === named ? 'where its challenge says' : 'at the usual place'
-  const clause = url === named ? 'RFC 9728 §5.1' : 'RFC 9728 §3.1'
-  const from = response?.url ?? url
-  if (new URL(from).origin === new URL(url).origin) {
-    return right({ about, code: 'metadata', words: `Its metadata is ${how}: ${url}`, clause })
-  }
-  return note({
-    about,
-    code: 'metadata_elsewhere',
-    words: `Its metadata is ${how}, ${url}, but that leads on to ${from}. Latchkey follows twice; other clients may not.`,
-    clause,
-    mend: { by: 'server', how: 'Answer with the document itself.' },
-  })
-}
-
-function aboutDocument(look: Look, found: Exchange): readonly Finding[] {
-  const document = documentOf(found) ?? {}
-  return [
-    ...typeFindings(found),
-    ...identityFindings(look, { document, place: found.url }),
-    ...methodFindings(document),
-    ...issuersFindings(look, document),
-  ]
-}
-
-function typeFindings({ url, response }: Exchange): readonly Finding[] {
-  const type = response?.headers.get('content-type') ?? 'no type'
-  if (/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) return []
-  return [
-    wrong({
-      about: 'resource',
-      code: 'content_type',
-      words: `${url} is sent as ${type.slice(0, 60)}. Latchkey reads it all the same; other clients may not.`,
-      clause: 'RFC 9728 §3.2',
-      mend: { by: 'server', how: 'Send Content-Type: application/json.' },
-    }),
-  ]
-}
-
-function identityFindings(
-  { url, outcome, exchanges }: Look,
-  { document, place }: { readonly document: Record<string, unknown>; readonly place: string },
-): readonly Finding[] {
-  const about = 'resource'
-  // The look went on from here only if it could use the document.
-  if (outcome.kind === 'refused' && exchanges.at(-1)?.url === place) {
-    return [stopping(explain(outcome.fault, { about, url }))]
-  }
-  const resource = String(document['resource'])
-  const clause = 'RFC 9728 §3.3'
-  if (resource === url) {
-    return [
-      right({ about, code: 'resource', words: 'It names itself as it was asked for.', clause }),
-    ]
-  }
-  const isSame = sameResource(resource, url)
-  const words = isSame
-    ? `It writes itself ${resource}. That is the same address; tokens are asked for in this spelling.`
-    : `It says that it is a part of ${resource}; tokens are asked for that whole.`
-  return [note({ about, code: isSame ? 'resource_spelling' : 'resource_above', words, clause })]
-}
-
-function methodFindings(document: Record<string, unknown>): readonly Finding[] {
-  const methods = textsIn(document, 'bearer_methods_supported')
-  if (methods === undefined || methods.includes('header')) return []
-  return [
-    wrong({
-      about: 'resource',
-      code: 'no_header_method',
-      words:
-        'It does not take a token in the Authorization field, and Latchkey sends it nowhere else.',
-      clause: 'RFC 9728 §2; MCP authorization, "Token Requirements"',
-      mend: { by: 'server', how: 'List "header" in bearer_methods_supported.' },
-    }),
-  ]
-}
-
-function issuersFindings(
-  { issuer, outcome }: Look,
-  document: Record<string, unknown>,
-): readonly Finding[] {
-  if (issuer !== undefined) return []
-  const about = 'resource'
-  const listed = textsIn(document, 'authorization_servers') ?? []
-  const clause = 'MCP authorization, "Authorization Server Location"; RFC 9728 §2'
-  if (listed.length === 0) {
-    const words = 'It names no authorization server; one at its own origin is tried.'
-    const mend = { by: 'server', how: 'List the issuer in authorization_servers.' } as const
-    return [wrong({ about, code: 'no_issuer', words, clause, mend })]
-  }
-  const [only] = listed
-  if (listed.length === 1) {
-    const words = `It names its authorization server: ${only}`
-    return [right({ about, code: 'issuer', words, clause })]
-  }
-  const chosen =
-    outcome.kind === 'seen' && outcome.inspection.kind === 'oauth'
-      ? `Latchkey takes ${outcome.inspection.discovery.issuer}, the first that is in order`
-      : 'none of them is in order'
-  const words = `It names ${listed.length} authorization servers, and ${chosen}: ${listed.join(', ')}`
-  return [note({ about, code: 'issuers', words, clause: 'RFC 9728 §7.6' })]
+/** Where its challenge says that its metadata is. */
+export function namedPlace(look: Look): string | undefined {
+  return tokenChallenge(headerOf(look))?.resourceMetadata
 }

@@ -13,7 +13,8 @@ import { lookAt } from './doctor-look.ts'
 import type { Look, Question } from './doctor-look.ts'
 import { providerFindings } from './doctor-provider.ts'
 import { tryRegistration } from './doctor-register.ts'
-import { addressFindings, challengeFindings, resourceFindings } from './doctor-server.ts'
+import { resourceFindings } from './doctor-resource.ts'
+import { addressFindings, challengeFindings } from './doctor-server.ts'
 
 export interface Report {
   readonly url: string

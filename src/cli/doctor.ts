@@ -53,7 +53,8 @@ export function addDoctor(program: Command): void {
     })
 }
 
-function unusable(
+/** Why these words cannot be used; undefined where they can. */
+export function unusable(
   given: string,
   { issuer, timeout, allowPrivate }: DoctorOptions,
 ): string | undefined {

@@ -1,22 +1,24 @@
 // What the SDK's provider asks, answered by our own rooms for one connection of one user of an app.
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { AppPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
-import type { ServerRow } from '../store/schema.ts'
 import { clientNameOf, redirectUriOf } from '../upstream/client-document.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Connections } from './connections.ts'
 import type { Credentials } from './credential.ts'
-import { becomeClient } from './prepare.ts'
-import { createSignInProvider } from './sdk.ts'
-import type { ForgettablePart, McpAccess, SignInProvider } from './sdk.ts'
+import { becomeClient, readServer } from './prepare.ts'
+import { createSignInProvider } from './sdk-sign-in.ts'
+import type { ForgettablePart, SignInProvider } from './sdk-sign-in.ts'
+import type { McpAccess } from './sdk.ts'
 import type { Server } from './servers.ts'
 
 interface Needs {
   readonly db: Database
   readonly clock: Clock
   readonly keyring: Keyring
+  readonly journal: Journal
   readonly upstream: Upstream
   readonly connections: Connections
   readonly credentials: Credentials
@@ -28,13 +30,17 @@ interface Facts {
   readonly connectionId: string
 }
 
-/** What calls to this server over this connection carry. */
-export function accessOver({ credentials }: Needs, facts: Facts): McpAccess {
+/** What calls to this server carry: over this connection, or the best there is. */
+export function accessOver(
+  { credentials }: Pick<Needs, 'credentials'>,
+  facts: Pick<Facts, 'person' | 'server'> & Partial<Facts>,
+): McpAccess {
   const { person, server, connectionId } = facts
+  const wish = { connectionId }
   return {
-    credential: () => credentials.credentialFor(server, person, { connectionId }),
+    credential: () => credentials.credentialFor(server, person, wish),
     afterUnauthorized: (refused) =>
-      credentials.refreshAfterUnauthorized(server, person, refused, { connectionId }),
+      credentials.refreshAfterUnauthorized(server, person, refused, wish),
   }
 }
 
@@ -52,7 +58,10 @@ export function signInOver(needs: Needs, facts: Facts): SignInProvider {
     redirectUri: redirectUriOf(tenant, server.context),
     discover,
     clientId: async () => {
-      const [row, discovery] = await Promise.all([readServer(needs, server), discover()])
+      const [row, discovery] = await Promise.all([
+        readServer(needs, { tenant_id: tenant.id, server_id: server.id }),
+        discover(),
+      ])
       const client = await becomeClient(needs, { tenant, server: row, discovery, scopes: [] })
       return client.clientId
     },
@@ -66,15 +75,6 @@ export function signInOver(needs: Needs, facts: Facts): SignInProvider {
     },
     forget: (part) => forget(needs, facts, part),
   })
-}
-
-function readServer({ db }: Needs, { tenantId, id }: Server): Promise<ServerRow> {
-  return db
-    .selectFrom('servers')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', id)
-    .executeTakeFirstOrThrow()
 }
 
 /** Forgets one part, and no other. The client and what was discovered are those of all users of the server. */

@@ -6,7 +6,7 @@ import type { Tenant } from '../people/tenants.ts'
 import { isForEverybody, needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import type { Registration } from '../upstream/register.ts'
-import { isSubset, parseScope } from '../upstream/scopes.ts'
+import { isSubset, parseScope, unionScopes } from '../upstream/scopes.ts'
 import { obtainAlone } from './alone.ts'
 import type { AloneNeeds } from './alone.ts'
 import { toPublicConnection } from './connection-rows.ts'
@@ -14,6 +14,7 @@ import type { JoinedConnection } from './connection-rows.ts'
 import { appRedirectUri } from './app-callback.ts'
 import { prepare, readServer } from './prepare.ts'
 import { invalid } from './server-input.ts'
+import { wishedScopes } from './step-up.ts'
 
 export interface AuthorizeOptions {
   /** A path of ours, or a URL on our origin or an app's; anything else is passed over (S1-54). */
@@ -60,9 +61,13 @@ export async function authorizeConnection(
     throw invalid('serverId', 'This server needs no sign-in.')
   }
   if (!needsBrowser(grantType)) return authorizeAlone(needs, principal, connection, options)
-  const additional = parseScope(options.additionalScopes)
-  const isNeeded = options.again === true || !isAuthorized(needs, connection, additional)
+  const wished = wishedScopes(connection)
+  const isRefused = connection.status_reason === 'scope_insufficient'
+  const given = parseScope(options.additionalScopes)
+  const needed = isRefused ? unionScopes(given, wished) : given
+  const isNeeded = options.again === true || isRefused || !isAuthorized(needs, connection, needed)
   if (!isNeeded) return { alreadyAuthorized: true }
+  const additional = unionScopes(given, wished)
 
   const { tenant } = principal
   const { callbackUrl } = options

@@ -135,7 +135,11 @@ export async function begin(
   { connections }: Bench,
   { session, browser }: Person,
   connectionId: string,
-  options: { readonly additionalScopes?: string; readonly returnTo?: string } = {},
+  options: {
+    readonly additionalScopes?: string
+    readonly returnTo?: string
+    readonly again?: boolean
+  } = {},
 ) {
   const begun = await connections.authorize(session, connectionId, { browser, ...options })
   if ('alreadyAuthorized' in begun) throw new Error('nothing to begin')

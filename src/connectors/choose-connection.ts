@@ -113,6 +113,7 @@ function sharedConnections(db: Database, tenantId: string) {
         .onRef('users.id', '=', 'connections.user_id'),
     )
     .where('connections.tenant_id', '=', tenantId)
+    .where('connections.of_tenant', '=', 0)
     .where('connections.shared_at', 'is not', null)
     .where('users.disabled_at', 'is', null)
     .where('users.role', '!=', 'user')

@@ -28,6 +28,8 @@ export interface PublicConnection {
   /** It works now, or will without the person's help. */
   readonly authorized: boolean
   readonly scopes: readonly string[]
+  /** What the server asked for on top when it last refused something. */
+  readonly missingScopes?: readonly string[]
   /** Everybody uses it who may use the server and has none; always so where nobody signs in. */
   readonly shared: boolean
   readonly expiresAt?: number
@@ -170,6 +172,11 @@ export function accessOf({ server_may_use: list }: JoinedConnection): Access {
   return list === null ? {} : { mayUse: readAccess(list) }
 }
 
+/** Our page where its person signs in elsewhere. */
+export function connectUrlOf({ issuer }: Tenant, connectionId: string): string {
+  return `${issuer}/connect/${connectionId}`
+}
+
 /** What of a connection may be seen (A2-4). */
 export function toPublicConnection(
   row: JoinedConnection,
@@ -192,6 +199,7 @@ export function toPublicConnection(
     ...(words === undefined ? {} : { statusWords: words }),
     authorized,
     scopes: scopesOf(row.scope ?? undefined),
+    ...missingOf(row),
     shared: row.of_tenant === 1 || row.shared_at !== null,
     ...timesOf(row, authorized),
     refreshCount: row.refresh_count ?? 0,
@@ -199,6 +207,13 @@ export function toPublicConnection(
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
+}
+
+function missingOf(row: JoinedConnection) {
+  const held = scopesOf(row.scope ?? undefined)
+  const missing = scopesOf(row.step_up_scope ?? undefined).filter((one) => !held.includes(one))
+  const isAskedFor = row.status_reason === 'scope_insufficient' && missing.length > 0
+  return isAskedFor ? { missingScopes: missing } : {}
 }
 
 function timesOf(row: JoinedConnection, authorized: boolean) {

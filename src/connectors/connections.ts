@@ -28,6 +28,7 @@ import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
   accessOf,
   listOwn,
+  connectUrlOf,
   ownerOf,
   requireManaged,
   requireOwn,
@@ -45,6 +46,8 @@ import { endConnection } from './end.ts'
 import { invalid } from './server-input.ts'
 import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
+import { readSignIn } from './connection-sign-in.ts'
+import type { SignIn } from './connection-sign-in.ts'
 import type { Servers } from './servers.ts'
 import { shareConnection } from './share.ts'
 import { createStatusWriter } from './status.ts'
@@ -95,6 +98,8 @@ export interface Connections {
     answer: BroughtAnswer & { readonly browser?: Secret | undefined },
   ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
+  /** How it is signed in. Throws Fault('not_found') for somebody else's. */
+  readonly signIn: (principal: Principal, id: string) => Promise<SignIn>
   /** Refreshes now, even a token that still lives (S1-67). */
   readonly refresh: (principal: Principal, id: string) => Promise<PublicConnection>
   /** Forgets the tokens and revokes them at the provider; the owner's or an admin's to do. */
@@ -172,11 +177,14 @@ export function createConnections(
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
 
+    signIn: async (principal, id) =>
+      readSignIn(needs, principal.tenant, await requireOwn(db, ownerOf(principal), id)),
+
     refresh: async (principal, id) => {
       const owner = ownerOf(principal)
       const connection = await requireOwn(db, owner, id)
       requireUse(accessOf(connection), principal)
-      requireRefreshable(connection)
+      requireRefreshable(connection, principal.tenant)
       await liveToken(needs, connection, principal.tenant, true)
       return show(owner, id)
     },
@@ -360,11 +368,13 @@ function asksAlone({ server_grant_type: type }: JoinedConnection): boolean {
 }
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */
-function requireRefreshable(connection: JoinedConnection): void {
-  const { access_token_sealed, refresh_token_sealed } = connection
+function requireRefreshable(connection: JoinedConnection, tenant: Tenant): void {
+  const { id, access_token_sealed, refresh_token_sealed } = connection
   if (asksAlone(connection)) return
   if (access_token_sealed === null || refresh_token_sealed !== null) return
-  throw new Fault('reauthorization_required', { because: 'the provider gave no refresh token' })
+  const reauthUrl = connectUrlOf(tenant, id)
+  const because = 'the provider gave no refresh token'
+  throw new Fault('reauthorization_required', { because, reauthUrl })
 }
 
 async function liveToken(
@@ -373,19 +383,27 @@ async function liveToken(
   tenant: Tenant,
   force: boolean,
 ) {
-  const { upstream } = needs
+  if (connection.server_auth !== 'oauth') throw invalid('serverId', 'This server needs no sign-in.')
   if (asksAlone(connection)) {
     const server = { id: connection.server_id, url: connection.server_url }
     return liveAlone(needs, { tenant, server, connection, force })
   }
-  const live = await upstream.refresh.liveToken({ tenant, connectionId: connection.id, force })
+  const live = await needs.upstream.refresh.liveToken({
+    tenant,
+    connectionId: connection.id,
+    force,
+  })
   if (live.kind === 'live') return live
+  const reauthUrl = connectUrlOf(tenant, connection.id)
   if (live.kind === 'none') {
-    throw new Fault('authorization_required', { because: 'nobody has signed in yet' })
+    throw new Fault('authorization_required', { because: 'nobody has signed in yet', reauthUrl })
   }
-  const code = live.reason === 'refresh_token_rejected' ? live.reason : 'reauthorization_required'
-  throw new Fault(code, { because: live.reason })
+  const code = codes.find((known) => known === live.reason) ?? 'reauthorization_required'
+  throw new Fault(code, { because: live.reason, reauthUrl })
 }
+
+/** The reasons that are told by a code of their own. */
+const codes = ['refresh_token_rejected', 'client_lost'] as const
 
 async function giveToken(
   needs: ConnectionNeeds,

@@ -3,10 +3,12 @@
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Tenant } from '../people/tenants.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
 import type { Spent } from './alone.ts'
+import { connectUrlOf } from './connection-rows.ts'
 import type { Connections } from './connections.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
@@ -14,10 +16,12 @@ import { createPresenter } from './present.ts'
 import type { Presenter } from './present.ts'
 import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
-import { requireUse } from './server-access.ts'
+import { mayUse, requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
+import { noteInsufficientScope, noteSufficientScope } from './step-up.ts'
+import type { Refused, StepUp } from './step-up.ts'
 
-export type { ConnectionWish }
+export type { ConnectionWish, Refused, StepUp }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
@@ -39,6 +43,8 @@ export interface Credentials extends Presenter {
     principal: Principal,
     wish?: ConnectionWish,
   ) => Promise<Credential>
+  /** Does what carried a call still stand, and for this server? Nothing is refreshed for that. */
+  readonly holds: (carried: Carried) => Promise<boolean>
   /**
    * After the server's 401: looks whether the server moved to another authorization server (then the old tokens are
    * dropped), else refreshes once. `refused` names the token that was refused, so that fifty refusals of one token are
@@ -50,7 +56,17 @@ export interface Credentials extends Presenter {
     refused?: Credential,
     wish?: ConnectionWish,
   ) => Promise<Credential>
+  /** After the server's `insufficient_scope`: notes what it asks for, and says what helps. */
+  readonly noteInsufficientScope: (
+    used: Bearer,
+    tenant: Tenant,
+    refused: Refused,
+  ) => Promise<StepUp>
+  /** After an operation went through whose credential `isSteppingUp`. */
+  readonly noteSufficientScope: (used: Bearer, tenant: Tenant, operation: string) => Promise<void>
 }
+
+export type Bearer = Extract<Credential, { readonly kind: 'bearer' }>
 
 interface Needs extends ReachNeeds {
   readonly log: Log
@@ -70,6 +86,8 @@ export function createCredentials(needs: Needs): Credentials {
       return toCredential(needs, { principal, server, way })
     },
 
+    holds: (carried) => holds(needs, carried),
+
     refreshAfterUnauthorized: async (server, principal, refused, wish = {}) => {
       requireUse(server, principal)
       const caller = callerOf(principal, server)
@@ -80,7 +98,33 @@ export function createCredentials(needs: Needs): Credentials {
       const way = await reach(needs, caller, server, { ...wish, spent: toSpent(spent) })
       return toCredential(needs, { principal, server, way })
     },
+
+    noteInsufficientScope: ({ connectionId }, { id: tenantId }, refused) =>
+      noteInsufficientScope(needs, { tenantId, connectionId }, refused),
+    noteSufficientScope: ({ connectionId }, { id: tenantId }, operation) =>
+      noteSufficientScope(needs, { tenantId, connectionId }, operation),
   }
+}
+
+interface Carried {
+  readonly principal: Principal
+  readonly server: Server
+  readonly credential: Credential
+}
+
+async function holds(needs: Needs, { principal, server, credential }: Carried): Promise<boolean> {
+  const { tenant } = principal
+  const { id: serverId, url } = server
+  const known = await needs.servers.byId(tenant, serverId)
+  if (known?.url !== url || !mayUse(known, principal)) return false
+  if (credential.kind !== 'bearer') return true
+  const { connectionId, ownerId } = credential
+  const binding = await needs.upstream.vault.binding({ tenant, connectionId })
+  if (binding?.serverUrl !== url) return false
+  if (ownerId === undefined) return true
+  const caller = callerOf(principal, server)
+  const shared = await chooseConnection(needs.db, caller, { serverId, inUseId: connectionId })
+  return shared?.id === connectionId
 }
 
 function callerOf({ tenant, user }: Principal, server: Server): Caller {
@@ -171,6 +215,6 @@ async function toCredential(
   // Nobody is led to the sign-in of another's connection, only to one of their own.
   const ownId = isShared ? undefined : connection?.id
   const connectionId = ownId ?? (await connections.ensure(principal, server.id))
-  const connectUrl = `${principal.tenant.issuer}/connect/${connectionId}`
+  const connectUrl = connectUrlOf(principal.tenant, connectionId)
   return { kind: 'authorization_required', connectUrl, connectionId, reason, isShared }
 }

@@ -7,7 +7,8 @@ import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { createManualClock } from '../base/clock.ts'
-import { createBench, signedIn, signIn, turning } from './bench.rig.ts'
+import { isFault } from '../base/fault.ts'
+import { createBench, signedIn, signIn, startGate, turning } from './bench.rig.ts'
 import type { Bench, Person, Shared } from './bench.rig.ts'
 
 const minute = 60_000
@@ -188,5 +189,51 @@ onEveryDatabase(
     await bench.clock.advance(minute)
     assert.equal(await stranger.upstream.revocations.sendDue(), 2)
     assert.equal(revoked(started).length, 2, 'what cannot be opened is not sent')
+  },
+)
+
+onEveryDatabase('who signs in again keeps what they got', async (t, store) => {
+  const started = await signedIn(t, store, down)
+  const { bench, ada, id, provider } = started
+  await bench.connections.revoke(ada.session, id)
+  assert.equal(await waiting(bench), 2)
+  assert.equal((await signIn(bench, ada, id)).kind, 'completed')
+
+  // Some providers end all of a person's tokens with an old one, and these are new.
+  assert.equal(await waiting(bench), 0)
+  provider.set({ answers: {} })
+  await bench.clock.advance(minute)
+  assert.equal(await bench.upstream.revocations.sendDue(), 0)
+  assert.equal(revoked(started).length, 2)
+})
+
+onEveryDatabase(
+  'what arrives for nobody is given back, also by a provider that is away',
+  async (t, store) => {
+    verifies(t, 'S1-66')
+    const gate = await startGate(t, 'refresh_token')
+    const { provider } = gate
+    const bench = await createBench(t, store)
+    const ada = await bench.person('ada')
+    const { connection } = await bench.connect(ada, provider.mcpUrl)
+    await signIn(bench, ada, connection.id)
+    gate.holdNext()
+    const refreshing = bench.connections.refresh(ada.session, connection.id).catch(isFault)
+    await gate.arrival
+    provider.set(down)
+    await bench.connections.revoke(ada.session, connection.id)
+    gate.open()
+    await refreshing
+    assert.equal(await waiting(bench), 4)
+
+    provider.set({ answers: {} })
+    await bench.clock.advance(minute)
+    assert.equal(await bench.upstream.revocations.sendDue(), 4)
+    const sent = provider
+      .requests()
+      .filter(({ path }) => path === '/revoke')
+      .map(({ body }) => new URLSearchParams(body).get('token'))
+    assert.equal(new Set(sent).size, 4)
+    for (const token of sent) assert.equal(provider.isLive(token ?? ''), false)
   },
 )

@@ -1,7 +1,9 @@
 // What comes before every sign-in, with a browser or without: discovery, our registration there, and the scopes to ask for.
+import type { Clock } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow, ServerRow } from '../store/schema.ts'
@@ -9,14 +11,17 @@ import type { Discovery } from '../upstream/discover.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import type { Preregistered, Registration } from '../upstream/register.ts'
-import { chooseScopes } from '../upstream/scopes.ts'
+import { chooseScopes, unionScopes } from '../upstream/scopes.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { grantSettingsOf, providerSecretOf } from './server-grant.ts'
+import { forgetStaleClient } from './stale-client.ts'
 import { serverPlace } from './server-rows.ts'
 
 export interface PrepareNeeds {
+  readonly clock: Clock
   readonly db: Database
   readonly keyring: Keyring
+  readonly journal: Journal
   readonly upstream: Upstream
 }
 
@@ -73,7 +78,10 @@ export async function prepare(needs: PrepareNeeds, facts: Preparation): Promise<
     mayStay: !isForPrograms,
   })
   await becomeProvidersClient(needs, { tenant, server })
-  const registration = await becomeClient(needs, { tenant, server, discovery, scopes, appUri })
+  // Some providers hold a client to the scopes that it registered with: what the server lists may be asked for later.
+  const listed = discovery.protectedResource?.scopes_supported ?? []
+  const client = { tenant, server, discovery, scopes: unionScopes(scopes, listed), appUri }
+  const registration = await becomeClient(needs, client)
   return { discovery, registration, scopes }
 }
 
@@ -97,7 +105,7 @@ async function becomeProvidersClient(
 
 /** Our client at the authorization server that was found; made there if need be. */
 export async function becomeClient(
-  needs: Pick<PrepareNeeds, 'keyring' | 'upstream'>,
+  needs: PrepareNeeds,
   facts: {
     readonly tenant: Tenant
     readonly server: ServerRow
@@ -107,14 +115,34 @@ export async function becomeClient(
   },
 ): Promise<Registration> {
   const { discover, register } = needs.upstream
+  const { tenant, server, discovery } = facts
   try {
-    const preregistered = givenClient(needs, facts.server)
-    const clientKey = ownKey(needs, facts.server)
+    const preregistered = givenClient(needs, server)
+    const clientKey = ownKey(needs, server)
+    if (preregistered === undefined) await forgetStaleClient(needs, server, discovery.issuer)
     return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
-    if (isFault(thrown)) await discover.forget(facts.tenant, facts.server.url)
+    if (!isFault(thrown)) throw thrown
+    await discover.forget(tenant, server.url)
+    await noteRefusal(needs, server, { issuer: discovery.issuer, error: thrown.code })
     throw thrown
   }
+}
+
+async function noteRefusal(
+  { db, journal }: Pick<PrepareNeeds, 'db' | 'journal'>,
+  { tenant_id: tenantId, id }: ServerRow,
+  data: { readonly issuer: string; readonly error: string },
+): Promise<void> {
+  await db.transaction().execute((tx) =>
+    journal.record(tx, {
+      tenantId,
+      type: 'registration.failed',
+      actor: { kind: 'system' },
+      subject: { kind: 'server', id },
+      data,
+    }),
+  )
 }
 
 function givenClient(

@@ -24,6 +24,8 @@ export type Reach =
       readonly generation: number
       /** A person signs in for it, so one can be sent to do so again. */
       readonly isSignedIn: boolean
+      /** The server has asked for more scope lately: what goes through now is told. */
+      readonly isSteppingUp?: true
       /** Whose connection it is, where it is shared by another person. */
       readonly ownerId?: string
     }
@@ -61,8 +63,8 @@ export async function reach(
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
-    const owner = isOthers(caller, connection) ? { ownerId: connection.user_id } : {}
-    return { ...bearer(connection, token, { isSignedIn: true }), ...owner }
+    const ownerId = isOthers(caller, connection) ? connection.user_id : undefined
+    return bearer(connection, token, { isSignedIn: true, ownerId })
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
@@ -80,11 +82,15 @@ async function reachAlone(
 }
 
 function bearer(
-  { id: connectionId }: ConnectionRow,
+  { id: connectionId, step_up_scope: wish }: ConnectionRow,
   { accessToken: token, generation, proofKey }: AliveToken,
-  { isSignedIn }: { readonly isSignedIn: boolean },
+  { isSignedIn, ownerId }: { readonly isSignedIn: boolean; readonly ownerId?: string | undefined },
 ): Reach {
-  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey }
+  const facts = {
+    ...(ownerId === undefined ? {} : { ownerId }),
+    ...(wish === null ? {} : { isSteppingUp: true as const }),
+  }
+  return { kind: 'bearer', token, connectionId, generation, isSignedIn, proofKey, ...facts }
 }
 
 async function readHeaders(

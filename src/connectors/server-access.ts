@@ -22,11 +22,16 @@ export function isOpenTo({ mayUse }: Access, user: Pick<User, 'id' | 'role'>): b
   return mayUse.includes(user.id) || mayUse.includes(user.role)
 }
 
+/** The same for whoever calls. */
+export function mayUse(server: Access, principal: Principal): boolean {
+  if (isAdmin(principal)) return true
+  const { user } = principal
+  return user !== undefined && isOpenTo(server, user)
+}
+
 /** Throws Fault('server_forbidden') for whoever may not use it. */
 export function requireUse(server: Access, principal: Principal): void {
-  if (isAdmin(principal)) return
-  const { user } = principal
-  if (user !== undefined && isOpenTo(server, user)) return
+  if (mayUse(server, principal)) return
   throw new Fault('server_forbidden', { because: 'the list of the server does not name them' })
 }
 

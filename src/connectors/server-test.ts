@@ -2,30 +2,76 @@
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Principal } from '../people/principal.ts'
+import { decideAuth } from './decide-auth.ts'
+import type { Discovered } from './decide-auth.ts'
 import { createPresenter, showable } from './present.ts'
 import { reach } from './reach.ts'
 import type { Caller } from './choose-connection.ts'
 import type { Reach } from './reach.ts'
+import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools } from './tools.ts'
 import type { Target, Tool } from './tools.ts'
 
 export type ServerTest =
   | { readonly ok: true; readonly toolCount: number; readonly tools: readonly Tool[] }
-  | { readonly ok: false; readonly error: FaultCode; readonly words: string }
+  | {
+      readonly ok: false
+      readonly error: FaultCode
+      readonly words: string
+      /** What is known of the way in, where the caller has not gone it yet. */
+      readonly discovered?: Discovered
+    }
 
 /** Lists the server's tools; once more with a fresh token when the first one is refused. */
 export async function testServer(
   needs: ServerNeeds,
-  { tenant, user }: Principal,
+  principal: Principal,
   server: Server,
 ): Promise<ServerTest> {
+  const { tenant, user } = principal
   if (user === undefined)
     throw new Fault('forbidden', { because: 'nobody stands behind this token' })
   const caller = { tenant, user }
+  const tested = await triedOut(needs, caller, server)
+  await needs.db.transaction().execute((tx) =>
+    needs.journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'server.tested',
+      actor: actorOf(principal),
+      userId: user.id,
+      subject: { kind: 'server', id: server.id },
+      data: tested.ok
+        ? { ok: true, toolCount: tested.toolCount }
+        : { ok: false, error: tested.error },
+    }),
+  )
+  return tested
+}
+
+async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Promise<ServerTest> {
   try {
     const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))
     return { ok: true, toolCount: tools.length, tools }
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown
+    const isUnsigned = thrown.code === 'authorization_required'
+    return isUnsigned ? lookAtSignIn(needs, caller, server, thrown) : failed(thrown)
+  }
+}
+
+/** Nobody is signed in there, so what can be tried out is whether they could. */
+async function lookAtSignIn(
+  { upstream }: ServerNeeds,
+  { tenant }: Caller,
+  server: Server,
+  unsigned: Fault,
+): Promise<ServerTest> {
+  const { url, auth, issuer, clientId, grantType } = server
+  const input = { auth, issuer, clientId, grantType }
+  try {
+    const discovered = await decideAuth(upstream, { tenant, url, input })
+    return { ...failed(unsigned), discovered }
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     return failed(thrown)
@@ -64,7 +110,7 @@ function targetFor({ upstream }: ServerNeeds, url: string, way: Reach): Target {
 
 const serverTrouble = new Set<FaultCode>(['network_error', 'timeout'])
 
-function failed({ code, detail = {} }: Fault): ServerTest {
+function failed({ code, detail = {} }: Fault): ServerTest & { readonly ok: false } {
   const error = serverTrouble.has(code) ? 'server_unreachable' : code
   const words =
     error === 'invalid_token'

@@ -9,13 +9,8 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
-import {
-  clientDocumentUrl,
-  contextClientDocument,
-  tenantClientDocument,
-} from '../upstream/client-document.ts'
-import type { ClientDocument } from '../upstream/client-document.ts'
-import type { PublicJwk } from '../upstream/client-key.ts'
+import { createClientDocuments } from './client-documents.ts'
+import type { ClientDocuments } from './client-documents.ts'
 import { decideAuth } from './decide-auth.ts'
 import { endServerSignIns } from './end-server.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
@@ -41,7 +36,7 @@ import { readToolScopes } from './tool-scopes.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
-export interface Servers {
+export interface Servers extends ClientDocuments {
   /** Well-known servers, ready to be added. */
   readonly templates: readonly ServerTemplate[]
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
@@ -64,13 +59,6 @@ export interface Servers {
   readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
-  /** Us as a client (CIMD): of one connection context, or of the tenant; undefined for a context that no server has. */
-  readonly clientDocument: (tenant: Tenant, context?: string) => Promise<ClientDocument | undefined>
-  /** The public key by which we prove ourselves in one connection context (RFC 7517 §5); undefined when there is none. */
-  readonly clientKeys: (
-    tenant: Tenant,
-    context: string,
-  ) => Promise<{ readonly keys: readonly PublicJwk[] } | undefined>
 }
 
 // Asked for every call that passes through.
@@ -132,52 +120,8 @@ export function createServers(needs: ServerNeeds): Servers {
       return row && toServer(row)
     },
     usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
-    ...ownDocuments(needs),
+    ...createClientDocuments(needs),
   }
-}
-
-function ownDocuments(needs: ServerNeeds): Pick<Servers, 'clientDocument' | 'clientKeys'> {
-  return {
-    clientDocument: async (tenant, context) => {
-      if (context === undefined)
-        return tenantClientDocument(tenant, await contextsOf(needs, tenant))
-      return documentNamed(needs, tenant, context)
-    },
-    clientKeys: async (tenant, context) => {
-      const row = await needs.db
-        .selectFrom('servers')
-        .select('client_key_public as key')
-        .where('tenant_id', '=', tenant.id)
-        .where('context', '=', context)
-        .executeTakeFirst()
-      const key = row?.key ?? undefined
-      return key === undefined ? undefined : { keys: [JSON.parse(key) as PublicJwk] } // keyColumns() wrote it
-    },
-  }
-}
-
-/** The document of a context, or of an app in it, whose name has a mark behind the context. */
-async function documentNamed(
-  { db, upstream }: ServerNeeds,
-  tenant: Tenant,
-  name: string,
-): Promise<ClientDocument | undefined> {
-  const [context = '', mark] = name.split('.', 2)
-  const server = await db
-    .selectFrom('servers')
-    .select(['id', 'client_key_public'])
-    .where('tenant_id', '=', tenant.id)
-    .where('context', '=', context)
-    .executeTakeFirst()
-  if (server === undefined) return undefined
-  const hasKey = server.client_key_public !== null
-  if (mark === undefined) return contextClientDocument(tenant, context, { hasKey })
-  const clientId = clientDocumentUrl(tenant, name)
-  const client = { tenantId: tenant.id, serverId: server.id, clientId }
-  const appUri = await upstream.register.appUriOf(client)
-  return appUri === undefined
-    ? undefined
-    : contextClientDocument(tenant, context, { appUri, hasKey })
 }
 
 async function createServer(
@@ -215,9 +159,9 @@ async function createServer(
     created_at: needs.clock.now(),
     updated_at: needs.clock.now(),
     token_format: input.tokenFormat ?? 'opaque',
-    ...key,
     may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
     transport: null,
+    ...key,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }
@@ -314,18 +258,4 @@ async function removeServer(
     })
   })
   await upstream.discover.forget(principal.tenant, row.url)
-}
-
-const contextsMax = 200
-
-async function contextsOf({ db }: ServerNeeds, tenant: Tenant): Promise<readonly string[]> {
-  const rows = await db
-    .selectFrom('servers')
-    .select('context')
-    .where('tenant_id', '=', tenant.id)
-    .where('auth', '=', 'oauth')
-    .orderBy('created_at')
-    .limit(contextsMax)
-    .execute()
-  return rows.map(({ context }) => context)
 }

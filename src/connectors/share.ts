@@ -33,6 +33,7 @@ export async function shareConnection(
   if (isShared && connection.server_auth !== 'oauth') {
     throw invalid('shared', 'Everybody reaches this server without a connection.')
   }
+  if (connection.of_tenant === 1) throw invalid('shared', 'This connection is everybody’s already.')
   await store(needs, principal, connection, isShared)
   return requireManaged(db, principal, id)
 }

@@ -1,9 +1,10 @@
 // How a connection stands: the status that is stored, what is added to it at the moment of looking, and the words for every
 // reason. Kept in step with the tokens by the transaction that changes them.
+import type { ExpressionBuilder } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Fault, faultCatalogue } from '../base/fault.ts'
 import type { Database } from '../store/database.ts'
-import type { ConnectionRow, CredentialRow } from '../store/schema.ts'
+import type { ConnectionRow, CredentialRow, Schema } from '../store/schema.ts'
 import type {
   HolderChange,
   HolderEvents,
@@ -21,7 +22,7 @@ export type ConnectionStatus =
   | 'error'
 
 /** Why a connection stands as it does; a failed sign-in leaves its error code here. */
-export type ConnectionReason = StatusReason | 'revoked' | 'server_changed'
+export type ConnectionReason = StatusReason | 'revoked' | 'scope_insufficient' | 'server_changed'
 
 const expired = faultCatalogue.refresh_token_rejected.words
 
@@ -35,6 +36,8 @@ const reasonWords: Readonly<Record<ConnectionReason, string>> = {
   token_expired: expired,
   token_rejected: expired,
   revoked: 'The connection was ended. Connect again when you need it.',
+  scope_insufficient:
+    'The server refused something that needs more permission. Sign in again and agree to what it asks for.',
   server_changed: 'The server’s address or settings changed. Please connect again.',
 }
 
@@ -54,7 +57,7 @@ export function createStatusWriter({ clock }: { readonly clock: Clock }): Holder
     const { tenantId, connectionId } = holder
     await tx
       .updateTable('connections')
-      .set({ ...columnsOf(change), updated_at: clock.now() })
+      .set((row) => ({ ...columnsOf(change), ...countsOf(row, change), updated_at: clock.now() }))
       .where('tenant_id', '=', tenantId)
       .where('id', '=', connectionId)
       .execute()
@@ -93,13 +96,40 @@ async function requireSameServer(
 type StatusColumns = Partial<Pick<ConnectionRow, 'status' | 'status_reason' | 'last_error'>>
 
 function columnsOf(change: HolderChange): StatusColumns {
-  if (change.kind === 'connected' || change.kind === 'refreshed') {
+  if (change.kind === 'connected') {
     return { status: 'connected', status_reason: null, last_error: null }
   }
+  if (change.kind === 'refreshed') return { status: 'connected', last_error: null }
   if (change.kind === 'flow_failed') return { last_error: change.words }
   const { reason } = change
   const status = change.kind === 'lost' ? 'reauth_required' : 'error'
   return { status, status_reason: reason, last_error: reasonWords[reason] }
+}
+
+/** What depends on what stands there: how often somebody signed in, and what a server asks for beyond that. */
+function countsOf(row: ExpressionBuilder<Schema, 'connections'>, change: HolderChange) {
+  if (change.kind === 'connected') return { sign_ins: row('sign_ins', '+', 1) }
+  // A new token is one for the same scopes.
+  if (change.kind === 'refreshed') return { status_reason: scopeReason(row) }
+  if (change.kind !== 'flow_failed' || change.error !== 'invalid_scope') return {}
+  // What the provider does not give must not keep the person from signing in at all.
+  return {
+    sign_ins: row('sign_ins', '+', 1),
+    step_up_scope: row.case().when('step_up_scope', 'is', null).then(null).else('').end(),
+    status_reason: withoutScopeReason(row),
+  }
+}
+
+/** The reason, if a server wants more scope. */
+function scopeReason(row: ExpressionBuilder<Schema, 'connections'>) {
+  const stands = row('status_reason', '=', 'scope_insufficient')
+  return row.case().when(stands).then('scope_insufficient').else(null).end()
+}
+
+/** The reason, unless it is that a server wants more scope. */
+export function withoutScopeReason(row: ExpressionBuilder<Schema, 'connections'>) {
+  const stands = row('status_reason', '=', 'scope_insufficient')
+  return row.case().when(stands).then(null).else(row.ref('status_reason')).end()
 }
 
 // A second sign-in that fails does not end a connection that works.

@@ -111,6 +111,20 @@ function connectWords({ serverName, reason, isShared }: Connect): string {
     : `${serverName} needs more permission for this. Open this link, agree, and try again`
 }
 
+interface RefusedScope {
+  readonly serverName: string
+  readonly scopes: readonly string[]
+}
+
+/** No sign-in has helped: it lies with whoever gives the person access at the server. */
+export function scopeRefused(call: Call, { serverName, scopes }: RefusedScope): Answer {
+  const reason = 'scope_insufficient'
+  if (!call.wantsAnswer) return { ...emptyAnswer(202), reason }
+  const named = scopes.length === 0 ? '' : `: ${scopes.join(' ')}`
+  const message = `${serverName} refuses this to your account, and signing in again has not helped. Whoever gives you access there has to allow${named === '' ? ' it' : named}.`
+  return rpcAnswer(403, { id: call.id, code: rpcCodes.failed, message, data: { reason } })
+}
+
 /** The server limits us: the client may try again later (RFC 6585 §4). */
 export function slowDown(call: Call, retryAfter: string | undefined): Answer {
   const isValid = retryAfter !== undefined && /^(?:\d{1,9}|[\w, :]{20,40})$/.test(retryAfter)

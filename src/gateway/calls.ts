@@ -26,6 +26,20 @@ export function bodylessCall(httpMethod: string): Call {
   return { id: null, method: httpMethod, wantsAnswer: true }
 }
 
+/** Where a text of the client's does not look like a name. */
+export const unnamed = '(unnamed)'
+const namePattern = /^[\w()./-]{1,128}$/
+
+/** The client chose this text: only what looks like a name is kept. */
+export function nameOf(text: string): string {
+  return namePattern.test(text) ? text : unnamed
+}
+
+/** What is done, as far as scopes are about it. */
+export function operationOf({ method, tool }: Pick<Call, 'method' | 'tool'>): string {
+  return tool === undefined ? nameOf(method) : `${nameOf(method)} ${nameOf(tool)}`
+}
+
 /** Reads a body; undefined when it is not a JSON-RPC message or a batch of them (JSON-RPC 2.0 §4, §6). */
 export function readCall(body: string): Call | undefined {
   const message = parseJson(body)

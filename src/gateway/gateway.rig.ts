@@ -11,7 +11,13 @@ import { silentLog } from '../base/log.ts'
 import { createOutbound } from '../base/outbound.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
-import type { ConnectionWish, Credential } from '../connectors/credential.ts'
+import type {
+  Bearer,
+  ConnectionWish,
+  Credential,
+  Refused,
+  StepUp,
+} from '../connectors/credential.ts'
 import type { Server as McpServer, ToolScope } from '../connectors/servers.ts'
 import type { RegisteredScope } from '../issuer/scopes.ts'
 import type { Entry } from '../journal/entries.ts'
@@ -46,6 +52,8 @@ export interface RigSettings {
   /** The credentials in the order in which they are asked for; the last one stays. */
   readonly credentials?: readonly Credential[]
   readonly renewed?: Credential
+  /** What is said to a server's `insufficient_scope`. */
+  readonly stepUp?: StepUp
   readonly scopes?: readonly string[]
   readonly answerTimeMs?: number
   /** The scopes that the server understands. */
@@ -64,6 +72,8 @@ export interface Rig {
   readonly refreshes: () => number
   /** How often any credential was asked for. */
   readonly asked: () => number
+  /** What was noted of scopes: what a server refused, and what it let through. */
+  readonly scopeNotes: () => readonly string[]
   /** Which connection was named, of each time a credential was asked for. */
   readonly labels: () => readonly (string | undefined)[]
   /** The journal lines so far. */
@@ -117,10 +127,15 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
       },
       scopes: { all: async () => settings.registry ?? [] },
       credentials,
+      grants: { stands: async () => true },
       outbound,
       keyring,
       db: databaseOfOneTransaction,
-      journal: { record: async (_tx, entry) => void entries.push(entry) },
+      journal: {
+        record: async (_tx, entry) => void entries.push(entry),
+        subscribe: () => () => {},
+        head: async () => 0,
+      },
       notes: { note: () => {} },
       traces: { ofToken: async () => undefined },
       attempts: { current: async () => undefined },
@@ -142,6 +157,7 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
     refreshes: () => counts.refreshes,
     asked: () => counts.asked,
     labels: () => counts.labels,
+    scopeNotes: () => counts.notes,
     entries: async () => {
       await gateway.close()
       return entries
@@ -180,7 +196,12 @@ function serverAt(
 }
 
 function countedCredentials(settings: RigSettings) {
-  const counts = { asked: 0, refreshes: 0, labels: [] as (string | undefined)[] }
+  const counts = {
+    asked: 0,
+    refreshes: 0,
+    labels: [] as (string | undefined)[],
+    notes: [] as string[],
+  }
   const queue = [...(settings.credentials ?? [bearer])]
   const credentials = {
     ...createPresenter({ proofs: createProofs({ clock: systemClock, random: systemRandom }) }),
@@ -189,9 +210,17 @@ function countedCredentials(settings: RigSettings) {
       counts.labels.push(wish?.label)
       return (queue.length > 1 ? queue.shift() : queue[0]) ?? bearer
     },
+    holds: async () => true,
     refreshAfterUnauthorized: async (_server: McpServer, _by: Principal, refused?: Credential) => {
       if (refused?.kind === 'bearer') counts.refreshes += 1
       return settings.renewed ?? bearer
+    },
+    noteInsufficientScope: async (_used: Bearer, _tenant: Tenant, refused: Refused) => {
+      counts.notes.push(`${refused.operation}: ${refused.scope}`)
+      return settings.stepUp ?? ({ kind: 'sign_in' } as const)
+    },
+    noteSufficientScope: async (_used: Bearer, _tenant: Tenant, operation: string) => {
+      counts.notes.push(`${operation} went through`)
     },
   }
   return { credentials, counts }

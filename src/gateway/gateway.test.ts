@@ -289,8 +289,49 @@ test('a 403 that asks for more scope becomes the connect link, without the serve
   const { error } = (await response.json()) as { error: { data: unknown } } // a JSON-RPC error
   assert.deepEqual(error.data, {
     reason: 'scope_insufficient',
-    connectUrl: `${connectUrl}?scope=files%3Awrite`,
+    connectUrl,
   })
+  assert.deepEqual(rig.scopeNotes(), ['tools/list: files:write'])
+})
+
+test('when no sign-in helps any more, that is said plainly and with whom it lies', async (t) => {
+  verifies(t, 'C21')
+  const rig = await startRig(t, {
+    stepUp: { kind: 'over', scopes: ['files:write'] },
+    upstream: (_request, response) => {
+      response.writeHead(403, { 'www-authenticate': 'Bearer error="insufficient_scope"' }).end()
+    },
+  })
+
+  const response = await rig.post({
+    jsonrpc: '2.0',
+    id: 7,
+    method: 'tools/call',
+    params: { name: 'save', arguments: {} },
+  })
+
+  const { error } = (await response.json()) as { error: { message: string; data: unknown } } // a JSON-RPC error
+  assert.equal(response.status, 403)
+  assert.deepEqual(error.data, { reason: 'scope_insufficient' })
+  assert.match(error.message, /Whoever gives you access there has to allow: files:write/)
+  assert.equal(response.headers.get('www-authenticate'), null, 'our own token is good')
+  assert.deepEqual(rig.scopeNotes(), ['tools/call save: '])
+})
+
+test('what goes through after a server asked for more is noted, and nothing otherwise', async (t) => {
+  verifies(t, 'C21')
+  const stepping: Credential = { ...bearer, isSteppingUp: true }
+  const rig = await startRig(t, { credentials: [bearer, stepping, stepping] })
+  const odd = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'two words\0' } }
+
+  await rig.post(toolsList)
+  await rig.post(toolsList)
+  await rig.post(odd)
+
+  assert.deepEqual(rig.scopeNotes(), [
+    'tools/list went through',
+    'tools/call (unnamed) went through',
+  ])
 })
 
 test('who uses a shared connection is never led to its sign-in, but told who can mend it', async (t) => {

@@ -22,6 +22,7 @@ import { eraOf } from './eras.ts'
 import { createOwn } from './own.ts'
 import type { CalledAt } from './own.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
+import { createOpenStreams } from './open-streams.ts'
 import { policyFor } from './policy.ts'
 import {
   foreignOrigin,
@@ -66,11 +67,12 @@ export interface ServedAt extends CalledAt {
 interface Needs extends ProtectionNeeds {
   readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
+  readonly grants: ServerCallNeeds['grants']
   readonly servers: Pick<Servers, 'bySlug'>
   readonly outbound: ServerCallNeeds['outbound']
   readonly keyring: Keyring
   readonly db: Database
-  readonly journal: Pick<Journal, 'record'>
+  readonly journal: Pick<Journal, 'record' | 'subscribe' | 'head'>
   readonly notes: RefusalNeeds['notes']
   readonly traces: RefusalNeeds['traces']
   readonly attempts: RefusalNeeds['attempts']
@@ -91,12 +93,14 @@ export function createGateway(
 ): Gateway {
   const { servers, log } = needs
   const recorder = createRecorder(needs)
+  const streams = createOpenStreams(needs)
   const noteRefusal = createRefusals(needs)
   const own = createOwn({ ...needs, recorder, noteRefusal })
   const run = createRun({
     ...needs,
     recorder,
     noteRefusal,
+    streams,
     sessions: createSessionBinding(needs),
     answerTimeMs,
   })
@@ -136,6 +140,7 @@ export function createGateway(
     resourceMetadata: (tenant, resource) => protectResource(needs, tenant, resource).metadata(),
     close: async () => {
       await own.close()
+      streams.close()
       await recorder.close()
     },
   }

@@ -31,6 +31,8 @@ interface Parts {
   readonly headersOf: (upstream: IncomingHttpHeaders) => Record<string, string>
   /** How long the server may think before it answers. */
   readonly answerTimeMs: number
+  /** Told when the answer is a stream of events: how to end it, and what it gives is called when it is over. */
+  readonly watch?: ((end: () => void) => () => void) | undefined
   /** Which tools the caller is offered, where the answer may list some; absent: the answer passes as it is. */
   readonly isOffered?: ((tool: string) => boolean) | undefined
 }
@@ -66,7 +68,7 @@ const discarded = new Error('the answer is not passed on')
 const disconnected = new Error('the client left')
 
 function createRelay(
-  { response, headersOf, isOffered }: Parts,
+  { response, headersOf, isOffered, watch }: Parts,
   resolve: (outcome: Outcome) => void,
 ) {
   let upstream: Dispatcher.DispatchController | undefined
@@ -83,7 +85,7 @@ function createRelay(
     resolve(outcome)
   }
   const clientClosed = () => {
-    settle(clientLeft(status))
+    settle(response.writableEnded ? endedByUs(status) : clientLeft(status))
     upstream?.abort(disconnected)
   }
   const failed = (thrown: unknown) => {
@@ -109,7 +111,7 @@ function createRelay(
       response.writeHead(statusCode, framed(isFramed, headersOf(headers)))
       status = statusCode
       response.on('drain', readOn)
-      if (isEventStream(headers)) response.flushHeaders()
+      if (isEventStream(headers)) openStream(response, watch, clientClosed)
     },
     onResponseData: (controller, chunk) => {
       if (isSettled || response.destroyed) return
@@ -167,6 +169,20 @@ function isEventStream(headers: IncomingHttpHeaders): boolean {
 
 function mediaTypeOf(headers: IncomingHttpHeaders): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+/** Tells whoever may end a stream that it is open; its end is a plain one, after which the client asks anew. */
+function openStream(response: ServerResponse, watch: Parts['watch'], closed: () => void): void {
+  response.flushHeaders()
+  const unwatch = watch?.(() => {
+    response.end()
+    closed()
+  })
+  if (unwatch !== undefined) response.once('close', unwatch)
+}
+
+function endedByUs(status: number): Outcome {
+  return { kind: 'broken', status, because: 'what the stream hangs on was ended' }
 }
 
 function clientLeft(status: number): Outcome {

@@ -6,6 +6,7 @@ import type { Entry, EntryData, Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Call } from './calls.ts'
+import { nameOf, unnamed } from './calls.ts'
 import type { Era } from './eras.ts'
 import { createFirstCalls } from './first-calls.ts'
 import type { FirstCall } from './first-calls.ts'
@@ -106,9 +107,6 @@ async function recordOne(journal: Needs['journal'], tx: Database, entry: CallEnt
   }
 }
 
-const unnamed = '(unnamed)'
-const namePattern = /^[\w()./-]{1,128}$/
-
 function entryOf(record: CallRecord, now: number): CallEntry {
   const { principal, server, call, era, status, startedAt, reason, because, shared } = record
   const { tenant, user, clientId } = principal
@@ -130,9 +128,4 @@ function entryOf(record: CallRecord, now: number): CallEntry {
       ...(shared === undefined ? {} : { connection: shared.id, connectionOwner: shared.ownerId }),
     },
   }
-}
-
-/** The client chose this text: only what looks like a name is kept. */
-function nameOf(text: string): string {
-  return namePattern.test(text) ? text : unnamed
 }

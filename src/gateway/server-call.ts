@@ -1,26 +1,20 @@
 // One verified call to one server: gets the person's credential, checks the session, sends the call, and once more after a
 // 401 with a refreshed credential. What a server says about our credential becomes an answer of our own.
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { Fault } from '../base/fault.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
-import { bearerChallenge } from '../oauth/challenge.ts'
+import type { Grants } from '../issuer/grants.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
-import {
-  connectAnswer,
-  emptyAnswer,
-  faultAnswer,
-  refusedUpstream,
-  slowDown,
-  unknownSession,
-} from './answers.ts'
+import { connectAnswer, faultAnswer, unknownSession } from './answers.ts'
 import type { Call } from './calls.ts'
 import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
+import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
+import type { OpenStreams } from './open-streams.ts'
 import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
 import type { SessionBinding, SessionOwner } from './sessions.ts'
@@ -57,6 +51,8 @@ export interface ServerCallNeeds {
   readonly credentials: Credentials
   readonly outbound: Pick<Outbound, 'dispatcher'>
   readonly sessions: SessionBinding
+  readonly streams: Pick<OpenStreams, 'watch'>
+  readonly grants: Pick<Grants, 'stands'>
   readonly log: Log
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs: number
@@ -129,17 +125,20 @@ function textOf(field: string | string[] | undefined): string | undefined {
   return typeof field === 'string' ? field : undefined
 }
 
-interface Attempt {
-  readonly credential: Exclude<Credential, { readonly kind: 'authorization_required' }>
+type Showable = Exclude<Credential, { readonly kind: 'authorization_required' }>
+
+interface Sending {
+  readonly credential: Showable
   readonly owner: SessionOwner
   readonly sessionId: string | undefined
 }
 
 function sendOnce(
-  { outbound, sessions, credentials, answerTimeMs }: ServerCallNeeds,
-  { request, response, server, method, body, isOffered }: VerifiedCall,
-  { credential, owner, sessionId }: Attempt,
+  needs: ServerCallNeeds,
+  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
+  { credential, owner, sessionId }: Sending,
 ): Promise<Outcome> {
+  const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
   const { url } = server
   return forward({
     outbound,
@@ -162,6 +161,17 @@ function sendOnce(
     },
     answerTimeMs,
     isOffered,
+    watch: (end) =>
+      streams.watch({
+        principal,
+        serverId: server.id,
+        connectionId: owner.connectionId,
+        ownerId: credential.kind === 'bearer' ? credential.ownerId : undefined,
+        holds: async () =>
+          (await grants.stands(principal.tenant, principal.grantId)) &&
+          (await credentials.holds({ principal, server, credential })),
+        end,
+      }),
   })
 }
 
@@ -174,20 +184,28 @@ interface Concluded {
   readonly outcome: AttemptOutcome
 }
 
-function conclude(needs: ServerCallNeeds, verified: VerifiedCall, concluded: Concluded): Ending {
-  const ending = endingOf(needs, verified, concluded)
+async function conclude(
+  needs: ServerCallNeeds,
+  verified: VerifiedCall,
+  concluded: Concluded,
+): Promise<Ending> {
+  const ending = await endingOf(needs, verified, concluded)
   const { credential } = concluded
   if (credential.kind !== 'bearer' || credential.ownerId === undefined) return ending
   return { ...ending, shared: { id: credential.connectionId, ownerId: credential.ownerId } }
 }
 
-function endingOf(
-  { log }: ServerCallNeeds,
+async function endingOf(
+  needs: ServerCallNeeds,
   verified: VerifiedCall,
   { credential, outcome }: Concluded,
-): Ending {
+): Promise<Ending> {
+  const { log } = needs
   const { server, call } = verified
-  if (outcome.kind === 'passed') return outcome
+  if (outcome.kind === 'passed') {
+    await notePassed(needs, verified, credential, outcome.status)
+    return outcome
+  }
   if (outcome.kind === 'broken') {
     log.info({ server: server.slug, because: outcome.because }, 'an answer was not sent to its end')
     return outcome
@@ -203,55 +221,7 @@ function endingOf(
     return answered(connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared }))
   }
   log.info({ server: server.slug, status: outcome.status }, 'a server’s answer was not passed on')
-  return answered(heldAnswer(verified, credential, outcome))
-}
-
-function heldAnswer(
-  { principal, server, call, method }: VerifiedCall,
-  credential: Credential,
-  { status, headers }: Extract<Outcome, { kind: 'held' }>,
-): Answer {
-  const missing = missingPermission(status, headers)
-  const isPersons = credential.kind === 'bearer' && credential.isSignedIn
-  if (missing !== undefined && isPersons) {
-    const { reason, query } = missing
-    const { issuer } = principal.tenant
-    const isShared = credential.ownerId !== undefined
-    // The sign-in of a shared connection is its owner's alone; what anybody can do is to connect an account of their own.
-    const connectUrl = isShared
-      ? `${issuer}/console/connections`
-      : `${issuer}/connect/${credential.connectionId}${query}`
-    return connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared })
-  }
-  if (status === 429) return slowDown(call, headers['retry-after'])
-  const isOver = method === 'DELETE' || !call.wantsAnswer
-  if (status < 300 && isOver) return emptyAnswer(status)
-  // Our own token is good: a 401 of ours would send the client to sign-in for nothing.
-  const isClientError = status >= 400 && status < 500 && status !== 401 && status !== 407
-  if (isClientError) return refusedUpstream(call, status, headers.allow)
-  const because = `the server answered ${status} in a form that does not pass`
-  return faultAnswer(new Fault('server_unreachable', { because }), call)
-}
-
-/** RFC 6750 §3.1: what the server says that our token for the person lacks. */
-function missingPermission(status: number, headers: IncomingHttpHeaders): Missing | undefined {
-  if (status === 401) return { reason: 'authorization_required', query: '' }
-  if (status !== 403) return undefined
-  const challenge = bearerChallenge(headers['www-authenticate'] ?? null)
-  if (challenge?.error !== 'insufficient_scope') return undefined
-  const { scope = '' } = challenge
-  // The page asks for what is missing on top of what was asked for before (MCP authorization, "Step-Up").
-  const isAskable = scope !== '' && scope.length <= scopeCharsMax
-  const query = isAskable ? `?${new URLSearchParams({ scope }).toString()}` : ''
-  return { reason: 'scope_insufficient', query }
-}
-
-const scopeCharsMax = 1000
-
-interface Missing {
-  readonly reason: 'authorization_required' | 'scope_insufficient'
-  /** What the link to our page says besides. */
-  readonly query: string
+  return answered(await heldAnswer(needs, verified, credential, outcome))
 }
 
 function answered(answer: Answer): Ending {

@@ -64,6 +64,7 @@ const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | 
         code: fault.code,
         retryable,
         reauthorize,
+        ...(fault.reauthUrl === undefined ? {} : { reauthUrl: fault.reauthUrl }),
         ...(fault.detail === undefined ? {} : { detail: fault.detail }),
       }
       const headers: Record<string, string> = { 'content-type': 'application/problem+json' }

@@ -1,6 +1,7 @@
 // All rows in one list: what the router serves and what the tests walk.
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../base/keyring.ts'
+import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Connections } from '../connectors/connections.ts'
 import type { Servers } from '../connectors/servers.ts'
@@ -29,6 +30,7 @@ import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
+import { graphqlRoutes } from './graphql/route.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { deviceRoutes } from './oauth/device.ts'
@@ -54,6 +56,7 @@ export interface RouteNeeds {
   readonly clock: Clock
   readonly random: Random
   readonly keyring: Keyring
+  readonly log: Log
   readonly journal: Journal
   readonly webhooks: Webhooks
   readonly users: Users
@@ -91,6 +94,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...accessRoutes(needs),
     ...webhookRoutes(needs),
     ...eventRoutes({ ...needs, streams }),
+    ...graphqlRoutes({ ...needs, streams }),
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),

@@ -25,6 +25,8 @@ export interface Grants {
   readonly revoke: (principal: Owner, id: string) => Promise<void>
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
   readonly endForResource: (tx: Database, tenant: Tenant, resource: string) => Promise<void>
+  /** Does a grant stand, and the client that has it? */
+  readonly stands: (tenant: Tenant, id: string) => Promise<boolean>
 }
 
 export type Owner = SessionPrincipal | KeyPrincipal
@@ -62,6 +64,22 @@ export function createGrants(needs: ListNeeds): Grants {
     },
     revoke: (principal, id) => revokeOwn(needs, principal, id),
     endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
+    stands: async (tenant, id) => {
+      const standing = await needs.db
+        .selectFrom('grants')
+        .innerJoin('clients', (join) =>
+          join
+            .onRef('clients.tenant_id', '=', 'grants.tenant_id')
+            .onRef('clients.id', '=', 'grants.client_id'),
+        )
+        .select('grants.id')
+        .where('grants.tenant_id', '=', tenant.id)
+        .where('grants.id', '=', id)
+        .where('grants.revoked_at', 'is', null)
+        .where('clients.disabled_at', 'is', null)
+        .executeTakeFirst()
+      return standing !== undefined
+    },
   }
 }
 

@@ -66,6 +66,7 @@ export type EntryType =
   | 'server.updated'
   | 'server.deleted'
   | 'server.discovered'
+  | 'server.tested'
   | 'connection.created'
   | 'connection.shared'
   | 'connection.unshared'

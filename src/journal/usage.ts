@@ -316,8 +316,10 @@ const countedTables = [
   'refusal_counts',
   'sessions',
   'setup_links',
+  'step_ups',
   'subject_tokens',
   'token_ancestors',
+  'upstream_revocations',
   'users',
   'webhook_deliveries',
 ] as const satisfies readonly (keyof Schema)[]

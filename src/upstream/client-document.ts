@@ -29,11 +29,11 @@ export function clientKeysUrl(tenant: TenantFacts, context: string): string {
   return `${tenant.issuer}/connect/client-keys/${context}.json`
 }
 
-/** The document of one connection context, or of an app's redirect URI in it; with a key of ours it says so. */
+/** The document of one connection context, or of an app's redirect URI in it; with a key it says how we prove ourselves. */
 export function contextClientDocument(
   tenant: TenantFacts,
   context: string,
-  { appUri, hasKey = false }: { readonly appUri?: string; readonly hasKey?: boolean } = {},
+  { hasKey = false, appUri }: { readonly hasKey?: boolean; readonly appUri?: string } = {},
 ): ClientDocument {
   const document = documentOf(tenant, {
     clientId: clientDocumentUrl(tenant, context, appUri),

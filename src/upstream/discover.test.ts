@@ -1,6 +1,7 @@
 // Discovery against servers that put their documents in every place the standards allow, with a note of every address
 // that was asked for.
 import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
 import {
@@ -10,8 +11,13 @@ import {
 import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
+import { createManualClock } from '../base/clock.ts'
 import { code } from '../base/fault.rig.ts'
+import { silentLog } from '../base/log.ts'
+import { createOutbound } from '../base/outbound.ts'
 import { createBench } from '../connectors/bench.rig.ts'
+import { lookOnce } from './discover.ts'
+import { createTrace } from './trace.ts'
 
 type Answer = {
   readonly status?: number
@@ -121,6 +127,68 @@ onEveryDatabase('a document must be about the server that was asked', async (t, 
     [`GET ${prm}`]: resourceOf(o, o),
   }))
   assert.equal((await discover(url)).resource, origin)
+})
+
+onEveryDatabase('a slash more at the end of an issuer is another issuer', async (t, store) => {
+  verifies(t, 'S1-23', 'C5')
+  const bench = await createBench(t, store)
+  const discover = (serverUrl: string, issuer?: string) =>
+    bench.upstream.discover.discover({ tenant: bench.tenant, serverUrl, issuer })
+  const site =
+    (named: string, says: string): Site =>
+    (o) => ({
+      [`GET ${prm}/mcp`]: resourceOf(`${o}/mcp`, `${o}${named}`),
+      [`GET ${asPath}`]: { json: { ...metadataOf(o), issuer: `${o}${says}` } },
+    })
+  for (const [named, says] of [
+    ['/', ''],
+    ['', '/'],
+  ] as const) {
+    const { url, origin } = await startSite(t, site(named, says))
+    await assert.rejects(discover(url), code('issuer_mismatch'))
+    await assert.rejects(discover(url, `${origin}${named}`), code('issuer_mismatch'))
+  }
+  for (const same of ['', '/']) {
+    const { url, origin } = await startSite(t, site(same, same))
+    assert.equal((await discover(url)).issuer, `${origin}${same}`)
+  }
+})
+
+test('a look takes half a minute, and one request of it ten seconds', async (t) => {
+  verifies(t, 'S1-12')
+  const apis = ['AbortSignal.timeout'] as unknown as ['setTimeout'] // @types/node does not know it yet
+  t.mock.timers.enable({ apis })
+  let arrivals = 0
+  let arrived = Promise.withResolvers<void>()
+  const slow = await listenOnLoopback(() => (request) => {
+    request.resume()
+    arrivals += 1
+    arrived.resolve()
+  })
+  t.after(slow.stop)
+  const { url, asked } = await startSite(t, (o) => {
+    const issuers = Array.from({ length: 5 }, (_, index) => `${slow.origin}/${index}`)
+    return { [`GET ${prm}/mcp`]: resourceOf(`${o}/mcp`, ...issuers) }
+  })
+  const clock = createManualClock(Date.now())
+  const outbound = createOutbound({ log: silentLog, clock }, { allow: ['loopback'] })
+  t.after(outbound.close)
+  const trace = createTrace(clock)
+  let isOver = false
+  const looking = lookOnce({ outbound, trace }, { serverUrl: url }).finally(() => {
+    isOver = true
+  })
+  looking.catch(() => {}) // it is asserted below
+  for (let waited = 0; waited < 3; waited += 1) {
+    await arrived.promise
+    assert.equal(isOver, false)
+    t.mock.timers.tick(9_999)
+    arrived = Promise.withResolvers<void>()
+    t.mock.timers.tick(1)
+  }
+  await assert.rejects(looking, code('server_unreachable'))
+  assert.equal(arrivals, 3, 'two more were named, and the time was over')
+  assert.deepEqual(asked, [`${prm}/mcp`])
 })
 
 onEveryDatabase(

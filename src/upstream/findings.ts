@@ -115,6 +115,23 @@ export async function writeCached(
     .execute()
 }
 
+/**
+ * Somebody failed with it: the next one looks anew (S1-22). Which authorization server was taken stays known, because a
+ * sign-in that failed there says nothing against it.
+ */
+export async function doubtFinding(
+  db: Database,
+  tenant: Pick<TenantFacts, 'id'>,
+  serverUrl: string,
+): Promise<void> {
+  await db
+    .updateTable('discoveries')
+    .set({ fetched_at: 0 })
+    .where('tenant_id', '=', tenant.id)
+    .where('resource_url', '=', serverUrl)
+    .execute()
+}
+
 /** Forgets it, and with it which authorization server was taken. */
 export async function forgetFinding(
   { db }: Pick<Needs, 'db'>,

@@ -2,13 +2,16 @@
 // transaction.
 import type { Clock } from '../base/clock.ts'
 import type { FaultCode } from '../base/fault.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { EntryData, Journal } from '../journal/entries.ts'
 import type { FlowRow } from '../store/schema.ts'
 import type { Database } from '../store/database.ts'
-import { bindingOfPlan } from './flow-plan.ts'
+import { doubtFinding } from './findings.ts'
+import { bindingOfPlan, readPlan } from './flow-plan.ts'
 import type { FlowPlan } from './flow-plan.ts'
 import type { HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
+import type { Revocations } from './revocations.ts'
+import { scopesOf, toldScopes } from './scopes.ts'
 import type { TokenSet } from './token-endpoint.ts'
 import { createTrace } from './trace.ts'
 import type { Trace } from './trace.ts'
@@ -42,6 +45,7 @@ export interface OutcomeNeeds {
   readonly journal: Journal
   readonly vault: Vault
   readonly events: HolderEvents
+  readonly revocations: Pick<Revocations, 'cancel' | 'giveBack'>
 }
 
 /** Keeps the tokens and closes the flow; undefined, and nothing kept, when the flow was ended meanwhile. */
@@ -64,9 +68,11 @@ export async function completeFlow(
   const isKept = await needs.db.transaction().execute(async (tx) => {
     // First the flow: whoever ends it takes the tokens away after it, and so finds what was kept here.
     if (!(await close(needs, tx, row, { status: 'completed', trace }))) return false
+    await needs.revocations.cancel(tx, keyOf(row))
     await needs.vault.keep(tx, holder, bindingOfPlan(plan), tokens)
     await needs.events.changed(tx, keyOf(row), { kind: 'connected', by: plan })
-    await note(needs, tx, row, 'connection.connected', { issuer: row.issuer })
+    const told = { issuer: row.issuer, scopes: toldScopes(scopesOf(scope)) }
+    await note(needs, tx, row, 'connection.connected', told)
     return true
   })
   return isKept ? { kind: 'completed', ...factsOf(row), userId: row.user_id } : undefined
@@ -79,15 +85,21 @@ export async function failFlow(
   trace: Trace,
   error: FaultCode,
 ): Promise<FailedFlow> {
-  const { words, retryable } = messageOf(error)
+  const { words, retryable, reauthorize } = messageOf(error)
   await needs.db.transaction().execute(async (tx) => {
     const end = { status: 'failed', trace, error, retryable: retryable ? 1 : 0 } as const
     if (!(await close(needs, tx, row, end))) return
+    if (!saidByPerson.has(error))
+      await doubtFinding(tx, { id: row.tenant_id }, readPlan(row).serverUrl)
     await needs.events.changed(tx, keyOf(row), { kind: 'flow_failed', error, words })
-    await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, error })
+    const told = { error, words, retryable, requiresReauthorization: reauthorize }
+    await note(needs, tx, row, 'flow.failed', { issuer: row.issuer, ...told })
   })
   return { kind: 'failed', ...factsOf(row), error, words, retryable }
 }
+
+// Whoever did not want to, or came too late, shows nothing about where they were sent.
+const saidByPerson: ReadonlySet<FaultCode> = new Set(['access_denied', 'authorization_timeout'])
 
 /** Ends what is under way for these connections, so that no late answer brings tokens back. */
 export async function endFlows(
@@ -135,7 +147,7 @@ function note(
   tx: Database,
   row: FlowRow,
   type: 'connection.connected' | 'flow.failed',
-  data: Readonly<Record<string, string>>,
+  data: EntryData,
 ): Promise<void> {
   return journal.record(tx, {
     tenantId: row.tenant_id,
@@ -148,7 +160,7 @@ function note(
   })
 }
 
-function keyOf({ tenant_id: tenantId, connection_id: connectionId }: FlowRow) {
+export function keyOf({ tenant_id: tenantId, connection_id: connectionId }: FlowRow) {
   return { tenantId, connectionId }
 }
 

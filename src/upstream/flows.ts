@@ -11,17 +11,17 @@ import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowRow } from '../store/schema.ts'
 import { authorizationUrl } from './adapt.ts'
-import { completeFlow, endFlows, failFlow } from './flow-outcome.ts'
+import { completeFlow, endFlows, failFlow, keyOf } from './flow-outcome.ts'
 import type { FlowOutcome, OutcomeNeeds } from './flow-outcome.ts'
 import { readAnswer } from './flow-answer.ts'
-import { planOf, readPlan } from './flow-plan.ts'
+import { bindingOfPlan, planOf, readPlan } from './flow-plan.ts'
 import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
 import { newProof } from './proofs.ts'
 import type { Proofs } from './proofs.ts'
 import type { Register, Registration } from './register.ts'
+import { toldScopes } from './scopes.ts'
 import { bindingOf, readState, writeState } from './state.ts'
-import { giveBack } from './token-endpoint.ts'
 import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
 import { createTrace } from './trace.ts'
 import type { Trace, TraceStep } from './trace.ts'
@@ -47,6 +47,9 @@ export interface FlowView {
   readonly id: string
   readonly status: 'pending' | 'completed' | 'failed' | 'expired'
   readonly connectionId: string
+  readonly beganAt: number
+  readonly expiresAt: number
+  readonly endedAt?: number
   readonly error?: string
   readonly retryable?: boolean
   readonly trace: readonly TraceStep[]
@@ -170,7 +173,7 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
     claimed_at: null,
     completed_at: null,
   }
-  await storeFlow(needs, row)
+  await storeFlow(needs, row, plan)
   const authorizeUrl =
     browser === undefined && !isOfApp(row)
       ? `${tenant.issuer}/connect/${connection.id}?flow=${id}`
@@ -178,7 +181,11 @@ async function begin(needs: FlowNeeds, facts: BeginFlow, lifetimeMs: number): Pr
   return { flowId: id, authorizeUrl, expiresAt: row.expires_at }
 }
 
-async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void> {
+async function storeFlow(
+  { db, journal }: FlowNeeds,
+  row: FlowRow,
+  { scopes }: FlowPlan,
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await tx.insertInto('flows').values(row).execute()
     await journal.record(tx, {
@@ -188,7 +195,7 @@ async function storeFlow({ db, journal }: FlowNeeds, row: FlowRow): Promise<void
       userId: row.user_id,
       subject: { kind: 'connection', id: row.connection_id },
       attempt: row.id,
-      data: { issuer: row.issuer },
+      data: { issuer: row.issuer, scopes: toldScopes(scopes) },
     })
   })
 }
@@ -358,7 +365,10 @@ async function keepTokens(
     if (completed !== undefined) return completed
     throw new Fault('flow_expired', { because: 'the connection was ended meanwhile' })
   } catch (thrown) {
-    await giveBack(needs.tokenEndpoint, { ...plan, registration }, tokens)
+    await needs.revocations.giveBack(
+      { key: keyOf(row), binding: bindingOfPlan(plan), registration },
+      tokens,
+    )
     if (!isFault(thrown)) throw thrown
     trace.note({ step: 'tokens', url: plan.issuer, outcome: 'given back' })
     return failFlow(needs, row, trace, thrown.code)
@@ -388,6 +398,9 @@ function toView(row: FlowRow, now: number): FlowView {
     id: row.id,
     status: isOver ? 'expired' : (row.status as FlowView['status']), // only this room writes it
     connectionId: row.connection_id,
+    beganAt: row.created_at,
+    expiresAt: row.expires_at,
+    ...(row.completed_at === null ? {} : { endedAt: row.completed_at }),
     ...(row.error === null ? {} : { error: row.error }),
     ...(row.retryable === null ? {} : { retryable: row.retryable === 1 }),
     trace: JSON.parse(row.trace) as readonly TraceStep[], // only this room writes it

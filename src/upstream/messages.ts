@@ -6,9 +6,11 @@ import type { FaultCode } from '../base/fault.ts'
 export interface Message {
   readonly words: string
   readonly retryable: boolean
+  /** Only a new sign-in helps, now or later. */
+  readonly reauthorize: boolean
 }
 
-const saidByOthers: Partial<Record<FaultCode, Message>> = {
+const saidByOthers: Partial<Record<FaultCode, Omit<Message, 'reauthorize'>>> = {
   invalid_request: {
     words: 'The authorization request was invalid. Please try connecting again.',
     retryable: true,
@@ -27,6 +29,6 @@ const saidByOthers: Partial<Record<FaultCode, Message>> = {
 
 /** The words for an error of a sign-in elsewhere. */
 export function messageOf(error: FaultCode): Message {
-  const { words, retryable } = faultCatalogue[error]
-  return saidByOthers[error] ?? { words, retryable }
+  const { words, retryable, reauthorize } = faultCatalogue[error]
+  return { words, retryable, reauthorize, ...saidByOthers[error] }
 }

@@ -10,9 +10,9 @@ import type { Holder, HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
 import type { OwnGrants } from './own-grants.ts'
 import { createPauses } from './pauses.ts'
+import type { Revocations } from './revocations.ts'
 import type { Registration } from './register.ts'
-import { giveBack } from './token-endpoint.ts'
-import type { TokenEndpoint, TokenSet } from './token-endpoint.ts'
+import type { TokenSet } from './token-endpoint.ts'
 import type { Binding } from './held.ts'
 import type { Vault } from './vault.ts'
 
@@ -47,7 +47,7 @@ interface Needs {
   readonly clock: Clock
   readonly journal: Journal
   readonly vault: Vault
-  readonly tokenEndpoint: TokenEndpoint
+  readonly revocations: Pick<Revocations, 'giveBack'>
   readonly ownGrants: OwnGrants
   readonly events: HolderEvents
 }
@@ -102,7 +102,9 @@ async function obtain(needs: Needs, request: ObtainRequest): Promise<void> {
     if (await keep(needs, request, { binding, tokens })) return
     throw new Fault('flow_expired', { because: 'the connection was ended meanwhile' })
   } catch (thrown) {
-    await giveBack(needs.tokenEndpoint, { ...binding, registration }, tokens)
+    const { tenant, connectionId } = request.holder
+    const key = { tenantId: tenant.id, connectionId }
+    await needs.revocations.giveBack({ key, binding, registration }, tokens)
     throw thrown
   }
 }

@@ -12,7 +12,7 @@ import { initializeRequest, statelessRequest } from './mcp.ts'
 import { tracedFetch } from './trace.ts'
 import type { Trace } from './trace.ts'
 
-export { bearerChallenge, sameResource }
+export { bearerChallenge, sameResource, tokenChallenge }
 
 interface Needs {
   readonly outbound: Outbound

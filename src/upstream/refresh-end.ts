@@ -15,7 +15,6 @@ import {
 } from './refresh-engine.ts'
 import type { Engine, Outcome, Refused } from './refresh-engine.ts'
 import type { Registration } from './register.ts'
-import { giveBack } from './token-endpoint.ts'
 import type { TokenSet } from './token-endpoint.ts'
 
 /** Stores what came back, unless somebody signed in again or took the connection away meanwhile. */
@@ -30,7 +29,7 @@ export async function settle(
   if (now !== undefined) return { kind: 'renewed', held: now }
   if (!isStored) {
     // The connection was revoked meanwhile.
-    await giveBack(engine.tokenEndpoint, { ...held.binding, registration }, tokens)
+    await engine.revocations.giveBack({ ...held, registration }, tokens)
   }
   return { kind: 'gone' }
 }

@@ -12,6 +12,7 @@ import type { Hosts } from './hosts.ts'
 import type { OwnGrants } from './own-grants.ts'
 import type { Pauses } from './pauses.ts'
 import type { Register } from './register.ts'
+import type { Revocations } from './revocations.ts'
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts'
 import type { Vault } from './vault.ts'
 
@@ -26,6 +27,7 @@ export interface RefreshNeeds {
   readonly register: Register
   readonly tokenEndpoint: TokenEndpoint
   readonly ownGrants: OwnGrants
+  readonly revocations: Pick<Revocations, 'giveBack'>
   readonly events: HolderEvents
 }
 

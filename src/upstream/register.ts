@@ -1,7 +1,7 @@
 // Us as a client of somebody else's authorization server: given by an admin, by our own document (CIMD), or registered
 // there (RFC 7591). Owns the registrations, each bound to the issuer that knows it and never used at another.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
@@ -11,7 +11,7 @@ import type { Database } from '../store/database.ts'
 import type { RegistrationRow } from '../store/schema.ts'
 import { clientDocumentUrl, clientNameOf, redirectUriOf } from './client-document.ts'
 import type { Discovery } from './discover.ts'
-import { preferredAuthMethod, registerDynamically } from './dynamic-registration.ts'
+import { preferredAuthMethod, registerDynamically, unregister } from './dynamic-registration.ts'
 import type {
   AuthMethod,
   ClientFacts,
@@ -104,6 +104,7 @@ const secretMarginMs = 10 * 60 * 1000
 
 /** Makes the registrations of all tenants over one database. */
 export function createRegister(needs: Needs): Register {
+  const joinFlight = createFlights(needs)
   return {
     registrationFor: async (request) => {
       const stored = await readStored(needs, request)
@@ -111,9 +112,8 @@ export function createRegister(needs: Needs): Register {
       if (request.preregistered) {
         return givenRegistration(needs, request, { given: request.preregistered, stored, known })
       }
-      if (stored && known && mayGoOn(needs, request, { stored, known })) return known
-      const made = await makeRegistration(needs, request)
-      return store(needs, request, made, stored)
+      const isFine = stored && known && mayGoOn(needs, request, { stored, known })
+      return isFine ? known : joinFlight(request)
     },
 
     find: async (key, db = needs.db) => {
@@ -131,29 +131,11 @@ export function createRegister(needs: Needs): Register {
 
     forget: (key) => forget(needs, key),
 
-    forgetMade: async (tenantId, serverId) => {
-      const rows = await needs.db
-        .selectFrom('registrations')
-        .selectAll()
-        .where('tenant_id', '=', tenantId)
-        .where('server_id', '=', serverId)
-        .execute()
-      for (const row of rows) await forget(needs, keyOf(row))
-    },
+    forgetMade: (tenantId, serverId) => forgetMade(needs, tenantId, serverId),
 
     changeProof: (db, client, proof) => changeProof({ ...needs, db }, client, proof),
 
-    appUriOf: async (client) => {
-      const row = await needs.db
-        .selectFrom('registrations')
-        .select('redirect_uri')
-        .where('tenant_id', '=', client.tenantId)
-        .where('server_id', '=', client.serverId)
-        .where('client_id', '=', client.clientId)
-        .where('method', '=', 'cimd')
-        .executeTakeFirst()
-      return row?.redirect_uri
-    },
+    appUriOf: (client) => appUriOf(needs, client),
 
     forgetServer: async (db, tenantId, serverId) => {
       await db
@@ -163,6 +145,54 @@ export function createRegister(needs: Needs): Register {
         .execute()
     },
   }
+}
+
+/** Whoever registers while somebody does, is registered along: fifty sign-ins are one client there. */
+function createFlights(needs: Needs): (request: RegistrationRequest) => Promise<Registration> {
+  const flights = new Map<string, Promise<Registration>>()
+  return (request) => {
+    const { tenant, server, discovery } = request
+    const name = JSON.stringify([tenant.id, server.id, discovery.issuer, addressOf(request)])
+    const running = flights.get(name)
+    if (running) return running
+    const started = registerAnew(needs, request).finally(() => flights.delete(name))
+    flights.set(name, started)
+    return started
+  }
+}
+
+async function forgetMade(needs: Needs, tenantId: string, serverId: string): Promise<void> {
+  const rows = await needs.db
+    .selectFrom('registrations')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('server_id', '=', serverId)
+    .execute()
+  for (const row of rows) await forget(needs, keyOf(row))
+}
+
+async function appUriOf(
+  { db }: Needs,
+  client: Pick<RegistrationKey, 'tenantId' | 'serverId' | 'clientId'>,
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('registrations')
+    .select('redirect_uri')
+    .where('tenant_id', '=', client.tenantId)
+    .where('server_id', '=', client.serverId)
+    .where('client_id', '=', client.clientId)
+    .where('method', '=', 'cimd')
+    .executeTakeFirst()
+  return row?.redirect_uri
+}
+
+/** Looks once more first: a flight may have ended since. */
+async function registerAnew(needs: Needs, request: RegistrationRequest): Promise<Registration> {
+  const stored = await readStored(needs, request)
+  const known = stored && toRegistration(needs, stored)
+  if (stored && known && mayGoOn(needs, request, { stored, known })) return known
+  const made = await makeRegistration(needs, request)
+  return store(needs, request, made, stored)
 }
 
 async function forget({ db, journal }: Needs, key: RegistrationKey): Promise<void> {
@@ -368,8 +398,8 @@ async function makeRegistration(
 }
 
 /**
- * Keeps a registration. Two sign-ins may register at once: then the one stored first counts for both, because a code
- * must be redeemed by the client that asked for it. `replaced` is the row that makes way.
+ * Keeps a registration. Two processes may register at once: then the one stored first counts for both, because a code
+ * must be redeemed by the client that asked for it, and the other is taken back. `replaced` is the row that makes way.
  */
 async function store(
   needs: Needs,
@@ -379,7 +409,7 @@ async function store(
 ): Promise<Registration> {
   const row = toRow(needs, request, made)
   const columns = ['tenant_id', 'server_id', 'issuer', 'redirect_uri'] as const
-  await needs.db.transaction().execute(async (tx) => {
+  const isKept = await needs.db.transaction().execute(async (tx) => {
     if (replaced !== undefined) await makeWay(tx, replaced)
     const stored = await tx
       .insertInto('registrations')
@@ -388,10 +418,22 @@ async function store(
       .returning('client_id')
       .executeTakeFirst()
     if (stored !== undefined) await note(needs.journal, tx, keyOf(row), 'registration.created')
+    return stored !== undefined
   })
+  if (!isKept) await takeBack(needs, made)
   const stored = await readStored(needs, request)
   if (stored === undefined) throw new Error('the registration was not stored')
   return toRegistration(needs, stored)
+}
+
+/** A client that nobody uses is deleted where that is offered; elsewhere the server sweeps it in its own time. */
+async function takeBack(needs: Needs, made: NewRegistration): Promise<void> {
+  try {
+    await unregister(needs, made)
+  } catch (error) {
+    if (!isFault(error)) throw error
+    needs.log.info({ code: error.code }, 'a registration could not be taken back')
+  }
 }
 
 async function makeWay(tx: Database, row: RegistrationRow): Promise<void> {

@@ -12,19 +12,28 @@ import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { UpstreamRevocationRow } from '../store/schema.ts'
 import type { Register, Registration } from './register.ts'
-import type { TokenEndpoint, TokenHint } from './token-endpoint.ts'
-import type { Held } from './held.ts'
+import type { TokenEndpoint, TokenHint, TokenSet } from './token-endpoint.ts'
+import type { Binding, Held } from './held.ts'
+import type { HolderKey } from './holder.ts'
 
 export interface Revocations {
   /** Writes down what to revoke, inside the transaction that takes the tokens and before it forgets the registration. */
   readonly add: (tx: Database, held: Held | undefined) => Promise<void>
+  /** Takes care that tokens that arrived for nobody do not live on at the provider. */
+  readonly giveBack: (from: GivenBack, tokens: TokenSet) => Promise<void>
+  /** Asks for nothing more of this connection: who signed in again could lose the new tokens with the old ones. */
+  readonly cancel: (tx: Database, connection: HolderKey) => Promise<void>
   /** Asks the providers for what is due, of all tenants; says how much that was. */
   readonly sendDue: () => Promise<number>
   /** Asks for what one connection has just left behind; gives up waiting, not asking, after a moment. */
-  readonly sendSoon: (connection: {
-    readonly tenantId: string
-    readonly connectionId: string
-  }) => Promise<void>
+  readonly sendSoon: (connection: HolderKey) => Promise<void>
+}
+
+/** Where tokens came from, and whose they would have been. */
+export interface GivenBack {
+  readonly key: HolderKey
+  readonly binding: Binding
+  readonly registration: Registration
 }
 
 interface Needs {
@@ -57,55 +66,87 @@ const atOnce = 8
 
 /** Makes the revocations of all tenants over one database. */
 export function createRevocations(needs: Needs): Revocations {
-  const { clock } = needs
   return {
     add: (tx, held) => add(needs, tx, held),
-    sendDue: async () => sendAll(needs, await due(needs).execute()),
+    giveBack: (from, tokens) => giveBack(needs, from, tokens),
 
-    sendSoon: async ({ tenantId, connectionId }) => {
-      const ofConnection = due(needs)
+    cancel: async (tx, { tenantId, connectionId }) => {
+      await tx
+        .deleteFrom('upstream_revocations')
         .where('tenant_id', '=', tenantId)
         .where('connection_id', '=', connectionId)
-      const sent = sendAll(needs, await ofConnection.execute())
-      const waiting = new AbortController()
-      const enough = clock.sleep(soonMs, waiting.signal).catch(() => {}) // Aborted: it was sent in time.
-      await Promise.race([sent.finally(() => waiting.abort()), enough])
+        .execute()
     },
+
+    sendDue: async () => sendAll(needs, await due(needs).execute()),
+    sendSoon: (connection) => sendSoon(needs, connection),
   }
+}
+
+async function sendSoon(needs: Needs, { tenantId, connectionId }: HolderKey): Promise<void> {
+  const ofConnection = due(needs)
+    .where('tenant_id', '=', tenantId)
+    .where('connection_id', '=', connectionId)
+  const sent = sendAll(needs, await ofConnection.execute())
+  const waiting = new AbortController()
+  const enough = needs.clock.sleep(soonMs, waiting.signal).catch(() => {}) // Aborted: it was sent in time.
+  await Promise.race([sent.finally(() => waiting.abort()), enough])
 }
 
 async function add(needs: Needs, tx: Database, held: Held | undefined): Promise<void> {
   if (held === undefined || held.binding.revocationEndpoint === undefined) return
-  const { key, binding, accessToken, refreshToken } = held
-  const { revocationEndpoint } = held.binding
+  const { key, binding } = held
   const registration = await needs.register.find({ ...binding, tenantId: key.tenantId }, tx)
   if (registration === undefined) return
+  const rows = requestsFor({ key, binding, registration }, held).map((request) =>
+    toRow(needs, held, request),
+  )
+  if (rows.length > 0) await tx.insertInto('upstream_revocations').values(rows).execute()
+}
+
+async function giveBack(needs: Needs, from: GivenBack, tokens: TokenSet): Promise<void> {
+  const requests = requestsFor(from, tokens)
+  if (requests.length === 0) return
+  try {
+    const rows = requests.map((request) => toRow(needs, from, request))
+    await needs.db.insertInto('upstream_revocations').values(rows).execute()
+  } catch (cause) {
+    // Perhaps nothing can be written, which is why they are given back.
+    needs.log.warn({ cause }, 'what is to be revoked could not be written down')
+    const ask = ({ token, hint, ...place }: Request) =>
+      needs.tokenEndpoint.revokeToken(place, { token, hint })
+    await Promise.all(requests.map(ask))
+    return
+  }
+  await sendSoon(needs, from.key)
+}
+
+function requestsFor(
+  { binding: { revocationEndpoint }, registration }: GivenBack,
+  { refreshToken, accessToken }: Partial<Pick<Held, 'refreshToken' | 'accessToken'>>,
+): readonly Request[] {
+  if (revocationEndpoint === undefined) return []
   // RFC 7009 §2.1: the refresh token ends what came from it; where that is not so, the access token is ended as well.
   const tokens = [
     { token: refreshToken, hint: 'refresh_token' },
     { token: accessToken, hint: 'access_token' },
   ] as const
-  const rows = tokens.flatMap(({ token, hint }) =>
-    token === undefined
-      ? []
-      : [toRow(needs, held, { token, hint, revocationEndpoint, registration })],
+  return tokens.flatMap(({ token, hint }) =>
+    token === undefined ? [] : [{ token, hint, revocationEndpoint, registration }],
   )
-  if (rows.length > 0) await tx.insertInto('upstream_revocations').values(rows).execute()
 }
 
 function toRow(
   { keyring, clock, random }: Needs,
-  { key, binding }: Held,
+  { key, binding }: Pick<Held, 'key' | 'binding'>,
   request: Request,
 ): UpstreamRevocationRow {
   const place = { tenant_id: key.tenantId, id: randomId(random, 'rvk_') }
   const { token, registration } = request
-  const { clientSecret, ...client } = registration
-  const plain = {
-    ...request,
-    token: token.reveal(), // sealed in the next statement
-    registration: { ...client, clientSecret: clientSecret?.reveal() }, // likewise
-  }
+  const { clientSecret, clientKey, ...client } = registration
+  const proofs = { clientSecret: clientSecret?.reveal(), clientKey: clientKey?.reveal() }
+  // Sealed in the next statement.
+  const plain = { ...request, token: token.reveal(), registration: { ...client, ...proofs } }
   return {
     ...place,
     connection_id: key.connectionId,
@@ -121,20 +162,24 @@ function toRow(
 function readRequest({ keyring }: Needs, row: UpstreamRevocationRow): Request {
   const text = keyring.open(row.request_sealed, placeOf(row)).reveal()
   const plain = JSON.parse(text) as PlainRequest // only toRow() writes it
-  const { clientSecret, ...client } = plain.registration
+  const { clientSecret, clientKey, ...client } = plain.registration
   return {
     ...plain,
     token: new Secret(plain.token),
     registration: {
       ...client,
       ...(clientSecret === undefined ? {} : { clientSecret: new Secret(clientSecret) }),
+      ...(clientKey === undefined ? {} : { clientKey: new Secret(clientKey) }),
     },
   }
 }
 
 type PlainRequest = Omit<Request, 'token' | 'registration'> & {
   readonly token: string
-  readonly registration: Omit<Registration, 'clientSecret'> & { readonly clientSecret?: string }
+  readonly registration: Omit<Registration, 'clientSecret' | 'clientKey'> & {
+    readonly clientSecret?: string
+    readonly clientKey?: string
+  }
 }
 
 type Place = Pick<UpstreamRevocationRow, 'tenant_id' | 'id'>

@@ -1,8 +1,9 @@
 // Which scopes to ask for (MCP authorization, "Scope Selection Strategy"), and scope texts for the rooms above.
+import { holdsSecret } from '../journal/no-secrets.ts'
 import { isSubset, parseScope, tidyScope, unionScopes } from '../oauth/scope.ts'
 import type { Discovery } from './discover.ts'
 
-export { isSubset, parseScope }
+export { isSubset, parseScope, unionScopes }
 
 /** What else is known about the scopes of a sign-in. */
 export interface ScopeWishes {
@@ -28,6 +29,15 @@ export function chooseScopes(discovery: Discovery, wishes: ScopeWishes): readonl
   const isOffered = discovery.metadata.scopes_supported?.includes('offline_access') ?? false
   const mayStay = isOffered && wishes.mayStay !== false
   return wanted.length > 0 && mayStay ? unionScopes(wanted, ['offline_access']) : wanted
+}
+
+const toldMax = 50
+const toldCharsMax = 100
+
+/** Scopes as the journal takes them: somebody else chose these words, and none of them may keep an entry from being written. */
+export function toldScopes(scopes: readonly string[]): readonly string[] {
+  const isTold = (scope: string) => scope.length <= toldCharsMax && !holdsSecret(scope)
+  return scopes.filter(isTold).slice(0, toldMax)
 }
 
 /** The scopes in a text that came from elsewhere; what breaks the grammar is left out. */

@@ -200,19 +200,6 @@ async function send(
   return proof !== undefined && isNoted && wantsIt ? once() : response
 }
 
-/** Tokens that arrived for nobody must not live on at the provider. */
-export async function giveBack(
-  { revokeToken }: TokenEndpoint,
-  place: { readonly revocationEndpoint?: string; readonly registration: Registration },
-  { refreshToken, accessToken }: TokenSet,
-): Promise<void> {
-  const { revocationEndpoint, registration } = place
-  if (revocationEndpoint === undefined) return
-  const token = refreshToken ?? accessToken
-  const hint = refreshToken === undefined ? 'access_token' : 'refresh_token'
-  await revokeToken({ revocationEndpoint, registration }, { token, hint })
-}
-
 type Field = readonly [name: string, value: string | Secret]
 
 function formRequest(

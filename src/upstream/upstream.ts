@@ -87,7 +87,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     subjectTokens,
     workloadTokens: createWorkloadTokens({ ...needs, ...settings }),
   })
-  const parts = { ...needs, register, proofs, tokenEndpoint, ownGrants, vault, events }
+  const revocations = createRevocations({ ...needs, register, tokenEndpoint })
+  const parts = { ...needs, revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
   return {
     discover,
     register,
@@ -99,7 +100,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     ownGrants,
     subjectTokens,
     obtain: createObtain(parts),
-    revocations: createRevocations(parts),
+    revocations,
     events,
   }
 }

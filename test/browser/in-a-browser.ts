@@ -58,6 +58,18 @@ export async function giveCredentials(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
+/** Our page that starts the sign-in at a server, which the signed-in administrator adds. */
+export async function connectPageOf({ context, origin }: InABrowser, url: string): Promise<string> {
+  const post = async (path: string, data: unknown) => {
+    const request = { headers: { origin }, data }
+    const answer = await context.request.post(`${origin}/api/v1${path}`, request)
+    assert.equal(answer.status(), 201, await answer.text())
+    return (await answer.json()) as { readonly id: string } // what was just made
+  }
+  const { id: serverId } = await post('/servers', { url })
+  return `${origin}/connect/${(await post('/connections', { serverId })).id}`
+}
+
 /** A server with the two scopes of a memory, added by the signed-in administrator. */
 export async function addMemories({ context, origin }: InABrowser, url: string): Promise<void> {
   const scope = {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startFaultProvider } from '../fakes/fault-provider.ts'
 import { verifies } from '../requirements.ts'
-import { openBrowser, signIn } from './in-a-browser.ts'
+import { connectPageOf, openBrowser, signIn } from './in-a-browser.ts'
 
 const cases = [
   { how: 'that went well', success: true, closesAfterMs: 600, callbackFields: {} },
@@ -24,11 +24,7 @@ for (const { how, success, closesAfterMs, callbackFields } of cases) {
     const provider = await startFaultProvider({ callbackFields })
     t.after(provider.stop)
     await signIn(browsing)
-    await page.getByLabel('URL').fill(provider.mcpUrl)
-    await page.getByRole('button', { name: /add/i }).click()
-    await page.getByRole('button', { name: 'Connect' }).click()
-    const connectUrl = page.url()
-    await page.goto(`${origin}/console/connections`)
+    const connectUrl = await connectPageOf(browsing, provider.mcpUrl)
 
     const opened = context.waitForEvent('page')
     const heard: Promise<unknown> = page.evaluate(`new Promise((resolve) => {

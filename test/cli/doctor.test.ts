@@ -10,6 +10,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { createOutbound } from '../../src/base/outbound.ts'
 import type { Us } from '../../src/cli/doctor-client.ts'
+import { unusable } from '../../src/cli/doctor.ts'
 import { textOf } from '../../src/cli/doctor-report.ts'
 import { visit } from '../../src/cli/doctor-visit.ts'
 import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
@@ -37,6 +38,25 @@ interface Row {
   readonly says: readonly RegExp[]
   readonly us?: Partial<Us>
   readonly timeMs?: number
+}
+
+/** A visit in this process, as the command makes it. */
+async function visitAt(
+  t: TestContext,
+  url: string,
+  more: {
+    readonly allow?: readonly string[]
+    readonly us?: Partial<Us> | undefined
+    readonly timeMs?: number
+  } = {},
+) {
+  const { allow = ['loopback'], us, timeMs = 10_000 } = more
+  const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow })
+  t.after(outbound.close)
+  const question = { url, timeMs, register: false }
+  const needs = { outbound, clock: systemClock }
+  const report = await visit(needs, question, { publicUrl: 'http://localhost:8787', ...us })
+  return { ok: report.ok, text: textOf(report) }
 }
 
 async function start(t: TestContext, faults: Partial<Faults> = {}) {
@@ -261,6 +281,31 @@ const rows: Readonly<Record<string, Row>> = {
     ok: true,
     says: [/✗ It takes only tls_client_auth for a proof of who asks/],
   },
+  'tokens bound to a key, which the provider makes': {
+    faults: {
+      answers: {
+        mcp: {
+          kind: 'status',
+          status: 401,
+          headers: { 'www-authenticate': 'DPoP algs="ES256"' },
+        },
+      },
+      resourceMetadataFields: { dpop_bound_access_tokens_required: true },
+      metadataFields: { dpop_signing_alg_values_supported: ['ES256'] },
+    },
+    ok: true,
+    says: [
+      /✓ It asks for a token that is bound to a key: 401 with a DPoP challenge\. \(RFC 9449 §7\.1/,
+      /✓ Tokens are bound to a key of Latchkey, because the server wants that\. \(RFC 9449/,
+    ],
+  },
+  'tokens bound to a key, which the provider does not make': {
+    faults: { resourceMetadataFields: { dpop_bound_access_tokens_required: true } },
+    ok: false,
+    says: [
+      /✗ The server takes only tokens that are bound to a key, and its authorization server makes none that Latchkey can prove/,
+    ],
+  },
   'pushed requests only': {
     faults: { metadataFields: { require_pushed_authorization_requests: true } },
     ok: false,
@@ -321,20 +366,33 @@ const rows: Readonly<Record<string, Row>> = {
 
 test('what is wrong is said with its clause and with who can mend it', async (t) => {
   verifies(t, 'C1', 'C2', 'C3', 'C5', 'C6', 'C9', 'C13', 'C15', 'S1-24', 'S1-25')
-  const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
-  t.after(outbound.close)
   for (const [name, { faults, ok, says, us, timeMs = 10_000 }] of Object.entries(rows)) {
     await t.test(name, async (t) => {
       const provider = await start(t, faults)
-      const question = { url: provider.mcpUrl, timeMs, register: false }
-      const needs = { outbound, clock: systemClock }
-      const report = await visit(needs, question, { publicUrl: 'http://localhost:8787', ...us })
-      const text = textOf(report)
-      for (const line of says) assert.match(text, line, text)
-      assert.equal(report.ok, ok, text)
+      const told = await visitAt(t, provider.mcpUrl, { us, timeMs })
+      for (const line of says) assert.match(told.text, line, told.text)
+      assert.equal(told.ok, ok, told.text)
       assert.equal(provider.registrations().length, 0)
     })
   }
+})
+
+test('what strangers publish can neither forge a line nor fill the screen', async (t) => {
+  verifies(t, 'X-12')
+  const forged = 'x\n  ✓ All is well.\u001b[2J'
+  const provider = await start(t, {
+    resourceMetadataFields: { bearer_methods_supported: [forged] },
+    metadataFields: {
+      response_types_supported: [forged, ...Array.from({ length: 400 }, (_, index) => `t${index}`)],
+      grant_types_supported: [forged],
+      token_endpoint_auth_methods_supported: [forged],
+    },
+  })
+  const { text } = await visitAt(t, provider.mcpUrl)
+  assert.doesNotMatch(text, /^ *✓ All is well/m)
+  assert.ok(!text.includes('\u001b'))
+  const longest = Math.max(...text.split('\n').map((line) => line.length))
+  assert.ok(longest < 800, `${longest}`)
 })
 
 test('the exit code says whether people could connect', async (t) => {
@@ -353,11 +411,13 @@ test('of several authorization servers it says which is taken, and why not the o
   const second = await start(t)
   const issuers = ['https://10.0.0.1', first.issuer, second.issuer]
   const server = await start(t, { resourceMetadataFields: { authorization_servers: issuers } })
-  const { code, out } = await (await openShell(t)).run('doctor', server.mcpUrl)
-  assert.equal(code, 0, out)
-  assert.ok(out.includes(`! It names 3 authorization servers, and Latchkey takes ${second.issuer}`))
-  assert.match(out, /✗ https:\/\/10\.0\.0\.1 leads to where Latchkey does not go/)
-  assert.match(out, /✗ It does not say that it knows PKCE with S256/)
+  const { ok, text } = await visitAt(t, server.mcpUrl)
+  assert.equal(ok, true, text)
+  assert.ok(
+    text.includes(`! It names 3 authorization servers, and Latchkey takes ${second.issuer}`),
+  )
+  assert.match(text, /✗ https:\/\/10\.0\.0\.1 leads to where Latchkey does not go/)
+  assert.match(text, /✗ It does not say that it knows PKCE with S256/)
 })
 
 test('metadata that leads to another origin is followed, and told', async (t) => {
@@ -369,34 +429,32 @@ test('metadata that leads to another origin is followed, and told', async (t) =>
   server.set({
     answers: { 'resource-metadata': { kind: 'status', status: 302, headers: { location } } },
   })
-  const { code, out } = await (await openShell(t)).run('doctor', server.mcpUrl)
-  assert.equal(code, 0, out)
-  assert.ok(out.includes(`but that leads on to ${location}`), out)
+  const { ok, text } = await visitAt(t, server.mcpUrl)
+  assert.equal(ok, true, text)
+  assert.ok(text.includes(`but that leads on to ${location}`), text)
 })
 
 test('an address that cannot be looked at says why', async (t) => {
   verifies(t, 'X-14')
-  const closed = await openShell(t, { LATCHKEY_ALLOW_PRIVATE_NETWORKS: '' })
   const gone = await listenOnLoopback(() => () => {})
   await gone.stop()
   const provider = await start(t)
-  const addresses: readonly (readonly [readonly string[], 0 | 1, RegExp])[] = [
-    [['https://10.0.0.1/mcp'], 1, /✗ .* leads to where Latchkey does not go.*\n {4}You: Use a/],
-    [['https://8.8.8.8:8443/mcp'], 1, /port 8443 may not be reached/],
-    [['http://8.8.8.8/mcp'], 1, /✗ .* leads to an address without https/],
-    [[provider.mcpUrl], 1, /127\.0\.0\.1 may not be reached/],
-    [[provider.mcpUrl, '--allow-private', 'loopback'], 0, /over plain http, because its network/],
-    [
-      [`${gone.origin}/mcp`, '--allow-private', '127.0.0.0/8'],
-      1,
-      /cannot be reached: nothing listens there \(ECONNREFUSED\)/,
-    ],
+  const addresses: readonly (readonly [string, readonly string[], RegExp])[] = [
+    ['https://10.0.0.1/mcp', [], /✗ .* leads to where Latchkey does not go.*\n {4}You: Use a/],
+    ['https://8.8.8.8:8443/mcp', [], /port 8443 may not be reached/],
+    ['http://8.8.8.8/mcp', [], /✗ .* leads to an address without https/],
+    [provider.mcpUrl, [], /127\.0\.0\.1 may not be reached/],
+    [`${gone.origin}/mcp`, ['127.0.0.0/8'], /nothing listens there \(ECONNREFUSED\)/],
   ]
-  for (const [words, code, says] of addresses) {
-    const told = await closed.run('doctor', ...words)
-    assert.match(told.out, says)
-    assert.equal(told.code, code)
+  for (const [url, allow, says] of addresses) {
+    const { ok, text } = await visitAt(t, url, { allow })
+    assert.match(text, says)
+    assert.equal(ok, false)
   }
+  const closed = await openShell(t, { LATCHKEY_ALLOW_PRIVATE_NETWORKS: '' })
+  const { code, out } = await closed.run('doctor', provider.mcpUrl, '--allow-private', 'loopback')
+  assert.equal(code, 0)
+  assert.match(out, /over plain http, because its network/)
 })
 
 test('a certificate that nobody vouches for is named as such', async (t) => {
@@ -404,13 +462,12 @@ test('a certificate that nobody vouches for is named as such', async (t) => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
   const { port } = server.address() as AddressInfo // a TCP listener has one
-  const shell = await openShell(t)
-  const { code, out } = await shell.run('doctor', `https://127.0.0.1:${port}/mcp`)
+  const { code, out } = await (await openShell(t)).run('doctor', `https://127.0.0.1:${port}/mcp`)
   assert.equal(code, 1)
   assert.match(out, /nobody whom Node knows vouches for its certificate \(\w+\)/)
   const plain = await start(t)
-  const { out: other } = await shell.run('doctor', plain.mcpUrl.replace('http:', 'https:'))
-  assert.match(other, /what answers there does not speak TLS as it should/)
+  const { text } = await visitAt(t, plain.mcpUrl.replace('http:', 'https:'))
+  assert.match(text, /what answers there does not speak TLS as it should/)
 })
 
 async function visitKnown(t: TestContext, manners: Manners) {
@@ -490,17 +547,20 @@ test('a registration is tried only when told to, and taken back where that is of
 
 test('wrong words are 2, and help is 0', async (t) => {
   const shell = await openShell(t)
-  for (const words of [
-    ['nonsense'],
-    ['ftp://a.test/mcp'],
-    ['https://u:p@a.test/mcp'],
-    ['https://a.test/mcp#x'],
-    ['https://a.test/mcp', '--issuer', 'nonsense'],
-    ['https://a.test/mcp', '--timeout', 'soon'],
-    ['https://a.test/mcp', 'https://b.test/mcp'],
-    ['https://a.test/mcp', '--allow-private', 'everything'],
-    ['--unknown'],
-  ]) {
+  const usual = { timeout: 30 }
+  for (const [url, more] of [
+    ['ftp://a.test/mcp', {}],
+    ['https://u:p@a.test/mcp', {}],
+    ['https://a.test/mcp#x', {}],
+    ['https://a.test/mcp', { issuer: 'nonsense' }],
+    ['https://a.test/mcp', { issuer: 'https://as.test/?a=b' }],
+    ['https://a.test/mcp', { timeout: NaN }],
+    ['https://a.test/mcp', { allowPrivate: 'everything' }],
+  ] as const) {
+    assert.notEqual(unusable(url, { ...usual, ...more }), undefined, url)
+  }
+  assert.equal(unusable('https://a.test/mcp?x=y', usual), undefined)
+  for (const words of [['nonsense'], ['https://a.test/mcp', 'https://b.test/mcp'], ['--unknown']]) {
     const { code, out, error } = await shell.run('doctor', ...words)
     assert.deepEqual([code, out], [2, ''], words.join(' '))
     assert.match(error, /^error: /)

@@ -69,6 +69,7 @@ export async function startFaultProviderProcess(
     registrations: () => tell('registrations'),
     issued: () => tell('issued'),
     isLive: (token) => tell('isLive', token),
+    familyOf: (token) => tell('familyOf', token),
     mostAtOnce: () => tell('mostAtOnce'),
     expireAccessTokens: () => tell('expireAccessTokens'),
     forgetClients: () => tell('forgetClients'),

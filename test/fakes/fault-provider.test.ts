@@ -95,6 +95,9 @@ test('strict rotation ends the family when a spent refresh token comes back', as
   const { clientId, tokens } = await signIn(provider)
   const first = await refresh(provider, clientId, tokens['refresh_token'])
   const next = (await first.json()) as Record<string, string>
+  const family = provider.familyOf(tokens['access_token'] ?? '')
+  assert.equal(provider.familyOf(next['access_token'] ?? ''), family)
+  assert.ok(family !== undefined)
 
   assert.equal((await refresh(provider, clientId, tokens['refresh_token'])).status, 400)
   assert.equal((await refresh(provider, clientId, next['refresh_token'])).status, 400)

@@ -123,6 +123,8 @@ export interface FaultProvider {
   readonly issued: () => readonly string[]
   /** Whether an access token would still be taken. */
   readonly isLive: (accessToken: string) => boolean
+  /** Names the sign-in that an access token goes back to. */
+  readonly familyOf: (accessToken: string) => string | undefined
   /** How many token requests were under way at the same time, at most. */
   readonly mostAtOnce: () => number
   /** Ends every access token, so that the next call is challenged. */
@@ -159,6 +161,7 @@ export async function startFaultProvider(
     registrations: () => [...state.registrations],
     issued: () => [...state.issued],
     isLive: (token) => isLive(state, token),
+    familyOf: (token) => state.accessTokens.get(token)?.family.id,
     mostAtOnce: () => state.underWay.most,
     expireAccessTokens: () => state.accessTokens.clear(),
     forgetClients: () => state.clients.clear(),
@@ -186,6 +189,7 @@ interface Code {
 }
 
 interface Family {
+  readonly id: string
   isEnded: boolean
 }
 
@@ -248,6 +252,7 @@ const routes: Readonly<Record<string, readonly [Endpoint, Handler]>> = {
   'POST /token': ['token', giveTokens],
   'POST /revoke': ['revoke', revoke],
   'POST /mcp': ['mcp', serveMcp],
+  'GET /mcp': ['mcp', serveStream],
 }
 
 async function answer(arrival: Arrival): Promise<void> {
@@ -472,7 +477,7 @@ function redeemCode(state: State, client: Client, parameters: URLSearchParams) {
     code.clientId === client.id &&
     code.challenge === challenge &&
     code.redirectUri === parameters.get('redirect_uri')
-  return isGood ? tokensFor(state, { isEnded: false }) : 'invalid_grant'
+  return isGood ? tokensFor(state, createFamily()) : 'invalid_grant'
 }
 
 function redeemRefreshToken(state: State, parameters: URLSearchParams) {
@@ -490,11 +495,15 @@ function redeemRefreshToken(state: State, parameters: URLSearchParams) {
 }
 
 function grantTokens(state: State): GrantedTokens {
-  const family = { isEnded: false }
+  const family = createFamily()
   return {
     accessToken: issueAccessToken(state, family),
     refreshToken: issueRefreshToken(state, family),
   }
+}
+
+function createFamily(): Family {
+  return { id: randomBytes(8).toString('hex'), isEnded: false }
 }
 
 function tokensFor(state: State, family: Family, { isRefresh = false } = {}) {
@@ -549,6 +558,14 @@ function serveMcp({ origin, state, request, body, response }: Exchange): void {
     id: message.id,
     ...outcome,
   })
+}
+
+/** A stream that says one thing and then stays open, as one for notifications does. */
+function serveStream({ origin, state, request, response }: Exchange): void {
+  const token = request.headers.authorization?.replace(/^Bearer /, '')
+  if (token === undefined || !isLive(state, token)) return challenge(origin, state, response)
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write('data: {"jsonrpc":"2.0","method":"notifications/open"}\n\n')
 }
 
 function challenge(origin: string, { faults }: State, response: ServerResponse): void {

@@ -52,7 +52,7 @@ async function stale({ db }: Setting): Promise<number> {
     .select((row) => row.fn.countAll<number>().as('count'))
     .where('refresh_count', '=', 0)
     .executeTakeFirstOrThrow()
-  return Number(count)
+  return count
 }
 
 interface Watched {

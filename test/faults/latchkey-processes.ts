@@ -3,8 +3,12 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import type { Order, Word } from './latchkey.child.ts'
+
+/** A test, or whoever else ends what was begun. */
+export interface Cleanup {
+  readonly after: (work: () => unknown) => void
+}
 
 /** One that is ready to be asked. */
 export interface LatchkeyProcess {
@@ -27,7 +31,7 @@ interface Standby {
 }
 
 /** Keeps so many loaded; all end with the test. */
-export function keepStandbys(t: TestContext, count = 1): StartLatchkey {
+export function keepStandbys(t: Cleanup, count = 1): StartLatchkey {
   const standbys: Standby[] = []
   const children = new Set<ChildProcess>()
   let isOver = false

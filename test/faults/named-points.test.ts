@@ -42,6 +42,37 @@ await describe('R-01', { concurrency: !isWhole }, () => {
   }
 })
 
+// Half a minute of real time, which only a whole run has.
+for (const database of isWhole ? databases : []) {
+  void test(`R-01 what a kill left is taken up by itself (${database})`, (t) =>
+    takeUpAlone(t, database))
+}
+
+/** A new process is there at once, and nobody asks it for anything. */
+async function takeUpAlone(t: TestContext, database: DatabaseKind): Promise<void> {
+  const startLatchkey = keepStandbys(t)
+  const faults = { rotation: 'tolerant' } as const
+  const setting = await openSetting(t, { database, connections: 1, faults, startLatchkey })
+  if (setting === undefined) return t.skip('a second process needs a Postgres server')
+  const [id = ''] = setting.ids
+  const latchkey = await setting.start()
+  await atProvider('worked')({ setting, id, latchkey })
+  const killedAt = performance.now()
+  await setting.start()
+  await until('it has an outcome', async () => (await unanswered(setting)) === 0, {
+    limitMs: 90_000,
+  })
+  const seconds = Math.round((performance.now() - killedAt) / 1000)
+  const { kind } = await standingOf(setting, id)
+  tell({
+    id: 'R-01',
+    what: `killed once and started again, nobody asks, ${database}`,
+    measured: `${kind} after ${seconds} s`,
+    line: 'alive within the 30 s that a provider is tolerant',
+    isKept: kind === 'alive' && seconds < 30,
+  })
+}
+
 async function killAtPoints(
   t: TestContext,
   database: DatabaseKind,

@@ -1,8 +1,8 @@
 // `npm run faults [-- --only R-01] [-- --rounds N]`: every rig of this folder as often as the plan says, one after the
-// other. Prints the table of the figures, and ends non-zero when one of them misses its line. `--write` puts the table into
-// docs/faults.md.
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+// other. Prints the table of the figures, and ends non-zero when one of them misses its line. `--write` puts it into
+// docs/faults.md, where rows of rigs that did not run stay.
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
@@ -25,14 +25,11 @@ const { values } = parseArgs({
   },
 })
 const { only, rounds, write } = values
-const folder = join(root, '.test-run')
+const folder = mkdtempSync(join(tmpdir(), 'latchkey-faults-run-'))
 const file = join(folder, 'figures.ndjson')
-rmSync(folder, { recursive: true, force: true })
-mkdirSync(folder, { recursive: true })
 
 // Durable, because a database that loses what it confirmed would be the first fault.
 const postgres = await startPostgres({ isDurable: true })
-process.env['LATCHKEY_TEST_RUN'] = folder
 process.env[figuresVariable] = file
 if (rounds !== undefined) process.env[roundsVariable] = rounds
 if (postgres.kind !== 'none') process.env['LATCHKEY_TEST_DATABASE_URL'] = postgres.url
@@ -42,9 +39,9 @@ const failed = await runRigs()
 if (postgres.kind !== 'none') await postgres.stop()
 
 const figures = readFigures()
-const table = formatTable(figures)
-console.log(`\n${table}`)
-if (write) writeTable(table)
+rmSync(folder, { recursive: true, force: true })
+console.log(`\n${formatTable(figures.map(formatRow))}`)
+if (write) writeTable(figures)
 process.exit(failed > 0 || figures.length === 0 ? 1 : 0)
 
 async function runRigs(): Promise<number> {
@@ -71,15 +68,15 @@ function readFigures(): readonly Figure[] {
     .toSorted((one, other) => one.id.localeCompare(other.id))
 }
 
-function formatTable(all: readonly Figure[]): string {
+function formatRow({ id, what, measured, line, isKept }: Figure): string {
+  return `| ${id} | ${what} | ${measured} | ${line} | ${isKept ? 'kept' : '**missed**'} |`
+}
+
+function formatTable(rows: readonly string[]): string {
   const [first] = cpus()
   const minutes = Math.ceil((performance.now() - startedAt) / 60_000)
-  const rows = all.map(
-    ({ id, what, measured, line, isKept }) =>
-      `| ${id} | ${what} | ${measured} | ${line} | ${isKept ? 'kept' : '**missed**'} |`,
-  )
   return [
-    `${new Date().toISOString().slice(0, 10)} · ${first?.model.trim() ?? 'a processor'}, ${cpus().length} cores · Node ${process.version.slice(1)} · ${minutes} minutes`,
+    `${new Date().toISOString().slice(0, 10)} · ${first?.model.trim() ?? 'a processor'}, ${cpus().length} cores · Node ${process.version.slice(1)} · the last run took ${minutes} minutes`,
     '',
     '| | what | measured | line | |',
     '| --- | --- | --- | --- | --- |',
@@ -87,7 +84,14 @@ function formatTable(all: readonly Figure[]): string {
   ].join('\n')
 }
 
-function writeTable(text: string): void {
-  const [words] = readFileSync(page, 'utf8').split(mark)
-  writeFileSync(page, `${words}${mark}\n\n${text}\n`)
+function writeTable(fresh: readonly Figure[]): void {
+  const [words, before = ''] = readFileSync(page, 'utf8').split(mark)
+  const ran = new Set(fresh.map(({ id }) => id))
+  const kept = before
+    .split('\n')
+    .filter((row) => row.startsWith('| R-') && !ran.has(row.slice(2, 6)))
+  const rows = [...kept, ...fresh.map(formatRow)].toSorted((one, other) =>
+    one.slice(0, 6).localeCompare(other.slice(0, 6)),
+  )
+  writeFileSync(page, `${words}${mark}\n\n${formatTable(rows)}\n`)
 }

@@ -5,7 +5,6 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { systemClock } from '../../src/base/clock.ts'
@@ -23,7 +22,7 @@ import { freePort, operator, restAs, signIn } from '../harness.ts'
 import { pgliteUrl, startPostgres } from '../postgres-server.ts'
 import { asOwner, databaseUrl } from '../templates.ts'
 import { copyConnections } from './copies.ts'
-import type { LatchkeyProcess, StartLatchkey } from './latchkey-processes.ts'
+import type { Cleanup, LatchkeyProcess, StartLatchkey } from './latchkey-processes.ts'
 
 export const databases = ['sqlite', 'postgres'] as const
 export type DatabaseKind = (typeof databases)[number]
@@ -64,7 +63,7 @@ const answerLimitMs = 120_000
 
 /** Makes it; undefined where the database cannot be had. */
 export async function openSetting(
-  t: TestContext,
+  t: Cleanup,
   { database, connections, faults, startLatchkey, url }: Options,
 ): Promise<Setting | undefined> {
   const where = database === 'sqlite' ? {} : await makeDatabase(t, url)
@@ -123,7 +122,7 @@ async function openVault(db: Database, settings: Readonly<Record<string, string>
   return createVault({ ...ground, time: timeOf(systemClock), keyring })
 }
 
-async function makeDatabase(t: TestContext, given: string | undefined) {
+async function makeDatabase(t: Cleanup, given: string | undefined) {
   const server = given === undefined ? await startPostgres() : undefined
   if (server?.kind === 'none' || server?.url === pgliteUrl) return undefined
   const url = given ?? server?.url ?? ''

@@ -465,7 +465,7 @@ test('what is somebody else’s is as good as nothing [row 51] [X-25] [X-09]', a
     await t.test(
       `${method} ${path('{id}')}: 404, word for word as for one that does not exist`,
       async (t) => {
-        verifies(t, 'S1-10', 'S2-21')
+        verifies(t, 'S1-10', 'S2-21', 'T-51')
         const foreign = await eve(method, path(connection.id), json)
         const missing = await eve(method, path('con_x'), json)
         assertProblem(foreign, 404, 'not_found')
@@ -520,7 +520,8 @@ test('what is somebody else’s is as good as nothing [row 51] [X-25] [X-09]', a
       }
     })
   }
-  await t.test('needs a sign-in: 409 with reauthorize [row 51]', async () => {
+  await t.test('needs a sign-in: 409 with reauthorize [row 51]', async (t) => {
+    verifies(t, 'T-51')
     const { json: own } = await ada('POST', '/api-keys', {
       name: 'y',
       scopes: ['connections:token'],
@@ -528,6 +529,7 @@ test('what is somebody else’s is as good as nothing [row 51] [X-25] [X-09]', a
     const answer = await withKey(doors, own.key)('POST', `/connections/${connection.id}/token`)
     assertProblem(answer, 409, 'authorization_required')
     assert.equal(answer.json.reauthorize, true)
+    assert.equal(answer.json.reauthUrl, `${doors.origin}/connect/${connection.id}`)
     assertProblem(
       await ada('POST', `/connections/${connection.id}/refresh`),
       409,
@@ -573,7 +575,7 @@ test('what discovery may find [row 49]', async (t) => {
   ]
   for (const [name, fault, code] of faults) {
     await t.test(`${name}: 422 ${code}`, async (t) => {
-      verifies(t, 'S1-24', 'S1-25', 'A1-12')
+      verifies(t, 'T-49', 'S1-24', 'S1-25', 'A1-12')
       provider.set({
         metadataIssuer: undefined,
         challengeMethods: ['S256'],
@@ -611,7 +613,7 @@ test('what discovery may find [row 49]', async (t) => {
 })
 
 test('addresses that may not be reached all say the same [row 50] [X-14]', async (t) => {
-  verifies(t, 'A2-11')
+  verifies(t, 'T-50', 'A2-11')
   const connected: string[] = []
   const doors = await openDoors(t, {
     settings: { LATCHKEY_ALLOW_PRIVATE_NETWORKS: '' },
@@ -707,7 +709,8 @@ test('a write with an Idempotency-Key [row 52]', async (t) => {
     })
     assert.equal(again.text, first.text)
   })
-  await t.test('another body, another path, another method: 422', async () => {
+  await t.test('another body, another path, another method: 422', async (t) => {
+    verifies(t, 'T-52')
     const key = fresh()
     const { json } = await create(ada, key, 'two')
     assertProblem(await create(ada, key, 'three'), 422, 'idempotency_mismatch')
@@ -757,6 +760,7 @@ test('a write with an Idempotency-Key [row 52]', async (t) => {
 })
 
 onEveryDatabase('fifty at once with one Idempotency-Key: one write [row 52]', async (t, store) => {
+  verifies(t, 'T-52')
   const doors = await openDoorsOn(t, store)
   const ada = callAs(doors, await signIn(doors.origin))
   const body = { name: 'x', scopes: ['api'] }

@@ -116,7 +116,7 @@ test('a callback that does not fit [row 46]', async (t) => {
   ]
   for (const [name, misfit] of misfits) {
     await t.test(`${name}: a page, nothing is sent, and the flow still stands`, async (t) => {
-      verifies(t, 'S1-49', 'S2-19', 'A1-11', 'A2-5')
+      verifies(t, 'S1-49', 'S2-19', 'A1-11', 'A2-5', 'T-46')
       const begun = await begin()
       const before = tokenCalls()
       assertAnswer(await open(misfit(begun)), refused)
@@ -146,7 +146,7 @@ test('a callback that does not fit [row 46]', async (t) => {
     await t.test(
       `${name}: a page, nothing is sent, and the flow still stands [X-03]`,
       async (t) => {
-        verifies(t, 'S2-43', 'A1-11', 'P-21')
+        verifies(t, 'S2-43', 'A1-11', 'P-21', 'T-46')
         const begun = await begin()
         const before = tokenCalls()
         assertAnswer(await open(begun.callback, await who()), refused)
@@ -230,7 +230,7 @@ test('who a callback is from [row 47] [X-11]', async (t) => {
   ]
   for (const [name, iss] of wrong) {
     await t.test(`${name}: issuer_mismatch, and no code is sent`, async (t) => {
-      verifies(t, 'A1-12')
+      verifies(t, 'A1-12', 'T-47')
       const begun = await begin()
       const before = tokenCalls()
       const answer = await open(changed(begun.callback, { iss }))
@@ -276,7 +276,7 @@ test('what a provider says when it refuses [row 48]', async (t) => {
   ]
   for (const [error, kept] of cases) {
     await t.test(`error=${error}: a page with our words, kept as ${kept}`, async (t) => {
-      verifies(t, 'S1-49', 'S1-56', 'A2-9')
+      verifies(t, 'S1-49', 'S1-56', 'A2-9', 'T-48')
       const begun = await begin()
       const before = tokenCalls()
       const url = changed(begun.callback, {

@@ -25,6 +25,7 @@ const withoutName = [
   'GET /.well-known/openid-configuration',
   'GET /api/v1/openapi.json',
   'GET /assets/callback.js',
+  'GET /assets/connections.js',
   'GET /assets/console.css',
   'GET /assets/icon.svg',
   'GET /connect/callback/{context}',

@@ -1,71 +1,12 @@
 // The event stream: what a person hears, from where on, and when they stop hearing it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
 import { createManualClock } from '../../src/base/clock.ts'
-import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { operator, restAs, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { addPerson, assertAnswer, cookiesOf, openDoors, openDoorsOn } from './doors.ts'
+import { addPerson, assertAnswer, openDoors, openDoorsOn } from './doors.ts'
 import type { Doors } from './doors.ts'
-
-interface Event {
-  readonly id: string
-  readonly type: string
-  // Tests look into many shapes; what they find there they assert.
-  readonly json: any // oxlint-disable-line typescript/no-explicit-any
-}
-
-/** An open stream, read block by block as an EventSource does. */
-async function listen(
-  t: TestContext,
-  origin: string,
-  headers: Readonly<Record<string, string>>,
-  query = '',
-) {
-  const leaving = new AbortController()
-  t.after(() => leaving.abort())
-  const { signal } = leaving
-  const answer = await fetch(`${origin}/api/v1/events${query}`, { headers, signal })
-  assert.equal(answer.status, 200)
-  assert.match(answer.headers.get('content-type') ?? '', /^text\/event-stream/)
-  assert.match(answer.headers.get('cache-control') ?? '', /no-store/)
-  const blocks = readBlocks(answer.body!)
-  const nextBlock = async () => (await blocks.next()).value
-  const first = await nextBlock()
-  return {
-    cursor: /^id: (\d+)$/m.exec(first ?? '')?.[1],
-    nextBlock,
-    nextEvent: async (): Promise<Event | undefined> => {
-      for (;;) {
-        const block = await nextBlock()
-        if (block === undefined) return undefined
-        if (!block.startsWith(':')) return eventIn(block)
-      }
-    },
-    leave: () => leaving.abort(),
-  }
-}
-
-async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of body) {
-    text += decoder.decode(chunk, { stream: true })
-    const parts = text.split('\n\n')
-    text = parts.pop() ?? ''
-    yield* parts
-  }
-}
-
-function eventIn(block: string): Event {
-  const [, id = '', type = '', data = ''] = /^id: (.*)\nevent: (.*)\ndata: (.*)$/.exec(block) ?? []
-  return { id, type, json: JSON.parse(data) }
-}
-
-function cookieOf(browser: CookieBrowser) {
-  return { cookie: cookiesOf(browser) }
-}
+import { cookieOf, listen } from './event-stream.ts'
 
 async function signInEve(doors: Doors) {
   const id = await addPerson(doors, 'eve@example.com')

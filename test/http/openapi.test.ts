@@ -71,8 +71,10 @@ test('every row says what it answers with, and may be refused in what way', asyn
     assert.ok('404' in responses || !row.path.includes('{'), told)
   }
   const { responses } = operationOf(document, 'POST', '/api/v1/connections')
-  assert.match(responses['409'].description, /`conflict`: This is taken already/)
-  assert.ok('Retry-After' in responses['429'].headers)
+  const refusal = (status: string) =>
+    document.components.responses[responses[status].$ref.replace('#/components/responses/', '')]
+  assert.match(refusal('409').description, /`conflict`: This is taken already/)
+  assert.ok('Retry-After' in refusal('429').headers)
   const { schema } = responses['201'].content['application/json']
   assert.deepEqual(schema, { $ref: '#/components/schemas/Connection' })
   const { status } = document.components.schemas.Connection.properties

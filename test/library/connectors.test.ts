@@ -2,6 +2,11 @@
 // live tokens, without a Latchkey server and without Latchkey's own users.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { pathToFileURL } from 'node:url'
 import { sql } from 'kysely'
 import { createManualClock } from '../../src/base/clock.ts'
 import { createConnectors } from '../../src/client.ts'
@@ -9,7 +14,7 @@ import { migrate } from '../../src/store/migrate.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { startTestPlatform } from '../harness.ts'
-import { onEveryDatabase } from '../on-every-database.ts'
+import { onEveryDatabase, onEveryEmptyDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { appKey, connect, createHearing, optionsOf, startApp, startUpstream } from './app.ts'
 
@@ -88,6 +93,7 @@ onEveryDatabase('what is of one user is nothing to another', async (t, store) =>
   const notFound = { code: 'not_found' }
   await assert.rejects(connectors.credentialFor('eve', hers), notFound)
   await assert.rejects(connectors.credentialFor('nobody', hers), notFound)
+  await assert.rejects(connectors.transportFor('eve', hers), notFound)
   await assert.rejects(connectors.revoke('eve', hers), notFound)
   await assert.rejects(connectors.remove('eve', hers), notFound)
   await connectors.noteError('eve', hers, 'not his to say')
@@ -203,6 +209,8 @@ onEveryDatabase(
       return (await foreign.introspect(credential.token.reveal()))['sub']
     }
     assert.equal(await subjectOf(work), 'alice')
+    const [known] = await app.connectors.servers.list()
+    assert.equal(await subjectOf(known?.id ?? ''), 'alice')
     assert.equal(await subjectOf(begun.connectionId), 'bob')
     await app.connectors.revoke('ada', work)
     const ended = await app.connectors.credentialFor('ada', work)
@@ -329,18 +337,40 @@ onEveryDatabase('what a sign-in needs is kept in columns of its own, sealed', as
   assert.match(flow['verifier_sealed'] ?? '', /^v1\./)
 })
 
-onEveryDatabase(
-  'the database is brought up to date by addition, and again without effect',
+onEveryEmptyDatabase(
+  'an older database is brought up to date and keeps what it has',
   async (t, store) => {
-    verifies(t, 'S2-3')
-    const { server } = await startUpstream(t)
+    verifies(t, 'S2-1', 'S2-3')
+    await migrate(store, { folder: olderMigrations(t) })
+    const rows = [
+      sql`insert into tenants values ('ten_1', 'default', 'http://localhost:1', 'Old', 1)`,
+      sql`insert into users values ('ten_1', 'usr_1', null, 0, null, 'user', null, 1)`,
+      sql`insert into identities values ('ten_1', 'urn:latchkey:app', 'ada', 'usr_1', 1)`,
+      sql`insert into servers values ('ten_1', 'srv_1', 'old', 'Old', 'https://old.example/mcp',
+      'none', null, '[]', null, null, null, null, 'context1', null, 1, 1)`,
+      sql`insert into connections values ('ten_1', 'con_1', 'srv_1', 'usr_1', 'default',
+      'disconnected', null, null, 1, 1)`,
+    ]
+    for (const row of rows) await row.execute(store.db)
+
     const app = await startApp(t, store)
-    const connectionId = await connect(app, 'ada', server.url)
+    const [connection] = await app.connectors.connections('ada')
+    assert.equal(connection?.id, 'con_1')
+    assert.equal(connection.serverSlug, 'old')
+    assert.deepEqual(await app.connectors.credentialFor('ada', 'con_1'), { kind: 'none' })
     assert.deepEqual(await migrate(store), { applied: [], pending: [] })
-    const credential = await app.connectors.credentialFor('ada', connectionId)
-    assert.equal(credential.kind, 'bearer')
   },
 )
+
+/** The migrations of a version that only had the first one. */
+function olderMigrations(t: TestContext): URL {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-migrations-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const name = '0001-beginning.sql'
+  const all = join(import.meta.dirname, '..', '..', 'src', 'store', 'migrations')
+  copyFileSync(join(all, name), join(folder, name))
+  return pathToFileURL(`${folder}/`)
+}
 
 onEveryDatabase('what happens to connections is heard of by the app', async (t, store) => {
   verifies(t, 'S1-69')
@@ -373,6 +403,9 @@ onEveryDatabase('what happens to connections is heard of by the app', async (t, 
   await heard.next()
   foreign.revokeEverything()
   await clock.advance(61 * 60_000)
+  const asking = connectors.credentialFor('ada', connectionId)
+  await assert.rejects(asking, { code: 'provider_unreachable', retryAfterS: 30 })
+  await clock.advance(30_000)
   const lost = await connectors.credentialFor('ada', connectionId)
   assert.equal(lost.kind, 'authorization_required')
   const failed = await heard.next()
@@ -401,13 +434,21 @@ onEveryDatabase('an error of a call is noted until a call succeeds', async (t, s
   assert.equal(await lastError(), undefined)
 })
 
-onEveryDatabase('a database that is somebody else’s is not opened', async (t, store) => {
-  await startTestPlatform(t, store)
-  const options = { database: 'given', key: appKey, publicUrl: 'http://localhost:1' }
-  await assert.rejects(createConnectors(options, { store }), /not the one this database was made/)
-})
+onEveryDatabase(
+  'a database that is a server’s is not opened, and not changed',
+  async (t, store) => {
+    const { platform } = await startTestPlatform(t, store, { settings: { LATCHKEY_KEY: appKey } })
+    const options = { database: 'given', key: appKey, publicUrl: 'http://localhost:1' }
+    await sql`delete from migrations where name <> '0001-beginning'`.execute(store.db)
+    await assert.rejects(createConnectors(options, { store }), /the database of a Latchkey server/)
+    const { rows } = await sql`select name from migrations`.execute(store.db)
+    assert.equal(rows.length, 1)
+    const tenant = await sql<{ issuer: string }>`select issuer from tenants`.execute(store.db)
+    assert.equal(tenant.rows[0]?.issuer, platform.tenant.issuer)
+  },
+)
 
-onEveryDatabase('the client half says in words what it cannot start with', async (t, store) => {
+onEveryDatabase('the client half says in words what it cannot start with', async (_t, store) => {
   const options = { database: 'given', key: appKey, publicUrl: 'http://localhost:1' }
   const starting = (more: object) => createConnectors({ ...options, ...more }, { store })
   await assert.rejects(starting({ publicUrl: 'http://app.example.com' }), /must be https/)
@@ -419,5 +460,42 @@ onEveryDatabase('the client half says in words what it cannot start with', async
   const otherKey = randomBytes(32).toString('base64url')
   await assert.rejects(starting({ key: otherKey }), /The key is not the one .* Restore that key\.$/)
   await assert.rejects(first.begin('', 'https://mcp.example.com'), { code: 'invalid_input' })
-  t.diagnostic('nothing was left open')
 })
+
+onEveryDatabase(
+  'a server that takes the app’s own credential needs nobody’s sign-in',
+  async (t, store) => {
+    const client = { clientId: 'the-app', clientSecret: 'a secret that is long enough' }
+    const { foreign, server } = await startUpstream(t, {
+      offersRegistration: false,
+      clients: [
+        {
+          client_id: client.clientId,
+          client_secret: client.clientSecret,
+          grant_types: ['client_credentials'],
+          response_types: [],
+          redirect_uris: [],
+          scope: 'mcp:read mcp:write',
+        },
+      ],
+    })
+    const app = await startApp(t, store)
+    const { connectors } = app
+    const { id } = await connectors.servers.add({
+      url: server.url,
+      grantType: 'client_credentials',
+      ...client,
+    })
+    const credential = await connectors.credentialFor('ada', id)
+    assert.ok(credential.kind === 'bearer')
+    assert.equal((await foreign.introspect(credential.token.reveal())).active, true)
+    const others = await connectors.credentialFor('eve', id)
+    assert.ok(others.kind === 'bearer')
+    assert.equal(others.token.reveal(), credential.token.reveal())
+    await assert.rejects(connectors.begin('ada', id), {
+      detail: { serverId: 'Nobody signs in to this server: one connection serves everybody.' },
+    })
+    await assert.rejects(connectors.credentialFor('ada', 'srv_0'), { code: 'not_found' })
+    app.alsoSecret([...foreign.tokensIssued(), client.clientSecret])
+  },
+)

@@ -8,7 +8,11 @@ import { createManualClock } from '../../src/base/clock.ts'
 import { isFault } from '../../src/client.ts'
 import type { McpTransport } from '../../src/client.ts'
 import type { Store } from '../../src/store/database.ts'
+import { startDpopMcpServer } from '../counterparts/dpop-mcp-server.ts'
+import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
 import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import type { McpCall } from '../counterparts/mcp-server.ts'
+import { startWorkersMcpServer } from '../counterparts/workers-mcp-server.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { connect, startApp, startUpstream } from './app.ts'
@@ -134,17 +138,29 @@ onEveryDatabase('a scope that a call lacks is asked for at the next sign-in', as
   await client.close()
 })
 
-onEveryDatabase('no call of the SDK leads to a private address', async (t, store) => {
-  const { server } = await startUpstream(t)
-  const app = await startApp(t, store)
-  const connectionId = await connect(app, 'ada', server.url)
-  const { options } = await app.connectors.transportFor('ada', connectionId)
-  const guarded = options.fetch
-  assert.ok(guarded !== undefined)
-  await assert.rejects(guarded('http://169.254.169.254/latest/meta-data/'), {
-    code: 'discovery_blocked',
-  })
-})
+onEveryDatabase(
+  'a call leads to no private address, and shows its token to no other server',
+  async (t, store) => {
+    const { foreign, server } = await startUpstream(t)
+    const other = await startOpenMcpServer()
+    t.after(() => other.stop())
+    const app = await startApp(t, store)
+    const connectionId = await connect(app, 'ada', server.url)
+    const { options } = await app.connectors.transportFor('ada', connectionId)
+    const { fetch: guarded, authProvider } = options
+    assert.ok(guarded !== undefined && authProvider !== undefined && 'token' in authProvider)
+    await authProvider.token()
+    await guarded(server.url)
+    await guarded(other.url)
+    const shownAt = (calls: readonly McpCall[]) => calls.at(-1)?.headers['authorization']
+    assert.match(shownAt(server.calls()) ?? '', /^Bearer /)
+    assert.equal(shownAt(other.calls()), undefined)
+    await assert.rejects(guarded('http://169.254.169.254/latest/meta-data/'), {
+      code: 'discovery_blocked',
+    })
+    app.alsoSecret(foreign.tokensIssued())
+  },
+)
 
 onEveryDatabase(
   'the auth() of the SDK begins a sign-in and hands its address over',
@@ -251,3 +267,53 @@ onEveryDatabase('a token that ends soon is renewed before the call', async (t, s
   assert.equal(refreshes.length, 1)
   assert.ok(server.calls().every(({ status }) => status !== 401 || refreshes.length === 1))
 })
+
+onEveryDatabase(
+  'a server behind Cloudflare’s provider is called, and refreshed once',
+  async (t, store) => {
+    const server = await startWorkersMcpServer()
+    t.after(() => server.stop())
+    const clock = createManualClock(Date.now())
+    const app = await startApp(t, store, { clock })
+    const connectionId = await connect(app, 'ada', server.url)
+    const client = await clientOf(app, 'ada', connectionId)
+    assert.deepEqual(await callEcho(client, 'hello'), [{ type: 'text', text: 'hello' }])
+
+    await clock.advance(56 * 60_000)
+    await Promise.all(['a', 'b', 'c', 'd', 'e'].map((text) => callEcho(client, text)))
+    await clock.advance(56 * 60_000)
+    await callEcho(client, 'later')
+    await client.close()
+    assert.deepEqual(server.tokenRequests(), [
+      'authorization_code',
+      'refresh_token',
+      'refresh_token',
+    ])
+    await app.connectors.revoke('ada', connectionId)
+    app.alsoSecret(server.tokensIssued())
+  },
+)
+
+for (const proofs of ['taken', 'nonce'] as const) {
+  onEveryDatabase(
+    `a token that is bound to a key goes with its proof (${proofs})`,
+    async (t, store) => {
+      const foreign = await startForeignAuthorizationServer({ proofs })
+      const { issuer, introspect } = foreign
+      const mcp = await startDpopMcpServer({ issuer, introspect, wantsNonce: proofs === 'nonce' })
+      t.after(async () => {
+        await mcp.stop()
+        await foreign.stop()
+      })
+      const app = await startApp(t, store)
+      const client = await clientOf(app, 'ada', await connect(app, 'ada', mcp.url))
+      mcp.changeNonce()
+      assert.deepEqual(await callEcho(client, 'hello'), [{ type: 'text', text: 'hello' }])
+      foreign.expireAccessTokens()
+      assert.deepEqual(await callEcho(client, 'again'), [{ type: 'text', text: 'again' }])
+      await client.close()
+      assert.equal(new Set(mcp.keys()).size, 1)
+      app.alsoSecret(foreign.tokensIssued())
+    },
+  )
+}

@@ -31,6 +31,7 @@ export const refreshFaults: readonly FaultCode[] = [
   'authorization_required',
   'reauthorization_required',
   'refresh_token_rejected',
+  'client_lost',
   'provider_unreachable',
 ]
 

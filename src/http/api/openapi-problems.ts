@@ -16,6 +16,7 @@ export const problem = z.strictObject({
     .describe('What happened, for programs.'),
   retryable: z.boolean().describe('The same again may succeed later.'),
   reauthorize: z.boolean().describe('The person has to sign in again.'),
+  reauthUrl: z.string().exactOptional().describe('Our page where the person signs in again.'),
   detail: z
     .record(z.string(), z.string())
     .exactOptional()
@@ -32,12 +33,29 @@ export const limitFields = {
   'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
 }
 
-/** The refusals of a row by their status; `default` stands for those that any request may meet. */
+/** The refusals of a row by their status, by reference; `default` stands for those that any request may meet. */
 export function problemResponses(row: Route) {
+  const responses = [...byStatus(row)].map(([status, codes]) => [status, referenceTo(codes)])
+  return { ...Object.fromEntries(responses), default: referenceTo([]) }
+}
+
+/** What they refer to: many rows refuse with the same. */
+export function sharedResponses(rows: readonly Route[]) {
+  const sets = rows.flatMap((row) => [...byStatus(row).values()])
+  return Object.fromEntries([[], ...sets].map((codes) => [nameOf(codes), response(codes)]))
+}
+
+function byStatus(row: Route): ReadonlyMap<number, readonly FaultCode[]> {
   const codes = new Set([...usualFaults(row), ...(row.faults ?? [])])
-  const byStatus = Map.groupBy(codes, (code) => faultCatalogue[code].status)
-  const responses = [...byStatus].map(([status, known]) => [status, response(known)])
-  return { ...Object.fromEntries(responses), default: response([]) }
+  return Map.groupBy(codes, (code) => faultCatalogue[code].status)
+}
+
+function referenceTo(codes: readonly FaultCode[]) {
+  return { $ref: `#/components/responses/${nameOf(codes)}` }
+}
+
+function nameOf(codes: readonly FaultCode[]): string {
+  return codes.length === 0 ? 'any_refusal' : codes.toSorted().join('.')
 }
 
 /** Does an Idempotency-Key make it happen once (idempotency.ts)? */

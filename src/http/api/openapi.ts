@@ -7,7 +7,13 @@ import { found } from '../output.ts'
 import type { Output } from '../output.ts'
 import { route } from '../route.ts'
 import type { QueryParameter, Route } from '../route.ts'
-import { isRepeatable, limitFields, problemResponses, problemSchema } from './openapi-problems.ts'
+import {
+  isRepeatable,
+  limitFields,
+  problemResponses,
+  problemSchema,
+  sharedResponses,
+} from './openapi-problems.ts'
 import { describeShapes } from './openapi-schemas.ts'
 import type { DescribedShapes } from './openapi-schemas.ts'
 
@@ -58,6 +64,7 @@ function describe(rows: readonly Route[]) {
     paths: Object.fromEntries(paths),
     components: {
       ...components,
+      responses: sharedResponses(rows),
       schemas: { ...taken.shared, ...given.shared, Problem: problemSchema },
     },
   }

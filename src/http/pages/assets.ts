@@ -12,6 +12,11 @@ const files = [
     file: './browser/callback.js',
     type: 'text/javascript; charset=utf-8',
   },
+  {
+    path: '/assets/connections.js',
+    file: './browser/connections.js',
+    type: 'text/javascript; charset=utf-8',
+  },
 ] as const
 
 /** The rows of the assets. */

@@ -61,7 +61,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
   if (session === undefined) return signInFirst(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
   const { token, cookies } = forms.issue(visit, 'connect')
-  const scope = visit.query.get('scope') ?? ''
+  const missing = connection.missingScopes ?? []
   const drawn = await page({
     title: `Connect ${connection.serverName}`,
     signedInAs: session.user.email,
@@ -77,16 +77,15 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
           <dt>Server</dt>
           <dd><code>${connection.serverUrl}</code></dd>
           ${
-            scope === ''
+            missing.length === 0
               ? ''
               : html`<dt>Permission it asks for</dt>
-                  <dd><code>${scope}</code></dd>`
+                  <dd><code>${missing.join(' ')}</code></dd>`
           }
         </dl>
         <form method="post" action="/connect/${connection.id}" class="buttons">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
-          <input type="hidden" name="scope" value="${scope}" />
           <button class="primary">Continue to sign in</button>
           <a class="button" href="${home}">Not now</a>
         </form>
@@ -109,7 +108,6 @@ async function startConnecting(
   const begun = await connections.authorize(session, id, {
     browser,
     again: true,
-    additionalScopes: fields.get('scope') ?? '',
     ...(flowId === '' ? {} : { flowId }),
   })
   if ('alreadyAuthorized' in begun) return redirect(home, 303)

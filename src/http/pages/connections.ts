@@ -2,7 +2,7 @@
 import { html } from 'hono/html'
 import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import type { Connections } from '../../connectors/connections.ts'
-import type { Servers } from '../../connectors/servers.ts'
+import type { Servers, ServerTest } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
 import { isAdmin } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
@@ -10,9 +10,10 @@ import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, SignedIn, Visit } from '../route.ts'
+import { addForm, serverOf } from './add-server.ts'
+import type { FailedForm } from './add-server.ts'
 import { page } from './layout.ts'
-import type { Html } from './layout.ts'
-import { problemNote, problemOf } from './problem.ts'
+import { problemOf } from './problem.ts'
 import { connectionsPath, serverRow } from './server-row.ts'
 
 interface Needs {
@@ -68,6 +69,18 @@ function formRoutes(needs: Needs): readonly Route[] {
     }),
     route({
       method: 'POST',
+      path: `${path}/test`,
+      guard: 'session',
+      surface: 'page',
+      words: 'Lists the tools of a server as the person.',
+      run: async (visit) => {
+        const serverId = readFields(needs.forms, visit).get('server') ?? ''
+        const test = await needs.servers.test(visit.principal, serverId)
+        return connectionsPage(needs, visit, { tested: { serverId, test } })
+      },
+    }),
+    route({
+      method: 'POST',
       path: `${path}/{connection}`,
       guard: 'session',
       surface: 'page',
@@ -96,18 +109,16 @@ function formRoutes(needs: Needs): readonly Route[] {
 
 async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
   const fields = readFields(needs.forms, visit)
-  const url = fields.get('url') ?? ''
-  const name = (fields.get('name') ?? '').trim()
+  const input = serverOf(fields)
   try {
-    await needs.servers.create(visit.principal, {
-      url,
-      ...(name === '' ? {} : { name }),
-      ...fixedHeader(fields),
-    })
-    return redirect(path, 303)
+    const { id, auth, grantType } = await needs.servers.create(visit.principal, input)
+    if (auth !== 'oauth' || grantType !== 'authorization_code') return redirect(path, 303)
+    const connection = await needs.connections.create(visit.principal, { serverId: id })
+    return redirect(`/connect/${connection.id}`, 303)
   } catch (thrown) {
     if (!isFault(thrown) || faultCatalogue[thrown.code].status >= 500) throw thrown
-    return connectionsPage(needs, visit, { url, name, problem: problemOf(thrown) })
+    const { url, name = '' } = input
+    return connectionsPage(needs, visit, { failed: { url, name, problem: problemOf(thrown) } })
   }
 }
 
@@ -118,22 +129,16 @@ function readFields(forms: Forms, visit: Visit): URLSearchParams {
   throw new Fault('invalid_input', { because: 'a field of the form holds a NUL' })
 }
 
-function fixedHeader(fields: URLSearchParams) {
-  const header = (fields.get('header') ?? '').trim()
-  if (header === '') return {}
-  return { auth: 'headers', headers: { [header]: fields.get('value') ?? '' } } as const
-}
-
-interface FailedForm {
-  readonly url: string
-  readonly name: string
-  readonly problem: string
+/** What the page shows besides. */
+interface Shown {
+  readonly failed?: FailedForm
+  readonly tested?: { readonly serverId: string; readonly test: ServerTest }
 }
 
 async function connectionsPage(
   { servers, connections, forms }: Needs,
   visit: SignedIn,
-  failed?: FailedForm,
+  { failed, tested }: Shown = {},
 ): Promise<Response> {
   const { principal, tenant } = visit
   const [known, mine, shared] = await Promise.all([
@@ -147,10 +152,11 @@ async function connectionsPage(
     title: 'Connections',
     status: failed === undefined ? 200 : 422,
     signedInAs: principal.user.email,
+    script: 'connections.js',
     place: { here: 'connections', isAdmin: isAdmin(principal) },
     body: html`
       <h1>Connections</h1>
-      <section class="card">
+      <section class="card" id="servers" data-form-token="${token}">
         ${
           known.items.length === 0
             ? html`<p>
@@ -164,10 +170,14 @@ async function connectionsPage(
                   isAdmin: isAdmin(principal),
                   token,
                   address: resourceOf(tenant, server.slug),
+                  test: tested?.serverId === server.id ? tested.test : undefined,
                 }),
               )
         }
       </section>
+      <p class="warning" role="status" data-waiting hidden>
+        Sign in in the other window. <button type="button">Cancel</button>
+      </p>
       ${isAdmin(principal) ? addForm(token, failed) : ''}
       <form method="post" action="/sign-out">
         <input type="hidden" name="form_token" value="${signOut.token}" />
@@ -176,39 +186,4 @@ async function connectionsPage(
     `,
   })
   return withCookies(drawn, cookies)
-}
-
-function addForm(token: string, failed: FailedForm | undefined): Html {
-  return html`
-    <section class="card">
-      <h2>Add a server</h2>
-      ${problemNote(failed?.problem)}
-      <form method="post" action="/console/servers">
-        <input type="hidden" name="form_token" value="${token}" />
-        <label>
-          URL
-          <input
-            name="url"
-            type="url"
-            value="${failed?.url ?? ''}"
-            placeholder="https://mcp.example.com/mcp"
-            required
-          />
-        </label>
-        <label>
-          Name <span class="quiet">Optional.</span>
-          <input name="name" maxlength="80" value="${failed?.name ?? ''}" />
-        </label>
-        <details>
-          <summary>It wants a fixed key, not a sign-in</summary>
-          <label>Header <input name="header" maxlength="100" placeholder="Authorization" /></label>
-          <label>
-            Value <input name="value" type="password" maxlength="4096" autocomplete="off" />
-            <span class="quiet">Kept encrypted, and never shown again.</span>
-          </label>
-        </details>
-        <button class="primary">Add server</button>
-      </form>
-    </section>
-  `
 }

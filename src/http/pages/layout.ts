@@ -13,7 +13,7 @@ export interface Page {
   /** Which page of the console this is; it then leads to the others. */
   readonly place?: Place
   /** A script of ours under /assets/ that makes the page nicer. */
-  readonly script?: 'callback.js'
+  readonly script?: 'callback.js' | 'connections.js'
   /**
    * Where a form on this page may lead, redirects included: browsers check `form-action` at every hop. `anywhere` is for
    * forms that end at another party's sign-in page or callback, whose address is checked on our side.
@@ -76,6 +76,7 @@ function pageHeaders({ formsLeadTo = 'here', script }: Page): Record<string, str
     "style-src 'self'",
     "img-src 'self'",
     ...(script === undefined ? [] : ["script-src 'self'"]),
+    ...(script === 'connections.js' ? ["connect-src 'self'"] : []),
     ...(formsLeadTo === 'here' ? ["form-action 'self'"] : []),
     "frame-ancestors 'none'",
     "base-uri 'none'",

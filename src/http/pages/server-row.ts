@@ -2,7 +2,7 @@
 // address to use.
 import { html } from 'hono/html'
 import type { PublicConnection } from '../../connectors/connections.ts'
-import type { PublicServer } from '../../connectors/servers.ts'
+import type { PublicServer, ServerTest } from '../../connectors/servers.ts'
 import type { Html } from './layout.ts'
 
 export interface ServerRow {
@@ -15,6 +15,8 @@ export interface ServerRow {
   readonly isAdmin: boolean
   readonly token: string
   readonly address: string
+  /** What trying it out has just shown. */
+  readonly test?: ServerTest | undefined
 }
 
 /** Where its forms go. */
@@ -27,19 +29,22 @@ export function serverRow(row: ServerRow): Html {
     <div class="row">
       <div class="wide">
         <strong><bdi>${server.name}</bdi></strong>
-        ${serverPill(row)} ${connections.map((connection) => statusPill(connection))}
+        ${serverPill(row)} ${isSignedInTo(server) ? connections.map(statusPill) : ''}
         <div class="quiet">Use it at <code>${address}</code></div>
+        ${testResult(row.test)}
       </div>
       <div class="buttons">
         ${connections.map((connection) => connectionButtons(connection, row))} ${connectForm(row)}
+        ${testForm(row)}
       </div>
     </div>
   `
 }
 
-function serverPill({ server: { auth, headerNames }, connections, isShared }: ServerRow): Html {
+function serverPill({ server, connections, isShared }: ServerRow): Html {
+  const { auth, headerNames } = server
   const isBorrowed = isShared && connections.every(({ status }) => status === 'disconnected')
-  if (auth === 'oauth') {
+  if (isSignedInTo(server)) {
     return isBorrowed ? html`<span class="pill good">Shared by an administrator</span>` : html``
   }
   const lacksKey = auth === 'headers' && headerNames.length === 0
@@ -51,13 +56,20 @@ function serverPill({ server: { auth, headerNames }, connections, isShared }: Se
 function statusPill({ authorized, label, shared }: PublicConnection): Html {
   const name = label === '' || label === 'default' ? '' : ` (${label})`
   const pill = authorized
-    ? html`<span class="pill good">OAuth · signed in<bdi>${name}</bdi></span>`
+    ? html`<span class="pill info">OAuth · signed in<bdi>${name}</bdi></span>`
     : html`<span class="pill attention">OAuth · sign-in required<bdi>${name}</bdi></span>`
   return shared ? html`${pill} <span class="pill">Shared with everybody</span>` : pill
 }
 
-function connectionButtons({ id, authorized, shared }: PublicConnection, row: ServerRow): Html {
-  if (!authorized) return html`<a class="button primary" href="/connect/${id}">Sign in</a>`
+/** A person signs in to it, and to no other. */
+function isSignedInTo({ auth, grantType }: PublicServer): boolean {
+  return auth === 'oauth' && grantType === 'authorization_code'
+}
+
+function connectionButtons(connection: PublicConnection, row: ServerRow): Html {
+  const { id, authorized, shared, missingScopes } = connection
+  if (!isSignedInTo(row.server)) return html``
+  if (!authorized || missingScopes !== undefined) return signInForm(id)
   if (!row.isAdmin) return html``
   return html`<form method="post" action="${connectionsPath}/${id}">
     <input type="hidden" name="form_token" value="${row.token}" />
@@ -66,8 +78,40 @@ function connectionButtons({ id, authorized, shared }: PublicConnection, row: Se
   </form>`
 }
 
+/** Leads to our page that starts the sign-in; the script opens the provider's in a popup instead. */
+function signInForm(id: string): Html {
+  return html`<form method="get" action="/connect/${id}" data-sign-in="${id}">
+    <button class="primary">Sign in</button>
+  </form>`
+}
+
+/** Who cannot call it yet has nothing to try. */
+function testForm({ server, connections, isShared, token }: ServerRow): Html {
+  const isReady = !isSignedInTo(server) || isShared || connections.some((one) => one.authorized)
+  if (!isReady) return html``
+  return html`<form method="post" action="${connectionsPath}/test">
+    <input type="hidden" name="form_token" value="${token}" />
+    <input type="hidden" name="server" value="${server.id}" />
+    <button>Test</button>
+  </form>`
+}
+
+function testResult(test: ServerTest | undefined): Html {
+  if (test === undefined) return html``
+  if (!test.ok) return html`<p class="warning" role="status">${test.words}</p>`
+  const { toolCount, tools } = test
+  return html`<details class="tools" role="status">
+    <summary>Discovered ${toolCount} ${toolCount === 1 ? 'tool' : 'tools'}</summary>
+    <ul>
+      ${tools.slice(0, toolsShown).map(({ name }) => html`<li><bdi>${name}</bdi></li>`)}
+    </ul>
+  </details>`
+}
+
+const toolsShown = 100
+
 function connectForm({ server, connections, isShared, token }: ServerRow): Html {
-  if (server.auth !== 'oauth' || connections.length > 0) return html``
+  if (!isSignedInTo(server) || connections.length > 0) return html``
   return html`<form method="post" action="${connectionsPath}">
     <input type="hidden" name="form_token" value="${token}" />
     <input type="hidden" name="server" value="${server.id}" />

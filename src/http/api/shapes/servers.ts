@@ -59,6 +59,10 @@ export const server = z
       .strictObject({ issuer: z.string(), tokenEndpoint: z.string(), clientId: z.string() })
       .exactOptional(),
     tokenFormat: z.enum(tokenFormats),
+    metadataCacheMinutes: z
+      .int()
+      .exactOptional()
+      .describe('How long what discovery found is used again; missing: as the installation says.'),
     mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
     redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
@@ -87,6 +91,11 @@ const tool = z.strictObject({ name: z.string(), description: z.string().exactOpt
 export const serverTest = z
   .union([
     z.strictObject({ ok: z.literal(true), toolCount: z.int(), tools: z.array(tool) }),
-    z.strictObject({ ok: z.literal(false), error: z.string(), words: z.string() }),
+    z.strictObject({
+      ok: z.literal(false),
+      error: z.string(),
+      words: z.string(),
+      discovered: discovered.exactOptional().describe('Where the caller has not signed in yet.'),
+    }),
   ])
   .meta({ id: 'ServerTest' })

@@ -1,0 +1,75 @@
+// The form that adds a server, and what it says. Which fields show is decided by the style sheet, so it needs no script.
+import { html } from 'hono/html'
+import type { ServerInput } from '../../connectors/servers.ts'
+import type { Html } from './layout.ts'
+import { problemNote } from './problem.ts'
+
+/** What was entered in vain. */
+export interface FailedForm {
+  readonly url: string
+  readonly name: string
+  readonly problem: string
+}
+
+/** The server that the form describes. */
+export function serverOf(fields: URLSearchParams): ServerInput {
+  const text = (field: string) => (fields.get(field) ?? '').trim()
+  const name = text('name')
+  const header = text('header')
+  const isByHeader = fields.get('auth') !== 'oauth' && header !== ''
+  return {
+    url: fields.get('url') ?? '',
+    ...(name === '' ? {} : { name }),
+    ...(isByHeader ? { auth: 'headers', headers: { [header]: fields.get('value') ?? '' } } : {}),
+  }
+}
+
+/** Draws the form. */
+export function addForm(token: string, failed: FailedForm | undefined): Html {
+  return html`
+    <section class="card">
+      <h2>Add a server</h2>
+      <p class="quiet">Only add servers that you trust.</p>
+      ${problemNote(failed?.problem)}
+      <form method="post" action="/console/servers" class="add" data-add>
+        <input type="hidden" name="form_token" value="${token}" />
+        <label>
+          URL
+          <input
+            name="url"
+            type="url"
+            value="${failed?.url ?? ''}"
+            placeholder="https://mcp.example.com/mcp"
+            required
+          />
+        </label>
+        <label>
+          Name <span class="quiet">Optional.</span>
+          <input name="name" maxlength="80" value="${failed?.name ?? ''}" />
+        </label>
+        <fieldset>
+          <legend>Authentication</legend>
+          <label class="tick">
+            <input type="radio" name="auth" value="oauth" checked />
+            <span>OAuth (auto-discover)</span>
+          </label>
+          <label class="tick">
+            <input type="radio" name="auth" value="headers" />
+            <span>API key / headers</span>
+          </label>
+        </fieldset>
+        <div class="headers">
+          <label>Header <input name="header" maxlength="100" placeholder="Authorization" /></label>
+          <label>
+            Value <input name="value" type="password" maxlength="4096" autocomplete="off" />
+            <span class="quiet">Kept encrypted, and never shown again.</span>
+          </label>
+        </div>
+        <p>
+          <button class="primary with-sign-in">Save &amp; sign in</button>
+          <button class="primary with-headers">Save connector</button>
+        </p>
+      </form>
+    </section>
+  `
+}

@@ -63,8 +63,8 @@ export async function reach(
   const isForAnother = token.kind === 'live' && token.serverUrl !== server.url
   if (isForAnother) return { kind: 'sign_in', connection, reason: 'server_changed' }
   if (token.kind === 'live') {
-    const owner = isOthers(caller, connection) ? { ownerId: connection.user_id } : {}
-    return { ...bearer(connection, token, { isSignedIn: true }), ...owner }
+    const ownerId = isOthers(caller, connection) ? connection.user_id : undefined
+    return bearer(connection, token, { isSignedIn: true, ownerId })
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }

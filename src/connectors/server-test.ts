@@ -10,7 +10,7 @@ import type { Caller } from './choose-connection.ts'
 import type { Reach } from './reach.ts'
 import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
-import { listTools } from './tools.ts'
+import { listTools, listToolsOverSse } from './tools.ts'
 import type { Target, Tool } from './tools.ts'
 
 export type ServerTest =
@@ -84,15 +84,71 @@ async function toolsFor(
   server: Server,
   way: Reach,
 ): Promise<readonly Tool[]> {
-  const { url } = server
   try {
-    return await listTools(needs.outbound, targetFor(needs, url, way))
+    return await listEitherWay(needs, server, way)
   } catch (thrown) {
     const isStale = isFault(thrown) && thrown.code === 'invalid_token' && way.kind === 'bearer'
     if (!isStale) throw thrown
     const again = await reach(needs, caller, server, { spent: way })
-    return listTools(needs.outbound, targetFor(needs, url, again))
+    return listEitherWay(needs, server, again)
   }
+}
+
+/**
+ * MCP 2025-11-25, "Backwards Compatibility": where a POST brings no result, the older transport is tried. What answered is
+ * kept, because calls of people go that way without a look.
+ */
+async function listEitherWay(
+  needs: ServerNeeds,
+  server: Server,
+  way: Reach,
+): Promise<readonly Tool[]> {
+  const { url } = server
+  try {
+    const tools = await listTools(needs.outbound, targetFor(needs, url, way))
+    if (server.transport === 'sse') await keepTransport(needs, server, null)
+    return tools
+  } catch (thrown) {
+    if (!isFault(thrown) || !mayBeOlder.has(thrown.code)) throw thrown
+    const tools = await listOverSse(needs, url, way)
+    if (tools === undefined) throw thrown
+    if (server.transport !== 'sse') await keepTransport(needs, server, 'sse')
+    return tools
+  }
+}
+
+// A server of the older transport may say 401 to a POST at the address of its stream, whatever the token is.
+const mayBeOlder = new Set<FaultCode>(['server_unreachable', 'invalid_token'])
+
+/** Undefined for any trouble: what the newer transport said tells more. */
+async function listOverSse(
+  { outbound, upstream, log }: ServerNeeds,
+  url: string,
+  way: Reach,
+): Promise<readonly Tool[] | undefined> {
+  const { present } = createPresenter(upstream)
+  const credential = showable(way)
+  try {
+    return await listToolsOverSse(outbound, { url, headers: (asked) => present(credential, asked) })
+  } catch (thrown) {
+    const because = isFault(thrown) ? thrown.because : 'it could not be asked'
+    log.info({ because }, 'the older transport brought no tools either')
+    return undefined
+  }
+}
+
+async function keepTransport(
+  { db }: ServerNeeds,
+  { tenantId, id, url }: Server,
+  transport: 'sse' | null,
+): Promise<void> {
+  await db
+    .updateTable('servers')
+    .set({ transport })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .where('url', '=', url)
+    .execute()
 }
 
 function targetFor({ upstream }: ServerNeeds, url: string, way: Reach): Target {

@@ -10,6 +10,8 @@ import {
   statelessRequest,
 } from '../upstream/mcp.ts'
 import type { McpRequest } from '../upstream/mcp.ts'
+import { askOverSse } from './sse-session.ts'
+import type { SseTarget } from './sse-session.ts'
 
 export interface Tool {
   readonly name: string
@@ -55,6 +57,31 @@ export async function listTools(outbound: Outbound, target: Target): Promise<rea
     return collect(result, async (cursor) => ask(statelessRequest('tools/list', { cursor })))
   }
   return listInSession(ask)
+}
+
+/** The same from a server that speaks only the older HTTP+SSE (MCP 2024-11-05), each page in a session of its own. */
+export async function listToolsOverSse(
+  outbound: Outbound,
+  target: SseTarget,
+): Promise<readonly Tool[]> {
+  const signal = AbortSignal.timeout(deadlineMs)
+  const page = async (params: Readonly<Record<string, unknown>>) => {
+    const asked = { id: 2, method: 'tools/list' }
+    const body = JSON.stringify({ jsonrpc: '2.0', ...asked, params })
+    const outcome = await askOverSse({ outbound, signal }, target, { ...asked, body })
+    if (outcome.kind === 'answer') return asRecord(asRecord(parse(outcome.text))?.['result'])
+    if (outcome.status === 401) throw new Fault('invalid_token', { because: 'the server said 401' })
+    return unusable(outcome)
+  }
+  const tools: Tool[] = []
+  let cursor: string | undefined
+  for (let pages = 0; pages < pagesMax; pages += 1) {
+    const result = (await page(cursor === undefined ? {} : { cursor })) ?? unusable({ status: 200 })
+    tools.push(...toolsOf(result))
+    cursor = textOf(result['nextCursor'])
+    if (cursor === undefined) break
+  }
+  return tools.slice(0, toolsMax)
 }
 
 type Ask = (request: McpRequest) => Promise<OutboundResponse>
@@ -142,7 +169,7 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-function unusable({ status }: OutboundResponse): never {
+function unusable({ status }: Pick<OutboundResponse, 'status'>): never {
   throw new Fault('server_unreachable', {
     because: `the server answered ${status} without a result`,
   })

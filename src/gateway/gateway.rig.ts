@@ -60,6 +60,7 @@ export interface RigSettings {
   readonly toolScopes?: readonly ToolScope[]
   /** The scopes of the tenant. */
   readonly registry?: readonly RegisteredScope[]
+  readonly transport?: McpServer['transport']
   /** In place of a listening upstream. */
   readonly upstreamUrl?: string
 }
@@ -123,7 +124,7 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
       verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
       dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
       servers: {
-        bySlug: async (_tenant, slug) => serverAt(slug, { url, toolScopes: settings.toolScopes }),
+        bySlug: async (_tenant, slug) => serverAt(slug, { url, ...settings }),
       },
       scopes: { all: async () => settings.registry ?? [] },
       credentials,
@@ -174,7 +175,7 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
 
 function serverAt(
   slug: string,
-  { url, toolScopes }: { readonly url: string; readonly toolScopes: RigSettings['toolScopes'] },
+  { url, toolScopes, transport }: RigSettings & { readonly url: string },
 ): McpServer | undefined {
   const shape = {
     auth: 'oauth',
@@ -190,6 +191,7 @@ function serverAt(
         slug,
         name: 'Notes',
         url,
+        transport: transport ?? 'streamable_http',
         ...(toolScopes === undefined ? {} : { toolScopes }),
       }
     : undefined
@@ -275,13 +277,22 @@ function sendTo(origin: string, method: string, init: PostInit): Promise<Respons
   })
 }
 
+const bodies = new WeakMap<IncomingMessage, string>()
+
+/** What came with a request to the upstream. */
+export function bodyOf(request: IncomingMessage): string {
+  return bodies.get(request) ?? ''
+}
+
 function watch(seen: SeenRequest[], listener: RequestListener): RequestListener {
   return (request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const { method = '', url = '', headers } = request
-      seen.push({ method, url, headers, body: Buffer.concat(chunks).toString() })
+      const body = Buffer.concat(chunks).toString()
+      bodies.set(request, body)
+      seen.push({ method, url, headers, body })
       listener(request, response)
     })
   }

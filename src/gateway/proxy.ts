@@ -185,7 +185,8 @@ function endedByUs(status: number): Outcome {
   return { kind: 'broken', status, because: 'what the stream hangs on was ended' }
 }
 
-function clientLeft(status: number): Outcome {
+/** The client did not wait for its answer. */
+export function clientLeft(status: number): Outcome {
   return { kind: 'broken', status, because: 'the client left' }
 }
 
@@ -197,7 +198,7 @@ const timeoutCodes = new Set([
 ])
 
 /** Only the code of an error is kept: its text may hold header values (threats X-28). */
-function faultOf(thrown: unknown): Fault {
+export function faultOf(thrown: unknown): Fault {
   const code = codeOf(thrown)
   const because = `the server could not be asked (${isFault(thrown) ? thrown.because : code})`
   return new Fault(timeoutCodes.has(code) ? 'upstream_timeout' : 'server_unreachable', {

@@ -18,6 +18,7 @@ import type { OpenStreams } from './open-streams.ts'
 import type { Outcome } from './proxy.ts'
 import { forward } from './proxy.ts'
 import type { SessionBinding, SessionOwner } from './sessions.ts'
+import { forwardOverSse } from './sse-call.ts'
 
 /** A call whose caller is verified. */
 export interface VerifiedCall {
@@ -135,9 +136,13 @@ interface Sending {
 
 function sendOnce(
   needs: ServerCallNeeds,
-  { request, response, principal, server, method, body, isOffered }: VerifiedCall,
+  verified: VerifiedCall,
   { credential, owner, sessionId }: Sending,
 ): Promise<Outcome> {
+  const { request, response, principal, server, method, body, isOffered } = verified
+  if (server.transport === 'sse') {
+    return forwardOverSse(needs, verified, (asked) => needs.credentials.present(credential, asked))
+  }
   const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
   const { url } = server
   return forward({

@@ -1,6 +1,7 @@
 // What REST shows of MCP servers and of their tools.
 import { z } from 'zod'
 import { serverAuths, tokenFormats } from '../../../connectors/server-input.ts'
+import { transports } from '../../../connectors/server-rows.ts'
 import type { PublicServer } from '../../../connectors/servers.ts'
 import { signingAlgorithms } from '../../../oauth/jws.ts'
 import { grantTypes } from '../../../upstream/grant.ts'
@@ -59,6 +60,9 @@ export const server = z
       .strictObject({ issuer: z.string(), tokenEndpoint: z.string(), clientId: z.string() })
       .exactOptional(),
     tokenFormat: z.enum(tokenFormats),
+    transport: z
+      .enum(transports)
+      .describe('`sse`: it speaks only the older HTTP+SSE, as its test found out.'),
     metadataCacheMinutes: z
       .int()
       .exactOptional()

@@ -189,7 +189,7 @@ onEveryDatabase(
     const { json: flow } = await call('GET', `/flows/${begun.flowId}`)
     assert.equal(flow.status, 'failed')
     assert.equal(flow.error, 'token_response_invalid')
-    const asked = provider.requests().filter(({ path }) => path === '/token')
-    assert.match(asked[0]?.headers['dpop']?.toString() ?? '', /^ey/)
+    const asked = provider.requests().find(({ path }) => path === '/token')
+    assert.match(asked?.headers['dpop']?.toString() ?? '', /^ey/)
   },
 )

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import type { Store } from '../src/store/database.ts'
+import { templateFile } from './templates.ts'
 
 /** One answer of the product. */
 export interface RecordedAnswer {
@@ -108,9 +109,28 @@ async function recordFiles(store: Store): Promise<void> {
   )
   for (const { file } of rows) {
     for (const path of [file, `${file}-wal`]) {
-      if (file !== '' && existsSync(path)) write('database', readFileSync(path, 'latin1'))
+      if (file === '' || !existsSync(path)) continue
+      const pages = pagesOf(path).filter((page) => !emptyPages().has(page))
+      write('database', pages.join(''))
     }
   }
+}
+
+const pageBytes = 4096
+
+function pagesOf(path: string): readonly string[] {
+  const text = readFileSync(path, 'latin1')
+  const count = Math.ceil(text.length / pageBytes)
+  return Array.from({ length: count }, (_, at) => text.slice(at * pageBytes, (at + 1) * pageBytes))
+}
+
+let known: ReadonlySet<string> | undefined
+
+/** The pages that every database of the run begins with: a thousand copies of them would be all that is searched. */
+function emptyPages(): ReadonlySet<string> {
+  const template = templateFile()
+  known ??= new Set(template === undefined ? [] : pagesOf(template))
+  return known
 }
 
 function write(name: Parameters<typeof recordFile>[0], text: string): void {

@@ -32,10 +32,16 @@ async function migrateAt(place: Place): Promise<void> {
   }
 }
 
-/** Copies the migrated file there, if this run has one. */
-export function copyTemplateFile(to: string): void {
+/** The migrated file, if this run has one. */
+export function templateFile(): string | undefined {
   const file = process.env[fileVariable]
-  if (file !== undefined && existsSync(file)) copyFileSync(file, to)
+  return file !== undefined && existsSync(file) ? file : undefined
+}
+
+/** Copies it there, if this run has one. */
+export function copyTemplateFile(to: string): void {
+  const file = templateFile()
+  if (file !== undefined) copyFileSync(file, to)
 }
 
 /** A database of its own that is migrated already; undefined if this run has no template. */

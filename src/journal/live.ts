@@ -25,7 +25,7 @@ interface Needs<Item> {
 /** Makes the live feed. */
 export function createLive<Item extends Placed>({ heads, read }: Needs<Item>): Live<Item> {
   const listeners = new Set<(item: Item) => void>()
-  let seen: Map<string, number> | undefined
+  let seen: Promise<Map<string, number>> | undefined
   let delivering: Promise<void> = Promise.resolve()
 
   const tell = (item: Item) => {
@@ -51,21 +51,31 @@ export function createLive<Item extends Placed>({ heads, read }: Needs<Item>): L
     }
   }
 
+  /** Up to where everything is old; it is read anew after a failure. */
+  const remember = () => {
+    const reading = heads().then((all) => new Map(all.map(({ tenantId, seq }) => [tenantId, seq])))
+    seen = reading
+    reading.catch(() => {
+      if (seen === reading) seen = undefined
+    })
+    return reading
+  }
+
   const deliverAll = async () => {
     if (listeners.size === 0 || seen === undefined) return
-    for (const head of await heads()) await deliverTenant(seen, head)
+    const known = await seen
+    for (const head of await heads()) await deliverTenant(known, head)
   }
 
   return {
     subscribe: (listener) => {
-      if (listeners.size === 0) seen = undefined
+      // At once: what is being sealed already, after a mark that nobody needed, is new to this listener.
+      if (listeners.size === 0) void remember()
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     mark: async () => {
-      if (listeners.size === 0 || seen !== undefined) return
-      const old = new Map((await heads()).map(({ tenantId, seq }) => [tenantId, seq]))
-      seen ??= old
+      if (listeners.size > 0) await (seen ?? remember())
     },
     // One after the other: two at once would hand entries on twice.
     deliver: () => (delivering = delivering.then(deliverAll, deliverAll)),

@@ -6,8 +6,9 @@ import { keepStandbys } from './latchkey-processes.ts'
 import { standingOf } from './outcomes.ts'
 import { databases, forAll, makeDue, openSetting, until } from './setting.ts'
 
-const connections = 20
-const callersEach = 50
+// As many as one host is asked at once.
+const connections = 8
+const callersEach = 125
 
 for (const database of isWhole ? databases : (['sqlite'] as const)) {
   void test(`R-29 callers who go away in the middle leave a refresh that ends (${database})`, async (t) => {

@@ -24,7 +24,7 @@ interface Trouble {
 }
 
 for (const database of databases) {
-  for (const isKilled of [false]) {
+  for (const isKilled of [false, true]) {
     const title = `R-03 a database that refuses what was refreshed ${isKilled ? 'and a kill then ' : ''}(${database})`
     void test(title, { timeout: limitMs }, async (t) => {
       const setting = await open(t, database)
@@ -38,7 +38,7 @@ for (const database of databases) {
   }
 }
 
-for (const isKilled of [false]) {
+for (const isKilled of [false, true]) {
   const title = `R-03 a database that crashes under what was refreshed ${isKilled ? 'and a kill then ' : ''}(postgres)`
   void test(title, { timeout: limitMs }, async (t) => {
     const server = await startBreakablePostgres()

@@ -12,6 +12,7 @@ import { connectMcpClient } from '../counterparts/mcp-client.ts'
 import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { createManualClock } from '../../src/base/clock.ts'
 import type { Store } from '../../src/store/database.ts'
+import { startFaultProvider } from '../fakes/fault-provider.ts'
 import { restWithKey, signIn } from '../harness.ts'
 import { callAs, openDoorsOn } from '../http/doors.ts'
 import { obtainTokens, register } from '../http/oauth-client.ts'
@@ -169,5 +170,26 @@ onEveryDatabase(
     await client.listTools()
     await client.close()
     assert.ok(mcp.keys().length > 0)
+  },
+)
+
+onEveryDatabase(
+  'where only bound tokens are taken, one for whoever holds it is thrown away',
+  async (t, store) => {
+    const provider = await startFaultProvider({
+      metadataFields: { dpop_signing_alg_values_supported: ['ES256'] },
+      resourceMetadataFields: { dpop_bound_access_tokens_required: true },
+    })
+    t.after(provider.stop)
+    const { browser, call } = await startLatchkey(t, store)
+    const { json: added } = await call('POST', '/servers', { url: provider.mcpUrl })
+    const { json: made } = await call('POST', '/connections', { serverId: added.id })
+    const { json: begun } = await call('POST', `/connections/${made.id}/authorize`, {})
+    await browser.open(begun.authorizeUrl)
+    const { json: flow } = await call('GET', `/flows/${begun.flowId}`)
+    assert.equal(flow.status, 'failed')
+    assert.equal(flow.error, 'token_response_invalid')
+    const asked = provider.requests().find(({ path }) => path === '/token')
+    assert.match(asked?.headers['dpop']?.toString() ?? '', /^ey/)
   },
 )

@@ -14,6 +14,7 @@ import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startFaultProvider } from '../fakes/fault-provider.ts'
 import { restAs, restWithKey, signIn, startTestPlatform } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 
 const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -141,6 +142,7 @@ onEveryDatabase(
 onEveryDatabase(
   'what a company says of a person gets that person in, without a browser',
   async (t, store) => {
+    verifies(t, 'C32')
     const { provider, asked, issued } = await startServer(t)
     const { clock, alsoSecret, rest, backEnd } = await startLatchkey(t, store)
     const jags: string[] = []

@@ -14,6 +14,7 @@ import { addPerson, callAs, openDoors, openDoorsOn } from '../http/doors.ts'
 import { obtainTokens, register } from '../http/oauth-client.ts'
 import { startFaultProvider } from '../fakes/fault-provider.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 import type { Store } from '../../src/store/database.ts'
 
 const clientId = 'the-installation'
@@ -58,6 +59,7 @@ async function startLatchkey(t: TestContext, store: Store) {
 
 for (const method of ['client_secret_basic', 'client_secret_post'] as const) {
   onEveryDatabase(`a server is reached with our own ${method}`, async (t, store) => {
+    verifies(t, 'C33')
     const { foreign, server } = await startUpstream(t, {
       client_secret: clientSecret,
       token_endpoint_auth_method: method,
@@ -243,6 +245,7 @@ test('a server for programs needs a client that can prove itself, and no code to
 })
 
 onEveryDatabase('a server is reached with a key of ours that never leaves', async (t, store) => {
+  verifies(t, 'C10', 'C33')
   const { clock, origin, alsoSecret, rest, backEnd } = await startLatchkey(t, store)
   const blank = await startFaultProvider({ challengeMethods: null })
   t.after(blank.stop)

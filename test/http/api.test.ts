@@ -9,7 +9,7 @@ import { startFaultProvider } from '../fakes/fault-provider.ts'
 import type { Faults } from '../fakes/fault-provider.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import {
   addPerson,
   assertAnswer,
@@ -575,7 +575,7 @@ test('what discovery may find [row 49]', async (t) => {
   ]
   for (const [name, fault, code] of faults) {
     await t.test(`${name}: 422 ${code}`, async (t) => {
-      verifies(t, 'T-49', 'S1-24', 'S1-25', 'A1-12')
+      verifies(t, 'T-49', 'S1-24', 'S1-25', 'A1-12', ...rowsIn(name))
       provider.set({
         metadataIssuer: undefined,
         challengeMethods: ['S256'],

@@ -10,7 +10,7 @@ import { startFaultProvider } from '../fakes/fault-provider.ts'
 import type { Faults } from '../fakes/fault-provider.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
-import { verifies } from '../requirements.ts'
+import { rowsIn, verifies } from '../requirements.ts'
 import { addPerson, assertAnswer, cookiesOf, fieldOn, openDoors, openDoorsOn } from './doors.ts'
 import type { Answer, Doors } from './doors.ts'
 
@@ -116,7 +116,7 @@ test('a callback that does not fit [row 46]', async (t) => {
   ]
   for (const [name, misfit] of misfits) {
     await t.test(`${name}: a page, nothing is sent, and the flow still stands`, async (t) => {
-      verifies(t, 'S1-49', 'S2-19', 'A1-11', 'A2-5', 'T-46')
+      verifies(t, 'S1-49', 'S2-19', 'A1-11', 'A2-5', 'T-46', 'C17', ...rowsIn(name))
       const begun = await begin()
       const before = tokenCalls()
       assertAnswer(await open(misfit(begun)), refused)
@@ -146,7 +146,7 @@ test('a callback that does not fit [row 46]', async (t) => {
     await t.test(
       `${name}: a page, nothing is sent, and the flow still stands [X-03]`,
       async (t) => {
-        verifies(t, 'S2-43', 'A1-11', 'P-21', 'T-46')
+        verifies(t, 'S2-43', 'A1-11', 'P-21', 'T-46', 'P-92', 'P-93', 'X-03', ...rowsIn(name))
         const begun = await begin()
         const before = tokenCalls()
         assertAnswer(await open(begun.callback, await who()), refused)
@@ -230,7 +230,7 @@ test('who a callback is from [row 47] [X-11]', async (t) => {
   ]
   for (const [name, iss] of wrong) {
     await t.test(`${name}: issuer_mismatch, and no code is sent`, async (t) => {
-      verifies(t, 'A1-12', 'T-47')
+      verifies(t, 'A1-12', 'T-47', 'X-11')
       const begun = await begin()
       const before = tokenCalls()
       const answer = await open(changed(begun.callback, { iss }))

@@ -210,7 +210,7 @@ export function callAs({ ask, origin }: Doors, browser: CookieBrowser): Call {
 export async function addServer(
   doors: Doors,
   browser: CookieBrowser,
-  server: { readonly url: string; readonly slug: string },
+  server: { readonly url: string; readonly slug: string; readonly mayUse?: readonly string[] },
 ): Promise<void> {
   const added = await callAs(doors, browser)('POST', '/servers', { ...server, auth: 'none' })
   assert.equal(added.status, 201, added.text)

@@ -75,7 +75,7 @@ test('a sign-in returns to a page of an allowed origin and says how it ended', a
 })
 
 onEveryDatabase('two tabs at once: each sign-in keeps its own verifier', async (t, store) => {
-  verifies(t, 'S1-41', 'S1-42', 'S1-43')
+  verifies(t, 'S1-41', 'S1-42', 'S1-43', 'P-70')
   const doors = await openDoorsOn(t, store)
   const { ada, begin, approve, open, provider } = await startFlows(t, doors)
   const one = await begin()

@@ -10,8 +10,8 @@ import { findings, personWaitMs, programWaitMs } from '../../src/journal/finding
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
-import { secretMarker, signIn } from '../harness.ts'
-import { addServer, assertAnswer, openDoors } from './doors.ts'
+import { operator, secretMarker, signIn } from '../harness.ts'
+import { addPerson, addServer, assertAnswer, openDoors } from './doors.ts'
 import type { Ask, Doors } from './doors.ts'
 import {
   approve,
@@ -46,6 +46,8 @@ interface World {
   readonly doors: Doors
   /** A browser in which the operator is signed in. */
   readonly browser: CookieBrowser
+  /** Another one, of somebody who is no administrator. */
+  readonly others: CookieBrowser
   readonly upstream: { answer: number; delayMs: number }
   readonly registerAs: (changes?: Readonly<Record<string, unknown>>) => Promise<OAuthClient>
   readonly call: (path: string, token?: string) => Promise<number>
@@ -266,6 +268,12 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
       await doors.ask({ path: `${metadata}/` })
     },
   },
+  server_closed: {
+    run: async ({ doors, others, registerAs }) => {
+      const resource = `${doors.origin}/closed/mcp`
+      await others.open(doors.origin + authorizePath(await registerAs(), { resource }))
+    },
+  },
   slow_answer: {
     run: async ({ doors, browser, upstream, registerAs, call }) => {
       const resource = `${doors.origin}/notes/mcp`
@@ -305,6 +313,10 @@ async function start(t: TestContext) {
   await addServer(doors, browser, { url, slug: 'notes' })
   await addServer(doors, browser, { url, slug: 'locked' })
   await addServer(doors, browser, { url: 'http://127.0.0.1:9/mcp', slug: 'dead' })
+  await addServer(doors, browser, { url, slug: 'closed', mayUse: ['admin'] })
+  await addPerson(doors, 'eve@example.com')
+  const others = await signIn(doors.origin, { ...operator, email: 'eve@example.com' })
+  others.setStopAt(({ origin }) => origin !== doors.origin)
   const { db } = doors.store
   await db.updateTable('servers').set({ auth: 'oauth' }).where('slug', '=', 'locked').execute()
 
@@ -316,6 +328,7 @@ async function start(t: TestContext) {
       clock,
       doors: own,
       browser,
+      others,
       upstream,
       registerAs: (changes = {}) => register(own, { client_name: name, ...changes }),
       call: async (path, token) => {

@@ -3,6 +3,7 @@ import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Discovery } from '../upstream/discover.ts'
 import { needsBrowser } from '../upstream/grant.ts'
+import type { Transport } from '../upstream/mcp.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import { registrationWay } from '../upstream/register.ts'
@@ -24,6 +25,8 @@ export interface Discovered {
   readonly isGuessed?: boolean
   /** The server also answers without a token. */
   readonly openToAll?: boolean
+  /** How it speaks, where that shows without a credential. */
+  readonly transport?: Transport
   /** What is done otherwise than the standards say, because this provider needs it. */
   readonly quirks?: readonly AppliedQuirk[]
   readonly trace: readonly TraceStep[]
@@ -53,13 +56,14 @@ export async function decideAuth(
     ...(issuer === undefined ? {} : { issuer }),
   }
   const found = await discover.inspect(request)
-  if (found.kind === 'oauth') return describe(found.discovery, tenant, input)
+  const spoken = found.transport === undefined ? {} : { transport: found.transport }
+  if (found.kind === 'oauth') return { ...describe(found.discovery, tenant, input), ...spoken }
   if (auth === 'oauth' || isForPrograms) {
     throw new Fault('metadata_discovery_failed', {
       because: `the server says nothing about signing in; it is ${found.kind}`,
     })
   }
-  return { auth: found.kind === 'open' ? 'none' : 'headers', trace: found.trace }
+  return { auth: found.kind === 'open' ? 'none' : 'headers', ...spoken, trace: found.trace }
 }
 
 function describe(

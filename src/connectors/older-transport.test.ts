@@ -17,7 +17,7 @@ onEveryDatabase(
     const ada = await bench.person('ada', 'admin')
     const headers = { Authorization: 'Basic YWRhOnNlY3JldA==' }
     const server = await bench.servers.create(ada.session, { url, headers })
-    assert.equal(server.transport, 'streamable_http')
+    assert.equal(server.transport, undefined)
 
     const tested = await bench.servers.test(ada.session, server.id)
 

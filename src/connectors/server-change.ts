@@ -43,6 +43,7 @@ export async function changeServer(
     ...plainColumns(needs, wanted, { hasKey: hasKey(wanted) }),
     url,
     auth,
+    transport: discovered?.transport ?? (url === before.url ? before.transport : null),
     tool_scopes:
       input.toolScopes === undefined
         ? before.tool_scopes

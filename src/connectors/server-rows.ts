@@ -17,6 +17,7 @@ import { clientKeysUrl, redirectUriOf } from '../upstream/client-document.ts'
 import { clientKeyFrom } from '../upstream/client-key.ts'
 import type { PublicJwk } from '../upstream/client-key.ts'
 import type { GrantType, IdentityProvider } from '../upstream/grant.ts'
+import type { Transport } from '../upstream/mcp.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
 import type { AppliedQuirk } from '../upstream/quirks.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -55,15 +56,11 @@ export interface Server {
   readonly toolScopes?: readonly ToolScope[]
   /** The people and roles that may use it; absent: everybody of the tenant. */
   readonly mayUse?: readonly string[]
-  /** How it speaks over HTTP. */
-  readonly transport: Transport
+  /** How it speaks over HTTP; absent until it has answered. */
+  readonly transport?: Transport
   /** The last segment of its redirect URI. */
   readonly context: string
 }
-
-/** MCP's transports over HTTP: the one of every revision since 2025-03-26, and that of 2024-11-05. */
-export const transports = ['streamable_http', 'sse'] as const
-export type Transport = (typeof transports)[number]
 
 /** A server as people and programs see it. */
 export interface PublicServer {
@@ -83,7 +80,7 @@ export interface PublicServer {
   readonly scopes?: string
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
-  readonly transport: Transport
+  readonly transport?: Transport
   readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
@@ -250,7 +247,7 @@ export function toServer(row: ServerRow): Server {
     ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
     ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
-    transport: row.transport === 'sse' ? 'sse' : 'streamable_http',
+    ...(row.transport === null ? {} : { transport: row.transport as Transport }), // only this room writes it
     context: row.context,
   }
 }

@@ -2,6 +2,7 @@
 import { Fault, faultCatalogue, isFault } from '../base/fault.ts'
 import type { FaultCode } from '../base/fault.ts'
 import type { Principal } from '../people/principal.ts'
+import type { Transport } from '../upstream/mcp.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
 import { createPresenter, showable } from './present.ts'
@@ -12,6 +13,7 @@ import { actorOf } from './server-rows.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools, listToolsOverSse } from './tools.ts'
 import type { Target, Tool } from './tools.ts'
+import { noteTransport } from './transport.ts'
 
 export type ServerTest =
   | { readonly ok: true; readonly toolCount: number; readonly tools: readonly Tool[] }
@@ -106,13 +108,13 @@ async function listEitherWay(
   const { url } = server
   try {
     const tools = await listTools(needs.outbound, targetFor(needs, url, way))
-    if (server.transport === 'sse') await keepTransport(needs, server, null)
+    await keepTransport(needs, server, 'streamable_http')
     return tools
   } catch (thrown) {
     if (!isFault(thrown) || !mayBeOlder.has(thrown.code)) throw thrown
     const tools = await listOverSse(needs, url, way)
     if (tools === undefined) throw thrown
-    if (server.transport !== 'sse') await keepTransport(needs, server, 'sse')
+    await keepTransport(needs, server, 'sse')
     return tools
   }
 }
@@ -138,17 +140,11 @@ async function listOverSse(
 }
 
 async function keepTransport(
-  { db }: ServerNeeds,
-  { tenantId, id, url }: Server,
-  transport: 'sse' | null,
+  needs: ServerNeeds,
+  server: Server,
+  transport: Transport,
 ): Promise<void> {
-  await db
-    .updateTable('servers')
-    .set({ transport })
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', id)
-    .where('url', '=', url)
-    .execute()
+  if (server.transport !== transport) await noteTransport(needs, server, transport)
 }
 
 function targetFor({ upstream }: ServerNeeds, url: string, way: Reach): Target {

@@ -9,6 +9,7 @@ import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
+import type { Transport } from '../upstream/mcp.ts'
 import { createClientDocuments } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { decideAuth } from './decide-auth.ts'
@@ -33,6 +34,7 @@ import type { ServerTest } from './server-test.ts'
 import { serverTemplates } from './templates.ts'
 import type { ServerTemplate } from './templates.ts'
 import { readToolScopes } from './tool-scopes.ts'
+import { noteTransport } from './transport.ts'
 
 export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
 
@@ -53,6 +55,8 @@ export interface Servers extends ClientDocuments {
   readonly remove: (principal: Principal, id: string) => Promise<void>
   /** Lists the server's tools as the caller. */
   readonly test: (principal: Principal, id: string) => Promise<ServerTest>
+  /** Keeps how it was found to speak; undefined: that is not known any more. */
+  readonly noteTransport: (server: Server, transport: Transport | undefined) => Promise<void>
   readonly byId: (tenant: Tenant, id: string) => Promise<Server | undefined>
   readonly bySlug: (tenant: Tenant, slug: string) => Promise<Server | undefined>
   /** The server at this URL whose own authorization server is this one. */
@@ -99,6 +103,7 @@ export function createServers(needs: ServerNeeds): Servers {
     test: async (principal, id) =>
       testServer(needs, principal, toServer(await requireSeen(principal, id))),
 
+    noteTransport: (server, transport) => noteTransport(needs, server, transport),
     byId: async (tenant, id) => {
       const row = await find(tenant.id, 'id', id)
       return row && toServer(row)
@@ -161,7 +166,7 @@ async function createServer(
     token_format: input.tokenFormat ?? 'opaque',
     ...key,
     may_use: await accessColumn(needs.db, tenant, input.mayUse ?? []),
-    transport: null,
+    transport: discovered.transport ?? null,
   }
   const stored = await insertServer(needs, principal, row, slugs)
   return { ...toPublicServer(tenant, stored), discovered }

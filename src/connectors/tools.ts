@@ -70,6 +70,7 @@ export async function listToolsOverSse(
     const body = JSON.stringify({ jsonrpc: '2.0', ...asked, params })
     const outcome = await askOverSse({ outbound, signal }, target, { ...asked, body })
     if (outcome.kind === 'answer') return asRecord(asRecord(parse(outcome.text))?.['result'])
+    if (outcome.kind === 'other_transport') return unusable({ status: 404 })
     if (outcome.status === 401) throw new Fault('invalid_token', { because: 'the server said 401' })
     return unusable(outcome)
   }

@@ -60,13 +60,15 @@ export interface RigSettings {
   readonly toolScopes?: readonly ToolScope[]
   /** The scopes of the tenant. */
   readonly registry?: readonly RegisteredScope[]
-  readonly transport?: McpServer['transport']
+  /** How the server is known to speak; `unknown` until a call has found it out. */
+  readonly transport?: McpServer['transport'] | 'unknown'
   /** In place of a listening upstream. */
   readonly upstreamUrl?: string
 }
 
 export interface Rig {
   readonly gateway: Gateway
+  readonly clock: ReturnType<typeof createManualClock>
   readonly origin: string
   readonly seen: readonly SeenRequest[]
   /** How often a forced refresh was asked for. */
@@ -77,6 +79,8 @@ export interface Rig {
   readonly scopeNotes: () => readonly string[]
   /** Which connection was named, of each time a credential was asked for. */
   readonly labels: () => readonly (string | undefined)[]
+  /** What calls found out of how the server speaks. */
+  readonly transportsNoted: () => readonly McpServer['transport'][]
   /** The journal lines so far. */
   readonly entries: () => Promise<readonly Entry[]>
   readonly post: (message: unknown, init?: PostInit) => Promise<Response>
@@ -118,33 +122,11 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
   const entries: Entry[] = []
+  const clock = createManualClock()
+  const transport = rememberTransport(settings)
 
-  const gateway = createGateway(
-    {
-      verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
-      dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
-      servers: {
-        bySlug: async (_tenant, slug) => serverAt(slug, { url, ...settings }),
-      },
-      scopes: { all: async () => settings.registry ?? [] },
-      credentials,
-      grants: { stands: async () => true },
-      outbound,
-      keyring,
-      db: databaseOfOneTransaction,
-      journal: {
-        record: async (_tx, entry) => void entries.push(entry),
-        subscribe: () => () => {},
-        head: async () => 0,
-      },
-      notes: { note: () => {} },
-      traces: { ofToken: async () => undefined },
-      attempts: { current: async () => undefined },
-      log: silentLog,
-      clock: createManualClock(),
-    },
-    settings.answerTimeMs === undefined ? {} : { answerTimeMs: settings.answerTimeMs },
-  )
+  const parts = { url, credentials, outbound, entries, transport, clock }
+  const gateway = gatewayOf(settings, parts)
   const origin = await listen(t, (request, response) => {
     const slug = (request.url ?? '').split('/')[1] ?? ''
     void gateway.serve(request, response, { ...at, slug })
@@ -153,12 +135,14 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   const send = (method: string, init: PostInit = {}) => sendTo(origin, method, init)
   return {
     gateway,
+    clock,
     origin,
     seen,
     refreshes: () => counts.refreshes,
     asked: () => counts.asked,
     labels: () => counts.labels,
     scopeNotes: () => counts.notes,
+    transportsNoted: transport.noted,
     entries: async () => {
       await gateway.close()
       return entries
@@ -173,9 +157,67 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   }
 }
 
+function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
+  const { url, transport, entries, ...others } = parts
+  return createGateway(
+    {
+      ...others,
+      verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
+      dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
+      servers: {
+        bySlug: async (_tenant, slug) =>
+          serverAt(slug, { url, ...settings, transport: transport.current() }),
+        noteTransport: async (_server, found) => transport.note(found),
+      },
+      scopes: { all: async () => settings.registry ?? [] },
+      grants: { stands: async () => true },
+      keyring,
+      db: databaseOfOneTransaction,
+      journal: {
+        record: async (_tx, entry) => void entries.push(entry),
+        subscribe: () => () => {},
+        head: async () => 0,
+      },
+      notes: { note: () => {} },
+      traces: { ofToken: async () => undefined },
+      attempts: { current: async () => undefined },
+      log: silentLog,
+    },
+    settings.answerTimeMs === undefined ? {} : { answerTimeMs: settings.answerTimeMs },
+  )
+}
+
+interface RigParts extends Pick<GatewayNeeds, 'credentials' | 'outbound' | 'clock'> {
+  readonly url: string
+  readonly transport: ReturnType<typeof rememberTransport>
+  readonly entries: Entry[]
+}
+
+type GatewayNeeds = Parameters<typeof createGateway>[0]
+
+function rememberTransport({ transport = 'streamable_http' }: RigSettings) {
+  const noted: McpServer['transport'][] = []
+  let current = transport === 'unknown' ? undefined : transport
+  return {
+    current: () => current,
+    note: (found: McpServer['transport']) => {
+      current = found
+      noted.push(found)
+    },
+    noted: () => noted,
+  }
+}
+
 function serverAt(
   slug: string,
-  { url, toolScopes, transport }: RigSettings & { readonly url: string },
+  {
+    url,
+    toolScopes,
+    transport,
+  }: Pick<RigSettings, 'toolScopes'> & {
+    readonly url: string
+    readonly transport: McpServer['transport'] | undefined
+  },
 ): McpServer | undefined {
   const shape = {
     auth: 'oauth',
@@ -191,7 +233,7 @@ function serverAt(
         slug,
         name: 'Notes',
         url,
-        transport: transport ?? 'streamable_http',
+        ...(transport === undefined ? {} : { transport }),
         ...(toolScopes === undefined ? {} : { toolScopes }),
       }
     : undefined

@@ -40,6 +40,7 @@ import type { CallRecord, Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
 import { createSessionBinding } from './sessions.ts'
+import { createTransports } from './transports.ts'
 
 export interface Gateway {
   /** Serves `/{slug}/mcp` on Node's own streams. Never throws; the response is ended or destroyed. */
@@ -68,7 +69,7 @@ interface Needs extends ProtectionNeeds {
   readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
   readonly grants: ServerCallNeeds['grants']
-  readonly servers: Pick<Servers, 'bySlug'>
+  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport'>
   readonly outbound: ServerCallNeeds['outbound']
   readonly keyring: Keyring
   readonly db: Database
@@ -102,6 +103,7 @@ export function createGateway(
     noteRefusal,
     streams,
     sessions: createSessionBinding(needs),
+    transports: createTransports(needs),
     answerTimeMs,
   })
 

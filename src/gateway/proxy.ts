@@ -4,6 +4,8 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound } from '../base/outbound.ts'
+import { keepDoubtful } from './doubted-answer.ts'
+import type { Doubted } from './doubted-answer.ts'
 import { createToolFilter } from './tool-filter.ts'
 import type { ToolFilter } from './tool-filter.ts'
 
@@ -35,11 +37,13 @@ interface Parts {
   readonly watch?: ((end: () => void) => () => void) | undefined
   /** Which tools the caller is offered, where the answer may list some; absent: the answer passes as it is. */
   readonly isOffered?: ((tool: string) => boolean) | undefined
+  /** Keeps a refusal that may mean only that the server speaks another transport: it is not sent. */
+  readonly keepsDoubtful?: boolean
 }
 
 /** Dispatches the call. Never throws; the outcome says what is left to do. */
-export function forward(parts: Parts): Promise<Outcome> {
-  const { outbound, outgoing, response, answerTimeMs } = parts
+export function forward(parts: Parts): Promise<Outcome | Doubted> {
+  const { outbound, outgoing, response, answerTimeMs, keepsDoubtful = false } = parts
   return new Promise((resolve) => {
     const relay = createRelay(parts, resolve)
     if (response.destroyed) return resolve(clientLeft(0))
@@ -56,7 +60,7 @@ export function forward(parts: Parts): Promise<Outcome> {
           headersTimeout: answerTimeMs,
           bodyTimeout: 0, // An event stream may be silent for hours; it ends with the client's connection.
         },
-        relay.handler,
+        keepsDoubtful ? keepDoubtful(relay) : relay.handler,
       )
     } catch (thrown) {
       relay.failed(thrown)
@@ -64,12 +68,25 @@ export function forward(parts: Parts): Promise<Outcome> {
   })
 }
 
+/** Sends an answer that nobody doubts any more, unless it is one that never passes. */
+export function passDoubted(
+  { response, headersOf, isOffered }: Pick<Parts, 'response' | 'headersOf' | 'isOffered'>,
+  { status, headers, body }: Doubted,
+): Outcome {
+  if (!mayPass(status, headers)) return { kind: 'held', status, headers }
+  if (response.destroyed) return clientLeft(0)
+  const filter = filterFor(headers, isOffered)
+  response.writeHead(status, framed(filter === undefined, headersOf(headers)))
+  response.end(filter === undefined ? body : Buffer.concat([filter.write(body), filter.end()]))
+  return { kind: 'passed', status }
+}
+
 const discarded = new Error('the answer is not passed on')
 const disconnected = new Error('the client left')
 
 function createRelay(
   { response, headersOf, isOffered, watch }: Parts,
-  resolve: (outcome: Outcome) => void,
+  resolve: (outcome: Outcome | Doubted) => void,
 ) {
   let upstream: Dispatcher.DispatchController | undefined
   let status = 0
@@ -77,7 +94,7 @@ function createRelay(
   let filter: ToolFilter | undefined
   const readOn = () => upstream?.resume()
 
-  const settle = (outcome: Outcome) => {
+  const settle = (outcome: Outcome | Doubted) => {
     if (isSettled) return
     isSettled = true
     response.off('close', clientClosed)
@@ -125,7 +142,7 @@ function createRelay(
     },
     onResponseError: (_controller, error) => failed(error),
   }
-  return { handler, failed, clientClosed }
+  return { handler, failed, clientClosed, settle }
 }
 
 /** Reads an answer that is in plain text; what the server encoded is not looked into. */
@@ -172,7 +189,11 @@ function mediaTypeOf(headers: IncomingHttpHeaders): string {
 }
 
 /** Tells whoever may end a stream that it is open; its end is a plain one, after which the client asks anew. */
-function openStream(response: ServerResponse, watch: Parts['watch'], closed: () => void): void {
+export function openStream(
+  response: ServerResponse,
+  watch: Parts['watch'],
+  closed: () => void,
+): void {
   response.flushHeaders()
   const unwatch = watch?.(() => {
     response.end()
@@ -181,7 +202,8 @@ function openStream(response: ServerResponse, watch: Parts['watch'], closed: () 
   if (unwatch !== undefined) response.once('close', unwatch)
 }
 
-function endedByUs(status: number): Outcome {
+/** The stream was ended for what it hangs on. */
+export function endedByUs(status: number): Outcome {
   return { kind: 'broken', status, because: 'what the stream hangs on was ended' }
 }
 

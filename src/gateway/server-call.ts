@@ -1,6 +1,6 @@
 // One verified call to one server: gets the person's credential, checks the session, sends the call, and once more after a
 // 401 with a refreshed credential. What a server says about our credential becomes an answer of our own.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
@@ -15,10 +15,11 @@ import type { Era } from './eras.ts'
 import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import type { OpenStreams } from './open-streams.ts'
-import type { Outcome } from './proxy.ts'
-import { forward } from './proxy.ts'
+import type { Outcome, Outgoing } from './proxy.ts'
+import { forward, passDoubted } from './proxy.ts'
 import type { SessionBinding, SessionOwner } from './sessions.ts'
 import { forwardOverSse } from './sse-call.ts'
+import type { Transports } from './transports.ts'
 
 /** A call whose caller is verified. */
 export interface VerifiedCall {
@@ -54,6 +55,7 @@ export interface ServerCallNeeds {
   readonly sessions: SessionBinding
   readonly streams: Pick<OpenStreams, 'watch'>
   readonly grants: Pick<Grants, 'stands'>
+  readonly transports: Transports
   readonly log: Log
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs: number
@@ -137,36 +139,76 @@ interface Sending {
 function sendOnce(
   needs: ServerCallNeeds,
   verified: VerifiedCall,
-  { credential, owner, sessionId }: Sending,
+  sending: Sending,
 ): Promise<Outcome> {
-  const { request, response, principal, server, method, body, isOffered } = verified
-  if (server.transport === 'sse') {
-    return forwardOverSse(needs, verified, (asked) => needs.credentials.present(credential, asked))
-  }
-  const { outbound, sessions, streams, credentials, grants, answerTimeMs } = needs
-  const { url } = server
-  return forward({
-    outbound,
-    outgoing: {
-      url,
-      method,
-      headers: requestHeaders({
-        incoming: request.headers,
-        sessionId,
-        credential: credentials.present(credential, { method, url }),
-      }),
-      body,
+  const { response, server, method, call, isOffered } = verified
+  const mayFindOut = method === 'POST' && call.id !== null && sending.sessionId === undefined
+  const { present, heard, headersOf, watch } = waysOf(needs, verified, sending)
+  return needs.transports.send(
+    { server, mayFindOut },
+    {
+      overHttp: ({ keepsDoubtful }) =>
+        forward({
+          outbound: needs.outbound,
+          outgoing: outgoingOf(verified, sending, present),
+          response,
+          headersOf,
+          answerTimeMs: needs.answerTimeMs,
+          isOffered,
+          watch,
+          keepsDoubtful,
+        }),
+      pass: (doubted) => passDoubted({ response, headersOf, isOffered }, doubted),
+      overSse: ({ opened }) =>
+        forwardOverSse(needs, verified, {
+          url: server.url,
+          headers: present,
+          heard,
+          watch,
+          opened,
+        }),
     },
-    response,
-    headersOf: (upstream) => {
-      // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
-      const nonce = textOf(upstream['dpop-nonce'])
-      credentials.heard(credential, url, { status: 200, challenge: undefined, nonce })
+  )
+}
+
+type Present = (asked: {
+  readonly method: string
+  readonly url: string
+}) => ReturnType<Credentials['present']>
+
+function outgoingOf(
+  { request, server: { url }, method, body }: VerifiedCall,
+  { sessionId }: Sending,
+  present: Present,
+): Outgoing {
+  const credential = present({ method, url })
+  return {
+    url,
+    method,
+    headers: requestHeaders({ incoming: request.headers, sessionId, credential }),
+    body,
+  }
+}
+
+/** What both ways of a call share. */
+function waysOf(
+  { sessions, streams, credentials, grants }: ServerCallNeeds,
+  { principal, server }: VerifiedCall,
+  { credential, owner }: Sending,
+) {
+  // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
+  const heard = (upstream: IncomingHttpHeaders) => {
+    const nonce = textOf(upstream['dpop-nonce'])
+    credentials.heard(credential, server.url, { status: 200, challenge: undefined, nonce })
+  }
+  return {
+    heard,
+    present: (asked: Parameters<Present>[0]) => credentials.present(credential, asked),
+    headersOf: (upstream: IncomingHttpHeaders) => {
+      heard(upstream)
       return responseHeaders(upstream, (id) => sessions.bind(owner, id))
     },
-    answerTimeMs,
-    isOffered,
-    watch: (end) =>
+    watch: (end: () => void) =>
       streams.watch({
         principal,
         serverId: server.id,
@@ -177,7 +219,7 @@ function sendOnce(
           (await credentials.holds({ principal, server, credential })),
         end,
       }),
-  })
+  }
 }
 
 function isUnauthorized(outcome: AttemptOutcome): boolean {

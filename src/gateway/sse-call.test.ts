@@ -1,19 +1,23 @@
 // Calls through the gateway to a server that speaks only the older HTTP+SSE (MCP 2024-11-05): what the person gets, and
 // that no server can lead our credential away, or make us wait or read without end.
 import assert from 'node:assert/strict'
-import type { RequestListener, ServerResponse } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import { Secret } from '../base/secret.ts'
-import { bearer, bodyOf, listen, startRig, toolsList } from './gateway.rig.ts'
+import { bearer, listen, startRig, toolsList } from './gateway.rig.ts'
+import { olderServer, startEvents } from './older-server.rig.ts'
 
 const renewed = { ...bearer, token: new Secret('upstream-token-2'), generation: 2 } as const
+const bothTypes = { accept: 'application/json, text/event-stream' }
 
-test('a call reaches a server of HTTP+SSE in a session of its own, and its answer is JSON', async (t) => {
+test('a call has a session of its own at the server, and its answer is JSON', async (t) => {
   verifies(t, 'S1-13')
-  const rig = await startRig(t, { transport: 'sse', upstream: sseServer() })
+  const upstream = olderServer().listener
+  const rig = await startRig(t, { transport: 'sse', upstream })
 
-  const response = await rig.post(toolsList)
+  const response = await rig.post(toolsList, { headers: bothTypes })
 
   assert.equal(response.status, 200)
   assert.equal(response.headers.get('content-type'), 'application/json')
@@ -25,33 +29,64 @@ test('a call reaches a server of HTTP+SSE in a session of its own, and its answe
   assert.ok(rig.seen.every(({ headers }) => headers.authorization === 'Bearer upstream-token-1'))
 })
 
-test('the client’s own initialize is not said twice, and its notifications are taken', async (t) => {
+test('the client’s own initialize is not said twice, and nothing of a session is given out', async (t) => {
   verifies(t, 'S1-13')
-  const rig = await startRig(t, { transport: 'sse', upstream: sseServer() })
+  const server = olderServer()
+  const rig = await startRig(t, { transport: 'sse', upstream: server.listener })
 
   const hello = await rig.post({ jsonrpc: '2.0', id: 'a', method: 'initialize', params: {} })
   assert.deepEqual(await hello.json(), { jsonrpc: '2.0', id: 'a', result: { of: 'initialize' } })
-  assert.equal(rig.seen.length, 2)
+  assert.equal(hello.headers.get('mcp-session-id'), null)
+  assert.deepEqual(
+    server.said.map(({ method }) => method),
+    ['initialize'],
+  )
   const noted = await rig.post({ jsonrpc: '2.0', method: 'notifications/initialized' })
   assert.equal(noted.status, 202)
-  assert.equal((await rig.send('GET')).status, 405)
-  assert.equal((await rig.send('DELETE')).status, 405)
+  for (const method of ['GET', 'DELETE']) {
+    const refused = await rig.send(method)
+    assert.equal(refused.status, 405)
+    assert.equal(refused.headers.get('allow'), 'POST')
+  }
   assert.equal((await rig.post([toolsList])).status, 400)
-  assert.equal(rig.seen.length, 2)
+  assert.equal(server.said.length, 1)
+  const alive = await rig.post({ jsonrpc: '2.0', id: 1, method: 'ping' })
+  assert.deepEqual(await alive.json(), { jsonrpc: '2.0', id: 1, result: { of: 'ping' } })
+})
+
+test('a session is begun in the revision that the client speaks, and clients without sessions get one too', async (t) => {
+  verifies(t, 'S1-13')
+  const server = olderServer()
+  const rig = await startRig(t, { transport: 'sse', upstream: server.listener })
+  const modern = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' }
+  for (const [headers, begun] of [
+    [{ 'mcp-protocol-version': '2025-06-18' }, '2025-06-18'],
+    [{}, '2025-03-26'],
+    [{ ...modern, 'mcp-session-id': 'left over' }, '2025-11-25'],
+  ] as const) {
+    const response = await rig.post(toolsList, { headers })
+    assert.equal(response.status, 200)
+    const hello = server.said.findLast(({ method }) => method === 'initialize')
+    assert.equal(hello?.params?.protocolVersion, begun)
+  }
 })
 
 for (const refusing of ['GET', 'POST']) {
+  const refuses =
+    (status: number, challenge: string, { always = false } = {}): RequestListener =>
+    (request, response) => {
+      const isRefused = always || request.headers.authorization === 'Bearer upstream-token-1'
+      if (!isRefused || request.method !== refusing) return server.listener(request, response)
+      response.writeHead(status, { 'www-authenticate': challenge }).end()
+    }
+  const server = olderServer()
+
   test(`a 401 to the ${refusing} is refreshed once and sent once more`, async (t) => {
-    verifies(t, 'S1-13')
-    const serve = sseServer()
+    verifies(t, 'S1-13', 'S2-11')
     const rig = await startRig(t, {
       transport: 'sse',
       renewed,
-      upstream: (request, response) => {
-        const isStale = request.headers.authorization === 'Bearer upstream-token-1'
-        if (!isStale || request.method !== refusing) return serve(request, response)
-        response.writeHead(401).end()
-      },
+      upstream: refuses(401, 'Bearer error="invalid_token"'),
     })
 
     const response = await rig.post(toolsList)
@@ -59,44 +94,231 @@ for (const refusing of ['GET', 'POST']) {
     assert.equal(response.status, 200)
     assert.equal(rig.refreshes(), 1)
   })
+
+  test(`a second 401 to the ${refusing} leads the person to sign in`, async (t) => {
+    verifies(t, 'S1-13')
+    const upstream = refuses(401, 'Bearer', { always: true })
+    const rig = await startRig(t, { transport: 'sse', renewed, upstream })
+
+    const response = await rig.post(toolsList)
+
+    assert.match(await response.text(), /\/connect\/con_1/)
+    assert.equal(rig.refreshes(), 1)
+  })
+
+  test(`a 403 to the ${refusing} that asks for more scope leads to more consent`, async (t) => {
+    verifies(t, 'S1-13')
+    const upstream = refuses(403, 'Bearer error="insufficient_scope", scope="write"')
+    const rig = await startRig(t, { transport: 'sse', upstream })
+
+    const response = await rig.post(toolsList)
+
+    assert.match(await response.text(), /scope_insufficient/)
+    assert.deepEqual(rig.scopeNotes(), ['tools/list: write'])
+  })
+
+  test(`a redirect of the ${refusing} is not followed`, async (t) => {
+    verifies(t, 'S1-13')
+    const other = await watchedPlace(t)
+    const older = olderServer()
+    const rig = await startRig(t, {
+      transport: 'sse',
+      upstream: (request, response) => {
+        if (request.method !== refusing) return older.listener(request, response)
+        response.writeHead(307, { location: other.url }).end()
+      },
+    })
+
+    const response = await rig.post(toolsList)
+
+    assert.equal(response.status, 502)
+    assert.equal(other.asked(), 0)
+  })
 }
 
 test('an endpoint at another origin is not asked, so our token does not get there', async (t) => {
   verifies(t, 'S1-13')
-  let asked = 0
-  const other = await listen(t, (_request, response) => {
-    asked += 1
-    response.writeHead(202).end()
-  })
-  const rig = await startRig(t, {
-    transport: 'sse',
-    upstream: (_request, response) =>
-      startEvents(response, `event: endpoint\ndata: ${other}/say\n\n`),
-  })
+  const other = await watchedPlace(t)
+  const upstream = olderServer({ endpoint: other.url }).listener
+  const rig = await startRig(t, { transport: 'sse', upstream })
 
   const response = await rig.post(toolsList)
 
   assert.equal(response.status, 502)
-  assert.equal(asked, 0)
+  assert.equal(other.asked(), 0)
 })
 
-test('a stream that never says its endpoint, and an answer that never comes, end in time', async (t) => {
+test('what the server says on the way reaches the client before the answer', async (t) => {
   verifies(t, 'S1-13')
-  for (const upstream of [
-    (_request, response) => startEvents(response, ': hello\n\n'),
-    sseServer({ answers: false }),
-  ] satisfies RequestListener[]) {
-    const rig = await startRig(t, { transport: 'sse', upstream, answerTimeMs: 100 })
-    assert.equal((await rig.post(toolsList)).status, 504)
+  const step = (progress: number) => ({
+    jsonrpc: '2.0',
+    method: 'notifications/progress',
+    params: { progressToken: 1, progress },
+  })
+  const server = olderServer({ onRequest: (_request, { tell }) => tell(step(1)) })
+  const rig = await startRig(t, { transport: 'sse', upstream: server.listener })
+
+  const response = await rig.post(toolsList, { headers: bothTypes })
+
+  assert.equal(response.headers.get('content-type'), 'text/event-stream')
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  const first = await reader?.read()
+  assert.equal(first?.value, `data: ${JSON.stringify(step(1))}\n\n`)
+  server.tell({ jsonrpc: '2.0', id: 7, result: {} })
+  const last = await reader?.read()
+  assert.equal(last?.value, 'data: {"jsonrpc":"2.0","id":7,"result":{}}\n\n')
+  assert.equal((await reader?.read())?.done, true)
+})
+
+test('a client that takes JSON only gets the answer alone', async (t) => {
+  verifies(t, 'S1-13')
+  const upstream = olderServer({
+    onRequest: ({ id }, { tell }) => {
+      tell({ jsonrpc: '2.0', method: 'notifications/message', params: {} })
+      tell({ jsonrpc: '2.0', id, result: {} })
+    },
+  }).listener
+  const rig = await startRig(t, { transport: 'sse', upstream })
+
+  const response = await rig.post(toolsList, { headers: { accept: 'application/json' } })
+
+  assert.deepEqual(await response.json(), { jsonrpc: '2.0', id: 7, result: {} })
+})
+
+test('a server that asks whether we are there is told so, and asks the client nothing', async (t) => {
+  verifies(t, 'S1-13')
+  const asked = [
+    { id: 7, method: 'ping' },
+    { id: 'b', method: 'sampling/createMessage' },
+  ]
+  const server = olderServer({
+    onRequest: ({ id }, { tell }) => {
+      for (const request of asked) tell({ jsonrpc: '2.0', ...request })
+      tell({ jsonrpc: '2.0', id, result: {} })
+    },
+  })
+  const rig = await startRig(t, { transport: 'sse', upstream: server.listener })
+
+  const response = await rig.post(toolsList)
+
+  assert.deepEqual(await response.json(), { jsonrpc: '2.0', id: 7, result: {} })
+  const replies = server.said.filter(({ method }) => method === undefined)
+  assert.deepEqual(
+    replies.map(({ id, result, error }) => ({ id, result, code: error?.code })),
+    [
+      { id: 7, result: {}, code: undefined },
+      { id: 'b', result: undefined, code: -32_601 },
+    ],
+  )
+})
+
+test(
+  'a client that leaves takes the stream at the server with it',
+  { timeout: 20_000 },
+  async (t) => {
+    verifies(t, 'S1-13')
+    const asked = Promise.withResolvers<void>()
+    const closed = Promise.withResolvers<void>()
+    const server = olderServer({ onRequest: () => asked.resolve() })
+    server.onClosed(() => closed.resolve())
+    const rig = await startRig(t, { transport: 'sse', upstream: server.listener })
+    const leaving = new AbortController()
+    const call = rig.post(toolsList, { signal: leaving.signal })
+    await asked.promise
+
+    leaving.abort()
+
+    await assert.rejects(call, { name: 'AbortError' })
+    await closed.promise
+    assert.match(JSON.stringify(await rig.entries()), /broken_off/)
+  },
+)
+
+test('a server that answers the POST only when its work is done is understood', async (t) => {
+  verifies(t, 'S1-13')
+  const upstream = olderServer({ holdsPosts: true }).listener
+  const rig = await startRig(t, { transport: 'sse', upstream })
+
+  assert.equal((await rig.post(toolsList)).status, 200)
+})
+
+test('a server may think as long as any other', async (t) => {
+  verifies(t, 'S1-13')
+  const time = turnedTime(t)
+  for (const [thinksMs, status] of [
+    [4_999, 200],
+    [5_000, 504],
+  ] as const) {
+    const asked = Promise.withResolvers<void>()
+    const server = olderServer({ onRequest: () => asked.resolve() })
+    const upstream = server.listener
+    const rig = await startRig(t, { transport: 'sse', upstream, answerTimeMs: 5_000 })
+    const call = rig.post(toolsList)
+    await asked.promise
+
+    time.tick(thinksMs)
+    server.tell({ jsonrpc: '2.0', id: 7, result: {} })
+
+    assert.equal((await call).status, status)
   }
 })
 
-test('an answer without end is read up to the limit', async (t) => {
+test('a call whose answer has begun may take longer', async (t) => {
   verifies(t, 'S1-13')
+  const time = turnedTime(t)
+  const server = olderServer({
+    onRequest: (_request, { tell }) => tell({ jsonrpc: '2.0', method: 'notifications/message' }),
+  })
+  const upstream = server.listener
+  const rig = await startRig(t, { transport: 'sse', upstream, answerTimeMs: 5_000 })
+  const response = await rig.post(toolsList, { headers: bothTypes })
+
+  time.tick(60_000)
+  server.tell({ jsonrpc: '2.0', id: 7, result: { late: true } })
+
+  assert.match(await response.text(), /"late":true/)
+})
+
+test('a stream that ends before the answer is a failure, and half an answer is no whole one', async (t) => {
+  verifies(t, 'S1-13')
+  const silent = olderServer({ onRequest: (_request, { hangUp }) => hangUp() })
+  const talking = olderServer({
+    onRequest: (_request, { tell, hangUp }) => {
+      tell({ jsonrpc: '2.0', method: 'notifications/message' })
+      hangUp()
+    },
+  })
+  const first = await startRig(t, { transport: 'sse', upstream: silent.listener })
+  assert.equal((await first.post(toolsList)).status, 502)
+  const second = await startRig(t, { transport: 'sse', upstream: talking.listener })
+  await assert.rejects(async () => (await second.post(toolsList, { headers: bothTypes })).text())
+  for (const rig of [first, second]) assert.equal((await rig.entries()).length, 1)
+})
+
+test('a server that refuses to begin a session is not asked for more', async (t) => {
+  verifies(t, 'S1-13')
+  const older = olderServer()
   const rig = await startRig(t, {
     transport: 'sse',
-    upstream: (_request, response) => startEvents(response, `data: ${'a'.repeat(4_194_304)}`),
+    upstream: (request, response) => {
+      if (request.method === 'GET') return older.listener(request, response)
+      response.writeHead(202).end()
+      const error = { code: -32_602, message: 'Unsupported protocol version' }
+      older.tell({ jsonrpc: '2.0', id: 'latchkey:initialize', error })
+    },
   })
+
+  assert.equal((await rig.post(toolsList)).status, 502)
+  assert.equal(rig.seen.filter(({ method }) => method === 'POST').length, 1)
+})
+
+test('an answer is read up to 16 MiB', async (t) => {
+  verifies(t, 'S1-13')
+  const large = 'a'.repeat(16_777_216)
+  const upstream = olderServer({
+    onRequest: ({ id }, { tell }) => tell({ jsonrpc: '2.0', id, result: large }),
+  }).listener
+  const rig = await startRig(t, { transport: 'sse', upstream })
 
   const response = await rig.post(toolsList)
 
@@ -104,22 +326,37 @@ test('an answer without end is read up to the limit', async (t) => {
   assert.match(JSON.stringify(await rig.entries()), /server_unreachable/)
 })
 
-/** Answers each request with the name of its method, over the stream that was opened last. */
-function sseServer({ answers = true } = {}): RequestListener {
-  let stream: ServerResponse | undefined
-  return (request, response) => {
-    if (request.method === 'GET') {
-      stream = response
-      return startEvents(response, 'event: endpoint\ndata: /say?s=1\n\n')
-    }
-    response.writeHead(202).end('Accepted')
-    const { id, method } = JSON.parse(bodyOf(request)) as { id?: unknown; method: string }
-    if (!answers || id === undefined) return
-    const answer = JSON.stringify({ jsonrpc: '2.0', id, result: { of: method } })
-    stream?.write(`event: message\ndata: ${answer}\n\n`)
+test('line ends, a byte order mark and other events before the endpoint are as the standard has them', async (t) => {
+  verifies(t, 'S1-13')
+  for (const end of ['\n', '\r\n', '\r']) {
+    const older = olderServer()
+    const beginning = ['\uFEFF: hello', '', 'event: connected', 'data: 1', '', '']
+    const rig = await startRig(t, {
+      transport: 'sse',
+      upstream: (request, response) => {
+        if (request.method === 'GET') {
+          startEvents(response, beginning.join(end))
+          response.writeHead = () => response
+        }
+        older.listener(request, response)
+      },
+    })
+    assert.equal((await rig.post(toolsList)).status, 200)
   }
+})
+
+/** Time that passes by hand; only limits run on it. */
+function turnedTime(t: TestContext) {
+  const apis = ['AbortSignal.timeout'] as unknown as ['setTimeout'] // @types/node does not know it yet
+  t.mock.timers.enable({ apis })
+  return t.mock.timers
 }
 
-function startEvents(response: ServerResponse, text: string): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' }).write(text)
+async function watchedPlace(t: TestContext) {
+  let asked = 0
+  const origin = await listen(t, (_request, response) => {
+    asked += 1
+    response.writeHead(202).end()
+  })
+  return { url: `${origin}/say`, asked: () => asked }
 }

@@ -16,8 +16,10 @@ import { forgetFinding, readCached, rememberedIssuer, writeCached } from './find
 import type { Discovery } from './findings.ts'
 import type { TenantFacts } from './holder.ts'
 import { atOthersAddress } from './others-addresses.ts'
-import { asDiscovery, findProtectedResource, meetServer } from './protected-resource.ts'
-import type { Welcome } from './protected-resource.ts'
+import type { Transport } from './mcp.ts'
+import { meetServer } from './meet-server.ts'
+import type { Welcome } from './meet-server.ts'
+import { asDiscovery, findProtectedResource } from './protected-resource.ts'
 import { createTrace } from './trace.ts'
 import type { Trace, TraceStep } from './trace.ts'
 
@@ -42,12 +44,13 @@ interface LookRequest extends Pick<DiscoverRequest, 'serverUrl' | 'issuer' | 'is
   readonly before?: string | undefined
 }
 
-/** What kind of server it is. */
-export type Inspection =
+/** What kind of server it is, and how it speaks where that shows to a caller without a token. */
+export type Inspection = (
   | { readonly kind: 'open'; readonly trace: readonly TraceStep[] }
   /** It wants something, but says nothing about OAuth. */
   | { readonly kind: 'headers'; readonly trace: readonly TraceStep[] }
   | { readonly kind: 'oauth'; readonly discovery: Discovery }
+) & { readonly transport?: Transport }
 
 export interface Discover {
   /** What kind of server this is. Throws the Faults of `discover` for one that is broken. */
@@ -154,7 +157,8 @@ async function lookFurther(
   const server = issuers
     ? await firstUsable(tools, inOrder(issuers, request.before))
     : await serverWithoutDocument(tools, welcome, new URL(serverUrl).origin)
-  if (typeof server === 'string') return { kind: server, trace: trace.steps() }
+  const spoken = welcome.transport === undefined ? {} : { transport: welcome.transport }
+  if (typeof server === 'string') return { kind: server, ...spoken, trace: trace.steps() }
   const proofs = proofsOf(server.metadata, document, challenge)
   const discovery: Discovery = {
     serverUrl,
@@ -168,7 +172,7 @@ async function lookFurther(
     ...(proofs === undefined ? {} : { proofs }),
     trace: trace.steps(),
   }
-  return { kind: 'oauth', discovery }
+  return { kind: 'oauth', discovery, ...spoken }
 }
 
 interface Tools {

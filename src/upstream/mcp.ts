@@ -9,6 +9,10 @@ export interface McpRequest {
   readonly body: string
 }
 
+/** MCP's transports over HTTP: the one of every revision since 2025-03-26, and that of 2024-11-05. */
+export const transports = ['streamable_http', 'sse'] as const
+export type Transport = (typeof transports)[number]
+
 /** The newest revision, without sessions. */
 export const statelessVersion = '2026-07-28'
 /** The newest revision with sessions. */
@@ -33,9 +37,15 @@ export function statelessRequest(
 }
 
 /** The first request of a session (MCP 2025-11-25, "Lifecycle"). */
-export function initializeRequest(): McpRequest {
-  const params = { protocolVersion: sessionVersion, capabilities: {}, clientInfo }
-  return post({ jsonrpc: '2.0', id: 1, method: 'initialize', params }, {})
+export function initializeRequest({
+  id = 1,
+  version = sessionVersion,
+}: {
+  readonly id?: number | string
+  readonly version?: string
+} = {}): McpRequest {
+  const params = { protocolVersion: version, capabilities: {}, clientInfo }
+  return post({ jsonrpc: '2.0', id, method: 'initialize', params }, {})
 }
 
 /** A later message of a session; without `id` it is a notification. */

@@ -1,14 +1,12 @@
-// The MCP server's side of discovery: what it answers to a caller without a token, and the document it publishes about
-// itself (RFC 9728). Which authorization server to take from it is decided in discover.ts.
+// The MCP server's side of discovery: the document that it publishes about itself (RFC 9728). Which authorization server to
+// take from it is decided in discover.ts.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Outbound, OutboundResponse } from '../base/outbound.ts'
 import { bearerChallenge, tokenChallenge } from '../oauth/challenge.ts'
-import type { TokenChallenge } from '../oauth/challenge.ts'
 import { readProtectedResourceMetadata } from '../oauth/metadata.ts'
 import type { ProtectedResourceMetadata } from '../oauth/metadata.ts'
 import { sameResource } from '../oauth/resource.ts'
 import { protectedResourceUrls } from '../oauth/well-known.ts'
-import { initializeRequest, statelessRequest } from './mcp.ts'
 import { tracedFetch } from './trace.ts'
 import type { Trace } from './trace.ts'
 
@@ -21,39 +19,7 @@ interface Needs {
   readonly signal: AbortSignal
 }
 
-/** How a server met a caller without a token. */
-export type Welcome =
-  | { readonly kind: 'open' }
-  | { readonly kind: 'challenged'; readonly challenge: TokenChallenge | undefined }
-  | { readonly kind: 'unclear'; readonly status: number }
-
-const probeBytes = 1_048_576
 const documentRedirects = 2
-
-/**
- * Asks without a token, first as a client of 2026-07-28 does, then as an earlier one. `tools/list` goes first because
- * many servers let anybody `initialize` and only then ask for a token.
- */
-export async function meetServer(needs: Needs, serverUrl: string): Promise<Welcome> {
-  let status = 0
-  let isOpen = false
-  for (const request of [statelessRequest('tools/list'), initializeRequest()]) {
-    const response = await tracedFetch(needs, 'mcp_request_without_token', {
-      url: serverUrl,
-      ...request,
-      purpose: 'discovery',
-      limits: { bytes: probeBytes },
-    })
-    status = response.status
-    if (status === 401) {
-      const challenge = tokenChallenge(response.headers.get('www-authenticate'))
-      return { kind: 'challenged', challenge }
-    }
-    isOpen ||= status >= 200 && status < 300
-    if (isOpen) return { kind: 'open' }
-  }
-  return { kind: 'unclear', status }
-}
 
 /**
  * Finds the server's document: where the challenge says, else with the path, else at the root; asks no further than

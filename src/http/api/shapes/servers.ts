@@ -1,10 +1,10 @@
 // What REST shows of MCP servers and of their tools.
 import { z } from 'zod'
 import { serverAuths, tokenFormats } from '../../../connectors/server-input.ts'
-import { transports } from '../../../connectors/server-rows.ts'
 import type { PublicServer } from '../../../connectors/servers.ts'
 import { signingAlgorithms } from '../../../oauth/jws.ts'
 import { grantTypes } from '../../../upstream/grant.ts'
+import { transports } from '../../../upstream/mcp.ts'
 import { texts, time, trace } from './common.ts'
 
 const quirk = z
@@ -26,6 +26,7 @@ const discovered = z
     registration: z.enum(['preregistered', 'cimd', 'dcr', 'none']).exactOptional(),
     isGuessed: z.boolean().exactOptional(),
     openToAll: z.boolean().exactOptional(),
+    transport: z.enum(transports).exactOptional().describe('Where it shows without signing in.'),
     quirks: quirks.exactOptional(),
     trace,
   })
@@ -62,7 +63,8 @@ export const server = z
     tokenFormat: z.enum(tokenFormats),
     transport: z
       .enum(transports)
-      .describe('`sse`: it speaks only the older HTTP+SSE, as its test found out.'),
+      .exactOptional()
+      .describe('`sse`: it speaks only the older HTTP+SSE. Missing until it has answered.'),
     metadataCacheMinutes: z
       .int()
       .exactOptional()

@@ -16,18 +16,10 @@ import {
 import { z } from 'zod'
 
 import { listenOnLoopback, type LoopbackPlace } from './loopback.ts'
+import type { Guard, McpCall } from './mcp-call.ts'
+import { createOlderListener } from './older-mcp-server.ts'
 
-/** One HTTP request that reached the MCP server, refused ones included. */
-export interface McpCall {
-  readonly httpMethod: string
-  readonly path: string
-  /** The JSON-RPC method, undefined for GET, DELETE and discovery. */
-  readonly method: string | undefined
-  readonly tool: string | undefined
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-  readonly status: number
-}
+export type { Guard, McpCall }
 
 /** A running MCP server. */
 export interface RunningMcpServer {
@@ -40,12 +32,11 @@ export interface RunningMcpServer {
 export interface McpServerOptions extends LoopbackPlace {
   /** Keep 2025-era sessions (`Mcp-Session-Id`, GET stream, DELETE); stateless otherwise. */
   readonly keepsSessions?: boolean
+  /** Speaks only the older HTTP+SSE transport (MCP 2024-11-05). */
+  readonly isOlder?: boolean
   /** Adds a tool `write_note` that asks for this scope with a 403 challenge. */
   readonly stepUpScope?: string
 }
-
-/** Lets a request in, with who calls, or answers it. */
-export type Guard = (request: Request) => Promise<AuthInfo | undefined | Response>
 
 /** Starts an MCP server whose requests all pass `guardFor(origin)` first. */
 export async function startMcpServer(
@@ -56,6 +47,7 @@ export async function startMcpServer(
   const endpoint = createEndpoint(options)
   const { origin, stop } = await listenOnLoopback((origin) => {
     const guard = guardFor(origin)
+    if (options.isOlder === true) return createOlderListener(guard, (call) => calls.push(call))
     const serve = async (request: Request) => {
       const entering = await readCall(request)
       const response = await answer(request, guard, endpoint)

@@ -13,13 +13,24 @@ export function addressFindings(look: Look): readonly Finding[] {
   if (outcome.kind === 'refused' && !asked.some(({ response }) => response !== undefined)) {
     return [stopping(explain(outcome.fault, { about: 'address', url }))]
   }
+  return [encryption(url), ...transportFindings(look)]
+}
+
+function encryption(url: string): Finding {
   const about = 'address'
   if (url.startsWith('https:')) {
-    return [right({ about, code: 'https', words: 'It answers over https.', clause: tls })]
+    return right({ about, code: 'https', words: 'It answers over https.', clause: tls })
   }
   const words =
     'It answers over plain http, because its network is allowed here. Whoever is on the way reads along.'
-  return [note({ about, code: 'plain_http', words, clause: tls })]
+  return note({ about, code: 'plain_http', words, clause: tls })
+}
+
+function transportFindings({ outcome }: Look): readonly Finding[] {
+  if (outcome.kind !== 'seen' || outcome.inspection.transport !== 'sse') return []
+  const words =
+    'It speaks only the older HTTP+SSE. Calls reach it, each in a session of its own; what needs a session that stays does not.'
+  return [note({ about: 'address', code: 'older_transport', words, clause: 'MCP 2024-11-05' })]
 }
 
 const tls = 'OAuth 2.1 §1.5'

@@ -132,6 +132,7 @@ test('a server without a sign-in is told as one', async (t) => {
   assert.equal(code, 0)
   assert.match(out, /! It lets a caller without a token in/)
   assert.match(out, /Nobody has to sign in: it is open to everybody/)
+  assert.doesNotMatch(out, /HTTP\+SSE/)
 
   const keyed = await startHeaderMcpServer({ headerName: 'x-api-key', value: 'k' })
   t.after(keyed.stop)
@@ -139,6 +140,18 @@ test('a server without a sign-in is told as one', async (t) => {
   assert.equal(told.code, 0)
   assert.match(told.out, /✗ It answers 401 without a WWW-Authenticate field/)
   assert.match(told.out, /a fixed API key\. Add it with --auth headers/)
+})
+
+test('a server of the older transport is named as one', async (t) => {
+  verifies(t, 'S1-13')
+  const older = await startOpenMcpServer({ isOlder: true })
+  t.after(older.stop)
+
+  const { ok, text } = await visitAt(t, older.url)
+
+  assert.ok(ok)
+  assert.match(text, /It speaks only the older HTTP\+SSE.*\(MCP 2024-11-05\)/)
+  assert.match(text, /Nobody has to sign in: it is open to everybody/)
 })
 
 const html = { kind: 'html' } as const

@@ -4,8 +4,12 @@ import assert from 'node:assert/strict'
 import type { RequestListener } from 'node:http'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { decodeJwt } from 'jose'
 import { verifies } from '../../test/requirements.ts'
+import { systemClock } from '../base/clock.ts'
+import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
+import { createProofs } from '../upstream/proofs.ts'
 import { bearer, listen, startRig, toolsList } from './gateway.rig.ts'
 import { olderServer, startEvents } from './older-server.rig.ts'
 
@@ -208,6 +212,60 @@ test('a server that asks whether we are there is told so, and asks the client no
     [
       { id: 7, result: {}, code: undefined },
       { id: 'b', result: undefined, code: -32_601 },
+    ],
+  )
+})
+
+test('a caller is offered the tools that it may use, alone or after progress', async (t) => {
+  verifies(t, 'S1-13', 'A3-8')
+  const tools = ['read_note', 'write_note'].map((name) => ({ name }))
+  for (const isTalking of [false, true]) {
+    const upstream = olderServer({
+      onRequest: ({ id }, { tell }) => {
+        if (isTalking) tell({ jsonrpc: '2.0', method: 'notifications/message' })
+        tell({ jsonrpc: '2.0', id, result: { tools } })
+      },
+    }).listener
+    const toolScopes = [{ scope: 'notes:read', tools: ['read_*'] }]
+    const scopes = ['notes:read']
+    const rig = await startRig(t, { transport: 'sse', upstream, toolScopes, scopes })
+
+    const said = await (await rig.post(toolsList, { headers: bothTypes })).text()
+
+    assert.match(said, /read_note/)
+    assert.doesNotMatch(said, /write_note/)
+  }
+})
+
+test('each request carries a proof of its own, with the nonce of the answer before', async (t) => {
+  verifies(t, 'S1-13')
+  const { createKey } = createProofs({ clock: systemClock, random: systemRandom })
+  const older = olderServer()
+  let nonces = 0
+  const rig = await startRig(t, {
+    transport: 'sse',
+    credentials: [{ ...bearer, proofKey: createKey() }],
+    upstream: (request, response) => {
+      nonces += 1
+      response.setHeader('dpop-nonce', `nonce-${nonces}`)
+      if (nonces > 1) return older.listener(request, response)
+      response.writeHead(401, { 'www-authenticate': 'DPoP error="use_dpop_nonce"' }).end()
+    },
+  })
+
+  const response = await rig.post(toolsList)
+
+  assert.equal(response.status, 200)
+  assert.equal(rig.refreshes(), 0)
+  const proofs = rig.seen.map(({ headers }) => decodeJwt(String(headers['dpop'])))
+  assert.deepEqual(
+    proofs.map(({ htm, htu, nonce }) => [htm, new URL(String(htu)).pathname, nonce]),
+    [
+      ['GET', '/mcp', undefined],
+      ['GET', '/mcp', 'nonce-1'],
+      ['POST', '/say', 'nonce-2'],
+      ['POST', '/say', 'nonce-3'],
+      ['POST', '/say', 'nonce-4'],
     ],
   )
 })

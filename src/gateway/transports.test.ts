@@ -182,28 +182,38 @@ test('what belongs to something before it finds nothing out', async (t) => {
   verifies(t, 'S1-13')
   const rig = await startRig(t, { transport: 'unknown', upstream: json(() => 404) })
 
-  await rig.post({ jsonrpc: '2.0', method: 'notifications/initialized' })
-  await rig.post([toolsList])
-  await rig.send('DELETE')
+  const answers = [
+    await rig.post({ jsonrpc: '2.0', method: 'notifications/initialized' }),
+    await rig.post([toolsList]),
+    await rig.send('DELETE'),
+  ]
 
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [404, 404, 404],
+  )
   assert.equal(asked(rig, 'GET'), 0)
 })
 
-test('a refusal as long as a page is answered in our words', async (t) => {
-  verifies(t, 'S1-13')
-  const rig = await startRig(t, {
-    transport: 'unknown',
-    upstream: (_request, response) => {
-      response.writeHead(404, { 'content-type': 'application/json' })
-      response.end(`"${'a'.repeat(65_536)}"`)
-    },
+for (const [name, type, body] of [
+  ['as long as a page', 'application/json', `"${'a'.repeat(65_536)}"`],
+  ['that is a page', 'text/html', '<p>Not here</p>'],
+] as const) {
+  test(`a refusal ${name} is answered in our words`, async (t) => {
+    verifies(t, 'S1-13')
+    const rig = await startRig(t, {
+      transport: 'unknown',
+      upstream: (_request, response) => {
+        response.writeHead(404, { 'content-type': type }).end(body)
+      },
+    })
+
+    const response = await rig.post(toolsList)
+
+    assert.equal(response.status, 404)
+    assert.match(await response.text(), /"reason":"upstream_refused"/)
   })
-
-  const response = await rig.post(toolsList)
-
-  assert.equal(response.status, 404)
-  assert.match(await response.text(), /"reason":"upstream_refused"/)
-})
+}
 
 function json(status: () => number): RequestListener {
   return ({ method }, response) => {

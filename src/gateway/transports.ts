@@ -46,8 +46,8 @@ export function createTransports({ servers, clock, log }: Needs): Transports {
   const note = async (server: Server, transport: Server['transport']) => {
     try {
       await servers.noteTransport(server, transport)
-    } catch (thrown) {
-      log.warn({ server: server.slug, thrown }, 'how a server speaks could not be kept')
+    } catch (cause) {
+      log.warn({ server: server.slug, cause }, 'how a server speaks could not be kept')
     }
   }
 

@@ -1,11 +1,9 @@
 // A whole Latchkey on a loopback port over a given database, as the flow tests use it: real doors, real guards, secrets
 // that carry a marker, and a record of everything it logged, answered and stored.
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Clock } from '../src/base/clock.ts'
 import { createLog } from '../src/base/log.ts'
@@ -16,6 +14,7 @@ import type { Platform, World } from '../src/platform.ts'
 import type { Store } from '../src/store/database.ts'
 import { createCookieBrowser } from './counterparts/cookie-browser.ts'
 import type { CookieBrowser } from './counterparts/cookie-browser.ts'
+import { makeDatabaseFolder } from './database-folder.ts'
 import { assertDescribed } from './described-answers.ts'
 import { startRecorder } from './record.ts'
 
@@ -52,7 +51,7 @@ export async function startTestPlatform(
   options: TestPlatformOptions = {},
 ): Promise<TestPlatform> {
   // One folder for all tries: the key in it is what the store was made with.
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-platform-'))
+  const folder = makeDatabaseFolder('platform')
   for (let triesLeft = 5; ; triesLeft -= 1) {
     try {
       return await startOn({ port: await freePort(), folder }, t, store, options)

@@ -1,8 +1,7 @@
 // Registers a test once per engine, each time with a fresh, migrated database of its own: a SQLite file, and a schema in
 // one Postgres (the run's, or one that this file's process starts for itself).
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -10,6 +9,7 @@ import { PGliteDialect } from 'kysely'
 import { openStore, storeOn } from '../src/store/database.ts'
 import type { Place, Store } from '../src/store/database.ts'
 import { migrate } from '../src/store/migrate.ts'
+import { makeDatabaseFolder } from './database-folder.ts'
 import { pgliteUrl, startPostgres } from './postgres-server.ts'
 import type { NoPostgres, PostgresServer } from './postgres-server.ts'
 import { asOwner, copyTemplateDatabase, copyTemplateFile } from './templates.ts'
@@ -42,7 +42,7 @@ type Chosen = Options & { readonly isMigrated: boolean }
 
 function register(name: string, run: Run, options: Chosen): void {
   void test(`${name} (sqlite)`, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
+    const folder = makeDatabaseFolder('test')
     const file = join(folder, 'test.db')
     if (options.isMigrated) copyTemplateFile(file)
     const remove = async () => rmSync(folder, { recursive: true, force: true })

@@ -8,6 +8,7 @@ import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { makeDatabaseFolder } from './database-folder.ts'
 
 /** A Postgres that the tests may use. `pglite` is only a name: each process makes its own. */
 export interface PostgresServer {
@@ -101,7 +102,9 @@ function findHost({ isDurable = false }: PostgresOptions): Host | NoPostgres {
   if (binaries === undefined) return { kind: 'none', because: 'the host has no postgres binaries' }
   const user = findUser()
   if (user === 'none') return { kind: 'none', because: 'no user but root to run postgres as' }
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
+  const folder = isDurable
+    ? mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
+    : makeDatabaseFolder('postgres')
   // Tried again, because a server that is ending still writes.
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
@@ -188,7 +191,7 @@ async function startOn(
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
-    ...(isDurable ? {} : { fsync: 'off', full_page_writes: 'off' }),
+    ...(isDurable ? {} : { fsync: 'off', full_page_writes: 'off', max_wal_size: '256MB' }),
     max_connections: '300',
     autovacuum: 'off',
   }

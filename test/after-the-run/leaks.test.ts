@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { createFinder } from '../find-any.ts'
+import type { Finder } from '../find-any.ts'
 import { secretMarker } from '../harness.ts'
 import type { RecordedAnswer } from '../record.ts'
 import { recordFile } from '../record.ts'
@@ -35,8 +37,8 @@ test('no secret of the run is in a log', () => {
 test('no secret of the run is in a database', (t) => {
   verifies(t, 'S1-58', 'S2-42', 'S3-43', 'S4-44', 'C25')
   const database = read('database')
-  assert.match(database, /access_tokens \{/)
-  assert.match(database, /credentials \{/)
+  assert.ok(database.includes('access_tokens {'))
+  assert.ok(database.includes('credentials {'))
   assertClean(database, 'a database')
 })
 
@@ -50,19 +52,21 @@ test('no secret of the run is in an answer that is not meant to hand it out', (t
   assert.ok(handedOut.length > 10, 'secrets were handed out in this run')
   for (const answer of answers) {
     const place = nameOf(answer)
-    if (!isHandingOut(answer)) assertClean(answer.body, `the answer to ${place}`)
-    assertClean(JSON.stringify(headersToSearch(answer)), `the headers of ${place}`)
+    if (!isHandingOut(answer)) assertClean(Buffer.from(answer.body), `the answer to ${place}`)
+    const headers = Buffer.from(JSON.stringify(headersToSearch(answer)))
+    assertClean(headers, `the headers of ${place}`)
   }
 })
 
-function read(name: Parameters<typeof recordFile>[0]): string {
+function read(name: Parameters<typeof recordFile>[0]): Buffer {
   const file = recordFile(name)
   assert.ok(file !== undefined && existsSync(file), `the run wrote its ${name} down`)
-  return readFileSync(file, 'utf8')
+  return readFileSync(file)
 }
 
 function readAnswers(): readonly RecordedAnswer[] {
   return read('answers')
+    .toString()
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as RecordedAnswer) // record.ts wrote them
@@ -88,23 +92,18 @@ function withoutCode(location: string): string {
   return location.replace(/([?&]code=)[^&]+/, '$1')
 }
 
-function assertClean(text: string, place: string): void {
-  const found = secrets().find((secret) => text.includes(secret))
+function assertClean(text: Buffer, place: string): void {
+  find ??= createFinder([secretMarker, ...foreignSecrets()])
+  const found = find(text)
   if (found === undefined) return
-  const at = text.indexOf(found)
-  assert.fail(`a secret is in ${place}: …${text.slice(Math.max(0, at - 80), at)}[here]…`)
+  const before = text.subarray(Math.max(0, found.at - 80), found.at)
+  assert.fail(`a secret is in ${place}: …${before.toString()}[here]…`)
 }
 
-let known: readonly string[] | undefined
+let find: Finder | undefined
 
-function secrets(): readonly string[] {
-  known ??= [secretMarker, ...new Set(foreignSecrets())]
-  return known
-}
-
-function foreignSecrets(): readonly string[] {
+function foreignSecrets(): ReadonlySet<string> {
   // Anything shorter is a word that may stand anywhere.
-  return read('secrets')
-    .split('\n')
-    .filter((secret) => secret.length >= 16)
+  const lines = read('secrets').toString().split('\n')
+  return new Set(lines.filter((secret) => secret.length >= 16))
 }

@@ -1,12 +1,12 @@
 // The command line as an operator runs it: real processes over a data folder of their own.
 import { spawn } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { readConfig } from '../../src/config.ts'
 import { openConfiguredStore, openWorkshop } from '../../src/platform.ts'
+import { makeDatabaseFolder } from '../database-folder.ts'
 import { freePort, operator } from '../harness.ts'
 import { ask } from '../http/doors.ts'
 import type { Ask, Doors } from '../http/doors.ts'
@@ -53,7 +53,7 @@ export async function openShell(
   t: TestContext,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Shell> {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-cli-'))
+  const folder = makeDatabaseFolder('cli')
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const port = await freePort()
   const environment = {

@@ -1,8 +1,7 @@
 // A platform whose doors are asked raw, without following redirects, and the comparison of an answer with what the
 // standard says it has to be. Used by the tables of this folder.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { randomId } from '../../src/base/random.ts'
@@ -11,6 +10,7 @@ import { openStore } from '../../src/store/database.ts'
 import type { Store } from '../../src/store/database.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { fetchOverHttp } from '../counterparts/cookie-browser.ts'
+import { makeDatabaseFolder } from '../database-folder.ts'
 import { assertDescribed } from '../described-answers.ts'
 import { startTestPlatform } from '../harness.ts'
 import { rowsIn, verifies } from '../requirements.ts'
@@ -67,7 +67,7 @@ export interface Scenario {
 
 /** Starts a platform on a SQLite store of its own. */
 export async function openDoors(t: TestContext, options: TestPlatformOptions = {}): Promise<Doors> {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-doors-'))
+  const folder = makeDatabaseFolder('doors')
   const file = join(folder, 'doors.db')
   copyTemplateFile(file)
   const store = await openStore({ kind: 'sqlite', file })

@@ -22,7 +22,7 @@ const rooms = {
     'gateway',
   ],
 }
-const rootFilesForCli = '^src/(platform|client|index|testing|config|housekeeping)\\.ts$'
+const rootFilesForCli = '^src/(platform|workshop|configured-store|client|index|testing|config|housekeeping)\\.ts$'
 
 const roomRules = Object.entries(rooms).map(([room, uses]) => ({
   name: `${room}-uses-only-its-floor`,

@@ -1,6 +1,6 @@
 // `latchkey attempts [id]`: the recent attempts of clients to connect, or one of them step by step with what went wrong.
 import type { Command } from 'commander'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import { day, table, whenMissing } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'

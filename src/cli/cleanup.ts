@@ -1,7 +1,7 @@
 // `latchkey cleanup`: deletes what has expired and prints how much of what (seed 003's oauth:cleanup). The running server
 // does the same by itself, so this is for those who want it at a time of their own.
 import type { Command } from 'commander'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'

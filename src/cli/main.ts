@@ -7,7 +7,6 @@ import { addClients } from './clients.ts'
 import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
 import { addServers } from './servers.ts'
-import { start } from './start.ts'
 import { printable, wordsOf } from './terminal.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
@@ -23,7 +22,11 @@ const program = new Command('latchkey')
 program
   .command('start')
   .description('run the authorization server, the connectors and the gateway')
-  .action(() => start(process.env))
+  .action(async () => {
+    // Only here are the doors loaded, which every other command starts quicker without.
+    const { start } = await import('./start.ts')
+    await start(process.env)
+  })
 
 program
   .command('config')

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { operatorAtTheMachine } from '../people/principal.ts'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import { readSecret } from './secret-input.ts'
 import { grantTypes } from '../upstream/grant.ts'
 import { table } from './terminal.ts'

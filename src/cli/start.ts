@@ -2,9 +2,10 @@
 import { resolve } from 'node:path'
 import { createLog } from '../base/log.ts'
 import type { Config } from '../config.ts'
-import { isLocalHost, readConfig } from '../config.ts'
+import { readConfig } from '../config.ts'
 import type { Platform } from '../platform.ts'
 import { createPlatform } from '../platform.ts'
+import { cautions } from './cautions.ts'
 
 /** Starts, prints where it listens, and stops on SIGINT or SIGTERM. */
 export async function start(
@@ -36,29 +37,6 @@ async function greeting(config: Config, platform: Platform): Promise<string> {
       : `Nobody has an account yet. Make yours within a day, with this link that works once:\n  ${link}`,
   )
   return lines.join('\n')
-}
-
-/** What of the settings opens something, or counts otherwise than one may think. */
-export function cautions({
-  allowPrivateNetworks,
-  metricsListen,
-  publicUrl,
-  trustedProxies,
-}: Config): readonly string[] {
-  const lines: string[] = []
-  if (allowPrivateNetworks.length > 0) {
-    lines.push(`Outbound calls may reach private networks: ${allowPrivateNetworks.join(', ')}.`)
-  }
-  if (metricsListen !== undefined && !isLocalHost(metricsListen.host)) {
-    const { host, port } = metricsListen
-    lines.push(`Whoever reaches port ${port} on ${host} reads the measurements without a key.`)
-  }
-  if (publicUrl.startsWith('https:') && trustedProxies.length === 0) {
-    lines.push(
-      'Everybody who calls through your proxy looks like one caller, and limits count them as one: name it in LATCHKEY_TRUSTED_PROXIES.',
-    )
-  }
-  return lines
 }
 
 function describeKey(config: Config): string {

@@ -1,7 +1,7 @@
 // What `latchkey test-flow` checks, in the order in which it does: first that the server is the database's own, then
 // everything between a registration and the end of the last token. A chapter that fails leaves the others to be tried.
 import { randomSecret, systemRandom } from '../base/random.ts'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import {
   authorize,
   authorizePath,

@@ -4,7 +4,7 @@
 import { randomId } from '../base/random.ts'
 import type { BegunSession } from '../people/sessions.ts'
 import type { User } from '../people/users.ts'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import type { Database } from '../store/database.ts'
 
 /** One run, and the person that it made. */

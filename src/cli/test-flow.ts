@@ -1,7 +1,7 @@
 // `latchkey test-flow`: proves against the running server that people and programs get in, and only as they should
 // (seed 003's oauth:test-flow). Makes its own person and client and takes exactly those away again, however it ends.
 import type { Command } from 'commander'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import { checkFlow, checkServer } from './test-flow-checks.ts'
 import type { Check } from './test-flow-checks.ts'
 import { beginTestRun, endTestRun, nothingRemoved, removeLeftovers } from './test-flow-data.ts'

@@ -1,6 +1,6 @@
 // `latchkey usage`: how the authorization server is used, in numbers (seed 003's monitoring and audit queries).
 import type { Command } from 'commander'
-import type { Workshop } from '../platform.ts'
+import type { Workshop } from '../workshop.ts'
 import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'

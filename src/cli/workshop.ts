@@ -1,7 +1,7 @@
 // What a command works in: the rooms over the database of the settings, closed again however the command ends.
 import { readConfig } from '../config.ts'
-import { openWorkshop } from '../platform.ts'
-import type { Workshop } from '../platform.ts'
+import { openWorkshop } from '../workshop.ts'
+import type { Workshop } from '../workshop.ts'
 import { terminal } from './terminal.ts'
 import type { Terminal } from './terminal.ts'
 

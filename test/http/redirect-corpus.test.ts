@@ -17,7 +17,7 @@ import {
   mismatchedRedirectUris,
   registeredRedirectUri,
 } from '../../src/oauth/redirect-uri.corpus.ts'
-import { openWorkshop } from '../../src/platform.ts'
+import { openWorkshop } from '../../src/workshop.ts'
 import { openStore } from '../../src/store/database.ts'
 import type { Store } from '../../src/store/database.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readConfig } from '../config.ts'
-import { cautions } from './start.ts'
+import { cautions } from './cautions.ts'
 
 function said(settings: Readonly<Record<string, string>>): string {
   return cautions(readConfig(settings)).join('\n')

@@ -1,0 +1,178 @@
+// The rooms over one database: every room is made here, with what it needs of the ones before it. Doors and timers stand in
+// platform.ts, because work at the command line needs neither.
+import { join } from 'node:path'
+import type { Clock } from './base/clock.ts'
+import type { Keyring } from './base/keyring.ts'
+import type { Log } from './base/log.ts'
+import type { Random } from './base/random.ts'
+import { openConfiguredStore } from './configured-store.ts'
+import type { Config } from './config.ts'
+import { isLoopbackOrigin } from './config.ts'
+import { isOpenTo } from './connectors/server-access.ts'
+import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
+import { createGateway } from './gateway/gateway.ts'
+import { resourceOf, slugOfResource } from './gateway/targets.ts'
+import { createGround, createReachOut } from './ground.ts'
+import type { Ending, Ground as SharedGround, Surroundings } from './ground.ts'
+import { createSweep } from './housekeeping.ts'
+import { createIssuer } from './issuer/issuer.ts'
+import type { Resources } from './issuer/resources.ts'
+import { createScopes } from './issuer/scope-registry.ts'
+import type { Scopes } from './issuer/scope-registry.ts'
+import { toolsScope, usualAmong } from './issuer/scopes.ts'
+import { createAttemptList } from './journal/attempt-list.ts'
+import { createAttempts } from './journal/attempts.ts'
+import type { Journal } from './journal/entries.ts'
+import { createNotes } from './journal/notes.ts'
+import { createRefusalCounts } from './journal/refusal-counts.ts'
+import { createTestMarks } from './journal/test-mark.ts'
+import { createUsage } from './journal/usage.ts'
+import { createWebhooks } from './journal/webhooks.ts'
+import { createApiKeys } from './people/api-keys.ts'
+import { createSessions } from './people/sessions.ts'
+import { createSetup } from './people/setup.ts'
+import type { Tenant } from './people/tenants.ts'
+import { createUserAdministration } from './people/user-administration.ts'
+import type { User } from './people/users.ts'
+import type { Database, Store } from './store/database.ts'
+import { migrate } from './store/migrate.ts'
+
+/** What the rooms take from the world. */
+export interface RoomsWorld extends Surroundings {
+  /** A store that is open already, instead of the one that the settings name. It stays open. */
+  readonly store?: Store
+}
+
+/** Everything that a running server and a command have in common: the rooms over the database, migrated first. */
+export async function createRoomsOver(
+  config: Config,
+  world: RoomsWorld,
+  closers: Ending['closers'],
+) {
+  const store = world.store ?? (await openConfiguredStore(config))
+  if (world.store === undefined) closers.push(store.close)
+  await migrate(store)
+  const shared = await createGround(config, world, store)
+  const ground: Ground = { ...shared, ...createWatch(shared) }
+  closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
+  const rooms = createRooms(ground, config)
+  // After the doors are closed, and before the way out is: what a provider gives now, it gives once.
+  closers.push(rooms.upstream.refresh.drain)
+  closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
+  return { store, ground, rooms, sweep: createSweep({ ...ground, ...rooms }) }
+}
+
+/** What every room stands on, and what is kept of the attempts and of how all is used. */
+export type Ground = SharedGround & ReturnType<typeof createWatch>
+
+/** What is kept of the attempts of clients to connect, and of how all is used. */
+function createWatch(ground: {
+  readonly db: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly keyring: Keyring
+  readonly journal: Journal
+  readonly log: Log
+}) {
+  const counts = createRefusalCounts(ground)
+  const attempts = createAttempts(ground)
+  const testMarks = createTestMarks(ground)
+  const notes = createNotes({ ...ground, attempts, counts, testMarks })
+  const settle = async () => {
+    await notes.settle()
+    await attempts.settle()
+  }
+  const attemptList = createAttemptList({ ...ground, settle })
+  const usage = createUsage({ ...ground, flush: counts.flush })
+  return { counts, attempts, notes, testMarks, settle, attemptList, usage }
+}
+
+export type Rooms = ReturnType<typeof createRooms>
+
+/** The rooms, each with what it needs of the ones before it. */
+function createRooms(ground: Ground, config: Config) {
+  const webhooks = createWebhooks(ground)
+  const reachOut = createReachOut(
+    ground,
+    {
+      addressEnded: async (tx, tenant, ended) => {
+        const resource = endedResource(tenant, ended)
+        if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
+      },
+      knownScopes: (tenant, names) => scopes.known(tenant, names),
+    },
+    { ...config, spoolFolder: join(config.dataFolder, 'spool') },
+  )
+  const { tenants, passwords, users, identities, upstream } = reachOut
+  const { servers, connections, credentials } = reachOut
+  const administration = createUserAdministration({ ...ground, passwords, users })
+  const sessions = createSessions(ground)
+  const apiKeys = createApiKeys(ground)
+  const setup = createSetup({ ...ground, users })
+
+  const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
+
+  const resources = createResources(servers, scopes)
+  const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
+  const { signingKeyLifetimeMs } = config
+  const issuer = createIssuer({
+    ...ground,
+    users,
+    identities,
+    resources,
+    scopes,
+    policy: {
+      codeLifetimeMs,
+      accessTokenLifetimeMs,
+      refreshTokenLifetimeMs,
+      signingKeyLifetimeMs,
+    },
+    allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
+  })
+  const { verify, traces, dpopNonces, grants } = issuer
+  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
+  const gateway = createGateway(needs)
+
+  const people = { tenants, users, administration, sessions, apiKeys, setup }
+  return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
+}
+
+/**
+ * What tokens can be for: each server behind the gateway, and all of them as one; and a server's own URL, if an
+ * administrator said that we are its authorization server.
+ */
+function createResources(servers: Servers, scopes: Scopes): Resources {
+  const serverFor = (tenant: Tenant, resource: string) => {
+    const slug = slugOfResource(tenant, resource)
+    if (slug !== undefined) return servers.bySlug(tenant, slug)
+    return servers.byUrl(tenant, resource, tenant.issuer)
+  }
+  return {
+    defaultFor: (tenant) => resourceOf(tenant),
+    find: async (tenant, resource) => {
+      if (resource === resourceOf(tenant)) {
+        return { resource, name: tenant.name, scopes: [toolsScope] }
+      }
+      const server = await serverFor(tenant, resource)
+      if (server === undefined) return undefined
+      const { name, tokenFormat } = server
+      const isOpen = (user: User) => isOpenTo(server, user)
+      const facts = { resource, name, tokenFormat, isOpenTo: isOpen }
+      return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
+    },
+  }
+}
+
+/** The scopes that a server understands, and which of them a client gets that names none. */
+async function scopesOf(registry: Scopes, tenant: Tenant, { toolScopes }: Server) {
+  if (toolScopes === undefined) return { scopes: [toolsScope] }
+  const names = toolScopes.map(({ scope }) => scope)
+  return { scopes: names, usual: usualAmong(await registry.all(tenant), names) }
+}
+
+/** What ends with a server; our own endpoints stay, whoever named one of them as a server. */
+function endedResource(tenant: Tenant, ended: EndedAddress): string | undefined {
+  if ('slug' in ended) return resourceOf(tenant, ended.slug)
+  const isOurs = ended.url === resourceOf(tenant) || slugOfResource(tenant, ended.url) !== undefined
+  return isOurs ? undefined : ended.url
+}

@@ -1,0 +1,68 @@
+// The rooms without doors and timers, for work at the command line; a server may run beside it.
+import { existsSync } from 'node:fs'
+import { join, resolve as resolvePath } from 'node:path'
+import type { Secret } from './base/secret.ts'
+import type { Config } from './config.ts'
+import type { Servers } from './connectors/servers.ts'
+import { opening } from './ground.ts'
+import type { SweepCounts } from './housekeeping.ts'
+import type { Issuer } from './issuer/issuer.ts'
+import type { AttemptList } from './journal/attempt-list.ts'
+import { testMarkHeader } from './journal/test-mark.ts'
+import type { Usage } from './journal/usage.ts'
+import { listMasterKeys } from './key-file.ts'
+import type { MasterKeyStatus } from './key-file.ts'
+import { createApiKeyAdministration } from './people/api-key-administration.ts'
+import type { ApiKeyAdministration } from './people/api-key-administration.ts'
+import type { Sessions } from './people/sessions.ts'
+import type { Tenant } from './people/tenants.ts'
+import type { UserAdministration } from './people/user-administration.ts'
+import type { Users } from './people/users.ts'
+import { databaseFile } from './configured-store.ts'
+import { createRoomsOver } from './rooms.ts'
+import type { Ground, RoomsWorld } from './rooms.ts'
+
+/** What a command works with. */
+export interface Workshop {
+  readonly tenant: Tenant
+  readonly issuer: Issuer
+  readonly servers: Servers
+  readonly users: Users
+  readonly people: UserAdministration
+  readonly apiKeys: ApiKeyAdministration
+  readonly sessions: Pick<Sessions, 'begin'>
+  readonly masterKeys: () => Promise<readonly MasterKeyStatus[]>
+  readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
+  readonly attempts: Pick<AttemptList, 'list' | 'read'>
+  readonly usage: Pick<Usage, 'report'>
+  /** The header of a request that is a test of ours: what is refused of it counts as nobody's failure. */
+  readonly testHeader: () => { readonly name: string; readonly value: Secret }
+  /** Deletes what has expired and says how much of what. */
+  readonly sweep: () => Promise<SweepCounts>
+  readonly close: () => Promise<void>
+}
+
+/** Opens the rooms over the database and key of the settings; the tenant stays where the server has put it. */
+export function openWorkshop(config: Config, world: RoomsWorld = {}): Promise<Workshop> {
+  if (world.store === undefined) requireHome(config)
+  return opening(async ({ closers, close }) => {
+    const { ground, rooms, sweep } = await createRoomsOver(config, world, closers)
+    const { attemptList: attempts, usage } = ground
+    const { issuer, servers, users, sessions, administration: people, tenants } = rooms
+    const masterKeys = () => listMasterKeys(ground)
+    const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
+    const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
+    const apiKeys = createApiKeyAdministration(ground)
+    const persons = { users, sessions, people, apiKeys }
+    const watch = { masterKeys, attempts, usage, sweep }
+    return { tenant, ground, issuer, servers, ...persons, ...watch, testHeader, close }
+  })
+}
+
+/** A command in the wrong folder must not make a second, empty Latchkey there. */
+function requireHome({ databaseUrl, dataFolder }: Config): void {
+  if (databaseUrl !== undefined || existsSync(join(dataFolder, databaseFile))) return
+  throw new Error(
+    `There is no Latchkey in ${resolvePath(dataFolder)}. Set LATCHKEY_DATA to its folder, or run "latchkey start" first.`,
+  )
+}

@@ -12,6 +12,7 @@ import type { ConnectionRow } from '../store/schema.ts'
 import { isForEverybody } from '../upstream/grant.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { findOwned } from './choose-connection.ts'
 import type { Caller } from './choose-connection.ts'
 import { userOf } from './connection-rows.ts'
 import { makeConnection } from './new-connection.ts'
@@ -75,42 +76,20 @@ const findShared = hotQuery(
 // No person can give this label, so that it is nobody's already.
 const sharedLabel = ''
 
-/** What a person's identity provider says is for that person alone. */
+/** What a person's identity provider says is for that person alone: what others share is not looked at. */
 async function personsConnection(
   needs: AloneNeeds,
   caller: Caller,
   server: Pick<Server, 'id'>,
 ): Promise<ConnectionRow> {
   const key = { tenantId: caller.tenant.id, serverId: server.id, userId: caller.user.id }
-  const [known] = await findPersons(needs.db, key)
+  const [known] = await findOwned(needs.db, key)
   if (known !== undefined) return known
   await make(needs, caller, server, { label: 'default', isForEverybody: false })
-  const [made] = await findPersons(needs.db, key)
+  const [made] = await findOwned(needs.db, key)
   if (made !== undefined) return made
   throw new Fault('not_found', { because: 'the server was removed meanwhile' })
 }
-
-// Asked for every call that passes through. Nobody is somebody else here: what others share is not looked at.
-const findPersons = hotQuery(
-  (
-    db,
-    {
-      tenantId,
-      serverId,
-      userId,
-    }: { readonly tenantId: string; readonly serverId: string; readonly userId: string },
-  ) =>
-    db
-      .selectFrom('connections')
-      .selectAll()
-      .where('tenant_id', '=', tenantId)
-      .where('server_id', '=', serverId)
-      .where('user_id', '=', userId)
-      .where('of_tenant', '=', 0)
-      .orderBy('created_at')
-      .orderBy('id')
-      .limit(1),
-)
 
 /** Somebody else may need it at the same time, and make it. */
 async function make(

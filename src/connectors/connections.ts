@@ -14,8 +14,7 @@ import type { Principal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
-import { isForEverybody, needsBrowser } from '../upstream/grant.ts'
-import type { GrantType } from '../upstream/grant.ts'
+import { isForEverybody } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { redirectUriOf } from '../upstream/client-document.ts'
 import { liveAlone, ownConnection } from './alone.ts'
@@ -25,6 +24,7 @@ import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
   accessOf,
+  asksAlone,
   listOwn,
   connectUrlOf,
   ownerOf,
@@ -327,10 +327,6 @@ async function sharedConnection(
     return id
   }
   throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
-}
-
-function asksAlone({ server_grant_type: type }: JoinedConnection): boolean {
-  return !needsBrowser(type as GrantType) // only this room writes it
 }
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */

@@ -13,7 +13,7 @@ import type { Connections } from './connections.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { createPresenter } from './present.ts'
-import type { Presenter } from './present.ts'
+import type { Presenter, Shown } from './present.ts'
 import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
 import { mayUse, requireUse } from './server-access.ts'
@@ -25,7 +25,7 @@ export type { ConnectionWish, Refused, StepUp }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
-  | Exclude<Reach, { readonly kind: 'sign_in' }>
+  | Shown
   | {
       readonly kind: 'authorization_required'
       /** Our page that starts the sign-in, for the signed-in owner only. */

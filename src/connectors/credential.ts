@@ -1,5 +1,5 @@
-// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
-// to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else
+// where the person has to go to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Principal } from '../people/principal.ts'

@@ -285,6 +285,26 @@ onEveryDatabase('providers read who asks: the app, as a public client', async (t
   assert.equal((await fetch(`${app.origin}/connect/client-metadata/nobody.json`)).status, 404)
 })
 
+onEveryDatabase('providers read the key that proves the app to them', async (t, store) => {
+  verifies(t, 'S2-9', 'C10')
+  const { server } = await startUpstream(t)
+  const { connectors } = await startApp(t, store, { under: '/chat' })
+  const { clientKey, redirectUri } = await connectors.servers.add({
+    url: server.url,
+    clientKey: 'generate',
+  })
+  assert.ok(clientKey !== undefined && redirectUri !== undefined)
+  const document = await fetch(
+    `${redirectUri.replace('/connect/callback/', '/connect/client-metadata/')}.json`,
+  )
+  const { jwksUri, ...publicKey } = clientKey
+  assert.equal(((await document.json()) as { jwks_uri: unknown }).jwks_uri, jwksUri)
+  const keys = await fetch(jwksUri)
+  assert.equal(keys.status, 200)
+  assert.deepEqual(await keys.json(), { keys: [publicKey] })
+  assert.equal((await fetch(jwksUri.replace(/[^/]+\.json$/, 'nobody.json'))).status, 404)
+})
+
 onEveryDatabase(
   'a server with fixed headers, or with none, is used as before',
   async (t, store) => {

@@ -13,6 +13,7 @@ import { publicDocument, redirect } from './answers.ts'
 import { browserCookie, readCookie, writeCookie } from './cookies.ts'
 import { asFault } from './errors.ts'
 import { connectedPage, failedPage, refusedPage } from './pages/app-ends.ts'
+import { returnAddress } from './return-address.ts'
 
 /** Who comes, as the app says. */
 export interface AppVisitor {
@@ -158,7 +159,9 @@ async function finish(
 }
 
 function showEnd({ tenant }: Needs, finished: FinishedFlow): Response | Promise<Response> {
-  if (finished.returnTo !== undefined) return redirect(finished.returnTo, 302)
+  if (finished.returnTo !== undefined) {
+    return redirect(returnAddress(finished.returnTo, finished), 302)
+  }
   if (finished.kind === 'failed') return failedPage(tenant, finished)
   // Away from the address that holds the code: loading that again could only say that it was used.
   return redirect(`${tenant.issuer}/connect/finished/${finished.flowId}`, 302)

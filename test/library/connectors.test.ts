@@ -114,17 +114,32 @@ onEveryDatabase('what is of one user is nothing to another', async (t, store) =>
 })
 
 onEveryDatabase(
-  'a user goes back to where the app says, on its own origin only',
+  'a user goes back to where the app says, on its own origin only, and the page is told how it ended',
   async (t, store) => {
-    const { server } = await startUpstream(t)
+    verifies(t, 'S1-53')
+    const { foreign, server } = await startUpstream(t)
     const app = await startApp(t, store, { under: '/chat' })
     const begin = async (returnTo: string) => {
       const begun = await app.connectors.begin('ada', server.url, { returnTo, again: true })
       assert.ok('authorizeUrl' in begun)
       assert.ok(begun.authorizeUrl.startsWith(`${app.origin}/chat/connect/`))
-      return (await app.browserOf('ada')).open(begun.authorizeUrl)
+      const page = await (await app.browserOf('ada')).open(begun.authorizeUrl)
+      const { flowId, connectionId } = begun
+      return { ...page, facts: new URLSearchParams({ flowId, connectionId }).toString() }
     }
-    assert.equal((await begin('/settings?tab=2')).url, `${app.origin}/settings?tab=2`)
+    const back = await begin('/settings?tab=2&error=of+the+app')
+    assert.equal(back.url, `${app.origin}/settings?tab=2&oauth=success&${back.facts}`)
+    foreign.decide('deny')
+    const denied = await begin('/settings')
+    const words = new URL(denied.url).searchParams.get('error_description')
+    assert.match(words ?? '', /^[A-Z][^<>]+\.$/)
+    const told = new URLSearchParams({ error: 'access_denied', error_description: words ?? '' })
+    assert.equal(
+      denied.url,
+      `${app.origin}/settings?oauth=error&${denied.facts}&${told.toString()}`,
+    )
+
+    foreign.decide('approve')
     const elsewhere = await begin('https://evil.example/')
     assert.match(elsewhere.url, /\/chat\/connect\/finished\/flw_/)
     assert.equal(elsewhere.headers.get('referrer-policy'), 'no-referrer')

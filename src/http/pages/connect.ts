@@ -6,6 +6,7 @@ import type { Connections, FinishedFlow } from '../../connectors/connections.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { returnAddress } from '../return-address.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, Visit } from '../route.ts'
 import type { Tenant } from '../../people/tenants.ts'
@@ -123,22 +124,6 @@ async function finish({ connections }: Needs, visit: Recognised): Promise<Respon
   // Away from the address that holds the code: loading that again could only say that it was used.
   if (finished.kind === 'completed') return redirect(`/connect/finished/${finished.flowId}`, 302)
   return failedPage(visit, finished)
-}
-
-/** Where the person goes on, told how it ended in our words; no secret, and nothing that the provider said (S1-53). */
-function returnAddress(returnTo: string, finished: FinishedFlow): string {
-  const { flowId, connectionId } = finished
-  const facts = { oauth: 'success', flowId, connectionId, error: '', error_description: '' }
-  const told: Readonly<Record<string, string>> =
-    finished.kind === 'completed'
-      ? facts
-      : { ...facts, oauth: 'error', error: finished.error, error_description: finished.words }
-  const url = new URL(returnTo)
-  for (const [name, value] of Object.entries(told)) {
-    if (value === '') url.searchParams.delete(name)
-    else url.searchParams.set(name, value)
-  }
-  return url.href
 }
 
 async function showFinished({ connections }: Needs, visit: Recognised): Promise<Response> {

@@ -9,9 +9,8 @@ import { withCookies } from '../forms.ts'
 import { returnAddress } from '../return-address.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, Visit } from '../route.ts'
-import type { Tenant } from '../../people/tenants.ts'
 import { page } from './layout.ts'
-import type { Html } from './layout.ts'
+import { toldToOpener } from './told-to-opener.ts'
 
 interface Needs {
   readonly connections: Connections
@@ -168,18 +167,6 @@ function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promis
       </section>
     `,
   })
-}
-
-/** What callback.js reads: the message goes to this origin only. */
-function toldToOpener(told: {
-  readonly flowId: string
-  readonly connectionId: string
-  readonly tenant: Tenant
-  readonly success: boolean
-}): Html {
-  const { flowId, connectionId, tenant, success } = told
-  return html`data-flow="${flowId}" data-connection="${connectionId}"
-  data-success="${String(success)}" data-origin="${tenant.issuer}"`
 }
 
 function signInFirst({ request }: Visit): Response {

@@ -16,7 +16,8 @@ import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protec
 import { startTestPlatform } from '../harness.ts'
 import { onEveryDatabase, onEveryEmptyDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { appKey, connect, createHearing, optionsOf, startApp, startUpstream } from './app.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
+import { appKey, connect, createHearing, optionsOf, startApp } from './app.ts'
 
 onEveryDatabase('a user of an app connects, and the app gets live tokens', async (t, store) => {
   verifies(t, 'S1-3')

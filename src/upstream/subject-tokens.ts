@@ -76,7 +76,7 @@ function readIdToken(idToken: Secret, now: number) {
   const isComplete = typeof iss === 'string' && URL.canParse(iss) && typeof sub === 'string'
   if (!isComplete || exp === undefined) throw unusable('This is not an ID token.')
   if (exp * 1000 <= now) throw unusable('This ID token is over.')
-  return { issuer: iss, sub, expiresAt: exp * 1000 }
+  return { issuer: iss, sub, expiresAt: Math.floor(exp * 1000) }
 }
 
 function unusable(words: string): Fault {

@@ -4,6 +4,7 @@ import { isFault } from '../base/fault.ts'
 import { authorizationServerUrls } from '../upstream/authorization-server.ts'
 import type { Discovery } from '../upstream/discover.ts'
 import { appliedQuirks } from '../upstream/quirks.ts'
+import { contentTypeFindings } from './doctor-content-type.ts'
 import { explain } from './doctor-faults.ts'
 import { note, right, stopping, wrong } from './doctor-finding.ts'
 import type { Finding } from './doctor-finding.ts'
@@ -85,8 +86,6 @@ function placeFindings(look: Look, { issuer, isGuessed }: Discovery): readonly F
     (exchange) => places.includes(exchange.url) && documentOf(exchange) !== undefined,
   )
   if (found === undefined) return []
-  const type = found.response?.headers.get('content-type') ?? 'no type'
-  const isJson = /^application\/(?:[\w.+-]+\+)?json\b/i.test(type)
   return [
     right({
       about,
@@ -96,17 +95,12 @@ function placeFindings(look: Look, { issuer, isGuessed }: Discovery): readonly F
         ? 'OpenID Connect Discovery §4; RFC 8414 §5'
         : 'RFC 8414 §3.1',
     }),
-    ...(isJson
-      ? []
-      : [
-          wrong({
-            about,
-            code: 'content_type',
-            words: `It is sent as ${type.slice(0, 60)}. Latchkey reads it all the same; other clients may not.`,
-            clause: 'RFC 8414 §3.2',
-            mend: { by: 'provider', how: 'Send Content-Type: application/json.' },
-          }),
-        ]),
+    ...contentTypeFindings(found, {
+      about,
+      named: 'It',
+      clause: 'RFC 8414 §3.2',
+      by: 'provider',
+    }),
     issuerFinding(look, issuer),
   ]
 }

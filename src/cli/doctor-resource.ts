@@ -2,6 +2,7 @@
 // this server, and which authorization servers it names. Pure: reads one look.
 import { sameResource } from '../upstream/protected-resource.ts'
 import type { Exchange } from '../upstream/trace.ts'
+import { contentTypeFindings } from './doctor-content-type.ts'
 import { explain } from './doctor-faults.ts'
 import { note, right, stopping, wrong } from './doctor-finding.ts'
 import type { Finding } from './doctor-finding.ts'
@@ -93,24 +94,15 @@ function placeOf({ url, response }: Exchange, named: string | undefined): Findin
 function aboutDocument(look: Look, found: Exchange): readonly Finding[] {
   const document = documentOf(found) ?? {}
   return [
-    ...typeFindings(found),
+    ...contentTypeFindings(found, {
+      about: 'resource',
+      named: found.url,
+      clause: 'RFC 9728 §3.2',
+      by: 'server',
+    }),
     ...identityFindings(look, { document, place: found.url }),
     ...methodFindings(document),
     ...issuersFindings(look, document),
-  ]
-}
-
-function typeFindings({ url, response }: Exchange): readonly Finding[] {
-  const type = response?.headers.get('content-type') ?? 'no type'
-  if (/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) return []
-  return [
-    wrong({
-      about: 'resource',
-      code: 'content_type',
-      words: `${url} is sent as ${type.slice(0, 60)}. Latchkey reads it all the same; other clients may not.`,
-      clause: 'RFC 9728 §3.2',
-      mend: { by: 'server', how: 'Send Content-Type: application/json.' },
-    }),
   ]
 }
 

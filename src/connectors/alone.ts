@@ -3,7 +3,6 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
-import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -13,8 +12,10 @@ import type { ConnectionRow } from '../store/schema.ts'
 import { isForEverybody } from '../upstream/grant.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { findOwned } from './choose-connection.ts'
 import type { Caller } from './choose-connection.ts'
 import { userOf } from './connection-rows.ts'
+import { makeConnection } from './new-connection.ts'
 import { ownGrantOf } from './server-grant.ts'
 import { prepare, readServer } from './prepare.ts'
 import type { Server } from './server-rows.ts'
@@ -55,7 +56,7 @@ export async function ownConnection(
   const key = { tenantId: caller.tenant.id, serverId: server.id }
   const [known] = await findShared(needs.db, key)
   if (known !== undefined) return known
-  await make(needs, caller, server, { label: sharedLabel, ofTenant: 1 })
+  await make(needs, caller, server, { label: sharedLabel, isForEverybody: true })
   const [made] = await findShared(needs.db, key)
   if (made !== undefined) return made
   throw new Fault('not_found', { because: 'the server was removed meanwhile' })
@@ -75,81 +76,34 @@ const findShared = hotQuery(
 // No person can give this label, so that it is nobody's already.
 const sharedLabel = ''
 
-/** What a person's identity provider says is for that person alone. */
+/** What a person's identity provider says is for that person alone: what others share is not looked at. */
 async function personsConnection(
   needs: AloneNeeds,
   caller: Caller,
   server: Pick<Server, 'id'>,
 ): Promise<ConnectionRow> {
   const key = { tenantId: caller.tenant.id, serverId: server.id, userId: caller.user.id }
-  const [known] = await findPersons(needs.db, key)
+  const [known] = await findOwned(needs.db, key)
   if (known !== undefined) return known
-  await make(needs, caller, server, { label: 'default', ofTenant: 0 })
-  const [made] = await findPersons(needs.db, key)
+  await make(needs, caller, server, { label: 'default', isForEverybody: false })
+  const [made] = await findOwned(needs.db, key)
   if (made !== undefined) return made
   throw new Fault('not_found', { because: 'the server was removed meanwhile' })
 }
 
-// Asked for every call that passes through. Nobody is somebody else here: what others share is not looked at.
-const findPersons = hotQuery(
-  (
-    db,
-    {
-      tenantId,
-      serverId,
-      userId,
-    }: { readonly tenantId: string; readonly serverId: string; readonly userId: string },
-  ) =>
-    db
-      .selectFrom('connections')
-      .selectAll()
-      .where('tenant_id', '=', tenantId)
-      .where('server_id', '=', serverId)
-      .where('user_id', '=', userId)
-      .where('of_tenant', '=', 0)
-      .orderBy('created_at')
-      .orderBy('id')
-      .limit(1),
-)
-
+/** Somebody else may need it at the same time, and make it. */
 async function make(
-  { db, clock, random, journal }: AloneNeeds,
+  needs: AloneNeeds,
   { tenant, user }: Caller,
   server: Pick<Server, 'id'>,
-  { label, ofTenant }: { readonly label: string; readonly ofTenant: 0 | 1 },
+  kind: { readonly label: string; readonly isForEverybody: boolean },
 ): Promise<void> {
-  const now = clock.now()
-  const row: ConnectionRow = {
-    tenant_id: tenant.id,
-    id: randomId(random, 'con_'),
-    server_id: server.id,
-    user_id: user.id,
-    label,
-    status: 'disconnected',
-    status_reason: null,
-    last_error: null,
-    created_at: now,
-    updated_at: now,
-    of_tenant: ofTenant,
-    shared_at: null,
-    sign_ins: 0,
-    step_up_scope: null,
-  }
-  await db.transaction().execute(async (tx) => {
-    const stored = await tx
-      .insertInto('connections')
-      .values(row)
-      .onConflict((conflict) => conflict.doNothing())
-      .returning('id')
-      .executeTakeFirst()
-    if (stored === undefined) return // Somebody else needed it at the same time.
-    await journal.record(tx, {
-      tenantId: tenant.id,
-      type: 'connection.created',
-      actor: { kind: 'system' },
-      subject: { kind: 'connection', id: row.id },
-      data: { serverId: server.id, shared: true },
-    })
+  await makeConnection(needs, {
+    tenantId: tenant.id,
+    serverId: server.id,
+    userId: user.id,
+    actor: { kind: 'system' },
+    ...kind,
   })
 }
 

@@ -67,8 +67,8 @@ function best(rows: readonly ConnectionRow[], inUseId: string | undefined) {
 const rowsMax = 50
 type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
 
-// Asked for every call that passes through.
-const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
+/** A person's own connections to a server, the oldest first. Asked for every call that passes through. */
+export const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
   db
     .selectFrom('connections')
     .selectAll()

@@ -8,6 +8,8 @@ import { isAdmin } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ConnectionRow } from '../store/schema.ts'
+import { needsBrowser } from '../upstream/grant.ts'
+import type { GrantType } from '../upstream/grant.ts'
 import { scopesOf } from '../upstream/scopes.ts'
 import { readAccess } from './server-access.ts'
 import type { Access } from './server-access.ts'
@@ -172,6 +174,11 @@ export function accessOf({ server_may_use: list }: JoinedConnection): Access {
   return list === null ? {} : { mayUse: readAccess(list) }
 }
 
+/** Its server is asked without a browser. */
+export function asksAlone({ server_grant_type: type }: JoinedConnection): boolean {
+  return !needsBrowser(type as GrantType) // only this room writes it
+}
+
 /** Our page where its person signs in elsewhere. */
 export function connectUrlOf({ issuer }: Tenant, connectionId: string): string {
   return `${issuer}/connect/${connectionId}`
@@ -183,8 +190,7 @@ export function toPublicConnection(
   { isSigningIn, now }: { readonly isSigningIn: boolean; readonly now: number },
 ): PublicConnection {
   const needsTokens = row.server_auth === 'oauth'
-  const asksAlone = row.server_grant_type !== 'authorization_code'
-  const facts = { needsTokens, asksAlone, isSigningIn, now }
+  const facts = { needsTokens, asksAlone: asksAlone(row), isSigningIn, now }
   const standing = standingOf({ connection: row, tokens: row, ...facts })
   const { status, reason, authorized } = standing
   const words = reason === undefined ? undefined : wordsOf(reason)

@@ -6,7 +6,6 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import { pageOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
-import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
@@ -14,10 +13,8 @@ import { isAdmin } from '../people/principal.ts'
 import type { Principal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import type { ConnectionRow } from '../store/schema.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
-import { isForEverybody, needsBrowser } from '../upstream/grant.ts'
-import type { GrantType } from '../upstream/grant.ts'
+import { isForEverybody } from '../upstream/grant.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { redirectUriOf } from '../upstream/client-document.ts'
 import { liveAlone, ownConnection } from './alone.ts'
@@ -27,6 +24,7 @@ import { authorizeConnection } from './authorize.ts'
 import type { Authorization, AuthorizeOptions } from './authorize.ts'
 import {
   accessOf,
+  asksAlone,
   listOwn,
   connectUrlOf,
   ownerOf,
@@ -43,6 +41,7 @@ import type {
 } from './connection-rows.ts'
 import { serversWithShared } from './choose-connection.ts'
 import { endConnection } from './end.ts'
+import { makeConnection } from './new-connection.ts'
 import { invalid } from './server-input.ts'
 import { requireUse, requireVisible } from './server-access.ts'
 import { actorOf } from './server-rows.ts'
@@ -218,7 +217,7 @@ async function createConnection(
 ): Promise<string> {
   const sharedId = await sharedConnection(needs, principal, serverId)
   if (sharedId !== undefined) return sharedId
-  const id = await insertConnection(needs, principal, serverId, checkLabel(label))
+  const id = await makeOwn(needs, principal, serverId, checkLabel(label))
   if (id !== undefined) return id
   throw new Fault('conflict', {
     because: 'the person has a connection with this label there',
@@ -232,7 +231,7 @@ async function ensureConnection(
   serverId: string,
 ): Promise<string> {
   const { tenant, userId } = ownerOf(principal)
-  const made = await insertConnection(needs, principal, serverId, labelDefault)
+  const made = await makeOwn(needs, principal, serverId, labelDefault)
   if (made !== undefined) return made
   const { id } = await needs.db
     .selectFrom('connections')
@@ -296,55 +295,22 @@ function checkLabel(given: string | undefined): string {
   })
 }
 
-/** Makes the row; undefined when the person has this label at this server already. */
-async function insertConnection(
-  { db, clock, random, journal, servers }: ConnectionNeeds,
+/** Undefined when the person has this label at this server already. */
+async function makeOwn(
+  needs: ConnectionNeeds,
   principal: Principal,
   serverId: string,
   label: string,
 ): Promise<string | undefined> {
   const { tenant, userId } = ownerOf(principal)
-  const server = await servers.byId(tenant, serverId)
+  const server = await needs.servers.byId(tenant, serverId)
   if (server === undefined) {
     throw new Fault('not_found', { because: 'no such server in this tenant' })
   }
   requireVisible(server, principal)
-  const row: ConnectionRow = {
-    tenant_id: tenant.id,
-    id: randomId(random, 'con_'),
-    server_id: serverId,
-    user_id: userId,
-    label,
-    status: 'disconnected',
-    status_reason: null,
-    last_error: null,
-    created_at: clock.now(),
-    updated_at: clock.now(),
-    of_tenant: 0,
-    shared_at: null,
-    sign_ins: 0,
-    step_up_scope: null,
-  }
-  return db.transaction().execute(async (tx) => {
-    const stored = await tx
-      .insertInto('connections')
-      .values(row)
-      .onConflict((conflict) =>
-        conflict.columns(['tenant_id', 'server_id', 'user_id', 'label']).doNothing(),
-      )
-      .returning('id')
-      .executeTakeFirst()
-    if (stored === undefined) return undefined
-    await journal.record(tx, {
-      tenantId: tenant.id,
-      type: 'connection.created',
-      actor: actorOf(principal),
-      userId,
-      subject: { kind: 'connection', id: row.id },
-      data: { serverId },
-    })
-    return row.id
-  })
+  const actor = actorOf(principal)
+  const facts = { tenantId: tenant.id, serverId, userId, label, actor }
+  return makeConnection(needs, { ...facts, isForEverybody: false })
 }
 
 /** The one connection of a server that nobody signs in to; undefined for all others. */
@@ -361,10 +327,6 @@ async function sharedConnection(
     return id
   }
   throw invalid('serverId', 'Nobody signs in to this server: one connection serves everybody.')
-}
-
-function asksAlone({ server_grant_type: type }: JoinedConnection): boolean {
-  return !needsBrowser(type as GrantType) // only this room writes it
 }
 
 /** A provider that gave no refresh token cannot be asked for a newer one; only the person can get it. */

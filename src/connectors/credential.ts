@@ -1,5 +1,5 @@
-// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else where the person has to go
-// to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
+// What a call to a server carries: nothing, fixed headers, or a live token of the person's connection or a shared one; else
+// where the person has to go to sign in. Asked anew for every call, so that a revoked connection ends with the next one.
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Principal } from '../people/principal.ts'
@@ -13,7 +13,7 @@ import type { Connections } from './connections.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { createPresenter } from './present.ts'
-import type { Presenter } from './present.ts'
+import type { Presenter, Shown } from './present.ts'
 import { reach } from './reach.ts'
 import type { Reach, ReachNeeds } from './reach.ts'
 import { mayUse, requireUse } from './server-access.ts'
@@ -25,7 +25,7 @@ export type { ConnectionWish, Refused, StepUp }
 
 /** What a call carries; or, where only a sign-in helps, the page that starts it. */
 export type Credential =
-  | Exclude<Reach, { readonly kind: 'sign_in' }>
+  | Shown
   | {
       readonly kind: 'authorization_required'
       /** Our page that starts the sign-in, for the signed-in owner only. */

@@ -2,6 +2,7 @@
 // form that is not MCP's, in words and codes of our own. What it says about scope is noted at the connection.
 import type { IncomingHttpHeaders } from 'node:http'
 import { Fault } from '../base/fault.ts'
+import { connectUrlOf } from '../connectors/connection-rows.ts'
 import type { Bearer, Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
@@ -84,12 +85,12 @@ function connectFor(
   { connectionId, ownerId }: Bearer,
   reason: 'authorization_required' | 'scope_insufficient',
 ): Answer {
-  const { issuer } = principal.tenant
+  const { tenant } = principal
   const isShared = ownerId !== undefined
   // The sign-in of a shared connection is its owner's alone; what anybody can do is to connect an account of their own.
   const connectUrl = isShared
-    ? `${issuer}/console/connections`
-    : `${issuer}/connect/${connectionId}`
+    ? `${tenant.issuer}/console/connections`
+    : connectUrlOf(tenant, connectionId)
   return connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared })
 }
 

@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
+import type { Shown } from '../connectors/present.ts'
 import type { Server } from '../connectors/servers.ts'
 import type { Grants } from '../issuer/grants.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
@@ -128,10 +129,8 @@ function textOf(field: string | string[] | undefined): string | undefined {
   return typeof field === 'string' ? field : undefined
 }
 
-type Showable = Exclude<Credential, { readonly kind: 'authorization_required' }>
-
 interface Sending {
-  readonly credential: Showable
+  readonly credential: Shown
   readonly owner: SessionOwner
   readonly sessionId: string | undefined
 }

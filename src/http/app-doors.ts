@@ -1,5 +1,6 @@
 // The doors of the client half inside somebody else's app: where a sign-in begins and comes back to, and our client
-// metadata documents. The app says who is signed in; these doors bind the browser. All other paths are the app's.
+// metadata documents with their keys. The app says who is signed in; these doors bind the browser. All other paths are the
+// app's.
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
@@ -12,6 +13,7 @@ import { publicDocument, redirect } from './answers.ts'
 import { browserCookie, readCookie, writeCookie } from './cookies.ts'
 import { asFault } from './errors.ts'
 import { connectedPage, failedPage, refusedPage } from './pages/app-ends.ts'
+import { returnAddress } from './return-address.ts'
 
 /** Who comes, as the app says. */
 export interface AppVisitor {
@@ -59,11 +61,14 @@ export function createAppDoors(needs: Needs): AppDoors {
 }
 
 type Door = { readonly kind: DoorKind; readonly name: string }
-type DoorKind = 'callback' | 'document' | 'finished' | 'start'
+type DoorKind = (typeof kinds)[number]
+
+const kinds = ['callback', 'document', 'keys', 'finished', 'start'] as const
 
 const paths: Readonly<Record<DoorKind, RegExp>> = {
   callback: /^\/connect\/callback\/(?<name>[a-z0-9]{1,64})$/,
   document: /^\/connect\/client-metadata(?:\/(?<name>[a-z0-9]{1,64}))?\.json$/,
+  keys: /^\/connect\/client-keys\/(?<name>[a-z0-9]{1,64})\.json$/,
   finished: /^\/connect\/finished\/(?<name>flw_[a-z0-9]{1,64})$/,
   start: /^\/connect\/(?<name>con_[a-z0-9]{1,64})$/,
 }
@@ -74,7 +79,7 @@ function findDoor({ issuer }: Tenant, { url }: Request): Door | undefined {
   const base = new URL(issuer).pathname.replace(/\/$/, '')
   if (!pathname.startsWith(`${base}/connect/`)) return undefined
   const path = pathname.slice(base.length)
-  for (const kind of ['callback', 'document', 'finished', 'start'] as const) {
+  for (const kind of kinds) {
     const found = paths[kind].exec(path)
     if (found !== null) return { kind, name: found.groups?.['name'] ?? '' }
   }
@@ -88,6 +93,7 @@ async function answer(
   visitor: AppVisitor,
 ): Promise<Response> {
   if (kind === 'document') return clientDocument(needs, name)
+  if (kind === 'keys') return clientKeys(needs, name)
   if (kind === 'callback') return showEnd(needs, await finish(needs, request, visitor))
   const person = await knownPerson(visitor)
   return kind === 'start'
@@ -106,6 +112,13 @@ async function clientDocument({ servers, tenant }: Needs, context: string): Prom
   const document = await servers.clientDocument(tenant, context === '' ? undefined : context)
   if (document === undefined) throw new Fault('not_found', { because: 'no such context' })
   return publicDocument(document)
+}
+
+/** What `jwks_uri` of a context's document names. */
+async function clientKeys({ servers, tenant }: Needs, context: string): Promise<Response> {
+  const keys = await servers.clientKeys(tenant, context)
+  if (keys === undefined) throw new Fault('not_found', { because: 'no key of this context' })
+  return publicDocument(keys)
 }
 
 /** Gives the flow to this browser of its own user, and sends it on to the provider. */
@@ -146,7 +159,9 @@ async function finish(
 }
 
 function showEnd({ tenant }: Needs, finished: FinishedFlow): Response | Promise<Response> {
-  if (finished.returnTo !== undefined) return redirect(finished.returnTo, 302)
+  if (finished.returnTo !== undefined) {
+    return redirect(returnAddress(finished.returnTo, finished), 302)
+  }
   if (finished.kind === 'failed') return failedPage(tenant, finished)
   // Away from the address that holds the code: loading that again could only say that it was used.
   return redirect(`${tenant.issuer}/connect/finished/${finished.flowId}`, 302)

@@ -6,7 +6,7 @@ import type { Route } from './route.ts'
 /** Reads the body by the shape of the row. Throws Fault('unsupported_media_type' | 'invalid_input'). */
 export function readInput(row: Pick<Route, 'input'>, request: Request, body: string): unknown {
   if (row.input === undefined) return undefined
-  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? '')) {
+  if (!isJson(request)) {
     throw new Fault('unsupported_media_type', { because: 'this call takes application/json' })
   }
   const given = parseJson(body)
@@ -14,6 +14,11 @@ export function readInput(row: Pick<Route, 'input'>, request: Request, body: str
   if (parsed.success) return parsed.data
   const detail = detailOf(parsed.error.issues, given)
   throw new Fault('invalid_input', { because: 'the input does not have the right shape', detail })
+}
+
+/** Says that its body is JSON (RFC 8259 §11). */
+export function isJson({ headers }: Request): boolean {
+  return /^application\/json\b/i.test(headers.get('content-type') ?? '')
 }
 
 function parseJson(text: string): unknown {

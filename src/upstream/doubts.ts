@@ -10,12 +10,13 @@ export const secondQuestionMs = 30_000
 /** Names a refused refresh token; which one it was is told by the generation that the doubt hangs on. */
 export const grantDoubt = 'grant'
 
-/** Names a refused client. */
+/** Names a refused client with what proves it, because another secret or key makes it another client. */
 export function clientDoubt(
   { keyring }: { readonly keyring: Pick<Keyring, 'digest'> },
-  { clientId, clientSecret }: Registration,
+  { clientId, clientSecret, clientKey }: Registration,
 ): string {
-  const client = JSON.stringify([clientId, clientSecret?.reveal() ?? null])
+  const proofs = [clientSecret, clientKey].map((proof) => proof?.reveal() ?? null)
+  const client = JSON.stringify([clientId, ...proofs])
   return `${clientPrefix}${keyring.digest('a client that was refused', client)}`
 }
 

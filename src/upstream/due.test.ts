@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test'
 import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
+import { until } from '../../test/until.ts'
 import { Fault } from '../base/fault.ts'
 import { code } from '../base/fault.rig.ts'
 import { createBench, signIn, turning } from '../connectors/bench.rig.ts'
@@ -59,14 +60,6 @@ function withSilent(bench: Bench, origin: string) {
   }
   const parts = { ...bench.upstream, tokenEndpoint: { ...tokenEndpoint, refreshTokens } }
   return { refresh: createRefresh({ ...bench, ...parts }), asked: () => asked }
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 3000; turn += 1) {
-    if (isSo()) return
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  assert.fail('it did not become so')
 }
 
 onEveryDatabase(

@@ -8,6 +8,7 @@ import type { Discovery } from './discover.ts'
 import type { TenantFacts } from './holder.ts'
 import type { Registration } from './register.ts'
 import type { Binding } from './held.ts'
+import { newBinding } from './new-binding.ts'
 
 /** What a sign-in begins with. */
 export interface BeginFlow {
@@ -36,28 +37,17 @@ export interface FlowPlan extends Binding {
 }
 
 export function planOf(facts: BeginFlow): FlowPlan {
-  const { discovery, registration, server, scopes } = facts
+  const { discovery, registration, server, user, scopes } = facts
   const { metadata } = discovery
   // Also where the finding comes from a look that was for programs.
   requireS256(metadata)
   return {
-    serverUrl: discovery.serverUrl,
-    issuer: discovery.issuer,
-    serverId: server.id,
-    userId: facts.user.id,
+    ...newBinding({ serverId: server.id, userId: user.id, discovery, registration, scopes }),
+    userId: user.id,
     authorizationEndpoint: metadata.authorization_endpoint,
-    tokenEndpoint: metadata.token_endpoint,
-    ...(metadata.revocation_endpoint === undefined
-      ? {}
-      : { revocationEndpoint: metadata.revocation_endpoint }),
     isIssuerExpected: metadata.authorization_response_iss_parameter_supported === true,
-    clientId: registration.clientId,
     method: registration.method,
-    redirectUri: registration.redirectUri,
     isOfApp: registration.redirectUri !== redirectUriOf(facts.tenant, server.context),
-    resource: discovery.resource,
-    requestedScopes: scopes,
-    ...(discovery.proofs === undefined ? {} : { proofs: discovery.proofs }),
     scopes,
   }
 }

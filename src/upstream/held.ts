@@ -54,6 +54,11 @@ export function readBinding({ binding }: Pick<CredentialRow, 'binding'>): Bindin
   return JSON.parse(binding) as Binding // only the vault writes it
 }
 
+/** Names one generation of the tokens of one connection. The spool's files hang on it, across versions. */
+export function nameOf({ key, generation }: Pick<Held, 'key' | 'generation'>): string {
+  return JSON.stringify([key.tenantId, key.connectionId, generation])
+}
+
 /** Whom a refresh asks. */
 export function hostOf({ tokenEndpoint }: Binding): string {
   return new URL(tokenEndpoint).host

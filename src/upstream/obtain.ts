@@ -8,6 +8,7 @@ import type { Discovery } from './discover.ts'
 import type { OwnGrant } from './grant.ts'
 import type { Holder, HolderEvents } from './holder.ts'
 import { messageOf } from './messages.ts'
+import { newBinding } from './new-binding.ts'
 import type { OwnGrants } from './own-grants.ts'
 import { createPauses } from './pauses.ts'
 import type { Revocations } from './revocations.ts'
@@ -109,26 +110,8 @@ async function obtain(needs: Needs, request: ObtainRequest): Promise<void> {
   }
 }
 
-function bindingOf(
-  { serverId, userId }: ObtainRequest,
-  { discovery, registration, scopes, grant }: OwnPlan,
-): Binding {
-  const { serverUrl, issuer, resource, metadata, proofs } = discovery
-  const { token_endpoint: tokenEndpoint, revocation_endpoint: revocationEndpoint } = metadata
-  return {
-    serverUrl,
-    issuer,
-    serverId,
-    ...(userId === undefined ? {} : { userId }),
-    tokenEndpoint,
-    ...(revocationEndpoint === undefined ? {} : { revocationEndpoint }),
-    clientId: registration.clientId,
-    redirectUri: registration.redirectUri,
-    resource,
-    requestedScopes: scopes,
-    grant,
-    ...(proofs === undefined ? {} : { proofs }),
-  }
+function bindingOf({ serverId, userId }: ObtainRequest, { grant, ...plan }: OwnPlan): Binding {
+  return { ...newBinding({ serverId, userId, ...plan }), grant }
 }
 
 function keep(

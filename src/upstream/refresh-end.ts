@@ -3,6 +3,7 @@
 import type { Fault } from '../base/fault.ts'
 import type { Database } from '../store/database.ts'
 import { secondQuestionMs } from './doubts.ts'
+import { nameOf } from './held.ts'
 import type { Held } from './held.ts'
 import type { HolderChange, StatusReason } from './holder.ts'
 import {
@@ -10,7 +11,6 @@ import {
   backoffMs,
   doubted,
   holderOf,
-  nameOf,
   unanswered,
   unavailable,
 } from './refresh-engine.ts'

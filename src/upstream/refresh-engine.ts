@@ -77,11 +77,6 @@ export async function pause({ clock, closing }: Engine, ms: number): Promise<voi
   }
 }
 
-/** Names one generation of the tokens of one connection. */
-export function nameOf({ key, generation }: Held): string {
-  return JSON.stringify([key.tenantId, key.connectionId, generation])
-}
-
 export function unavailable(fault: Fault): Outcome {
   return { kind: 'unavailable', fault }
 }

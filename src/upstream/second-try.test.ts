@@ -283,13 +283,14 @@ async function startGiven(t: TestContext, store: Store) {
   return { ...setting, ...asking(bench, made.id), id: made.id, root, secret, change }
 }
 
-async function registerByHand({ origin }: FaultProvider, redirectUri: string) {
+async function registerByHand(
+  { origin }: FaultProvider,
+  redirectUri: string,
+  method = 'client_secret_basic',
+) {
   const answer = await fetch(`${origin}/register`, {
     method: 'POST',
-    body: JSON.stringify({
-      token_endpoint_auth_method: 'client_secret_basic',
-      redirect_uris: [redirectUri],
-    }),
+    body: JSON.stringify({ token_endpoint_auth_method: method, redirect_uris: [redirectUri] }),
   })
   const { client_id: clientId, client_secret: clientSecret } = (await answer.json()) as {
     readonly client_id: string
@@ -310,6 +311,31 @@ onEveryDatabase(
     await assert.rejects(live(), later)
     assert.deepEqual(await failures(), [])
     await change(secret)
+    assert.equal((await live()).kind, 'live')
+  },
+)
+
+onEveryDatabase(
+  'a key that an administrator changes is tried at once, as a secret is',
+  async (t, store) => {
+    verifies(t, '§2b-7')
+    const { provider, bench, server, refreshes } = await start(t, store)
+    const root = await bench.person('root', 'admin')
+    const redirectUri = `${bench.tenant.issuer}/connect/callback/${await contextOf(bench, server.id)}`
+    const { clientId } = await registerByHand(provider, redirectUri, 'none')
+    const change = (wish: { readonly clientId?: string }) =>
+      bench.servers.update(root.session, server.id, { ...wish, clientKey: 'generate' })
+    await change({ clientId })
+    const made = await bench.connections.create(root.session, { serverId: server.id })
+    await signIn(bench, root, made.id)
+    const { live } = asking(bench, made.id)
+    provider.set({ answers: { refresh: { ...refusedOnce, error: 'invalid_client' } } })
+    await bench.clock.advance(61 * minuteMs)
+    await assert.rejects(live(), later)
+    await assert.rejects(live(), later)
+    assert.equal(refreshes().length, 1, 'the same key is not tried again at once')
+    assert.ok(refreshes()[0]?.parameters['client_assertion'], 'it is the key that proves us')
+    await change({})
     assert.equal((await live()).kind, 'live')
   },
 )

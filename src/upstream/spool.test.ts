@@ -13,10 +13,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { sql } from 'kysely'
 import { startFaultProvider } from '../../test/fakes/fault-provider.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
+import { refuseTokens } from '../../test/refusing-database.ts'
 import { verifies } from '../../test/requirements.ts'
+import { until } from '../../test/until.ts'
 import { createManualClock } from '../base/clock.ts'
 import { createLog } from '../base/log.ts'
 import { createBench, signIn, turning } from '../connectors/bench.rig.ts'
@@ -62,28 +63,6 @@ async function start(t: TestContext, store: Store) {
   }
 }
 
-/** From now on the database refuses new tokens, until it is told otherwise. */
-async function breakDown({ db, engine }: Store): Promise<() => Promise<void>> {
-  if (engine === 'postgres') {
-    await sql`create or replace function refuse() returns trigger language plpgsql as
-      $$ begin raise exception 'the disk is full'; end $$`.execute(db)
-    await sql`create trigger full_disk before update of generation on credentials
-      for each row execute function refuse()`.execute(db)
-    return async () => void (await sql`drop trigger full_disk on credentials`.execute(db))
-  }
-  await sql`create trigger full_disk before update of generation on credentials
-    begin select raise(abort, 'the disk is full'); end`.execute(db)
-  return async () => void (await sql`drop trigger full_disk`.execute(db))
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 3000; turn += 1) {
-    if (isSo()) return
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  assert.fail('it did not become so')
-}
-
 onEveryDatabase(
   'tokens that the database does not take are sealed on disk until it does',
   async (t, store) => {
@@ -91,7 +70,7 @@ onEveryDatabase(
     const { bench, live, files, spoolFolder, provider, newest, refreshes } = await start(t, store)
     await live()
     assert.deepEqual(files(), [], 'nothing is on disk that the database has')
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await bench.clock.advance(56 * minuteMs)
     const refreshing = live()
     await until(() => files().length === 1)
@@ -113,7 +92,7 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, '§2b-5')
     const { bench, ada, id, live, files, restart, newest, refreshes } = await start(t, store)
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await bench.clock.advance(61 * minuteMs)
     await assert.rejects(turning(bench, live()), /the disk is full/)
     assert.equal(files().length, 1)
@@ -135,7 +114,7 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, '§2b-5')
     const { bench, live, files, newest, refreshes } = await start(t, store)
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await bench.clock.advance(61 * minuteMs)
     await assert.rejects(turning(bench, live()), /the disk is full/)
     await repair()
@@ -143,7 +122,7 @@ onEveryDatabase(
     assert.ok(given.kind === 'live' && given.accessToken.reveal() === newest())
     assert.deepEqual(files(), [])
 
-    const again = await breakDown(store)
+    const again = await refuseTokens(store)
     await bench.clock.advance(61 * minuteMs)
     await assert.rejects(turning(bench, live()), /the disk is full/)
     await again()
@@ -159,7 +138,7 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, '§2b-5')
     const { bench, live, files, restart, said, spoolFolder, refreshes } = await start(t, store)
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await bench.clock.advance(61 * minuteMs)
     await assert.rejects(turning(bench, live()), /the disk is full/)
     await repair()
@@ -185,7 +164,7 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, '§2b-5', 'S1-66')
     const { bench, ada, id, live, files, newest, provider, restart } = await start(t, store)
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await bench.clock.advance(61 * minuteMs)
     await assert.rejects(turning(bench, live()), /the disk is full/)
     await repair()
@@ -202,7 +181,7 @@ onEveryDatabase(
 onEveryDatabase('tokens on disk that a new sign-in replaced are thrown away', async (t, store) => {
   verifies(t, '§2b-5')
   const { bench, ada, id, live, files, newest, restart } = await start(t, store)
-  const repair = await breakDown(store)
+  const repair = await refuseTokens(store)
   await bench.clock.advance(61 * minuteMs)
   await assert.rejects(turning(bench, live()), /the disk is full/)
   await repair()
@@ -224,7 +203,7 @@ onEveryDatabase(
     const blocked = join(spoolFolder, '..', '..', 'a-file')
     writeFileSync(blocked, '')
     const other = await restart({ spoolFolder: join(blocked, 'spool') })
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await bench.clock.advance(56 * minuteMs)
     const refreshing = live(other)
     await until(() => said().includes('cannot be kept on disk either'))

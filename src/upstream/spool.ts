@@ -7,6 +7,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import { Secret } from '../base/secret.ts'
 import { syncName } from '../store/wal-sync.ts'
+import { nameOf } from './held.ts'
 import type { Binding, Held } from './held.ts'
 import type { HolderKey } from './holder.ts'
 import type { TokenSet } from './token-endpoint.ts'
@@ -94,9 +95,8 @@ const nothingKept: Spool = {
 }
 
 /** One file for one generation, whichever process writes it. */
-function fileOf({ key, generation }: SpoolKey): string {
-  const name = JSON.stringify([key.tenantId, key.connectionId, generation])
-  return `${createHash('sha256').update(name).digest('hex')}.sealed`
+function fileOf(key: SpoolKey): string {
+  return `${createHash('sha256').update(nameOf(key)).digest('hex')}.sealed`
 }
 
 /** The whole file or none, and on disk before this returns. */

@@ -196,8 +196,9 @@ async function send(
   }
   const response = await once()
   const isNoted = needs.proofs.note(url, response.headers.get('dpop-nonce'))
-  const wantsIt = readTokenError(response.status, readJson(response)).error === 'use_dpop_nonce'
-  return proof !== undefined && isNoted && wantsIt ? once() : response
+  if (proof === undefined || !isNoted) return response
+  const { error } = readTokenError(response.status, readJson(response))
+  return error === 'use_dpop_nonce' ? once() : response
 }
 
 type Field = readonly [name: string, value: string | Secret]

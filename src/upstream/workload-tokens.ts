@@ -2,10 +2,10 @@
 // a file in a folder of the operator's. It is read anew each time and goes only where it is meant for.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { decodeJwt } from 'jose'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
+import { unverifiedClaims } from './unverified-claims.ts'
 
 export interface WorkloadTokens {
   /** The token of this name. Throws Fault('client_configuration') for one that is missing, over, or for others. */
@@ -20,7 +20,6 @@ interface Needs {
 
 /** What a name may be: never a path. */
 export const workloadTokenName = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/
-const charsMax = 16_384
 
 /** Makes the reader. */
 export function createWorkloadTokens({
@@ -51,21 +50,13 @@ function requireFor(
   token: Secret,
   { audiences, now }: { readonly audiences: readonly string[]; readonly now: number },
 ): void {
-  const { aud, exp } = claimsOf(token)
+  const claims = unverifiedClaims(token)
+  if (claims === undefined) throw unusable('the workload token is not a JWT')
+  const { aud, exp } = claims
   const meantFor = [aud ?? []].flat()
   const isFor = meantFor.length > 0 && meantFor.every((one) => audiences.includes(one))
   if (!isFor) throw unusable('the workload token is not for this authorization server alone')
   if (exp === undefined || exp * 1000 <= now) throw unusable('the workload token is over')
-}
-
-function claimsOf(token: Secret) {
-  try {
-    const text = token.reveal()
-    if (text.length > charsMax) throw new Error('it is too long')
-    return decodeJwt(text)
-  } catch {
-    throw unusable('the workload token is not a JWT')
-  }
 }
 
 function unusable(because: string, cause?: unknown): Fault {

@@ -2,24 +2,11 @@
 // and after, and that nobody waits for a window that is closed.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
-import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
-import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
 import { verifies } from '../requirements.ts'
 import { fits, openBrowser, signIn } from './in-a-browser.ts'
 import type { InABrowser } from './in-a-browser.ts'
-
-async function startUpstream(t: TestContext) {
-  const foreign = await startForeignAuthorizationServer({ host: '127.0.0.1' })
-  const { issuer, introspect } = foreign
-  const server = await startProtectedMcpServer({ issuer, introspect, host: '127.0.0.1' })
-  t.after(async () => {
-    await server.stop()
-    await foreign.stop()
-  })
-  return { foreign, server }
-}
 
 /** Fills the form and presses its button; gives the popup. */
 async function addNotes({ page, context }: InABrowser, url: string): Promise<Page> {

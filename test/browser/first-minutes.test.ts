@@ -1,26 +1,13 @@
 // The first two minutes of the README in a real browser: set-up, a server, signing in elsewhere, letting a client in.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
-import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
 import { createOAuthMcpClient } from '../counterparts/mcp-client.ts'
-import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
 import { operator } from '../harness.ts'
 import { verifies } from '../requirements.ts'
 import { connectPageOf, openBrowser, signIn } from './in-a-browser.ts'
 
 const nobodyYet = { LATCHKEY_OPERATOR_EMAIL: '', LATCHKEY_OPERATOR_PASSWORD: '' }
-
-async function startUpstream(t: TestContext) {
-  const foreign = await startForeignAuthorizationServer({ host: '127.0.0.1' })
-  const { issuer, introspect } = foreign
-  const server = await startProtectedMcpServer({ issuer, introspect, host: '127.0.0.1' })
-  t.after(async () => {
-    await server.stop()
-    await foreign.stop()
-  })
-  return { foreign, server }
-}
 
 for (const javaScriptEnabled of [true, false]) {
   const how = javaScriptEnabled ? 'with scripts' : 'without any script'

@@ -9,7 +9,7 @@ import { startBreakablePostgres } from '../postgres-server.ts'
 import { asOwner } from '../templates.ts'
 import { isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
-import { standingOf } from './outcomes.ts'
+import { openRefreshes, standingOf } from './outcomes.ts'
 import { databases, endLeases, forAll, openSetting, until } from './setting.ts'
 import type { DatabaseKind, Setting } from './setting.ts'
 
@@ -87,7 +87,9 @@ async function loseInBetween(
     await setting.start()
   }
   await Promise.all(asked)
-  await until('all are stored', async () => (await unstored(setting)) === 0, { limitMs: 120_000 })
+  await until('all are stored', async () => (await openRefreshes(setting)) === 0, {
+    limitMs: 120_000,
+  })
 
   const calls = provider.tokenRequests().filter(({ grant }) => grant === 'refresh_token').length
   const standings = await forAll(ids, 8, (id) => standingOf(setting, id))
@@ -102,15 +104,6 @@ async function loseInBetween(
     },
     lost.map((one) => JSON.stringify(one)).join('\n'),
   )
-}
-
-async function unstored({ db }: Setting): Promise<number> {
-  const rows = await db
-    .selectFrom('credentials')
-    .select('connection_id')
-    .where('intent_generation', 'is not', null)
-    .execute()
-  return rows.length
 }
 
 // Boulder's trick: the database works, and only this one write fails.

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { roundsOf, isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
-import { standingOf } from './outcomes.ts'
+import { openRefreshes, standingOf } from './outcomes.ts'
 import type { Standing } from './outcomes.ts'
 import { endLeases, forAll, openSetting, until } from './setting.ts'
 import type { DatabaseKind, Setting } from './setting.ts'
@@ -105,15 +105,6 @@ async function leasesOver({ db }: Setting): Promise<number> {
     .selectFrom('credentials')
     .select('connection_id')
     .where('lease_until', '<=', Date.now())
-    .execute()
-  return rows.length
-}
-
-async function openRefreshes({ db }: Setting): Promise<number> {
-  const rows = await db
-    .selectFrom('credentials')
-    .select('connection_id')
-    .where('intent_generation', 'is not', null)
     .execute()
   return rows.length
 }

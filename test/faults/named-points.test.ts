@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import type { LatchkeyProcess } from './latchkey-processes.ts'
-import { standingOf } from './outcomes.ts'
+import { openRefreshes, standingOf } from './outcomes.ts'
 import type { Standing } from './outcomes.ts'
 import { pauseDatabase } from './paused-database.ts'
 import { databases, endLeases, openSetting, until } from './setting.ts'
@@ -59,7 +59,7 @@ async function takeUpAlone(t: TestContext, database: DatabaseKind): Promise<void
   await atProvider('worked')({ setting, id, latchkey })
   const killedAt = performance.now()
   await setting.start()
-  await until('it has an outcome', async () => (await unanswered(setting)) === 0, {
+  await until('it has an outcome', async () => (await openRefreshes(setting)) === 0, {
     limitMs: 90_000,
   })
   const seconds = Math.round((performance.now() - killedAt) / 1000)
@@ -91,7 +91,7 @@ async function killAtPoints(
   // What the dead ones began is nobody's until their leases are over.
   await endLeases(setting.db)
   const latchkey = await setting.start()
-  await until('all have an outcome', async () => (await unanswered(setting)) === 0)
+  await until('all have an outcome', async () => (await openRefreshes(setting)) === 0)
   const seen: Seen[] = []
   for (const [at, name] of names.entries()) {
     const standing = await standingOf(setting, setting.ids[at] ?? '')
@@ -130,15 +130,6 @@ async function keepLeases({ db }: Setting): Promise<void> {
     .set({ lease_until: later, next_refresh_at: later })
     .where('lease_until', 'is not', null)
     .execute()
-}
-
-async function unanswered({ db }: Setting): Promise<number> {
-  const rows = await db
-    .selectFrom('credentials')
-    .select('connection_id')
-    .where('intent_generation', 'is not', null)
-    .execute()
-  return rows.length
 }
 
 function ask({ setting, id }: Run): Promise<unknown> {

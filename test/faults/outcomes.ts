@@ -42,3 +42,13 @@ function describe({ status, body }: RestAnswer): string {
   const { accessToken: _secret, ...rest } = body ?? {}
   return `${status} ${JSON.stringify(rest)}`
 }
+
+/** How many refreshes were sent and have no outcome yet. */
+export async function openRefreshes({ db }: Setting): Promise<number> {
+  const rows = await db
+    .selectFrom('credentials')
+    .select('connection_id')
+    .where('intent_generation', 'is not', null)
+    .execute()
+  return rows.length
+}

@@ -1,14 +1,9 @@
 // Job three, end to end: a client's call goes through the gateway to a server behind another authorization server, with
 // the person's own token, in both protocol eras, and neither side sees the other's.
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
 import { createManualClock } from '../../src/base/clock.ts'
-import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
-import {
-  startHeaderMcpServer,
-  startOpenMcpServer,
-  startProtectedMcpServer,
-} from '../counterparts/protected-mcp-server.ts'
+import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
 import { restAs, secretMarker, signIn, startTestPlatform } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
@@ -17,17 +12,6 @@ import { signInClient } from './signed-in-client.ts'
 interface ToolAnswer {
   readonly isError?: boolean
   readonly content: readonly { readonly text: string }[]
-}
-
-async function startUpstream(t: TestContext, options = {}) {
-  const foreign = await startForeignAuthorizationServer()
-  const { issuer, introspect } = foreign
-  const server = await startProtectedMcpServer({ issuer, introspect, ...options })
-  t.after(async () => {
-    await server.stop()
-    await foreign.stop()
-  })
-  return { foreign, server }
 }
 
 for (const era of ['legacy', 'modern'] as const) {

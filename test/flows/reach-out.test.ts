@@ -1,27 +1,12 @@
 // Job two, end to end: a person connects to somebody else's protected MCP server, whose authorization server is a real
 // one, and the connection stays alive by itself.
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
-import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
 import { connectMcpClient } from '../counterparts/mcp-client.ts'
-import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
 import { createManualClock } from '../../src/base/clock.ts'
 import { restAs, restWithKey, signIn, startTestPlatform } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-
-async function startUpstream(t: TestContext) {
-  const foreign = await startForeignAuthorizationServer({ accessTokenTtlS: 3600 })
-  const server = await startProtectedMcpServer({
-    issuer: foreign.issuer,
-    introspect: foreign.introspect,
-  })
-  t.after(async () => {
-    await server.stop()
-    await foreign.stop()
-  })
-  return { foreign, server }
-}
 
 onEveryDatabase('a person connects to a foreign server and gets live tokens', async (t, store) => {
   verifies(t, 'S1-6', 'S1-15', 'S1-28', 'S1-41', 'S1-44', 'S1-50', 'S2-5', 'A1-1', 'A1-2', 'A2-4')

@@ -1,25 +1,12 @@
 // An administrator's connection that everybody uses: a person's client calls through it without a sign-in of their own,
 // learns nothing about whose it is, and the journal knows both.
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
-import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
-import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
 import { operator, restAs, signIn } from '../harness.ts'
 import { addPerson, openDoorsOn } from '../http/doors.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { signInClient } from './signed-in-client.ts'
-
-async function startUpstream(t: TestContext) {
-  const foreign = await startForeignAuthorizationServer()
-  const { issuer, introspect } = foreign
-  const server = await startProtectedMcpServer({ issuer, introspect })
-  t.after(async () => {
-    await server.stop()
-    await foreign.stop()
-  })
-  return { foreign, server }
-}
 
 onEveryDatabase('everybody calls through a connection that is shared', async (t, store) => {
   verifies(t, 'S4-11', 'S4-36')

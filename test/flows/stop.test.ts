@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { sql } from 'kysely'
 import { createManualClock } from '../../src/base/clock.ts'
 import type { ManualClock } from '../../src/base/clock.ts'
 import { startGate } from '../../src/connectors/bench.rig.ts'
@@ -12,7 +11,9 @@ import type { Store } from '../../src/store/database.ts'
 import { restAs, restWithKey, signIn, startTestPlatform } from '../harness.ts'
 import type { FaultProvider } from '../fakes/fault-provider.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { refuseTokens } from '../refusing-database.ts'
 import { verifies } from '../requirements.ts'
+import { until } from '../until.ts'
 
 /** A data folder that outlives the processes, and a person who is connected through the first of them. */
 async function start(t: TestContext, store: Store) {
@@ -42,20 +43,6 @@ function startProcess(
   return startTestPlatform(t, store, { clock, settings: { LATCHKEY_DATA: folder } })
 }
 
-/** From now on the database refuses new tokens, until it is told otherwise. */
-async function breakDown({ db, engine }: Store): Promise<() => Promise<void>> {
-  if (engine === 'postgres') {
-    await sql`create function refuse() returns trigger language plpgsql as
-      $$ begin raise exception 'the disk is full'; end $$`.execute(db)
-    await sql`create trigger full_disk before update of generation on credentials
-      for each row execute function refuse()`.execute(db)
-    return async () => void (await sql`drop trigger full_disk on credentials`.execute(db))
-  }
-  await sql`create trigger full_disk before update of generation on credentials
-    begin select raise(abort, 'the disk is full'); end`.execute(db)
-  return async () => void (await sql`drop trigger full_disk`.execute(db))
-}
-
 function filesIn(folder: string): readonly string[] {
   return existsSync(folder) ? readdirSync(folder) : []
 }
@@ -64,20 +51,12 @@ function newestOf({ issued }: Pick<FaultProvider, 'issued'>): string | undefined
   return issued().findLast((value) => value.startsWith('access-'))
 }
 
-async function until(isSo: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 3000; turn += 1) {
-    if (isSo()) return
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  assert.fail('it did not become so')
-}
-
 onEveryDatabase(
   'what the database does not take before a stop is taken up by the next start',
   async (t, store) => {
     verifies(t, '§2b-5')
     const { provider, clock, folder, first, tokenOf } = await start(t, store)
-    const repair = await breakDown(store)
+    const repair = await refuseTokens(store)
     await clock.advance(57 * 60_000)
     const asked = tokenOf(first.origin).catch(() => undefined)
     const spool = join(folder, 'spool')

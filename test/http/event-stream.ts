@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { cookiesOf } from './doors.ts'
+import { readBlocks } from './event-blocks.ts'
 
 /** One event. */
 export interface Event {
@@ -40,17 +41,6 @@ export async function listen(
       }
     },
     leave: () => leaving.abort(),
-  }
-}
-
-async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of body) {
-    text += decoder.decode(chunk, { stream: true })
-    const parts = text.split('\n\n')
-    text = parts.pop() ?? ''
-    yield* parts
   }
 }
 

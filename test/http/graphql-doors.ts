@@ -5,6 +5,7 @@ import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { restAs } from '../harness.ts'
 import { cookiesOf } from './doors.ts'
 import type { Answer, Doors } from './doors.ts'
+import { readBlocks } from './event-blocks.ts'
 
 export type Variables = Readonly<Record<string, unknown>>
 
@@ -91,16 +92,5 @@ async function listen(
       }
     },
     leave: () => leaving.abort(),
-  }
-}
-
-async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of body) {
-    text += decoder.decode(chunk, { stream: true })
-    const parts = text.split('\n\n')
-    text = parts.pop() ?? ''
-    yield* parts
   }
 }

@@ -10,11 +10,7 @@ import type { ConnectorEvent, Connectors, ConnectorsOptions } from '../../src/cl
 import type { Store } from '../../src/store/database.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
-import { startForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
-import type { ForeignAuthorizationServerOptions } from '../counterparts/foreign-authorization-server.ts'
 import { listenOnLoopback } from '../counterparts/loopback.ts'
-import { startProtectedMcpServer } from '../counterparts/protected-mcp-server.ts'
-import type { ProtectedMcpServerOptions } from '../counterparts/protected-mcp-server.ts'
 import { markedRandom } from '../harness.ts'
 import { startRecorder } from '../record.ts'
 
@@ -90,25 +86,6 @@ function signedIn(user: string): Response {
 
 function userOf(request: Request): string | undefined {
   return /(?:^|; )app_user=([^;]+)/.exec(request.headers.get('cookie') ?? '')?.[1]
-}
-
-/** A protected MCP server and the authorization server that protects it; they stop with the test. */
-export async function startUpstream(
-  t: TestContext,
-  options: ForeignAuthorizationServerOptions = {},
-  serverOptions: Partial<ProtectedMcpServerOptions> = {},
-) {
-  const foreign = await startForeignAuthorizationServer({ accessTokenTtlS: 3600, ...options })
-  const server = await startProtectedMcpServer({
-    issuer: foreign.issuer,
-    introspect: foreign.introspect,
-    ...serverOptions,
-  })
-  t.after(async () => {
-    await server.stop()
-    await foreign.stop()
-  })
-  return { foreign, server }
 }
 
 /** Connects this user to the server, as their browser would. */

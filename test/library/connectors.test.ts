@@ -16,7 +16,8 @@ import { startHeaderMcpServer, startOpenMcpServer } from '../counterparts/protec
 import { startTestPlatform } from '../harness.ts'
 import { onEveryDatabase, onEveryEmptyDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { appKey, connect, createHearing, optionsOf, startApp, startUpstream } from './app.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
+import { appKey, connect, createHearing, optionsOf, startApp } from './app.ts'
 
 onEveryDatabase('a user of an app connects, and the app gets live tokens', async (t, store) => {
   verifies(t, 'S1-3')
@@ -114,17 +115,32 @@ onEveryDatabase('what is of one user is nothing to another', async (t, store) =>
 })
 
 onEveryDatabase(
-  'a user goes back to where the app says, on its own origin only',
+  'a user goes back to where the app says, on its own origin only, and the page is told how it ended',
   async (t, store) => {
-    const { server } = await startUpstream(t)
+    verifies(t, 'S1-53')
+    const { foreign, server } = await startUpstream(t)
     const app = await startApp(t, store, { under: '/chat' })
     const begin = async (returnTo: string) => {
       const begun = await app.connectors.begin('ada', server.url, { returnTo, again: true })
       assert.ok('authorizeUrl' in begun)
       assert.ok(begun.authorizeUrl.startsWith(`${app.origin}/chat/connect/`))
-      return (await app.browserOf('ada')).open(begun.authorizeUrl)
+      const page = await (await app.browserOf('ada')).open(begun.authorizeUrl)
+      const { flowId, connectionId } = begun
+      return { ...page, facts: new URLSearchParams({ flowId, connectionId }).toString() }
     }
-    assert.equal((await begin('/settings?tab=2')).url, `${app.origin}/settings?tab=2`)
+    const back = await begin('/settings?tab=2&error=of+the+app')
+    assert.equal(back.url, `${app.origin}/settings?tab=2&oauth=success&${back.facts}`)
+    foreign.decide('deny')
+    const denied = await begin('/settings')
+    const words = new URL(denied.url).searchParams.get('error_description')
+    assert.match(words ?? '', /^[A-Z][^<>]+\.$/)
+    const told = new URLSearchParams({ error: 'access_denied', error_description: words ?? '' })
+    assert.equal(
+      denied.url,
+      `${app.origin}/settings?oauth=error&${denied.facts}&${told.toString()}`,
+    )
+
+    foreign.decide('approve')
     const elsewhere = await begin('https://evil.example/')
     assert.match(elsewhere.url, /\/chat\/connect\/finished\/flw_/)
     assert.equal(elsewhere.headers.get('referrer-policy'), 'no-referrer')
@@ -283,6 +299,26 @@ onEveryDatabase('providers read who asks: the app, as a public client', async (t
   assert.equal(rows.length, 1)
   assert.deepEqual(Object.values(rows[0] as object), ['dcr', null, 'none'])
   assert.equal((await fetch(`${app.origin}/connect/client-metadata/nobody.json`)).status, 404)
+})
+
+onEveryDatabase('providers read the key that proves the app to them', async (t, store) => {
+  verifies(t, 'S2-9', 'C10')
+  const { server } = await startUpstream(t)
+  const { connectors } = await startApp(t, store, { under: '/chat' })
+  const { clientKey, redirectUri } = await connectors.servers.add({
+    url: server.url,
+    clientKey: 'generate',
+  })
+  assert.ok(clientKey !== undefined && redirectUri !== undefined)
+  const document = await fetch(
+    `${redirectUri.replace('/connect/callback/', '/connect/client-metadata/')}.json`,
+  )
+  const { jwksUri, ...publicKey } = clientKey
+  assert.equal(((await document.json()) as { jwks_uri: unknown }).jwks_uri, jwksUri)
+  const keys = await fetch(jwksUri)
+  assert.equal(keys.status, 200)
+  assert.deepEqual(await keys.json(), { keys: [publicKey] })
+  assert.equal((await fetch(jwksUri.replace(/[^/]+\.json$/, 'nobody.json'))).status, 404)
 })
 
 onEveryDatabase(

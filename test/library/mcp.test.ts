@@ -15,7 +15,8 @@ import type { McpCall } from '../counterparts/mcp-server.ts'
 import { startWorkersMcpServer } from '../counterparts/workers-mcp-server.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { connect, startApp, startUpstream } from './app.ts'
+import { startUpstream } from '../counterparts/protected-upstream.ts'
+import { connect, startApp } from './app.ts'
 import type { RunningApp } from './app.ts'
 
 /** The one way in which this app calls any server; it was written when all had fixed headers. */

@@ -4,6 +4,7 @@ import type { FormRequest } from '../../issuer/form-request.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { Attempts } from '../../journal/attempts.ts'
 import { empty, json } from '../answers.ts'
+import { isJson } from '../input.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 
@@ -138,7 +139,7 @@ export async function countingFailures(
 
 /** What a client says about itself; undefined when that is not JSON, for which the room has its one answer. */
 export function readRegistration(request: Request, body: string): unknown {
-  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? '')) return undefined
+  if (!isJson(request)) return undefined
   try {
     return JSON.parse(body)
   } catch {

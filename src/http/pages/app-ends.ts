@@ -8,6 +8,7 @@ import { describeFault, faultCatalogue } from '../../base/fault.ts'
 import type { FinishedFlow } from '../../connectors/connections.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import type { Html } from './layout.ts'
+import { toldToOpener } from './told-to-opener.ts'
 
 const script = readFileSync(new URL('./browser/callback.js', import.meta.url), 'utf8')
 const style =
@@ -15,19 +16,14 @@ const style =
 
 /** The page after a sign-in that worked. */
 export function connectedPage(
-  { issuer }: Tenant,
+  tenant: Tenant,
   ended: { readonly flowId: string; readonly connectionId: string; readonly serverName: string },
 ): Promise<Response> {
   const { flowId, connectionId, serverName } = ended
   return draw({
     title: 'Connected',
     status: 200,
-    body: html`<main
-      data-flow="${flowId}"
-      data-connection="${connectionId}"
-      data-success="true"
-      data-origin="${new URL(issuer).origin}"
-    >
+    body: html`<main ${toldToOpener({ flowId, connectionId, tenant, success: true })}>
       <h1>Connected</h1>
       <p><bdi>${serverName}</bdi> is signed in. You can close this window.</p>
     </main>`,
@@ -36,18 +32,13 @@ export function connectedPage(
 
 /** The page after a sign-in that did not work. */
 export function failedPage(
-  { issuer }: Tenant,
+  tenant: Tenant,
   { flowId, connectionId, words }: Extract<FinishedFlow, { kind: 'failed' }>,
 ): Promise<Response> {
   return draw({
     title: 'Not connected',
     status: 400,
-    body: html`<main
-      data-flow="${flowId}"
-      data-connection="${connectionId}"
-      data-success="false"
-      data-origin="${new URL(issuer).origin}"
-    >
+    body: html`<main ${toldToOpener({ flowId, connectionId, tenant, success: false })}>
       <h1>Not connected</h1>
       <p>${words}</p>
       <p>You can close this window and try again.</p>

@@ -6,11 +6,11 @@ import type { Connections, FinishedFlow } from '../../connectors/connections.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { returnAddress } from '../return-address.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, Visit } from '../route.ts'
-import type { Tenant } from '../../people/tenants.ts'
 import { page } from './layout.ts'
-import type { Html } from './layout.ts'
+import { toldToOpener } from './told-to-opener.ts'
 
 interface Needs {
   readonly connections: Connections
@@ -125,22 +125,6 @@ async function finish({ connections }: Needs, visit: Recognised): Promise<Respon
   return failedPage(visit, finished)
 }
 
-/** Where the person goes on, told how it ended in our words; no secret, and nothing that the provider said (S1-53). */
-function returnAddress(returnTo: string, finished: FinishedFlow): string {
-  const { flowId, connectionId } = finished
-  const facts = { oauth: 'success', flowId, connectionId, error: '', error_description: '' }
-  const told: Readonly<Record<string, string>> =
-    finished.kind === 'completed'
-      ? facts
-      : { ...facts, oauth: 'error', error: finished.error, error_description: finished.words }
-  const url = new URL(returnTo)
-  for (const [name, value] of Object.entries(told)) {
-    if (value === '') url.searchParams.delete(name)
-    else url.searchParams.set(name, value)
-  }
-  return url.href
-}
-
 async function showFinished({ connections }: Needs, visit: Recognised): Promise<Response> {
   const { session, params, tenant } = visit
   if (session === undefined) return signInFirst(visit)
@@ -183,18 +167,6 @@ function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promis
       </section>
     `,
   })
-}
-
-/** What callback.js reads: the message goes to this origin only. */
-function toldToOpener(told: {
-  readonly flowId: string
-  readonly connectionId: string
-  readonly tenant: Tenant
-  readonly success: boolean
-}): Html {
-  const { flowId, connectionId, tenant, success } = told
-  return html`data-flow="${flowId}" data-connection="${connectionId}"
-  data-success="${String(success)}" data-origin="${tenant.issuer}"`
 }
 
 function signInFirst({ request }: Visit): Response {

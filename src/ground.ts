@@ -70,14 +70,18 @@ export interface ReachOutSettings {
   readonly returnOrigins?: readonly string[]
   /** Where refreshed tokens wait that the database did not take. */
   readonly spoolFolder?: string
+  /** The name that this process took over from one that is dead. */
+  readonly processName?: string | undefined
 }
 
 /** The rooms that reach out, and the people for whom they do. */
 export function createReachOut(
   ground: Ground,
   neighbours: Neighbours,
-  { discoveryCacheMs, workloadTokenFolder, returnOrigins, spoolFolder }: ReachOutSettings = {},
+  settings: ReachOutSettings = {},
 ) {
+  const { discoveryCacheMs, returnOrigins, workloadTokenFolder, spoolFolder, processName } =
+    settings
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
@@ -85,6 +89,7 @@ export function createReachOut(
 
   const upstream = createUpstream(ground, {
     spoolFolder,
+    processName,
     workloadTokenFolder,
     ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
   })

@@ -1,5 +1,9 @@
 // The one place where parts meet: the rooms, the doors before them, and the work that comes by the clock. Reads like a plan.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { isFault } from './base/fault.ts'
+import { silentLog } from './base/log.ts'
+import { randomId, systemRandom } from './base/random.ts'
 import type { Config } from './config.ts'
 import { opening } from './ground.ts'
 import type { Ending } from './ground.ts'
@@ -22,6 +26,7 @@ import { createWitness } from './http/witness.ts'
 import type { Setup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
 import type { Store } from './store/database.ts'
+import { takeProcessName } from './store/process-name.ts'
 import { createRoomsOver } from './rooms.ts'
 import type { Ground, Rooms, RoomsWorld } from './rooms.ts'
 
@@ -56,7 +61,9 @@ async function assemble(
   world: World,
   { closers, close }: Ending,
 ): Promise<Platform> {
-  const { store, ground, rooms, sweep } = await createRoomsOver(config, world, closers)
+  const processName = () => takeName(config, world, closers)
+  const serving = { ...world, processName }
+  const { store, ground, rooms, sweep } = await createRoomsOver(config, serving, closers)
   const limiter = createLimiter({ ...ground, counts: createSharedCounts(ground) })
   closers.push(limiter.close)
   const callerOf = createCallerOf(config.trustedProxies)
@@ -94,6 +101,23 @@ async function assemble(
       return link && `${config.publicUrl}/setup?link=${link.reveal()}`
     },
     close,
+  }
+}
+
+/** The name that the process before this one had in this data folder; none while another one is alive there. */
+function takeName(
+  { dataFolder }: Config,
+  { random = systemRandom, log = silentLog }: World,
+  closers: Ending['closers'],
+): string | undefined {
+  try {
+    mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
+    const taken = takeProcessName(join(dataFolder, 'process.lock'), () => randomId(random, 'run_'))
+    if (taken !== undefined) closers.push(async () => taken.release())
+    return taken?.name
+  } catch (cause) {
+    log.info({ cause }, 'without a data folder, what an ended process left waits for its lease')
+    return undefined
   }
 }
 

@@ -39,6 +39,8 @@ import { migrate } from './store/migrate.ts'
 
 /** What the rooms take from the world. */
 export interface RoomsWorld extends Surroundings {
+  /** Takes the name of the process before this one, which is dead; asked when the data folder is there. */
+  readonly processName?: () => string | undefined
   /** A store that is open already, instead of the one that the settings name. It stays open. */
   readonly store?: Store
 }
@@ -55,7 +57,7 @@ export async function createRoomsOver(
   const shared = await createGround(config, world, store)
   const ground: Ground = { ...shared, ...createWatch(shared) }
   closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
-  const rooms = createRooms(ground, config)
+  const rooms = createRooms(ground, config, world.processName?.())
   // After the doors are closed, and before the way out is: what a provider gives now, it gives once.
   closers.push(rooms.upstream.refresh.drain)
   closers.push(rooms.issuer.writeUses, rooms.gateway.close, rooms.webhooks.close)
@@ -90,7 +92,7 @@ function createWatch(ground: {
 export type Rooms = ReturnType<typeof createRooms>
 
 /** The rooms, each with what it needs of the ones before it. */
-function createRooms(ground: Ground, config: Config) {
+function createRooms(ground: Ground, config: Config, processName: string | undefined) {
   const webhooks = createWebhooks(ground)
   const reachOut = createReachOut(
     ground,
@@ -101,7 +103,7 @@ function createRooms(ground: Ground, config: Config) {
       },
       knownScopes: (tenant, names) => scopes.known(tenant, names),
     },
-    { ...config, spoolFolder: join(config.dataFolder, 'spool') },
+    { ...config, processName, spoolFolder: join(config.dataFolder, 'spool') },
   )
   const { tenants, passwords, users, identities, upstream } = reachOut
   const { servers, connections, credentials } = reachOut

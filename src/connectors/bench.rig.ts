@@ -45,6 +45,7 @@ export interface Shared {
   /** By what leases are judged; the clock unless said. */
   readonly time?: SharedTime
   readonly spoolFolder?: string
+  readonly processName?: string
   readonly log?: Log
 }
 
@@ -54,7 +55,8 @@ export async function createBench(
   store: Store,
   shared: Shared = { masterKey: randomBytes(32), clock: createManualClock(Date.now()) },
 ) {
-  const { clock, masterKey, time = timeOf(clock), spoolFolder, log = silentLog } = shared
+  const { clock, masterKey, time = timeOf(clock), log = silentLog } = shared
+  const { spoolFolder, processName } = shared
   const { db } = store
   const random = systemRandom
   const keyring = createKeyring({ random }, [{ id: 'test', key: masterKey }])
@@ -62,7 +64,7 @@ export async function createBench(
   t.after(() => outbound.close())
   const journal = createJournal({ db, clock, random, keyring })
   const ground = { db, clock, time, random, keyring, journal, outbound, log }
-  const upstream = createUpstream(ground, { spoolFolder })
+  const upstream = createUpstream(ground, { spoolFolder, processName })
   const told = { addressEnded: async () => {}, knownScopes: everyScope }
   const servers = createServers({ ...ground, ...told, upstream })
   const connections = createConnections({ ...ground, upstream, servers })

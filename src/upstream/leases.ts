@@ -31,6 +31,11 @@ export interface Leases {
   readonly standing: (holder: Holder) => Promise<Standing | undefined>
   /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants. */
   readonly due: (limit: number) => Promise<readonly Due[]>
+  /**
+   * Ends the leases that an earlier process of this name left, and lets what it sent be due at once. Gives how many these
+   * were.
+   */
+  readonly inherit: (owner: string) => Promise<number>
   /** Lets tokens that are due wait: they cannot be refreshed as they are. */
   readonly defer: (holder: Holder, until: number) => Promise<void>
 }
@@ -73,7 +78,9 @@ export function createLeases(needs: Needs): Leases {
   return { ...createLease(needs), ...createSchedule(needs) }
 }
 
-function createSchedule({ db, clock, time }: Needs): Pick<Leases, 'due' | 'defer'> {
+type Scheduling = 'due' | 'defer' | 'inherit'
+
+function createSchedule({ db, clock, time }: Needs): Pick<Leases, Scheduling> {
   return {
     due: async (limit) => {
       const rows = await db
@@ -89,6 +96,18 @@ function createSchedule({ db, clock, time }: Needs): Pick<Leases, 'due' | 'defer
       })
     },
 
+    inherit: async (owner) => {
+      const { numUpdatedRows } = await db
+        .updateTable('credentials')
+        .set((row) => ({
+          lease_until: time.in(0),
+          next_refresh_at: atLatest(row, clock.now()),
+        }))
+        .where('lease_owner', '=', owner)
+        .executeTakeFirst()
+      return Number(numUpdatedRows)
+    },
+
     defer: async ({ tenant, connectionId }, until) => {
       await db
         .updateTable('credentials')
@@ -101,7 +120,7 @@ function createSchedule({ db, clock, time }: Needs): Pick<Leases, 'due' | 'defer
   }
 }
 
-function createLease({ db, clock, time }: Needs): Omit<Leases, 'due' | 'defer'> {
+function createLease({ db, clock, time }: Needs): Omit<Leases, Scheduling> {
   return {
     lease: async (held, { owner, ms, isDoubtOver = false }) => {
       const taking = change(db, held, {

@@ -32,6 +32,8 @@ export interface RefreshNeeds {
   readonly events: HolderEvents
   /** Where tokens wait that the database did not take; without a folder they wait in memory alone. */
   readonly spoolFolder?: string | undefined
+  /** The name that this process took over from one that is dead (store/process-name.ts); without it nothing is inherited. */
+  readonly processName?: string | undefined
 }
 
 export interface Engine extends RefreshNeeds {

@@ -212,6 +212,34 @@ onEveryDatabase(
 )
 
 onEveryDatabase(
+  'a process that inherits the name of a dead one waits for none of its leases',
+  async (t, store) => {
+    verifies(t, 'A1-5', '§2b-6')
+    const { bench, id, refreshes } = await signedIn(t, store, { rotation: 'tolerant' })
+    await store.db
+      .updateTable('credentials')
+      .set((row) => ({
+        lease_owner: 'run_dead',
+        lease_until: bench.clock.now() + 20_000,
+        intent_generation: row.ref('generation'),
+        intent_at: bench.clock.now(),
+      }))
+      .execute()
+    const heir = await createBench(t, store, { ...bench.shared, processName: 'run_dead' })
+    const stranger = await createBench(t, store, { ...bench.shared, processName: 'run_other' })
+
+    await stranger.upstream.refresh.takeUp()
+    await stranger.upstream.refresh.refreshDue()
+    assert.equal(refreshes().length, 0, 'a lease of somebody else runs')
+
+    await heir.upstream.refresh.takeUp()
+    await heir.upstream.refresh.refreshDue()
+    assert.equal(refreshes().length, 1)
+    assert.equal((await live(bench, id)).kind, 'live')
+  },
+)
+
+onEveryDatabase(
   'what a dead process sent is sent once more when its lease is over',
   async (t, store) => {
     verifies(t, 'A1-5', '§2b-6')

@@ -58,7 +58,10 @@ export interface Refresh {
    * Waits for what is under way, for a while, and waits for nothing else any more: the last step before the process ends.
    */
   readonly drain: () => Promise<void>
-  /** Takes up what the database did not take when a refresh brought it. Gives how many connections that were. */
+  /**
+   * Before anybody is served: ends the leases of the process before this one, which is dead, and takes up what the database
+   * did not take when a refresh brought it. Gives how many connections were taken up.
+   */
   readonly takeUp: () => Promise<number>
 }
 
@@ -67,7 +70,7 @@ const drainMs = 15_000
 
 /** Makes the refresh engine of one process. */
 export function createRefresh(needs: RefreshNeeds): Refresh {
-  const owner = randomId(needs.random, 'run_')
+  const owner = needs.processName ?? randomId(needs.random, 'run_')
   const closing = new AbortController()
   const engine: Engine = {
     ...needs,
@@ -126,13 +129,21 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
       await takeUp(engine)
       return refreshInTurns(engine, (holder) => alive(holder, false), options)
     },
-    takeUp: () => takeUp(engine),
+    takeUp: () => takeUpAll(engine),
 
     drain: () => {
       closing.abort()
       return inTime(needs.clock, Promise.allSettled(flights.values()))
     },
   }
+}
+
+/** A provider may take a spent refresh token again for a few seconds only, so nothing waits for the end of a dead lease. */
+async function takeUpAll(engine: Engine): Promise<number> {
+  const { vault, owner, log } = engine
+  const count = await vault.inherit(owner)
+  if (count > 0) log.warn({ count }, 'refreshes that an ended process left are begun again')
+  return takeUp(engine)
 }
 
 /** Waits for what is under way, but not for ever. */

@@ -50,6 +50,8 @@ export interface UpstreamSettings {
   readonly flowLifetimeMs?: number
   /** Where refreshed tokens wait that the database did not take. */
   readonly spoolFolder?: string | undefined
+  /** The name that this process took over from one that is dead. */
+  readonly processName?: string | undefined
   /** Where the platform of this machine keeps its tokens for us. */
   readonly workloadTokenFolder?: string | undefined
 }
@@ -74,7 +76,8 @@ export interface Upstream {
 
 /** Makes all parts of this room over one database. */
 export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings = {}): Upstream {
-  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs, spoolFolder } = settings
+  const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
+  const { spoolFolder, processName } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
   const register = createRegister(needs)
   const proofs = createProofs(needs)
@@ -91,7 +94,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   })
   const revocations = createRevocations({ ...needs, register, tokenEndpoint })
   const made = { revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
-  const parts = { ...needs, ...made, spoolFolder }
+  const parts = { ...needs, ...made, spoolFolder, processName }
   return {
     discover,
     register,

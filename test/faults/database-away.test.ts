@@ -10,7 +10,7 @@ import { asOwner } from '../templates.ts'
 import { isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import { openRefreshes, standingOf } from './outcomes.ts'
-import { databases, endLeases, forAll, openSetting, until } from './setting.ts'
+import { databases, forAll, openSetting, until } from './setting.ts'
 import type { DatabaseKind, Setting } from './setting.ts'
 
 // All of them wait at once for the same answer of one host, which is asked eight at once.
@@ -82,10 +82,7 @@ async function loseInBetween(
     await latchkey.ended
   }
   await trouble.end()
-  if (isKilled) {
-    if (!isWhole) await endLeases(setting.db)
-    await setting.start()
-  }
+  if (isKilled) await setting.start()
   await Promise.all(asked)
   await until('all are stored', async () => (await openRefreshes(setting)) === 0, {
     limitMs: 120_000,

@@ -7,7 +7,7 @@ import { roundsOf, isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import { openRefreshes, standingOf } from './outcomes.ts'
 import type { Standing } from './outcomes.ts'
-import { endLeases, forAll, openSetting, until } from './setting.ts'
+import { forAll, openSetting, until } from './setting.ts'
 import type { DatabaseKind, Setting } from './setting.ts'
 
 // A kill comes anywhere from before the request is routed to after its answer, however slow the machine is.
@@ -111,7 +111,6 @@ async function leasesOver({ db }: Setting): Promise<number> {
 
 /** A last process takes up what is left, by itself; then everybody is asked. */
 async function recovered(setting: Setting): Promise<readonly Standing[]> {
-  if (!isWhole) await endLeases(setting.db)
   const latchkey = await setting.start()
   const limitMs = leaseMs + 70_000
   await until('all have an outcome', async () => (await openRefreshes(setting)) === 0, { limitMs })

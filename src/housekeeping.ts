@@ -87,8 +87,8 @@ function jobsOfReachingOut({
 }: Pick<Needs, 'journal' | 'refresh' | 'revocations'>): readonly Job[] {
   return [
     { name: 'seal the journal', everyMs: 1_000, run: journal.seal },
-    // Also takes up what a process left behind when it died in the middle of a refresh: soon after its lease is over, because
-    // a provider that takes a spent refresh token again does so for half a minute.
+    // Also takes up what a process elsewhere left behind when it died in the middle of a refresh: soon after its lease is over,
+    // because a provider that takes a spent refresh token again does so for half a minute.
     { name: 'refresh ahead', everyMs: 5_000, run: (signal) => refresh.refreshDue({ signal }) },
     { name: 'revoke at providers', everyMs: 5_000, run: revocations.sendDue },
   ]

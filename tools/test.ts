@@ -8,7 +8,7 @@ import { startPostgres } from '../test/postgres-server.ts'
 import { makeTemplates } from '../test/templates.ts'
 
 const testTimeoutMs = 180_000
-const filesAtOnce = 2
+const filesAtOnce = 3
 const runFolder = join(import.meta.dirname, '..', '.test-run')
 const patterns = process.argv.slice(2)
 const isWholeRun = patterns.length === 0

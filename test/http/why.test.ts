@@ -286,6 +286,8 @@ const attempts: Readonly<Record<string, { run: Attempt; afterMs?: number }>> = {
   },
 }
 
+const turnsMax = 200
+
 test('every finding is caused by a client through real doors', async (t) => {
   const { make, told, doors } = await start(t)
   // The one that takes many requests has a house of its own below.
@@ -296,7 +298,12 @@ test('every finding is caused by a client through real doors', async (t) => {
       const world = make(code)
       await run(world)
       await world.clock.advance(Math.max(afterMs, 50))
-      const diagnosis = await told(code)
+      let diagnosis = await told(code)
+      // The gateway notes a call when its answer is through, and the client has it a moment earlier.
+      for (let turn = 0; turn < turnsMax && diagnosis.findings[0]?.code !== code; turn += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        diagnosis = await told(code)
+      }
       assert.equal(diagnosis.findings[0]?.code, code, JSON.stringify(diagnosis, null, 1))
     })
   }

@@ -145,7 +145,8 @@ async function tryRow(setting: Setting, row: Row): Promise<readonly string[]> {
   await expect('before its step', ids.length, false)
   await clock.advance(1)
   // At a host that rested one call asks how it is, and who was turned away meanwhile has a step of their own.
-  for (let round = 0; mayRest && round < afterRestRounds; round += 1) {
+  const restRounds = mayRest ? afterRestRounds : 0
+  for (let round = 0; round < restRounds; round += 1) {
     await look(bench, ids, row.waitsMs !== undefined)
     await clock.advance(afterRestMs)
   }

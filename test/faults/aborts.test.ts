@@ -1,6 +1,7 @@
 // R-29: a thousand callers who go away while their tokens are being refreshed. The refresh is nobody's request: it ends,
 // once for each connection, and is stored.
 import { test } from 'node:test'
+import { verifies } from '../requirements.ts'
 import { isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import { standingOf } from './outcomes.ts'
@@ -12,6 +13,7 @@ const callersEach = 125
 
 for (const database of isWhole ? databases : (['sqlite'] as const)) {
   void test(`R-29 callers who go away in the middle leave a refresh that ends (${database})`, async (t) => {
+    verifies(t, 'R-29')
     const startLatchkey = keepStandbys(t, 0)
     const setting = await openSetting(t, { database, connections, startLatchkey })
     if (setting === undefined) return t.skip('a second process needs a Postgres server')

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startBreakablePostgres } from '../postgres-server.ts'
 import { asOwner } from '../templates.ts'
+import { verifies } from '../requirements.ts'
 import { isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import { openRefreshes, standingOf } from './outcomes.ts'
@@ -28,6 +29,7 @@ for (const database of databases) {
   for (const isKilled of [false, true]) {
     const title = `R-03 a database that refuses what was refreshed ${isKilled ? 'and a kill then ' : ''}(${database})`
     void test(title, { timeout: limitMs }, async (t) => {
+      verifies(t, 'R-03')
       const setting = await open(t, database)
       if (setting === undefined) return t.skip('a second process needs a Postgres server')
       await loseInBetween(setting, {
@@ -42,6 +44,7 @@ for (const database of databases) {
 for (const isKilled of [false, true]) {
   const title = `R-03 a database that crashes under what was refreshed ${isKilled ? 'and a kill then ' : ''}(postgres)`
   void test(title, { timeout: limitMs }, async (t) => {
+    verifies(t, 'R-03')
     const server = await startBreakablePostgres()
     if (server.kind === 'none') return t.skip(server.because)
     t.after(server.stop)

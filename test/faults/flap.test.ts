@@ -5,6 +5,7 @@ import { signedIn } from '../../src/connectors/bench.rig.ts'
 import type { Bench } from '../../src/connectors/bench.rig.ts'
 import type { BadAnswer } from '../fakes/fault-provider.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 import { tell } from './figures.ts'
 
 const minuteMs = 60_000
@@ -12,6 +13,7 @@ const confirmAfterMs = 30_000
 const refusal: BadAnswer = { kind: 'oauth-error', error: 'invalid_grant' }
 
 onEveryDatabase('R-08 one spurious invalid_grant ends nothing, two do', async (t, store) => {
+  verifies(t, 'R-08')
   const { bench, ada, id, provider, refreshes } = await signedIn(t, store)
   const { clock, connections, upstream } = bench
   const round = () => upstream.refresh.refreshDue()

@@ -2,13 +2,14 @@
 // fresh in time, few at once, in little memory, and whoever asks something else meanwhile notices nothing.
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isWhole, roundsOf, tell } from './figures.ts'
+import { verifies } from '../requirements.ts'
+import { roundsOf, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import type { LatchkeyProcess } from './latchkey-processes.ts'
 import { databases, openSetting, until } from './setting.ts'
 import type { DatabaseKind, Setting } from './setting.ts'
 
-const connections = roundsOf({ few: 0, whole: 10_000 })
+const connections = roundsOf({ few: 80, whole: 10_000 })
 const tokenRequestsPerSecond = 100
 const atOnceMax = 8
 const lines = { freshS: 150, memoryMib: 300, answerMs: 200 }
@@ -16,12 +17,12 @@ const limitMs = 15 * 60_000
 // Due, and good for a little longer than all of them may take.
 const leftMs = 200_000
 
-// A herd takes minutes, so that it is not among the few rigs of every test run.
-for (const database of isWhole ? databases : []) {
+for (const database of databases) {
   void test(
     `R-09 ${connections} due in the same second (${database})`,
     { timeout: limitMs },
     async (t) => {
+      verifies(t, 'R-09')
       const startLatchkey = keepStandbys(t, 0)
       const faults = { tokenRequestsPerSecond, latencyMs: [5, 20] } as const
       const setting = await openSetting(t, { database, connections, faults, startLatchkey })

@@ -5,6 +5,7 @@ import { createBench, signIn } from '../../src/connectors/bench.rig.ts'
 import type { Bench } from '../../src/connectors/bench.rig.ts'
 import { startFaultProvider } from '../fakes/fault-provider.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 import { copyConnections } from './copies.ts'
 import { roundsOf, tell } from './figures.ts'
 import { until } from './setting.ts'
@@ -13,6 +14,7 @@ const connections = roundsOf({ few: 40, whole: 200 })
 const lineMs = 5_000
 
 onEveryDatabase('R-28 a provider that hangs holds up nobody at another one', async (t, store) => {
+  verifies(t, 'R-28')
   const bench = await createBench(t, store)
   const hung = await connectMany(t, bench, 'ada')
   const well = await connectMany(t, bench, 'bob')

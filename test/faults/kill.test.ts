@@ -3,6 +3,7 @@
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { verifies } from '../requirements.ts'
 import { roundsOf, isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import { openRefreshes, standingOf } from './outcomes.ts'
@@ -40,6 +41,7 @@ await describe('R-01', { concurrency: !isWhole }, () => {
 })
 
 async function killAtRandom(t: TestContext, { database, rotation, few, whole }: Kills) {
+  verifies(t, 'R-01')
   const kills = roundsOf({ few, whole })
   // A strict provider ends what a kill hits, so that each is hit once.
   const perKill = rotation === 'strict' ? 1 : atOnce

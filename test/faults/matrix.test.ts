@@ -8,6 +8,7 @@ import type { Store } from '../../src/store/database.ts'
 import { healthy, startFaultProvider } from '../fakes/fault-provider.ts'
 import type { BadAnswer, FaultProvider, Faults } from '../fakes/fault-provider.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 import { copyConnections } from './copies.ts'
 import { isWhole, roundsOf, tell } from './figures.ts'
 
@@ -79,6 +80,7 @@ const rows: readonly Row[] = [
 onEveryDatabase(
   'R-07 no fault of a provider but invalid_grant ends a connection',
   async (t, store) => {
+    verifies(t, 'R-07')
     const setting = await setUp(t, store)
     const slips: string[] = []
     const chosen = isWhole ? rows : rows.filter(({ isSlow }) => isSlow !== true)

@@ -2,6 +2,7 @@
 // the product knows of it.
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { verifies } from '../requirements.ts'
 import { isWhole, tell } from './figures.ts'
 import { keepStandbys } from './latchkey-processes.ts'
 import type { LatchkeyProcess } from './latchkey-processes.ts'
@@ -91,6 +92,7 @@ async function killAtPoints(
   database: DatabaseKind,
   rotation: 'tolerant' | 'strict',
 ) {
+  verifies(t, 'R-01')
   const names = Object.keys(points)
   const startLatchkey = keepStandbys(t)
   const plan = { database, connections: names.length, faults: { rotation }, startLatchkey }

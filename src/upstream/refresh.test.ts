@@ -211,20 +211,25 @@ onEveryDatabase(
   },
 )
 
+/** What a process leaves that is killed while its request is under way. */
+function dieInRefresh({ db, clock }: Pick<Bench, 'db' | 'clock'>): Promise<unknown> {
+  return db
+    .updateTable('credentials')
+    .set((row) => ({
+      lease_owner: 'run_dead',
+      lease_until: clock.now() + 20_000,
+      intent_generation: row.ref('generation'),
+      intent_at: clock.now(),
+    }))
+    .execute()
+}
+
 onEveryDatabase(
   'a process that inherits the name of a dead one waits for none of its leases',
   async (t, store) => {
     verifies(t, 'A1-5', '§2b-6')
     const { bench, id, refreshes } = await signedIn(t, store, { rotation: 'tolerant' })
-    await store.db
-      .updateTable('credentials')
-      .set((row) => ({
-        lease_owner: 'run_dead',
-        lease_until: bench.clock.now() + 20_000,
-        intent_generation: row.ref('generation'),
-        intent_at: bench.clock.now(),
-      }))
-      .execute()
+    await dieInRefresh(bench)
     const heir = await createBench(t, store, { ...bench.shared, processName: 'run_dead' })
     const stranger = await createBench(t, store, { ...bench.shared, processName: 'run_other' })
 
@@ -247,24 +252,14 @@ onEveryDatabase(
       rotation: 'tolerant',
     })
     await bench.clock.advance(61 * minuteMs)
-    const die = () =>
-      store.db
-        .updateTable('credentials')
-        .set((row) => ({
-          lease_owner: 'run_dead',
-          lease_until: bench.clock.now() + 20_000,
-          intent_generation: row.ref('generation'),
-          intent_at: bench.clock.now(),
-        }))
-        .execute()
-    await die()
+    await dieInRefresh(bench)
     const before = bench.clock.now()
     assert.equal((await turning(bench, live(bench, id))).kind, 'live')
     assert.ok(bench.clock.now() - before >= 20_000)
     assert.equal(refreshes().length, 1)
 
     await bench.clock.advance(61 * minuteMs)
-    await die()
+    await dieInRefresh(bench)
     provider.set({ answers: { refresh: { kind: 'oauth-error', error: 'invalid_grant' } } })
     await bench.clock.advance(20_000)
     assert.equal(await bench.upstream.refresh.refreshDue(), 1)

@@ -54,7 +54,9 @@ export async function listTools(outbound: Outbound, target: Target): Promise<rea
   const first = await ask(statelessRequest('tools/list'))
   const result = resultOf(first)
   if (result !== undefined) {
-    return collect(result, async (cursor) => ask(statelessRequest('tools/list', { cursor })))
+    return collect(result, async (cursor) =>
+      wantResult(await ask(statelessRequest('tools/list', { cursor }))),
+    )
   }
   return listInSession(ask)
 }
@@ -69,47 +71,39 @@ export async function listToolsOverSse(
     const asked = { id: 2, method: 'tools/list' }
     const body = JSON.stringify({ jsonrpc: '2.0', ...asked, params })
     const outcome = await askOverSse({ outbound, signal }, target, { ...asked, body })
-    if (outcome.kind === 'answer') return asRecord(asRecord(parse(outcome.text))?.['result'])
+    if (outcome.kind === 'answer') {
+      return asRecord(asRecord(parse(outcome.text))?.['result']) ?? unusable({ status: 200 })
+    }
     if (outcome.kind === 'other_transport') return unusable({ status: 404 })
     if (outcome.status === 401) throw new Fault('invalid_token', { because: 'the server said 401' })
     return unusable(outcome)
   }
-  const tools: Tool[] = []
-  let cursor: string | undefined
-  for (let pages = 0; pages < pagesMax; pages += 1) {
-    const result = (await page(cursor === undefined ? {} : { cursor })) ?? unusable({ status: 200 })
-    tools.push(...toolsOf(result))
-    cursor = textOf(result['nextCursor'])
-    if (cursor === undefined) break
-  }
-  return tools.slice(0, toolsMax)
+  return collect(await page({}), (cursor) => page({ cursor }))
 }
 
 type Ask = (request: McpRequest) => Promise<OutboundResponse>
 
 async function listInSession(ask: Ask): Promise<readonly Tool[]> {
   const hello = await ask(initializeRequest())
-  const agreed = resultOf(hello) ?? unusable(hello)
+  const agreed = wantResult(hello)
   const session = {
     id: hello.headers.get('mcp-session-id') ?? undefined,
     version: textOf(agreed['protocolVersion']) ?? sessionVersion,
   }
   await ask(sessionMessage({ method: 'notifications/initialized' }, session))
-  const page = (params: Record<string, unknown>, id: number) =>
-    ask(sessionMessage({ id, method: 'tools/list', params }, session))
-  const first = await page({}, 1)
-  return collect(resultOf(first) ?? unusable(first), (cursor) => page({ cursor }, 1))
+  const page = async (params: Record<string, unknown>) =>
+    wantResult(await ask(sessionMessage({ id: 1, method: 'tools/list', params }, session)))
+  return collect(await page({}), (cursor) => page({ cursor }))
 }
 
 async function collect(
   first: Result,
-  next: (cursor: string) => Promise<OutboundResponse>,
+  next: (cursor: string) => Promise<Result>,
 ): Promise<readonly Tool[]> {
   const tools = [...toolsOf(first)]
   let cursor = textOf(first['nextCursor'])
   for (let pages = 1; cursor !== undefined && pages < pagesMax; pages += 1) {
-    const response = await next(cursor)
-    const result = resultOf(response) ?? unusable(response)
+    const result = await next(cursor)
     tools.push(...toolsOf(result))
     cursor = textOf(result['nextCursor'])
   }
@@ -117,6 +111,10 @@ async function collect(
 }
 
 type Result = Readonly<Record<string, unknown>>
+
+function wantResult(response: OutboundResponse): Result {
+  return resultOf(response) ?? unusable(response)
+}
 
 /** The result of the one JSON-RPC answer in a response, JSON or event stream; undefined for an error or anything else. */
 function resultOf(response: OutboundResponse): Result | undefined {

@@ -23,7 +23,9 @@ import { openWal } from './wal-sync.ts'
 
 const readerBusyMs = 5_000
 /** SQLite's own default, 2 MiB, is used up by a few thousand tokens. */
-const cacheKib = 65_536
+const writerCacheKib = 32_768
+/** Each commit empties it, and the file is mapped. */
+const readerCacheKib = 4_096
 const mappedBytes = 268_435_456
 const pagesUntilCheckpoint = 4_000
 const statementsKeptMax = 256
@@ -84,7 +86,7 @@ async function openWriter(file: string): Promise<DatabaseSync> {
     await whenFree(() => writer.exec('pragma journal_mode = wal'))
     // Less than full, because it is we who put each commit on disk, beside the event loop (wal-sync.ts).
     writer.exec('pragma synchronous = normal')
-    writer.exec(`pragma cache_size = -${cacheKib}`)
+    writer.exec(`pragma cache_size = -${writerCacheKib}`)
     // Digests are random, so each write touches other pages; copying them back less often writes each of them less often.
     writer.exec(`pragma wal_autocheckpoint = ${pagesUntilCheckpoint}`)
     return writer
@@ -96,7 +98,7 @@ async function openWriter(file: string): Promise<DatabaseSync> {
 
 function openReader(file: string): DatabaseSync {
   const reader = new DatabaseSync(file, { readOnly: true, timeout: readerBusyMs })
-  reader.exec(`pragma cache_size = -${cacheKib}`)
+  reader.exec(`pragma cache_size = -${readerCacheKib}`)
   reader.exec(`pragma mmap_size = ${mappedBytes}`)
   return reader
 }

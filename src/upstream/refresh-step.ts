@@ -47,10 +47,7 @@ export async function refreshGeneration(engine: Engine, held: Held, wish: Wish):
   let current = held
   for (;;) {
     // Before the lease, which would run out in a queue.
-    const place = await engine.hosts.enter(
-      hostOf(held.binding),
-      wish.isUrgent ? placeWaitMs : placeWaitUsableMs,
-    )
+    const place = await engine.hosts.enter(hostOf(held.binding), placeWaitOf(wish))
     if (isFault(place)) return turnedAway(engine, current, place)
     try {
       if (engine.closing.aborted) return unavailable(ending())
@@ -62,6 +59,10 @@ export async function refreshGeneration(engine: Engine, held: Held, wish: Wish):
     if (next.kind !== 'free') return next
     current = next.held
   }
+}
+
+function placeWaitOf({ isUrgent }: Wish): number {
+  return isUrgent ? placeWaitMs : placeWaitUsableMs
 }
 
 async function takeLease(engine: Engine, held: Held): Promise<boolean> {
@@ -185,7 +186,7 @@ async function judge(engine: Engine, held: Held, asking: Asking, refused: Refuse
   if (refused.refusal === 'grant') return grantRefused(engine, held, asking, refused)
   if (refused.refusal === 'client') return clientRefused(engine, held, asking, refused)
   const isRepeat = asking.isRepeat || isUnanswered(refused)
-  const delayMs = asking.isUrgent ? delayBefore(asking.attempt, refused) : undefined
+  const delayMs = (asking.isUrgent ? delayBefore : momentBefore)(asking.attempt, refused)
   if (delayMs === undefined) return postpone(engine, held, { ...refused, isUnanswered: isRepeat })
   return askAgain(engine, held, { ...asking, isRepeat }, { delayMs, refused })
 }
@@ -198,12 +199,12 @@ async function askAgain(
   { delayMs, refused }: { readonly delayMs: number; readonly refused: Refused },
 ): Promise<Next> {
   const { vault, owner, hosts, closing } = engine
-  const ms = delayMs + placeWaitMs + callLeaseMs
+  const ms = delayMs + placeWaitOf(asking) + callLeaseMs
   if (!(await vault.extend(held, { owner, ms }))) return afterChange(engine, held)
   await pause(engine, delayMs)
   const later = { ...refused, isUnanswered: asking.isRepeat }
   if (closing.aborted) return postpone(engine, held, later)
-  const place = await hosts.enter(hostOf(held.binding), placeWaitMs)
+  const place = await hosts.enter(hostOf(held.binding), placeWaitOf(asking))
   if (isFault(place)) return postpone(engine, held, later)
   return { kind: 'ask', asking: { ...asking, place, attempt: asking.attempt + 1 } }
 }
@@ -250,4 +251,11 @@ function delayBefore(attempt: number, { refusal, fault }: Refused): number | und
   if (refusal !== 'trouble' || delayMs === undefined) return undefined
   const askedMs = (fault.retryAfterS ?? 0) * 1000
   return askedMs > backoffMs ? undefined : Math.max(delayMs, askedMs)
+}
+
+/** For whom nobody waits: one more attempt after the moment that a busy provider asks for, in which its host rests anyway. */
+function momentBefore(attempt: number, { refusal, fault }: Refused): number | undefined {
+  const askedMs = (fault.retryAfterS ?? 0) * 1000
+  const isMoment = askedMs > 0 && askedMs <= placeWaitUsableMs
+  return refusal === 'trouble' && attempt === 0 && isMoment ? askedMs : undefined
 }

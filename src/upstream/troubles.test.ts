@@ -137,6 +137,27 @@ onEveryDatabase('a provider that says when to come back is not asked before', as
 })
 
 onEveryDatabase(
+  'a provider that asks for a moment gets it, once, and who was due is refreshed in the same round',
+  async (t, store) => {
+    verifies(t, 'S1-63', 'R-09')
+    const { provider, bench, refreshes } = await start(t, store)
+    const { refresh } = bench.upstream
+    const busy = { kind: 'status', status: 429, headers: { 'retry-after': '1' } } as const
+    provider.set({ answers: { refresh: busy } })
+    await bench.clock.advance(58 * minuteMs)
+    await turning(bench, refresh.refreshDue(), 100)
+    assert.equal(refreshes().length, 2)
+
+    await bench.clock.advance(minuteMs / 2)
+    const round = refresh.refreshDue()
+    while (refreshes().length < 3) await new Promise((resolve) => setImmediate(resolve))
+    provider.set(healthy)
+    await turning(bench, round, 100)
+    assert.equal(refreshes().at(-1)?.outcome, 'issued')
+  },
+)
+
+onEveryDatabase(
   'a connection whose key is lost does not stand before the others in every round',
   async (t, store) => {
     verifies(t, 'S1-60')

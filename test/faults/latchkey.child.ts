@@ -1,6 +1,7 @@
 // A real Latchkey from the sources: loaded and waiting, so that a rig which kills many does not wait for each to load. It
 // starts when it is told the settings, and tells its memory when it is asked.
 import module from 'node:module'
+import { keepHeapTight } from '../../src/cli/heap.ts'
 
 /** What a rig says to it. */
 export type Order =
@@ -13,6 +14,7 @@ export type Word =
   | { readonly kind: 'memory'; readonly bytes: number }
 
 module.enableCompileCache()
+keepHeapTight()
 const { start } = await import('../../src/cli/start.ts')
 
 process.on('disconnect', () => process.exit(0))

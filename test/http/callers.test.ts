@@ -28,7 +28,7 @@ test('a session, an access token and an API key each open their own doors', asyn
   })
 
   await t.test('none is believed as another kind, nor beside one that failed', async (t) => {
-    verifies(t, 'S3-29')
+    verifies(t, 'S3-29', 'S1-83')
     for (const token of [accessToken, session, 'mcp_at_nobody', `${key}x`, 'lk_nobody']) {
       assert.equal(await api(bearer(token)), 401)
       assert.equal(await api({ browser, ...bearer(token) }), 401, 'the cookie does not help it')

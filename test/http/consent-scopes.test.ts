@@ -32,7 +32,7 @@ async function openMemories(t: TestContext, store: Store) {
 }
 
 onEveryDatabase('each scope is given or left out', async (t, store) => {
-  verifies(t, 'A3-4', 'S3-28', 'S3-32', 'A16')
+  verifies(t, 'A3-4', 'S3-28', 'S3-32', 'S1-88', 'A16')
   const { doors, browser, resource } = await openMemories(t, store)
   const { ask, origin } = doors
   const client = await register(doors)

@@ -299,7 +299,8 @@ test('the answer to the question', async (t) => {
     assertAnswer(await ask(answerTo(doors, browser, question)), { status: 303 })
   })
 
-  await t.test('the last moment of a question and the first after it', async () => {
+  await t.test('the last moment of a question and the first after it', async (t) => {
+    verifies(t, 'S1-91')
     const [inTime, late] = [await fresh(), await fresh()]
     await clock.advance(599_999)
     assertAnswer(await ask(answerTo(doors, browser, inTime)), {

@@ -9,7 +9,7 @@ import { addPerson, assertAnswer, openDoorsOn } from './doors.ts'
 import { authorizePath, obtainTokens, redirectUri, register } from './oauth-client.ts'
 
 onEveryDatabase('an administrator manages scopes over REST', async (t, store) => {
-  verifies(t, 'S3-52', 'S3-26')
+  verifies(t, 'S3-52', 'S3-26', 'S1-89')
   const doors = await openDoorsOn(t, store)
   const ada = restAs(await signIn(doors.origin), doors.origin)
   const first = await ada('GET', '/scopes')

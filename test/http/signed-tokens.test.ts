@@ -19,7 +19,7 @@ import { isActive, obtainTokens, refresh, register } from './oauth-client.ts'
 const hourMs = 3_600_000
 
 test('a server that asks for signed tokens gets them, and they end like all others', async (t) => {
-  verifies(t, 'S3-47')
+  verifies(t, 'S3-47', 'S1-90')
   const upstream = await startOpenMcpServer()
   t.after(upstream.stop)
   const clock = createManualClock(Date.now())
@@ -49,6 +49,20 @@ test('a server that asks for signed tokens gets them, and they end like all othe
     [payload['client_id'], payload['scope'], payload.iss],
     [client.id, 'mcp', doors.origin],
   )
+  // Who it is, and not what they are called: an e-mail address is asked for where it is needed.
+  const person = await doors.store.db.selectFrom('users').select('id').executeTakeFirstOrThrow()
+  assert.equal(payload.sub, person.id)
+  assert.deepEqual(Object.keys(payload).toSorted(), [
+    'aud',
+    'client_id',
+    'exp',
+    'iat',
+    'iss',
+    'jti',
+    'scope',
+    'sub',
+  ])
+  assert.equal(Number(payload.exp) - Number(payload.iat), hourMs / 1000)
   assert.equal(await callStatus(doors, '/signed/mcp', first.accessToken), 200)
   assert.equal(await callStatus(doors, '/plain/mcp', first.accessToken), 401)
   assert.equal(await isActive(doors, first.accessToken), false, 'it is not for /mcp')

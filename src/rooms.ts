@@ -8,6 +8,7 @@ import type { Random } from './base/random.ts'
 import { openConfiguredStore } from './configured-store.ts'
 import type { Config } from './config.ts'
 import { isLoopbackOrigin } from './config.ts'
+import { endSignIns } from './connectors/end-sign-ins.ts'
 import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
@@ -107,7 +108,9 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   )
   const { tenants, passwords, users, identities, upstream } = reachOut
   const { servers, connections, credentials } = reachOut
-  const administration = createUserAdministration({ ...ground, passwords, users })
+  const personEnds = (tx: Database, tenantId: string, userId: string) =>
+    endSignIns({ upstream }, tx, { tenant_id: tenantId, user_id: userId })
+  const administration = createUserAdministration({ ...ground, passwords, users, personEnds })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
   const setup = createSetup({ ...ground, users })

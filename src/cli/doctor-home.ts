@@ -134,8 +134,7 @@ async function examineKeys({ masterKeys }: Workshop, tell: Tell): Promise<void> 
 }
 
 async function examinePeople({ people, tenant }: Workshop, tell: Tell): Promise<void> {
-  const all = await people.list(tenant)
-  if (all.some(({ role, disabled }) => role === 'operator' && !disabled)) return
+  if ((await people.keeper(tenant)) !== undefined) return
   const words = 'Nobody has an operator’s account yet.'
   const how = 'Open the link that "latchkey start" prints, or run "latchkey users create".'
   const mend = { by: 'administrator', how } as const

@@ -239,9 +239,8 @@ async function tryOut(
 
 async function personFor(workshop: Workshop, user: string | undefined) {
   if (user !== undefined) return findPerson(workshop, user)
-  const people = await workshop.people.list(workshop.tenant)
-  const operator = people.find(({ role, disabled }) => role === 'operator' && !disabled)
-  if (operator !== undefined) return operator
+  const keeper = await workshop.people.keeper(workshop.tenant)
+  if (keeper !== undefined) return keeper
   throw new Error('Say --user: a server is tried out for a person, and nobody has an account yet.')
 }
 

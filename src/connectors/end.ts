@@ -1,12 +1,12 @@
 // Ends a connection: what is ours is forgotten first and at once, then the provider is asked to forget too (RFC 7009).
 import type { Clock } from '../base/clock.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
+import { actorOf } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { userOf } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
-import { actorOf } from './server-rows.ts'
 
 interface Needs {
   readonly db: Database

@@ -2,18 +2,18 @@
 // that no request to a new address ever carries an old token.
 import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
+import { actorOf } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
 import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
-import { endServerFlows, endServerSignIns } from './end-server.ts'
+import { endFlows, endSignIns } from './end-sign-ins.ts'
 import { accessColumn } from './server-access.ts'
 import { grantInputOf, grantSettingsOf } from './server-grant.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
-  actorOf,
   cacheMinutesOf,
   keyColumns,
   plainColumns,
@@ -198,7 +198,7 @@ async function endOfOthers(
   { tenant }: Principal,
   row: ServerRow,
 ): Promise<void> {
-  await endServerFlows(needs, tx, row)
+  await endFlows(needs, tx, { tenant_id: row.tenant_id, server_id: row.id })
   if (row.issuer === tenant.issuer) await needs.addressEnded(tx, tenant, { url: row.url })
 }
 
@@ -229,7 +229,7 @@ async function dropSignIns(
   tx: Database,
   { tenant_id, id }: ServerRow,
 ): Promise<void> {
-  await endServerSignIns({ upstream }, tx, { tenant_id, id })
+  await endSignIns({ upstream }, tx, { tenant_id, server_id: id })
   await tx
     .updateTable('connections')
     .set({

@@ -219,16 +219,6 @@ export function serverPlace(tenant: string, row: string, column: SealedColumn) {
   return { tenant, table: 'servers', row, column }
 }
 
-/** Who did it, for the journal. */
-export function actorOf(principal: Principal) {
-  if (principal.kind === 'session' || principal.kind === 'app') {
-    return { kind: 'user', id: principal.user.id } as const
-  }
-  if (principal.kind === 'key') return { kind: 'key', id: principal.keyId } as const
-  if (principal.kind === 'operator') return { kind: 'operator' } as const
-  return { kind: 'client', id: principal.clientId } as const
-}
-
 /** The server in a row. */
 export function toServer(row: ServerRow): Server {
   return {

@@ -4,7 +4,7 @@ import { Fault } from '../base/fault.ts'
 import { limitOf, pageOf, positionOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
-import { isAdmin } from '../people/principal.ts'
+import { actorOf, isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { hotQuery } from '../store/hot-query.ts'
@@ -13,13 +13,12 @@ import type { Transport } from '../upstream/mcp.ts'
 import { createClientDocuments } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { decideAuth } from './decide-auth.ts'
-import { endServerSignIns } from './end-server.ts'
+import { endSignIns } from './end-sign-ins.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
 import type { ServerInput, ToolScope } from './server-input.ts'
 import {
-  actorOf,
   keyColumns,
   plainColumns,
   sealedColumns,
@@ -246,7 +245,7 @@ async function removeServer(
   row: ServerRow,
 ): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    await endServerSignIns({ upstream }, tx, row)
+    await endSignIns({ upstream }, tx, { tenant_id: row.tenant_id, server_id: row.id })
     await tx
       .deleteFrom('servers')
       .where('tenant_id', '=', row.tenant_id)

@@ -4,12 +4,12 @@ import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Journal } from '../journal/entries.ts'
 import { isAdmin } from '../people/principal.ts'
+import { actorOf } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import { ownerOf, requireManaged, requireOwn } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
 import { invalid } from './server-input.ts'
-import { actorOf } from './server-rows.ts'
 
 interface Needs {
   readonly db: Database

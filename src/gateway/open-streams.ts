@@ -109,6 +109,7 @@ const whatEnds: Readonly<
   'server.updated': ({ serverId }) => [serverId],
   'grant.revoked': ({ principal }) => [principal.grantId],
   'user.role_changed': ({ ownerId }) => [ownerId],
+  'user.disabled': ({ principal, ownerId }) => [principal.user?.id, ownerId],
   'user.deleted': ({ principal, ownerId }) => [principal.user?.id, ownerId],
   'client.disabled': ({ principal }) => [principal.clientId],
   'client.deleted': ({ principal }) => [principal.clientId],

@@ -16,6 +16,7 @@ import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
+import type { UserAdministration } from '../people/user-administration.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -28,6 +29,7 @@ import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
+import { userRoutes } from './api/users.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
 import { graphqlRoutes } from './graphql/route.ts'
@@ -60,6 +62,7 @@ export interface RouteNeeds {
   readonly journal: Journal
   readonly webhooks: Webhooks
   readonly users: Users
+  readonly administration: UserAdministration
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly setup: Setup
@@ -92,6 +95,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionRoutes(needs),
     ...identityTokenRoutes(needs),
     ...accessRoutes(needs),
+    ...userRoutes(needs),
     ...webhookRoutes(needs),
     ...eventRoutes({ ...needs, streams }),
     ...graphqlRoutes({ ...needs, streams }),

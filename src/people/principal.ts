@@ -1,5 +1,6 @@
 // A verified caller. Only the places that verify a session, an API key or an access token make one, so whatever takes a
 // Principal cannot run before verification (S4-2): the brand below cannot be written by hand.
+import type { Actor } from '../journal/entries.ts'
 import type { Tenant } from './tenants.ts'
 import type { User } from './users.ts'
 
@@ -76,4 +77,14 @@ export function operatorAtTheMachine(tenant: Tenant, user?: User): OperatorPrinc
 export function isAdmin(principal: Principal): boolean {
   if (principal.kind === 'operator') return true
   return principal.user !== undefined && principal.user.role !== 'user'
+}
+
+/** Who did it, for the journal. */
+export function actorOf(principal: Principal): Actor {
+  if (principal.kind === 'session' || principal.kind === 'app') {
+    return { kind: 'user', id: principal.user.id }
+  }
+  if (principal.kind === 'key') return { kind: 'key', id: principal.keyId }
+  if (principal.kind === 'operator') return { kind: 'operator' }
+  return { kind: 'client', id: principal.clientId }
 }

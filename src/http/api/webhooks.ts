@@ -1,10 +1,10 @@
 // REST for webhooks: an administrator says who is told what, sees how that goes, and sends again what did not arrive.
 import { z } from 'zod'
 import { Fault } from '../../base/fault.ts'
-import { actorOf } from '../../connectors/server-rows.ts'
 import type { DeliveryQuery } from '../../journal/webhook-deliveries.ts'
 import { deliveryStatuses } from '../../journal/webhook-deliveries.ts'
 import type { WebhookManager, Webhooks, WebhookWithSecret } from '../../journal/webhooks.ts'
+import { actorOf } from '../../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../../people/principal.ts'
 import { empty, json } from '../answers.ts'
 import { begun, found, made, nothing, page } from '../output.ts'

@@ -1,0 +1,151 @@
+// What an administrator changes about a person: what they are called, what they may do, whether they come in at all. Who may
+// change whom is decided here, once, for REST and for the command line.
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import type { EntryType, Journal } from '../journal/entries.ts'
+import type { Database } from '../store/database.ts'
+import type { UserRow } from '../store/schema.ts'
+import { actorOf, isAdmin } from './principal.ts'
+import type { Principal } from './principal.ts'
+import { isDefault } from './tenants.ts'
+import type { Tenant } from './tenants.ts'
+import type { Role } from './users.ts'
+
+/** What may be said about a person; what is absent stays. */
+export interface UserChange {
+  readonly name?: string
+  readonly role?: Role
+  readonly disabled?: boolean
+}
+
+interface Needs {
+  readonly clock: Clock
+  readonly journal: Journal
+}
+
+/** Throws Fault('forbidden') for whoever does not look after the people of this tenant. */
+export function requireManager(by: Principal): void {
+  if (isAdmin(by)) return
+  throw new Fault('forbidden', { because: 'only an administrator manages people' })
+}
+
+/** Throws Fault('forbidden') where only an operator may, Fault('conflict') for an operator outside of the default tenant. */
+export function requireRole(by: Principal, role: Role): void {
+  if (role !== 'operator') return
+  const isOperator = by.kind === 'operator' || by.user?.role === 'operator'
+  if (!isOperator) throw new Fault('forbidden', { because: 'only an operator makes an operator' })
+  if (isDefault(by.tenant)) return
+  throw new Fault('conflict', {
+    because: 'operators live in the default tenant',
+    detail: { role: 'Only the default tenant has operators; here the highest role is admin.' },
+  })
+}
+
+/**
+ * The person, inside a transaction in which nobody else changes the people of this tenant. Throws Fault('not_found'), or
+ * Fault('forbidden') for an admin who reaches for an operator.
+ */
+export async function lockUser(tx: Database, by: Principal, id: string): Promise<UserRow> {
+  const { tenant } = by
+  // The tenant's row first: of two keepers who step down at the same moment, the second waits and sees the first.
+  await tx
+    .updateTable('tenants')
+    .set((columns) => ({ name: columns.ref('name') }))
+    .where('id', '=', tenant.id)
+    .execute()
+  const row = await tx
+    .selectFrom('users')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row === undefined) throw new Fault('not_found', { because: 'no such person in this tenant' })
+  if (row.role === 'operator') requireRole(by, 'operator')
+  return row
+}
+
+/** Nobody shuts themself out by a slip. Throws Fault('conflict'). */
+export function requireOther(by: Principal, { id }: Pick<UserRow, 'id'>): void {
+  if (by.user?.id !== id) return
+  throw new Fault('conflict', { because: 'nobody disables or removes themself' })
+}
+
+/** The roles that look after a tenant: the default one is the whole installation's. */
+export function keepersOf(tenant: Tenant): readonly Role[] {
+  return isDefault(tenant) ? ['operator'] : ['admin']
+}
+
+/** Somebody has to be left who looks after this tenant, if somebody did. Throws Fault('conflict'). */
+export async function requireKeeper(tx: Database, tenant: Tenant, before: UserRow): Promise<void> {
+  const keepers = keepersOf(tenant)
+  if (before.disabled_at !== null || !keepers.some((role) => role === before.role)) return
+  const left = await tx
+    .selectFrom('users')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('role', 'in', keepers)
+    .where('disabled_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst()
+  if (left !== undefined) return
+  throw new Fault('conflict', { because: 'somebody has to stay who looks after this tenant' })
+}
+
+/** Changes a person inside the caller's transaction; what did not change is not told. */
+export async function changeUser(
+  { tx, clock, journal }: Needs & { readonly tx: Database },
+  by: Principal,
+  id: string,
+  change: UserChange,
+): Promise<UserRow> {
+  const { tenant } = by
+  const before = await lockUser(tx, by, id)
+  if (change.role !== undefined) requireRole(by, change.role)
+  if (change.disabled === true) requireOther(by, before)
+  const after = changed(before, change, clock.now())
+  await tx
+    .updateTable('users')
+    .set({ name: after.name, role: after.role, disabled_at: after.disabled_at })
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .execute()
+  await requireKeeper(tx, tenant, before)
+  if (before.disabled_at === null && after.disabled_at !== null) await signOut(tx, after)
+  for (const { type, data } of eventsOf(before, after)) {
+    const subject = { kind: 'user', id } as const
+    const entry = { tenantId: tenant.id, type, actor: actorOf(by), userId: id, subject }
+    await journal.record(tx, data === undefined ? entry : { ...entry, data })
+  }
+  return after
+}
+
+function changed(before: UserRow, { name, role, disabled }: UserChange, now: number): UserRow {
+  const disabledAt = disabled === true ? (before.disabled_at ?? now) : null
+  return {
+    ...before,
+    name: name ?? before.name,
+    role: role ?? before.role,
+    disabled_at: disabled === undefined ? before.disabled_at : disabledAt,
+  }
+}
+
+/** Whoever is let in again signs in again. */
+async function signOut(tx: Database, { tenant_id, id }: UserRow): Promise<void> {
+  await tx
+    .deleteFrom('sessions')
+    .where('tenant_id', '=', tenant_id)
+    .where('user_id', '=', id)
+    .execute()
+}
+
+function eventsOf(before: UserRow, after: UserRow) {
+  const events: { readonly type: EntryType; readonly data?: { readonly role: string } }[] = []
+  if (after.name !== before.name) events.push({ type: 'user.updated' })
+  if (after.role !== before.role) {
+    events.push({ type: 'user.role_changed', data: { role: after.role } })
+  }
+  if ((after.disabled_at === null) !== (before.disabled_at === null)) {
+    events.push({ type: after.disabled_at === null ? 'user.enabled' : 'user.disabled' })
+  }
+  return events
+}

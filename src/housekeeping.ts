@@ -7,6 +7,7 @@ import type { Issuer } from './issuer/issuer.ts'
 import type { IssuerSweep } from './issuer/sweep.ts'
 import { sweepAttempts } from './journal/attempts.ts'
 import type { AttemptSweep } from './journal/attempts.ts'
+import type { CallCounts } from './journal/call-counts.ts'
 import type { Journal } from './journal/entries.ts'
 import type { RefusalCounts } from './journal/refusal-counts.ts'
 import type { Webhooks } from './journal/webhooks.ts'
@@ -29,6 +30,7 @@ interface Needs {
     readonly signingKeys: Pick<Issuer['signingKeys'], 'rotateDue'>
   }
   readonly counts: Pick<RefusalCounts, 'flush'>
+  readonly callCounts: Pick<CallCounts, 'flush'>
   readonly sweep: () => Promise<SweepCounts>
   readonly log: Log
 }
@@ -54,13 +56,14 @@ interface Job {
 
 /** Starts the timers. A job never overlaps itself; one that fails is logged and comes round again. */
 export function startHousekeeping(needs: Needs): Housekeeping {
-  const { webhooks, issuer, counts, sweep, log } = needs
+  const { webhooks, issuer, counts, callCounts, sweep, log } = needs
   return startJobs(log, [
     ...jobsOfReachingOut(needs),
     { name: 'deliver webhooks', everyMs: 1_000, run: webhooks.begin },
     { name: 'rotate signing keys', everyMs: 60_000, run: issuer.signingKeys.rotateDue },
     { name: 'write uses', everyMs: 60_000, run: issuer.writeUses },
     { name: 'count refusals', everyMs: 10_000, run: counts.flush },
+    { name: 'count calls', everyMs: 10_000, run: callCounts.flush },
     { name: 'sweep', everyMs: 600_000, run: async () => tellSwept(log, { ...(await sweep()) }) },
   ])
 }

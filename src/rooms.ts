@@ -23,6 +23,8 @@ import type { Scopes } from './issuer/scope-registry.ts'
 import { toolsScope, usualAmong } from './issuer/scopes.ts'
 import { createAttemptList } from './journal/attempt-list.ts'
 import { createAttempts } from './journal/attempts.ts'
+import { createCallCounts } from './journal/call-counts.ts'
+import { createCallUsage } from './journal/call-usage.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
@@ -57,7 +59,7 @@ export async function createRoomsOver(
   await migrate(store)
   const shared = await createGround(config, world, store)
   const ground: Ground = { ...shared, ...createWatch(shared) }
-  closers.push(ground.outbound.close, ground.counts.flush, ground.settle)
+  closers.push(ground.outbound.close, ground.counts.flush, ground.callCounts.flush, ground.settle)
   const rooms = createRooms(ground, config, world.processName?.())
   // After the doors are closed, and before the way out is: what a provider gives now, it gives once.
   closers.push(rooms.upstream.refresh.drain)
@@ -87,7 +89,10 @@ function createWatch(ground: {
   }
   const attemptList = createAttemptList({ ...ground, settle })
   const usage = createUsage({ ...ground, flush: counts.flush })
-  return { counts, attempts, notes, testMarks, settle, attemptList, usage }
+  const callCounts = createCallCounts(ground)
+  const callUsage = createCallUsage({ ...ground, flush: callCounts.flush })
+  const numbers = { counts, callCounts, usage, callUsage }
+  return { ...numbers, attempts, notes, testMarks, settle, attemptList }
 }
 
 export type Rooms = ReturnType<typeof createRooms>

@@ -8,6 +8,7 @@ import { opening } from './ground.ts'
 import type { SweepCounts } from './housekeeping.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { AttemptList } from './journal/attempt-list.ts'
+import type { AskCallUsage } from './journal/call-usage.ts'
 import { testMarkHeader } from './journal/test-mark.ts'
 import type { Usage } from './journal/usage.ts'
 import { listMasterKeys } from './key-file.ts'
@@ -35,6 +36,7 @@ export interface Workshop {
   readonly ground: Pick<Ground, 'db' | 'clock' | 'random' | 'journal'>
   readonly attempts: Pick<AttemptList, 'list' | 'read'>
   readonly usage: Pick<Usage, 'report'>
+  readonly callUsage: AskCallUsage
   /** The header of a request that is a test of ours: what is refused of it counts as nobody's failure. */
   readonly testHeader: () => { readonly name: string; readonly value: Secret }
   /** Deletes what has expired and says how much of what. */
@@ -47,14 +49,14 @@ export function openWorkshop(config: Config, world: RoomsWorld = {}): Promise<Wo
   if (world.store === undefined) requireHome(config)
   return opening(async ({ closers, close }) => {
     const { ground, rooms, sweep } = await createRoomsOver(config, world, closers)
-    const { attemptList: attempts, usage } = ground
+    const { attemptList: attempts, usage, callUsage } = ground
     const { issuer, servers, users, sessions, administration: people, tenants } = rooms
     const masterKeys = () => listMasterKeys(ground)
     const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
     const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
     const apiKeys = createApiKeyAdministration(ground)
     const persons = { users, sessions, people, apiKeys }
-    const watch = { masterKeys, attempts, usage, sweep }
+    const watch = { masterKeys, attempts, usage, callUsage, sweep }
     return { tenant, ground, issuer, servers, ...persons, ...watch, testHeader, close }
   })
 }

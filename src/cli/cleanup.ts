@@ -37,6 +37,7 @@ const words: Readonly<Record<keyof Awaited<ReturnType<Workshop['sweep']>>, strin
   rateLimits: 'counts of limits',
   attempts: 'attempts of clients to connect (their entries in the journal stay)',
   refusalCounts: 'counts of refusals',
+  callCounts: 'days of counted calls',
   webhookDeliveries: 'deliveries of webhooks that ended long ago',
 }
 

@@ -1,5 +1,7 @@
 // `latchkey usage`: how the authorization server is used, in numbers (seed 003's monitoring and audit queries).
 import type { Command } from 'commander'
+import { usageDays, usageKinds } from '../journal/call-usage.ts'
+import type { UsageKind, UsedThing } from '../journal/call-usage.ts'
 import type { Workshop } from '../workshop.ts'
 import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
@@ -7,6 +9,8 @@ import type { Bench } from './workshop.ts'
 
 interface Options {
   readonly json?: boolean
+  readonly by?: string
+  readonly days?: string
 }
 
 type Report = Awaited<ReturnType<Workshop['usage']['report']>>
@@ -16,12 +20,18 @@ export function addUsage(program: Command): void {
   program
     .command('usage')
     .description('tokens, clients, failures and table sizes, in numbers')
+    .option('--by <kind>', `calls through the gateway instead, by ${usageKinds.join(', ')}`)
+    .option('--days <number>', `of how many days, at most ${usageDays.most}`)
     .option('--json', 'as JSON')
     .action((options: Options) => atTheBench((bench) => printUsage(bench, options)))
 }
 
 /** Prints the numbers of the tenant. */
-export async function printUsage({ workshop, terminal }: Bench, { json }: Options): Promise<void> {
+export async function printUsage(bench: Bench, options: Options): Promise<void> {
+  const { workshop, terminal } = bench
+  const { json, by, days } = options
+  if (by !== undefined) return printCalls(bench, { by: readKind(by), days: readDays(days), json })
+  if (days !== undefined) throw new Error('Say --by with --days: only calls are told by days.')
   const report = await workshop.usage.report(workshop.tenant.id)
   if (json === true) return terminal.print(JSON.stringify(report))
   for (const { title, rows } of sectionsOf(report)) {
@@ -81,4 +91,43 @@ function sectionsOf(report: Report): readonly Section[] {
 
 function line(count: number, words: string): readonly string[] {
   return [`${count}`.padStart(8), words]
+}
+
+async function printCalls(
+  { workshop, terminal }: Bench,
+  {
+    by,
+    days,
+    json,
+  }: { readonly by: UsageKind; readonly days: number; readonly json?: boolean | undefined },
+): Promise<void> {
+  const used = await workshop.callUsage(workshop.tenant.id, { by, days })
+  if (json === true) return terminal.print(JSON.stringify(used))
+  if (used.items.length === 0) return terminal.print(`No calls from ${used.from} to ${used.to}.`)
+  const head = ['CALLS', 'FAILED', 'REFUSED', 'MEAN MS', by.toUpperCase()]
+  const rows = used.items.map((thing) => [
+    `${thing.calls}`,
+    `${thing.failed}`,
+    `${thing.refused}`,
+    `${thing.meanMs}`,
+    titleOf(thing),
+  ])
+  terminal.print(table([head, ...rows]))
+}
+
+function titleOf({ id, name, tool }: Pick<UsedThing, 'id' | 'name' | 'tool'>): string {
+  const title = name ?? id ?? '(programs)'
+  return tool === undefined ? title : `${tool} of ${title}`
+}
+
+function readKind(text: string): UsageKind {
+  const kind = usageKinds.find((known) => known === text)
+  if (kind !== undefined) return kind
+  throw new Error(`--by is one of ${usageKinds.join(', ')}.`)
+}
+
+function readDays(text: string | undefined): number {
+  const days = Number(text ?? usageDays.usual)
+  if (Number.isInteger(days) && days >= 1 && days <= usageDays.most) return days
+  throw new Error(`--days is a number from 1 to ${usageDays.most}.`)
 }

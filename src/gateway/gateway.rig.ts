@@ -181,6 +181,7 @@ function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
       notes: { note: () => {} },
       traces: { ofToken: async () => undefined },
       attempts: { current: async () => undefined },
+      callCounts: { add: () => {} },
       log: silentLog,
     },
     settings.answerTimeMs === undefined ? {} : { answerTimeMs: settings.answerTimeMs },

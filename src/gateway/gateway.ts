@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
+import type { CallCounts } from '../journal/call-counts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -77,6 +78,7 @@ interface Needs extends ProtectionNeeds {
   readonly notes: RefusalNeeds['notes']
   readonly traces: RefusalNeeds['traces']
   readonly attempts: RefusalNeeds['attempts']
+  readonly callCounts: Pick<CallCounts, 'add'>
   readonly log: Log
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createManualClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
+import type { CountedCall } from '../journal/call-counts.ts'
 import type { Entry } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { CallRecord } from './recorder.ts'
@@ -39,7 +40,7 @@ test('closing writes what waits', async () => {
 })
 
 test('a tool name that is no name, or that the journal refuses, costs neither the entry nor the others', async () => {
-  const { recorder, transactions } = start()
+  const { recorder, transactions, counted } = start()
 
   recorder.record(callOf('two words\n'))
   recorder.record(callOf('mcp_at_looks_like_a_token'))
@@ -54,11 +55,16 @@ test('a tool name that is no name, or that the journal refuses, costs neither th
       ['tools/call', 'search'],
     ],
   )
+  assert.deepEqual(
+    counted.map(({ tool }) => tool),
+    ['(unnamed)', undefined, 'search'],
+  )
 })
 
 function start() {
   const clock = createManualClock()
   const transactions: Entry[][] = []
+  const counted: CountedCall[] = []
   const transaction = async (work: (tx: Entry[]) => Promise<void>) => {
     const entries: Entry[] = []
     await work(entries)
@@ -69,8 +75,14 @@ function start() {
     if (JSON.stringify(entry.data).includes('mcp_at_')) throw new Error('looks like a secret')
     ;(tx as unknown as Entry[]).push(entry) // the transaction above is a list
   }
-  const recorder = createRecorder({ db, clock, log: silentLog, journal: { record } })
-  return { recorder, clock, transactions }
+  const recorder = createRecorder({
+    db,
+    clock,
+    log: silentLog,
+    journal: { record },
+    callCounts: { add: (call) => void counted.push(call) },
+  })
+  return { recorder, clock, transactions, counted }
 }
 
 function callOf(tool: string): CallRecord {

@@ -2,6 +2,7 @@
 // principal, so nothing can be recorded of a caller who was not verified (S4-2).
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { CallCounts, CountedCall } from '../journal/call-counts.ts'
 import type { Entry, EntryData, Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
@@ -40,6 +41,7 @@ interface Needs {
   readonly clock: Clock
   readonly log: Log
   readonly journal: Pick<Journal, 'record'>
+  readonly callCounts: Pick<CallCounts, 'add'>
 }
 
 interface Waiting {
@@ -47,13 +49,24 @@ interface Waiting {
   readonly call: FirstCall
 }
 
-type CallEntry = Entry & { readonly data: EntryData }
+/** An entry about a call, as the recorder writes it. */
+type CallEntry = Entry & {
+  readonly type: 'call.completed' | 'call.refused'
+  readonly actor: { readonly kind: 'client'; readonly id: string }
+  readonly subject: { readonly kind: 'server'; readonly id: string }
+  readonly data: EntryData & {
+    readonly method: string
+    readonly tool?: string
+    readonly status: number
+    readonly durationMs: number
+  }
+}
 
 const gatherMs = 50
 const waitingMax = 10_000
 
 /** Makes the recorder. What waits for more than 50 ms is written. */
-export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
+export function createRecorder({ db, clock, log, journal, callCounts }: Needs): Recorder {
   const attemptOf = createFirstCalls({ clock })
   let waiting: Waiting[] = []
   let isGathering = false
@@ -63,12 +76,16 @@ export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
     const entries = waiting
     waiting = []
     if (entries.length === 0) return
+    const recorded: CallEntry[] = []
     await db.transaction().execute(async (tx) => {
+      recorded.length = 0 // A transaction may be tried again.
       for (const { entry, call } of entries) {
         const attempt = await attemptOf(tx, call)
-        await recordOne(journal, tx, attempt === undefined ? entry : { ...entry, attempt })
+        const told = attempt === undefined ? entry : { ...entry, attempt }
+        recorded.push(await recordOne(journal, tx, told))
       }
     })
+    for (const entry of recorded) callCounts.add(countedOf(entry))
   }
   const write = (): Promise<void> => {
     isGathering = false
@@ -97,13 +114,37 @@ export function createRecorder({ db, clock, log, journal }: Needs): Recorder {
 }
 
 /** A name that the journal refuses (it looks like a secret) must not cost the entry, or the others'. */
-async function recordOne(journal: Needs['journal'], tx: Database, entry: CallEntry): Promise<void> {
+async function recordOne(
+  journal: Needs['journal'],
+  tx: Database,
+  entry: CallEntry,
+): Promise<CallEntry> {
   try {
     await journal.record(tx, entry)
+    return entry
   } catch (thrown) {
     const { tool, ...data } = entry.data
-    if (tool === undefined && data['method'] === unnamed) throw thrown
-    await journal.record(tx, { ...entry, data: { ...data, method: unnamed } })
+    if (tool === undefined && data.method === unnamed) throw thrown
+    const nameless = { ...entry, data: { ...data, method: unnamed } }
+    await journal.record(tx, nameless)
+    return nameless
+  }
+}
+
+const failedFrom = 400
+
+/** The same as one of many: what the journal did not take is not counted by its name either. */
+function countedOf({ tenantId, type, actor, userId, subject, data }: CallEntry): CountedCall {
+  const { tool, status, durationMs } = data
+  const answered = status < failedFrom ? 'completed' : 'failed'
+  return {
+    tenantId,
+    userId,
+    clientId: actor.id,
+    serverId: subject.id,
+    tool,
+    outcome: type === 'call.refused' ? 'refused' : answered,
+    durationMs,
   }
 }
 

@@ -10,6 +10,7 @@ import type { Issuer } from '../issuer/issuer.ts'
 import type { Resources } from '../issuer/resources.ts'
 import type { AttemptList } from '../journal/attempt-list.ts'
 import type { Attempts } from '../journal/attempts.ts'
+import type { AskCallUsage } from '../journal/call-usage.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
@@ -30,6 +31,7 @@ import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { userRoutes } from './api/users.ts'
+import { usageRoutes } from './api/usage.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
 import { graphqlRoutes } from './graphql/route.ts'
@@ -75,6 +77,7 @@ export interface RouteNeeds {
   readonly attempts: Attempts
   readonly attemptList: AttemptList
   readonly usage: Usage
+  readonly callUsage: AskCallUsage
   readonly measurements: () => Promise<string>
 }
 
@@ -95,6 +98,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionRoutes(needs),
     ...identityTokenRoutes(needs),
     ...accessRoutes(needs),
+    ...usageRoutes(needs),
     ...userRoutes(needs),
     ...webhookRoutes(needs),
     ...eventRoutes({ ...needs, streams }),

@@ -310,13 +310,19 @@ async function link(
 export interface AttemptSweep {
   readonly attempts: number
   readonly refusalCounts: number
+  readonly callCounts: number
 }
 
 /** Forgets attempts and counts that are too old to be asked for, of all tenants. */
 export async function sweepAttempts(db: Database, now: number): Promise<AttemptSweep> {
   const counts = { table: 'refusal_counts', key: ['day', 'client_id', 'type', 'error'] } as const
+  const calls = {
+    table: 'call_counts',
+    key: ['day', 'user_id', 'client_id', 'server_id', 'tool', 'outcome'],
+  } as const
   return {
     attempts: await sweepExpired(db, { table: 'attempts', key: ['id'] }, now),
     refusalCounts: await sweepExpired(db, counts, now),
+    callCounts: await sweepExpired(db, calls, now),
   }
 }

@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Database } from '../store/database.ts'
+import { createTally } from './tally.ts'
 
 export interface Refused {
   readonly tenantId: string
@@ -37,34 +38,20 @@ interface Counted extends Required<Refused> {
 /** Makes the counts of one process. */
 export function createRefusalCounts(needs: Needs): RefusalCounts {
   const { clock, log } = needs
-  const waiting = new Map<string, Counted>()
-  let flushing: Promise<void> = Promise.resolve()
-
-  const add = (counted: Counted) => {
-    const key = JSON.stringify(Object.values({ ...counted, count: 0 }))
-    const before = waiting.get(key)?.count ?? 0
-    waiting.set(key, { ...counted, count: before + counted.count })
-  }
-  const flush = async () => {
-    const taken = [...waiting.values()]
-    waiting.clear()
-    if (taken.length === 0) return
-    try {
-      await store(needs, taken)
-    } catch (cause) {
-      for (const counted of taken) add(counted)
-      log.warn({ cause }, 'refusals were not counted in the database; they are kept for later')
-    }
-  }
-
+  const tally = createTally<Counted>({
+    log,
+    keyOf: ({ count: _count, ...key }) => JSON.stringify(key),
+    sum: (one, other) => ({ ...one, count: one.count + other.count }),
+    store: (counted) => store(needs, counted),
+  })
   return {
     add: ({ tenantId, type, error, clientId = '' }) => {
       // Whoever makes up client ids fills no memory: then all of them count as unknown.
-      const named = waiting.size < namesMax ? clientId : ''
+      const named = tally.size() < namesMax ? clientId : ''
       const day = Math.floor(clock.now() / dayMs)
-      add({ tenantId, day, clientId: named, type, error, count: 1 })
+      tally.add({ tenantId, day, clientId: named, type, error, count: 1 })
     },
-    flush: () => (flushing = flushing.then(flush)),
+    flush: tally.flush,
   }
 }
 

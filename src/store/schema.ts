@@ -46,6 +46,7 @@ export interface Schema {
   subject_tokens: SubjectTokenRow
   attempts: AttemptRow
   refusal_counts: RefusalCountRow
+  call_counts: CallCountRow
   upstream_revocations: UpstreamRevocationRow
 }
 
@@ -715,6 +716,21 @@ export interface AttemptRow {
 }
 
 /** How often something was refused on one day; `client_id` is empty for a client that we do not have. */
+/** How often who called what through which client in a day. */
+export interface CallCountRow {
+  tenant_id: string
+  /** Days since 1970. */
+  day: number
+  user_id: string
+  client_id: string
+  server_id: string
+  tool: string
+  outcome: string
+  count: number
+  duration_ms: number
+  expires_at: number
+}
+
 export interface RefusalCountRow {
   tenant_id: string
   /** Days since 1970. */

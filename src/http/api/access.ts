@@ -8,10 +8,8 @@ import { attemptPageSizes } from '../../journal/attempt-list.ts'
 import type { AttemptList } from '../../journal/attempt-list.ts'
 import { diagnose } from '../../journal/diagnosis.ts'
 import type { Journal } from '../../journal/entries.ts'
-import type { Usage } from '../../journal/usage.ts'
 import type { ApiKeys } from '../../people/api-keys.ts'
 import { apiKeyNameMaxCharacters, apiKeyScopes } from '../../people/api-keys.ts'
-import { isDefault } from '../../people/tenants.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { empty, json } from '../answers.ts'
 import { found, made, nothing, page } from '../output.ts'
@@ -34,7 +32,6 @@ interface Needs {
   readonly apiKeys: ApiKeys
   readonly journal: Journal
   readonly attemptList: AttemptList
-  readonly usage: Pick<Usage, 'report'>
 }
 
 /** The rows of `/api/v1/grants`, `/api/v1/api-keys` and `/api/v1/journal`. */
@@ -69,7 +66,7 @@ export function accessRoutes(needs: Needs): readonly Route[] {
 }
 
 function watchRoutes(needs: Needs): readonly Route[] {
-  const { journal, attemptList, usage } = needs
+  const { journal, attemptList } = needs
   const admin = { surface: 'api', guard: 'admin' } as const
   return [
     route({
@@ -98,18 +95,6 @@ function watchRoutes(needs: Needs): readonly Route[] {
       words: 'Recent attempts of clients to connect: who, where to, and what became of them.',
       run: async ({ tenant, query }) =>
         json(await attemptList.list(tenant.id, pageRequestOf(query))),
-    }),
-    route({
-      ...admin,
-      path: '/api/v1/usage',
-      method: 'GET',
-      output: found(shapes.usage),
-      words: 'How this tenant is used, in numbers.',
-      run: async ({ tenant }) => {
-        const { tableRows, ...own } = await usage.report(tenant.id)
-        // The tables are of the whole installation, which other tenants have no business with.
-        return json(isDefault(tenant) ? { ...own, tableRows } : own)
-      },
     }),
   ]
 }

@@ -96,28 +96,3 @@ export const attempt = z
     finding: z.string().exactOptional(),
   })
   .meta({ id: 'Attempt' })
-
-const troubledClient = z.strictObject({
-  clientId: z.string(),
-  name: z.string().exactOptional(),
-  expiredCodes: z.int(),
-  failedAttempts: z.int(),
-})
-
-export const usage = z
-  .strictObject({
-    at: time,
-    activeTokens: z.int(),
-    activeClients: z.int(),
-    expiredTokens: z.int(),
-    tokensPerClient: z.array(
-      z.strictObject({ clientId: z.string(), name: z.string(), tokens: z.int() }),
-    ),
-    troubledClients: z.array(troubledClient),
-    tokensPerDay: z.array(z.strictObject({ day: z.string(), tokens: z.int() })),
-    failedAuthorizations: z.int(),
-    refusals: z.array(z.strictObject({ type: z.string(), error: z.string(), count: z.int() })),
-    tableRows: z.record(z.string(), z.int()).exactOptional(),
-    journalEntriesLastDay: z.int(),
-  })
-  .meta({ id: 'Usage' })

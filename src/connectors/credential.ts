@@ -4,6 +4,7 @@ import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
+import { isSameIssuer } from '../upstream/adapt.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
 import { ownConnection } from './alone.ts'
@@ -173,7 +174,11 @@ async function hasMoved(
     const found = await upstream.discover.discover(look)
     // Only the server's own document says that it moved; that it is missing today says nothing.
     if (found.protectedResource === undefined) return false
-    return found.issuer !== held.binding.issuer || found.resource !== held.binding.resource
+    // One that is still named, and only not the one that answers today, has not been left.
+    const { authorization_servers: named = [] } = found.protectedResource
+    const { issuer: ours, resource } = held.binding
+    const isNamed = [found.issuer, ...named].some((one) => isSameIssuer(one, ours))
+    return !isNamed || found.resource !== resource
   } catch (thrown) {
     if (!isFault(thrown)) throw thrown
     // Whether it moved cannot be said now; the tokens stay where they belong.

@@ -122,7 +122,8 @@ export async function becomeClient(
     if (preregistered === undefined) await forgetStaleClient(needs, server, discovery.issuer)
     return await register.registrationFor({ ...facts, preregistered, clientKey })
   } catch (thrown) {
-    if (!isFault(thrown)) throw thrown
+    // What the caller asked for says nothing about what was found.
+    if (!isFault(thrown) || thrown.code === 'invalid_input') throw thrown
     await discover.forget(tenant, server.url)
     await noteRefusal(needs, server, { issuer: discovery.issuer, error: thrown.code })
     throw thrown

@@ -102,7 +102,9 @@ function createFetch(
       const { method = 'GET' } = asked ?? {}
       const fields = shown && presenter.present(shown, { method, url: url.href })
       const headers = withFields(new Headers(asked?.headers), fields)
-      return undiciFetch(url, { ...asked, headers, dispatcher: outbound.dispatcher })
+      // What is shown to the server goes nowhere else: a fetch would take all but `Authorization` along to another origin.
+      const way = fields === undefined ? {} : { redirect: 'manual' as const }
+      return undiciFetch(url, { ...asked, ...way, headers, dispatcher: outbound.dispatcher })
     }
     const answer = await send()
     if (shown === undefined || !presenter.heard(shown, url.href, heardIn(answer))) return answer

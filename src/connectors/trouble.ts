@@ -26,7 +26,9 @@ export async function noteTrouble(
   { tenant, userId, connectionId }: Which,
   error: string | undefined,
 ): Promise<void> {
-  const words = error === undefined ? null : scrub(error).slice(0, errorCharsMax)
+  // It may be a server's own words, and Postgres keeps no NUL.
+  const words =
+    error === undefined ? null : scrub(error.replaceAll('\0', '')).slice(0, errorCharsMax)
   await db
     .updateTable('connections')
     .set({ last_error: words, updated_at: clock.now() })

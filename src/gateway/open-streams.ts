@@ -108,7 +108,8 @@ const whatEnds: Readonly<
   'server.deleted': ({ serverId }) => [serverId],
   'server.updated': ({ serverId }) => [serverId],
   'grant.revoked': ({ principal }) => [principal.grantId],
-  'user.role_changed': ({ ownerId }) => [ownerId],
+  // A list may have let them in for their role alone; who still may, comes back.
+  'user.role_changed': ({ principal, ownerId }) => [principal.user?.id, ownerId],
   'user.disabled': ({ principal, ownerId }) => [principal.user?.id, ownerId],
   'user.deleted': ({ principal, ownerId }) => [principal.user?.id, ownerId],
   'client.disabled': ({ principal }) => [principal.clientId],

@@ -9,6 +9,7 @@ import { Secret } from '../base/secret.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import { isLoopbackRedirect } from '../oauth/redirect-uri.ts'
 import { formatScope } from '../oauth/scope.ts'
+import { httpUrl } from '../oauth/shapes.ts'
 import { readTokenError } from '../oauth/token-response.ts'
 import { atOthersAddress } from './others-addresses.ts'
 
@@ -153,7 +154,8 @@ const answerShape = z.object({
   client_secret_expires_at: time.nullish(),
   token_endpoint_auth_method: z.string().nullish(),
   registration_access_token: text.nullish(),
-  registration_client_uri: z.string().max(2048).nullish(),
+  // An address that cannot be one is as good as none.
+  registration_client_uri: httpUrl.nullish().catch(undefined),
 })
 
 /** Reads the answer (RFC 7591 §3.2.1); what it grants counts, not what was asked. */
@@ -201,7 +203,8 @@ const secondsMax = 1e10
 
 function readExpiry(value: number): number | undefined {
   if (!(value > 0)) return undefined
-  return value > secondsMax ? value : value * 1000
+  const ms = Math.floor(value > secondsMax ? value : value * 1000)
+  return Math.min(ms, Number.MAX_SAFE_INTEGER)
 }
 
 const closedStatuses = new Set([401, 403, 404, 405])

@@ -19,6 +19,7 @@ import type { BeginFlow, FlowPlan } from './flow-plan.ts'
 import type { TenantFacts } from './holder.ts'
 import { newProof } from './proofs.ts'
 import type { Proofs } from './proofs.ts'
+import { doubtClient } from './refused-client.ts'
 import type { Register, Registration } from './register.ts'
 import { toldScopes } from './scopes.ts'
 import { bindingOf, readState, writeState } from './state.ts'
@@ -338,7 +339,7 @@ async function redeem(
     ...(status === undefined ? {} : { status }),
   })
   if (answer.refusal === 'client') {
-    await needs.register.forget({ ...plan, tenantId: row.tenant_id })
+    await doubtClient(needs, { ...plan, tenantId: row.tenant_id })
   }
   return failFlow(
     needs,

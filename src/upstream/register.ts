@@ -99,6 +99,9 @@ interface Needs {
   readonly log: Log
 }
 
+/** At how many pages of apps the answers of one server may arrive: each is a client of ours there, and stays one. */
+export const appPagesMax = 50
+
 // A secret is renewed this long before it ends, so that it does not end under a sign-in.
 const secretMarginMs = 10 * 60 * 1000
 
@@ -109,6 +112,7 @@ export function createRegister(needs: Needs): Register {
     registrationFor: async (request) => {
       const stored = await readStored(needs, request)
       const known = stored && toRegistration(needs, stored)
+      if (stored === undefined) await requireRoom(needs, request)
       if (request.preregistered) {
         return givenRegistration(needs, request, { given: request.preregistered, stored, known })
       }
@@ -281,6 +285,27 @@ function readStored(
 
 function addressOf({ tenant, server, appUri }: RegistrationRequest): string {
   return appUri ?? redirectUriOf(tenant, server.context)
+}
+
+/** Who begins a sign-in names the page, so that a new one each time would register without end. */
+async function requireRoom(
+  { db }: Needs,
+  { tenant, server, appUri }: RegistrationRequest,
+): Promise<void> {
+  if (appUri === undefined) return
+  const pages = await db
+    .selectFrom('registrations')
+    .select('redirect_uri')
+    .where('tenant_id', '=', tenant.id)
+    .where('server_id', '=', server.id)
+    .where('redirect_uri', '!=', redirectUriOf(tenant, server.context))
+    .limit(appPagesMax)
+    .execute()
+  if (pages.length < appPagesMax) return
+  throw new Fault('invalid_input', {
+    because: `there are clients for ${appPagesMax} pages at this server`,
+    detail: { callbackUrl: `At most ${appPagesMax} pages can be used with one server.` },
+  })
 }
 
 // What an admin once gave and then took back is not used on; an expiring secret is renewed.

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Fault } from '../base/fault.ts'
 import { faultCatalogue } from '../base/fault.ts'
 import { rpcCodes, rpcErrorText } from '../protect/index.ts'
-import type { RpcError } from '../protect/index.ts'
+import type { RequestId, RpcError } from '../protect/index.ts'
 import type { Call } from './calls.ts'
 
 /** An answer that is ready to be sent. `reason` goes to the journal too, `because` nowhere else. */
@@ -42,6 +42,22 @@ export function rpcAnswer(
   }
 }
 
+/** A JSON-RPC result of our own. */
+export function resultAnswer(id: RequestId, result: Readonly<Record<string, unknown>>): Answer {
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+    body: JSON.stringify({ jsonrpc: '2.0', id, result }),
+  }
+}
+
+/** MCP 2026-07-28, "Multi Round-Trip Requests": a state that does not belong to this request, or not any more. */
+export function staleState({ id }: Call): Answer {
+  const message = 'This requestState is not for this request, or is over. Make the call anew.'
+  const data = { reason: 'invalid_request_state' }
+  return rpcAnswer(200, { id, code: rpcCodes.invalidParams, message, data })
+}
+
 /** An answer without a body. */
 export function emptyAnswer(status: number): Answer {
   return { status, headers: { 'cache-control': 'no-store' }, body: '' }
@@ -77,7 +93,8 @@ export function unknownSession(call: Call): Answer {
   return rpcAnswer(404, { id: call.id, code: rpcCodes.signInNeeded, message, data })
 }
 
-interface Connect {
+/** What a person has to sign in for, and where. */
+export interface Connect {
   readonly serverName: string
   readonly connectUrl: string
   readonly reason: 'authorization_required' | 'scope_insufficient'
@@ -100,7 +117,12 @@ export function connectAnswer(call: Call, connect: Connect): Answer {
   return rpcAnswer(200, { id: call.id, code: rpcCodes.signInNeeded, message, data })
 }
 
-function connectWords({ serverName, reason, isShared }: Connect): string {
+/** What the person is told; the link stands beside it. */
+export function connectWords({
+  serverName,
+  reason,
+  isShared,
+}: Omit<Connect, 'connectUrl'>): string {
   const isOver = reason === 'authorization_required'
   if (isShared) {
     const trouble = isOver ? 'has to sign in again' : 'lacks a permission for this'

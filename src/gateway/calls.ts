@@ -19,6 +19,10 @@ export interface Call {
   readonly wantsAnswer: boolean
   /** The revision that the body claims (MCP 2026-07-28, `_meta`). */
   readonly claimedVersion?: string
+  /** Can the client show a person a link that a server asks them to open? Absent where the message does not say. */
+  readonly opensUrls?: boolean
+  /** What a client brings back with the retry of a request (MCP 2026-07-28, "Multi Round-Trip Requests"). */
+  readonly requestState?: string
 }
 
 /** A request without a body: opening or ending a session's stream. */
@@ -76,14 +80,27 @@ function readBatch(messages: readonly unknown[]): Call | undefined {
 export const callMethod = 'tools/call'
 
 function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {
-  const { name, _meta: meta } = params
+  const { name, _meta: meta, requestState } = params
   const version = isJsonObject(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined
   const isCall = method === callMethod
   return {
     ...(isCall && typeof name === 'string' ? { tool: name } : {}),
     ...(isCall && typeof name !== 'string' ? { hasUnnamedTool: true } : {}),
     ...(typeof version === 'string' ? { claimedVersion: version } : {}),
+    ...(typeof requestState === 'string' ? { requestState } : {}),
+    ...opensUrls(method, params),
   }
+}
+
+const capabilitiesKey = 'io.modelcontextprotocol/clientCapabilities'
+
+/** Said once by `initialize` (MCP 2025-11-25), and by every request since 2026-07-28. */
+function opensUrls(method: string, params: Record<string, unknown>): Pick<Call, 'opensUrls'> {
+  const { capabilities, _meta: meta } = params
+  const said = method === 'initialize' ? capabilities : isJsonObject(meta) && meta[capabilitiesKey]
+  if (!isJsonObject(said)) return {}
+  const { elicitation } = said
+  return { opensUrls: isJsonObject(elicitation) && isJsonObject(elicitation['url']) }
 }
 
 function readId(id: unknown): RequestId {

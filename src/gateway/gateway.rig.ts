@@ -172,6 +172,7 @@ function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
       scopes: { all: async () => settings.registry ?? [] },
       grants: { stands: async () => true },
       keyring,
+      random: systemRandom,
       db: databaseOfOneTransaction,
       journal: {
         record: async (_tx, entry) => void entries.push(entry),

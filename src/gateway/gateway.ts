@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
@@ -13,7 +14,7 @@ import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
-import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
+import { faultAnswer, notRpc, send, staleState, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
 import { refuseStranger, tooManyCalls } from './call-limits.ts'
 import type { Call } from './calls.ts'
@@ -36,11 +37,14 @@ import {
 import type { DescribedResource, Guarded, ProtectionNeeds } from './protection.ts'
 import { createRefusals } from './refusals.ts'
 import type { NoteRefusal, RefusalNeeds } from './refusals.ts'
+import { createRequestStates } from './request-state.ts'
+import type { RequestStates } from './request-state.ts'
 import { createRecorder } from './recorder.ts'
 import type { CallRecord, Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
 import { createSessionBinding } from './sessions.ts'
+import { createSignInAsk } from './sign-in-ask.ts'
 import { createTransports } from './transports.ts'
 
 export interface Gateway {
@@ -73,6 +77,7 @@ interface Needs extends ProtectionNeeds {
   readonly servers: Pick<Servers, 'bySlug' | 'noteTransport'>
   readonly outbound: ServerCallNeeds['outbound']
   readonly keyring: Keyring
+  readonly random: Random
   readonly db: Database
   readonly journal: Pick<Journal, 'record' | 'subscribe' | 'head'>
   readonly notes: RefusalNeeds['notes']
@@ -98,6 +103,7 @@ export function createGateway(
   const recorder = createRecorder(needs)
   const streams = createOpenStreams(needs)
   const noteRefusal = createRefusals(needs)
+  const states = createRequestStates(needs)
   const own = createOwn({ ...needs, recorder, noteRefusal })
   const run = createRun({
     ...needs,
@@ -106,6 +112,8 @@ export function createGateway(
     streams,
     sessions: createSessionBinding(needs),
     transports: createTransports(needs),
+    states,
+    askSignIn: createSignInAsk({ ...needs, states }),
     answerTimeMs,
   })
 
@@ -176,6 +184,7 @@ function createRun(needs: RunNeeds) {
 interface RunNeeds extends ServerCallNeeds, Pick<Needs, 'clock'> {
   readonly recorder: Recorder
   readonly noteRefusal: NoteRefusal
+  readonly states: RequestStates
 }
 
 /** It is noted like a stranger's refusal: that finds the attempt of a program, whose grant has none. */
@@ -188,12 +197,16 @@ function refuseProgram({ noteRefusal }: RunNeeds, visit: VerifiedVisit, call: Ca
   return refusal
 }
 
-async function finish(needs: ServerCallNeeds, visit: VerifiedVisit, asked: Asked): Promise<Ending> {
-  const { call } = asked
+async function finish(needs: RunNeeds, visit: VerifiedVisit, asked: Asked): Promise<Ending> {
+  const { call, era } = asked
   const answer = refusalOf(visit, call)
   if (answer !== undefined) return { kind: 'answer', answer }
-  return callServer(needs, { ...visit, ...asked, isOffered: offersFor(visit, call) })
+  const resumed = era === 'modern' ? needs.states.resume(visit, asked) : untouched
+  if (resumed.kind === 'refused') return { kind: 'answer', answer: staleState(call) }
+  return callServer(needs, { ...visit, ...asked, ...resumed, isOffered: offersFor(visit, call) })
 }
+
+const untouched = { kind: 'untouched' } as const
 
 interface Visit extends ServedAt {
   readonly request: IncomingMessage

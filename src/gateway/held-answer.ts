@@ -6,30 +6,21 @@ import { connectUrlOf } from '../connectors/connection-rows.ts'
 import type { Bearer, Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
-import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
-import {
-  connectAnswer,
-  emptyAnswer,
-  faultAnswer,
-  refusedUpstream,
-  scopeRefused,
-  slowDown,
-} from './answers.ts'
-import type { Call } from './calls.ts'
+import { emptyAnswer, faultAnswer, refusedUpstream, scopeRefused, slowDown } from './answers.ts'
 import { operationOf } from './calls.ts'
 import type { Outcome } from './proxy.ts'
+import type { AskSignIn, WaitingCall } from './sign-in-ask.ts'
 
 /** Whose call it was, and where to. */
-export interface HeldCall {
-  readonly principal: TokenPrincipal
+export interface HeldCall extends WaitingCall {
   readonly server: Server
   readonly method: 'GET' | 'POST' | 'DELETE'
-  readonly call: Call
 }
 
 interface Needs {
   readonly credentials: Credentials
+  readonly askSignIn: AskSignIn
 }
 
 /** Our answer in place of the server's. */
@@ -41,7 +32,7 @@ export async function heldAnswer(
 ): Promise<Answer> {
   const { call, method } = held
   if (credential.kind === 'bearer' && credential.isSignedIn) {
-    if (status === 401) return connectFor(held, credential, 'authorization_required')
+    if (status === 401) return connectFor(needs, held, credential, 'authorization_required')
     const scope = missingScope(status, headers)
     if (scope !== undefined) return lacking(needs, held, credential, scope)
   }
@@ -57,8 +48,8 @@ export async function heldAnswer(
 
 /** What went through after a server had asked for more scope is refused no more. */
 export async function notePassed(
-  { credentials }: Needs,
-  { principal, call }: HeldCall,
+  { credentials }: Pick<Needs, 'credentials'>,
+  { principal, call }: Pick<HeldCall, 'principal' | 'call'>,
   credential: Credential,
   status: number,
 ): Promise<void> {
@@ -68,30 +59,36 @@ export async function notePassed(
 
 /** One more sign-in with the union of scopes, a few times; then only who gives access at the server can help. */
 async function lacking(
-  { credentials }: Needs,
+  needs: Needs,
   held: HeldCall,
   credential: Bearer,
   scope: string,
 ): Promise<Answer> {
   const { principal, server, call } = held
   const refused = { operation: operationOf(call), scope }
-  const stepUp = await credentials.noteInsufficientScope(credential, principal.tenant, refused)
-  if (stepUp.kind === 'sign_in') return connectFor(held, credential, 'scope_insufficient')
+  const stepUp = await needs.credentials.noteInsufficientScope(
+    credential,
+    principal.tenant,
+    refused,
+  )
+  if (stepUp.kind === 'sign_in') return connectFor(needs, held, credential, 'scope_insufficient')
   return scopeRefused(call, { serverName: server.name, scopes: stepUp.scopes })
 }
 
 function connectFor(
-  { principal, server, call }: HeldCall,
+  { askSignIn }: Needs,
+  held: HeldCall,
   { connectionId, ownerId }: Bearer,
   reason: 'authorization_required' | 'scope_insufficient',
 ): Answer {
+  const { principal, server } = held
   const { tenant } = principal
   const isShared = ownerId !== undefined
   // The sign-in of a shared connection is its owner's alone; what anybody can do is to connect an account of their own.
   const connectUrl = isShared
     ? `${tenant.issuer}/console/connections`
     : connectUrlOf(tenant, connectionId)
-  return connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared })
+  return askSignIn(held, { serverName: server.name, connectUrl, reason, isShared })
 }
 
 /** RFC 6750 §3.1: the scopes that the server says our token for the person lacks; undefined when it says nothing of it. */

@@ -9,7 +9,7 @@ import type { Server } from '../connectors/servers.ts'
 import type { Grants } from '../issuer/grants.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Answer } from './answers.ts'
-import { connectAnswer, faultAnswer, unknownSession } from './answers.ts'
+import { faultAnswer, unknownSession } from './answers.ts'
 import type { Call } from './calls.ts'
 import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
@@ -18,7 +18,9 @@ import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import type { OpenStreams } from './open-streams.ts'
 import type { Outcome, Outgoing } from './proxy.ts'
 import { forward, passDoubted } from './proxy.ts'
-import type { SessionBinding, SessionOwner } from './sessions.ts'
+import { sessionOpensUrls } from './sessions.ts'
+import type { SessionBinding, SessionFacts, SessionOwner } from './sessions.ts'
+import type { AskSignIn } from './sign-in-ask.ts'
 import { forwardOverSse } from './sse-call.ts'
 import type { Transports } from './transports.ts'
 
@@ -32,6 +34,8 @@ export interface VerifiedCall {
   readonly call: Call
   readonly era: Era
   readonly body: Buffer | undefined
+  /** The person was asked to sign in by this very call, and would rather not. */
+  readonly isDeclined?: boolean
   /** Which tools the caller is offered, where the answer may list some. */
   readonly isOffered?: ((tool: string) => boolean) | undefined
 }
@@ -57,6 +61,7 @@ export interface ServerCallNeeds {
   readonly streams: Pick<OpenStreams, 'watch'>
   readonly grants: Pick<Grants, 'stands'>
   readonly transports: Transports
+  readonly askSignIn: AskSignIn
   readonly log: Log
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs: number
@@ -92,7 +97,9 @@ function sessionOf(
   const bound = request.headers[sessionHeader]
   if (bound === undefined || era === 'modern') return { kind: 'theirs', id: undefined }
   const id = typeof bound === 'string' ? sessions.unbind(owner, bound) : undefined
-  return id === undefined ? { kind: 'foreign' } : { kind: 'theirs', id }
+  if (id === undefined) return { kind: 'foreign' }
+  // The server gave none: the id is there for what it remembers of the client.
+  return { kind: 'theirs', id: id === '' ? undefined : id }
 }
 
 type AttemptOutcome =
@@ -192,9 +199,10 @@ function outgoingOf(
 /** What both ways of a call share. */
 function waysOf(
   { sessions, streams, credentials, grants }: ServerCallNeeds,
-  { principal, server }: VerifiedCall,
+  verified: VerifiedCall,
   { credential, owner }: Sending,
 ) {
+  const { principal, server, call } = verified
   // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
   const heard = (upstream: IncomingHttpHeaders) => {
     const nonce = textOf(upstream['dpop-nonce'])
@@ -205,7 +213,11 @@ function waysOf(
     present: (asked: Parameters<Present>[0]) => credentials.present(credential, asked),
     headersOf: (upstream: IncomingHttpHeaders) => {
       heard(upstream)
-      return responseHeaders(upstream, (id) => sessions.bind(owner, id))
+      const facts = factsOf(verified)
+      // A server without sessions gives no id to remember it in.
+      const isKept = call.method === 'initialize' && facts.opensUrls
+      const own = isKept ? { [sessionHeader]: sessions.bind(owner, '', facts) } : {}
+      return { ...own, ...responseHeaders(upstream, (id) => sessions.bind(owner, id, facts)) }
     },
     watch: (end: () => void) =>
       streams.watch({
@@ -219,6 +231,13 @@ function waysOf(
         end,
       }),
   }
+}
+
+/** What the client of this session can do: said when it begins, kept in its id from then on. */
+function factsOf({ request, call, era }: VerifiedCall): SessionFacts {
+  if (era === 'modern') return { opensUrls: false }
+  const isKept = sessionOpensUrls(request.headers[sessionHeader])
+  return { opensUrls: call.method === 'initialize' ? call.opensUrls === true : isKept }
 }
 
 function isUnauthorized(outcome: AttemptOutcome): boolean {
@@ -264,7 +283,9 @@ async function endingOf(
   if (outcome.kind === 'not_connected') {
     const { connectUrl, isShared } = outcome
     const reason = 'authorization_required'
-    return answered(connectAnswer(call, { serverName: server.name, connectUrl, reason, isShared }))
+    return answered(
+      needs.askSignIn(verified, { serverName: server.name, connectUrl, reason, isShared }),
+    )
   }
   log.info({ server: server.slug, status: outcome.status }, 'a server’s answer was not passed on')
   return answered(await heldAnswer(needs, verified, credential, outcome))

@@ -3,7 +3,7 @@
 /** The id of a request, as it came; null when there is none to name (JSON-RPC 2.0 §5). */
 export type RequestId = string | number | null
 
-/** The codes we answer with; none of them is one that MCP reserves (-32020 to -32099). */
+/** The codes we answer with; the one that MCP reserves (-32020 to -32099) is sent as it defines it. */
 export const rpcCodes = {
   parseError: -32700,
   invalidRequest: -32600,
@@ -11,6 +11,9 @@ export const rpcCodes = {
   failed: -32000,
   signInNeeded: -32001,
   tooManyRequests: -32002,
+  invalidParams: -32602,
+  /** MCP 2025-11-25 only. */
+  urlElicitationRequired: -32042,
 } as const
 
 /** One error: `data.reason` is a stable word for programs, `message` is for people. */
@@ -18,7 +21,7 @@ export interface RpcError {
   readonly id?: RequestId
   readonly code: number
   readonly message: string
-  readonly data: Readonly<Record<string, string | number>> & { readonly reason: string }
+  readonly data: Readonly<Record<string, unknown>> & { readonly reason: string }
 }
 
 /** Writes an error response (JSON-RPC 2.0 §5.1). */

@@ -175,7 +175,10 @@ export function fieldOn(html: string, name: string): string {
 }
 
 /** Adds a person with the operator's password, so that no second password has to be hashed. */
-export async function addPerson({ store, platform }: Doors, email: string): Promise<string> {
+export async function addPerson(
+  { store, platform }: Pick<Doors, 'store' | 'platform'>,
+  email: string,
+): Promise<string> {
   const id = randomId(systemRandom, 'usr_')
   const { db } = store
   const known = await db.selectFrom('passwords').selectAll().executeTakeFirstOrThrow()

@@ -100,7 +100,7 @@ const settings = [
     name: 'LATCHKEY_ALLOW_PRIVATE_NETWORKS',
     fallback: '',
     words:
-      'networks of your own that outbound calls may reach: a comma list of CIDRs, or `loopback`',
+      'networks of your own that outbound calls may reach: a comma list of CIDRs, `loopback`, or one port of an address such as 127.0.0.1:3000',
   },
   { name: 'LATCHKEY_LOG', fallback: 'info', words: 'debug, info, warn or error; JSON lines' },
   {
@@ -182,7 +182,9 @@ export function readConfig(environment: Environment): Config {
     key: secret(values('LATCHKEY_KEY')),
     keyFile: values('LATCHKEY_KEY_FILE') ?? join(dataFolder, 'master.key'),
     operator: readOperator(values),
-    allowPrivateNetworks: readNetworks(values, 'LATCHKEY_ALLOW_PRIVATE_NETWORKS'),
+    allowPrivateNetworks: readNetworks(values, 'LATCHKEY_ALLOW_PRIVATE_NETWORKS', {
+      takesPlaces: true,
+    }),
     logLevel: readLogLevel(required(values, 'LATCHKEY_LOG')),
     accessTokenLifetimeMs: readSeconds(values, 'LATCHKEY_ACCESS_TOKEN_LIFETIME_S', [60, 2_592_000]),
     refreshTokenLifetimeMs: readSeconds(
@@ -354,10 +356,14 @@ function readOperator(values: Values): Config['operator'] {
   return { email, password }
 }
 
-function readNetworks(values: Values, name: SettingName): readonly string[] {
+function readNetworks(
+  values: Values,
+  name: SettingName,
+  kinds: { readonly takesPlaces?: boolean } = {},
+): readonly string[] {
   const networks = listOf(values, name)
   try {
-    createAddressRules(networks)
+    createAddressRules(networks, kinds)
   } catch (cause) {
     const words = cause instanceof Error ? cause.message : 'it cannot be read'
     throw new Error(`${name}: ${words}`, { cause })

@@ -5,6 +5,7 @@ import { isFault } from './base/fault.ts'
 import { silentLog } from './base/log.ts'
 import { randomId, systemRandom } from './base/random.ts'
 import type { Config } from './config.ts'
+import type { Servers } from './connectors/servers.ts'
 import { opening } from './ground.ts'
 import type { Ending } from './ground.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -23,6 +24,7 @@ import { createMetrics } from './http/metrics.ts'
 import { createListener } from './http/node.ts'
 import { createRoutes } from './http/routes.ts'
 import { createWitness } from './http/witness.ts'
+import type { Scopes } from './issuer/scope-registry.ts'
 import type { Setup } from './people/setup.ts'
 import type { Tenant } from './people/tenants.ts'
 import type { Store } from './store/database.ts'
@@ -45,6 +47,8 @@ export interface Platform {
   /** The one-time link that makes the first operator, while nobody exists. */
   readonly setupLink: () => Promise<string | undefined>
   readonly tenant: Tenant
+  readonly servers: Servers
+  readonly scopes: Scopes
   /** Where the default tenant was before this start, if the setting has moved it. */
   readonly movedFrom: string | undefined
   readonly store: Store
@@ -94,6 +98,8 @@ async function assemble(
   return {
     fetch: app,
     tenant,
+    servers: rooms.servers,
+    scopes: rooms.issuer.scopes,
     movedFrom: before?.issuer === tenant.issuer ? undefined : before?.issuer,
     store,
     setupLink: async () => {

@@ -145,3 +145,23 @@ test('an address is shown as people write it, unless it says nothing', () => {
     assert.equal(shownAddress(address), shown, address)
   }
 })
+
+test('a place is one port of one address, where places are taken at all', () => {
+  const rules = createAddressRules(['127.0.0.1:3000', '[::1]:3000'], { takesPlaces: true })
+  for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+    assert.ok(rules.isOwn(address, 3000) && rules.mayReach(address, 3000), address)
+    for (const port of [2999, 3001, 443, undefined]) {
+      assert.ok(!rules.isOwn(address, port) && !rules.mayReach(address, port), `${address} ${port}`)
+    }
+  }
+  assert.ok(!rules.mayReach('127.0.0.2', 3000))
+  assert.ok(!rules.isOwn('8.8.8.8', 3000) && rules.mayReach('8.8.8.8', 3000))
+  assert.throws(() => createAddressRules(['127.0.0.1:3000']), /is not a network/)
+  for (const entry of ['localhost:3000', '127.0.0.1:0', '127.0.0.1:65536', '::1:3000', '1.2.3:1']) {
+    assert.throws(
+      () => createAddressRules([entry], { takesPlaces: true }),
+      /is not a network/,
+      entry,
+    )
+  }
+})

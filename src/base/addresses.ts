@@ -7,9 +7,9 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6
 
 export interface AddressRules {
   /** May this address be reached at all? */
-  readonly mayReach: (address: string) => boolean
-  /** Is it one of the operator's own networks, where http and any port are fine? */
-  readonly isOwn: (address: string) => boolean
+  readonly mayReach: (address: string, port?: number) => boolean
+  /** Is it one of the operator's own, where http is fine: any port of a network, and the one port of a place? */
+  readonly isOwn: (address: string, port?: number) => boolean
   /** Has the operator allowed any? */
   readonly hasOwn: boolean
 }
@@ -18,14 +18,44 @@ const loopback = ['127.0.0.0/8', '::1/128']
 // Azure's own services answer here: public by its number, private by its meaning.
 const alsoPrivate = new Set(['168.63.129.16'])
 
-/** Reads the rules; throws an Error in plain words for an entry that is neither a CIDR nor `loopback`. */
-export function createAddressRules(allow: readonly string[]): AddressRules {
-  const own = allow.flatMap((entry) => (entry === 'loopback' ? loopback : [entry])).map(readCidr)
-  const isOwn = (text: string) => {
+/**
+ * Reads the rules; throws an Error in plain words for an entry that is neither a CIDR nor `loopback`, nor, where those are
+ * taken, a place: one port of one address, such as `127.0.0.1:3000` or `[::1]:3000`.
+ */
+export function createAddressRules(
+  allow: readonly string[],
+  { takesPlaces = false }: { readonly takesPlaces?: boolean } = {},
+): AddressRules {
+  const own = allow
+    .flatMap((entry) => (entry === 'loopback' ? loopback : [entry]))
+    .map((entry) => (takesPlaces ? readPlace(entry) : undefined) ?? { network: readCidr(entry) })
+  const isOwn = (text: string, port?: number) => {
     const address = parse(text)
-    return address !== undefined && own.some((range) => isWithin(unmapped(address), range))
+    if (address === undefined) return false
+    return own.some((one) => isAtPort(one, port) && isWithin(unmapped(address), one.network))
   }
-  return { isOwn, hasOwn: own.length > 0, mayReach: (text) => isOwn(text) || isPublic(parse(text)) }
+  const mayReach = (text: string, port?: number) => isOwn(text, port) || isPublic(parse(text))
+  return { isOwn, hasOwn: own.length > 0, mayReach }
+}
+
+interface Own {
+  readonly network: [Address, number]
+  /** Of a place: nothing else there is open. */
+  readonly port?: number
+}
+
+function isAtPort(own: Own, port: number | undefined): boolean {
+  return own.port === undefined || own.port === port
+}
+
+const placePattern = /^(?<host>\[[\da-f:.]+\]|[\d.]+):(?<port>[1-9]\d{0,4})$/i
+
+function readPlace(entry: string): Own | undefined {
+  const { host, port } = placePattern.exec(entry)?.groups ?? {}
+  const address = host === undefined ? undefined : parse(literalAddress(host) ?? '')
+  if (address === undefined || Number(port) > 65_535) return undefined
+  const bare = unmapped(address)
+  return { network: [bare, bare.kind() === 'ipv4' ? 32 : 128], port: Number(port) }
 }
 
 /** Is this host a literal address, in brackets or not? */

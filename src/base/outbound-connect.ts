@@ -93,12 +93,13 @@ export async function pin(
   { hostname, port, protocol }: Pick<buildConnector.Options, 'hostname' | 'port' | 'protocol'>,
 ): Promise<Target> {
   const found = await addressesOf(hostname, { resolve, timeoutMs })
-  if (!found.every((address) => rules.mayReach(address))) {
+  const place = portOf({ port, protocol })
+  if (!found.every((address) => rules.mayReach(address, place))) {
     throw blocked('the name has an address that may not be reached')
   }
   const addresses = inTurns(found).slice(0, addressesMaximum)
-  const target = { addresses, port: portOf({ port, protocol }) }
-  if (found.every((address) => rules.isOwn(address))) return target
+  const target = { addresses, port: place }
+  if (found.every((address) => rules.isOwn(address, place))) return target
   if (protocol !== 'https:') {
     throw notHttps('plain http leads to a public address')
   }

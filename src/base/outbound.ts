@@ -67,7 +67,7 @@ interface Needs {
 }
 
 interface Settings {
-  /** CIDRs, or `loopback`. */
+  /** CIDRs, `loopback`, or places such as `127.0.0.1:3000`. */
   readonly allow: readonly string[]
   /** Ports of public addresses besides 443. */
   readonly ports?: readonly number[]
@@ -82,7 +82,7 @@ const headerBytesMaximum = 32_768
 /** Makes the outbound client. */
 export function createOutbound(needs: Needs, settings: Settings): Outbound {
   const { log, clock, resolve = resolveAll, connect } = needs
-  const rules = createAddressRules(settings.allow)
+  const rules = createAddressRules(settings.allow, { takesPlaces: true })
   const ports = [443, ...(settings.ports ?? [])]
   const judged = { rules, ports, resolve, timeoutMs: connectTimeoutMs }
   const vet = (url: string) => vetUrl(url, judged)
@@ -142,10 +142,10 @@ function vetUrl(
     throw new Fault('discovery_blocked', { because: 'the URL holds credentials' })
   }
   const literal = literalAddress(url.hostname)
-  if (literal !== undefined && !rules.mayReach(literal))
+  if (literal !== undefined && !rules.mayReach(literal, portOf(url)))
     throw blocked(`${literal} may not be reached`)
   // A name may turn out to be in a network of the operator's own: that is seen, and judged, when it is resolved.
-  const mayBeOwn = literal === undefined ? rules.hasOwn : rules.isOwn(literal)
+  const mayBeOwn = literal === undefined ? rules.hasOwn : rules.isOwn(literal, portOf(url))
   if (mayBeOwn) return url
   if (url.protocol === 'http:') {
     throw notHttps('the URL is not https')

@@ -74,7 +74,7 @@ export function unusable(
 
 function areNetworks(networks: readonly string[]): boolean {
   try {
-    createAddressRules(networks)
+    createAddressRules(networks, { takesPlaces: true })
     return true
   } catch {
     return false // What is wrong with it is said in the words of the option.

@@ -6,6 +6,7 @@ import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
 import { addDoctor } from './doctor.ts'
 import { addKeys } from './keys.ts'
+import { addProtect } from './protect.ts'
 import { addServers } from './servers.ts'
 import { printable, wordsOf } from './terminal.ts'
 import { printConfig } from './config.ts'
@@ -27,6 +28,8 @@ program
     const { start } = await import('./start.ts')
     await start(process.env)
   })
+
+addProtect(program)
 
 program
   .command('config')

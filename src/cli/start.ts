@@ -43,7 +43,8 @@ function describeKey(config: Config): string {
   return config.key === undefined ? resolve(config.keyFile) : 'from LATCHKEY_KEY'
 }
 
-function stopOnSignal(platform: Platform): void {
+/** Closes it on the first SIGINT or SIGTERM, and ends the process. */
+export function stopOnSignal(platform: Platform): void {
   let isStopping = false
   const stop = () => {
     if (isStopping) return

@@ -58,6 +58,8 @@ export interface Servers extends ClientDocuments {
   readonly noteTransport: (server: Server, transport: Transport | undefined) => Promise<void>
   readonly byId: (tenant: Tenant, id: string) => Promise<Server | undefined>
   readonly bySlug: (tenant: Tenant, slug: string) => Promise<Server | undefined>
+  /** The oldest server at this URL. */
+  readonly byAddress: (tenant: Tenant, url: string) => Promise<Server | undefined>
   /** The server at this URL whose own authorization server is this one. */
   readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
   /** Does a server's list name this scope? */
@@ -111,21 +113,28 @@ export function createServers(needs: ServerNeeds): Servers {
       const [row] = await findBySlug(needs.db, { tenantId: tenant.id, slug })
       return row && toServer(row)
     },
-    byUrl: async (tenant, url, issuer) => {
-      const row = await needs.db
-        .selectFrom('servers')
-        .selectAll()
-        .where('tenant_id', '=', tenant.id)
-        .where('url', '=', url)
-        .where('issuer', '=', issuer)
-        .orderBy('created_at')
-        .limit(1)
-        .executeTakeFirst()
-      return row && toServer(row)
-    },
+    byAddress: (tenant, url) => oldestAt(needs, tenant, { url }),
+    byUrl: (tenant, url, issuer) => oldestAt(needs, tenant, { url, issuer }),
     usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
     ...createClientDocuments(needs),
   }
+}
+
+async function oldestAt(
+  { db }: ServerNeeds,
+  tenant: Tenant,
+  { url, issuer }: { readonly url: string; readonly issuer?: string },
+): Promise<Server | undefined> {
+  const row = await db
+    .selectFrom('servers')
+    .selectAll()
+    .where('tenant_id', '=', tenant.id)
+    .where('url', '=', url)
+    .$if(issuer !== undefined, (some) => some.where('issuer', '=', issuer ?? ''))
+    .orderBy('created_at')
+    .limit(1)
+    .executeTakeFirst()
+  return row && toServer(row)
 }
 
 async function createServer(

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { formatBearerChallenge, formatDpopChallenge } from '../oauth/challenge.ts'
-import { dpopAlgorithms } from '../oauth/dpop.ts'
+import { dpopAlgorithms } from '../oauth/dpop-algorithms.ts'
 import type { Issuer } from '../issuer/issuer.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'

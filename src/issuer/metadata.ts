@@ -2,7 +2,7 @@
 // clients try first.
 import { knownAuthMethods, knownGrantTypes } from '../oauth/client-metadata.ts'
 import type { AuthMethod, GrantType } from '../oauth/client-metadata.ts'
-import { dpopAlgorithms } from '../oauth/dpop.ts'
+import { dpopAlgorithms } from '../oauth/dpop-algorithms.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { identityScopes, toolsScope } from './scopes.ts'
 

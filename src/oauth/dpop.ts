@@ -5,6 +5,7 @@ import { calculateJwkThumbprint, decodeProtectedHeader, importJWK, jwtVerify } f
 import type { JWTPayload } from 'jose'
 import { z } from 'zod'
 import type { Secret } from '../base/secret.ts'
+import { dpopAlgorithms } from './dpop-algorithms.ts'
 import { asObject } from './shapes.ts'
 import { parseHttpUri } from './uri.ts'
 
@@ -54,12 +55,6 @@ export type ProofReading =
       readonly because: string
       readonly cause?: unknown
     }
-
-/**
- * The signatures that a proof may have (RFC 9449 §4.3: asymmetric ones). `EdDSA` is the older name of `Ed25519`
- * (RFC 9864 §4.1.2).
- */
-export const dpopAlgorithms = ['ES256', 'PS256', 'RS256', 'Ed25519', 'EdDSA'] as const
 
 /** The longest proof that is read: room for an RSA key of 4096 bits and a token hash. */
 export const proofCharsMax = 4096

@@ -4,7 +4,7 @@
 import type { Fault } from '../base/fault.ts'
 import { faultCatalogue, isFault } from '../base/fault.ts'
 import { formatChallenges } from '../oauth/challenge.ts'
-import { dpopAlgorithms } from '../oauth/dpop.ts'
+import { dpopAlgorithms } from '../oauth/dpop-algorithms.ts'
 import type { PresentedToken } from '../oauth/dpop.ts'
 import { formatScope } from '../oauth/scope.ts'
 import { protectedResourceUrls } from '../oauth/well-known.ts'

@@ -1,6 +1,5 @@
 // From what stands in a request to a token that may be verified: a Bearer token as it is, a token of the DPoP scheme with
 // the proof that came with it (RFC 9449 §7.1).
-import { readProof } from '../oauth/dpop.ts'
 import type { DpopNonces, PresentedToken } from '../oauth/dpop.ts'
 import type { Credentials, GuardedRequest } from './credentials.ts'
 
@@ -26,6 +25,8 @@ export async function readPresentation(
     return { kind: 'presented', presented: { token } }
   }
   const { now, nonces } = dpop
+  // Whoever takes no proofs does not load what reads them.
+  const { readProof } = await import('../oauth/dpop.ts')
   const reading = await readProof({
     fields: credentials.proofs,
     method,

@@ -1,12 +1,15 @@
 // `npm run conformance`: the official MCP conformance suite against one real Latchkey. As an authorization server it is
 // asked directly; as a client it signs in for a driver, once in each revision of MCP, and in the suites that no revision
-// requires as a whole. Prints a table for each run and ends non-zero when a scored scenario failed, or one of a suite warned. What the suite and Latchkey said stays in `.test-run/conformance`.
+// requires as a whole; as a gateway it stands before a reference server that is also asked directly. Prints a table for each
+// run and ends non-zero when a scored scenario failed, one of a suite warned, or one went otherwise through the gateway. What
+// the suite and Latchkey said stays in `.test-run/conformance`.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runAuthorization } from './authorization.ts'
 import { environmentOf } from './connection.ts'
 import type { Access } from './connection.ts'
 import { startLatchkey } from './latchkey.ts'
+import { runServer } from './server.ts'
 import { readDrivenResult, readSuite, requiredScenarios, runSuite } from './suite.ts'
 import type { ScenarioResult } from './suite.ts'
 
@@ -38,6 +41,10 @@ async function runAll(access: Access): Promise<number> {
     ...revisions.map((revision): Run => {
       const set = ['--requirements', revision]
       return [`client ${revision}`, (folder) => runClient({ access, set, folder }, revision)]
+    }),
+    ...revisions.map((revision): Run => {
+      const { origin } = access
+      return [`server ${revision}`, (folder) => runServer({ origin, revision, folder, signal })]
     }),
     ...suites.map((suite): Run => {
       const set = ['--suite', suite]
@@ -80,7 +87,7 @@ async function runClient(
     signal: stopping.signal,
   })
   if (revision === undefined) return readSuite(folder)
-  return requiredScenarios(revision).map((name) => readDrivenResult(folder, name))
+  return requiredScenarios(revision, 'client').map((name) => readDrivenResult(folder, name))
 }
 
 function report(title: string, results: readonly ScenarioResult[]): void {

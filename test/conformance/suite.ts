@@ -60,14 +60,18 @@ function withThisNode(path: string): string {
   return [dirname(process.execPath), path].join(delimiter)
 }
 
-/** The scenarios that a revision of MCP requires of a client, as the suite froze them. */
-export function requiredScenarios(revision: string): readonly string[] {
+/** The scenarios that a revision of MCP requires of a client or a server, as the suite froze them. */
+export function requiredScenarios(revision: string, role: Role): readonly string[] {
   const text = readFileSync(join(suiteFolder, 'requirements', `${revision}.yaml`), 'utf8')
-  const { client } = parseYaml(text) as { readonly client: readonly string[] } // the suite's own file
-  return client
+  const required = parseYaml(text) as Readonly<Record<Role, readonly string[]>> // the suite's own file
+  return required[role]
 }
 
-interface Check {
+type Role = 'client' | 'server'
+
+/** One thing that a scenario looked at. */
+export interface Check {
+  readonly id: string
   readonly name: string
   readonly status: 'SUCCESS' | 'FAILURE' | 'WARNING' | 'SKIPPED' | 'INFO'
   readonly description: string
@@ -76,11 +80,10 @@ interface Check {
 
 /** Reads one scenario's result. A scenario without a single passed check has not passed. */
 export function readResult(folder: string, name: string, prefix = ''): ScenarioResult {
-  const [found] = filesOf(folder, `${prefix}${name}`, 'checks.json')
-  if (found === undefined) {
+  const checks = readChecks(folder, `${prefix}${name}`)
+  if (checks === undefined) {
     return { name, passedChecks: 0, warnings: 0, failures: ['the suite left no result'] }
   }
-  const checks = JSON.parse(readFileSync(found, 'utf8')) as readonly Check[] // the suite's own file
   const count = (status: Check['status']) =>
     checks.filter((check) => check.status === status).length
   const passedChecks = count('SUCCESS')
@@ -89,6 +92,13 @@ export function readResult(folder: string, name: string, prefix = ''): ScenarioR
     .map((check) => `${check.name}: ${check.errorMessage ?? check.description}`)
   if (passedChecks === 0) failures.push('no check passed')
   return { name, passedChecks, warnings: count('WARNING'), failures }
+}
+
+/** What a scenario looked at, in its order; undefined when the suite left nothing. */
+export function readChecks(folder: string, name: string): readonly Check[] | undefined {
+  const [found] = filesOf(folder, name, 'checks.json')
+  if (found === undefined) return undefined
+  return JSON.parse(readFileSync(found, 'utf8')) as readonly Check[] // the suite's own file
 }
 
 /** The same, and the driver must have ended as the scenario wants it. */
@@ -106,11 +116,16 @@ export function readDrivenResult(folder: string, name: string): ScenarioResult {
 export function readSuite(folder: string): readonly ScenarioResult[] {
   const said = readFileSync(join(folder, 'output.log'), 'utf8')
   const count = Number(/^Running .+ suite \((\d+) scenarios\)/m.exec(said)?.[1])
-  const names = globSync(join(folder, '**', 'checks.json'))
-    .map((file) => dirname(relative(folder, file)).replace(/-2\d{3}-[^/]*$/, ''))
-    .toSorted()
+  const names = scenariosIn(folder)
   if (names.length !== count) throw new Error(`${names.length} of ${count} scenarios left a result`)
   return names.map((name) => strictly(readDrivenResult(folder, name)))
+}
+
+/** The scenarios that left a result. */
+export function scenariosIn(folder: string): readonly string[] {
+  return globSync(join(folder, '**', 'checks.json'))
+    .map((file) => dirname(relative(folder, file)).replace(/-2\d{3}-[^/]*$/, ''))
+    .toSorted()
 }
 
 function strictly(result: ScenarioResult): ScenarioResult {

@@ -1,65 +1,13 @@
 // Starting and stopping as an operator sees it: real processes, plain words, and nothing moved by a start that fails.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
 import { commandDatabases } from '../command-databases.ts'
-import { freePort, operator } from '../harness.ts'
+import { operator } from '../harness.ts'
+import { entry, place, runCommand, untilReady } from './command.ts'
 
-const entry = join(import.meta.dirname, '..', '..', 'src', 'cli', 'entry.ts')
-
-interface Run {
-  readonly child: ChildProcess
-  readonly output: () => string
-  /** Resolves with the exit code, or rejects when it takes too long. */
-  readonly ended: Promise<number | null>
-}
-
-function run(settings: Readonly<Record<string, string>>): Run {
-  const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [entry, 'start'], {
-    env: { PATH, HOME, ...settings },
-    cwd: tmpdir(),
-  })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString()
-  })
-  child.stderr.on('data', (chunk: Buffer) => {
-    output += chunk.toString()
-  })
-  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve))
-  return { child, output: () => output, ended }
-}
-
-async function place(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-start-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const port = await freePort()
-  return {
-    origin: `http://localhost:${port}`,
-    settings: { LATCHKEY_DATA: join(folder, 'data'), LATCHKEY_LISTEN: `127.0.0.1:${port}` },
-  }
-}
-
-async function untilReady(t: TestContext, started: Run, origin: string): Promise<void> {
-  t.after(async () => {
-    started.child.kill('SIGTERM')
-    await started.ended
-  })
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (started.child.exitCode !== null) assert.fail(started.output())
-    const answer = await fetch(`${origin}/readyz`).catch(() => undefined)
-    // The port opens before the start has said so; only then is it through.
-    if (answer?.ok === true && started.output().includes('Latchkey is ready')) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  assert.fail(`not ready: ${started.output()}`)
-}
+const run = (settings: Readonly<Record<string, string>>) => runCommand(['start'], settings)
 
 test('a start says where everything is, and a stop is clean', async (t) => {
   const { origin, settings } = await place(t)

@@ -1,5 +1,6 @@
 // A verified caller. Only the places that verify a session, an API key or an access token make one, so whatever takes a
 // Principal cannot run before verification (S4-2): the brand below cannot be written by hand.
+import { isDefault } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
 import type { User } from './users.ts'
 
@@ -76,4 +77,10 @@ export function operatorAtTheMachine(tenant: Tenant, user?: User): OperatorPrinc
 export function isAdmin(principal: Principal): boolean {
   if (principal.kind === 'operator') return true
   return principal.user !== undefined && principal.user.role !== 'user'
+}
+
+/** May this caller manage the installation? Operators live in the default tenant only, whatever a row elsewhere says. */
+export function isOperator(principal: Principal): boolean {
+  if (!isDefault(principal.tenant)) return false
+  return principal.kind === 'operator' || principal.user?.role === 'operator'
 }

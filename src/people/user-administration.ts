@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import type { UserRow } from '../store/schema.ts'
 import type { Passwords } from './passwords.ts'
 import type { Tenant } from './tenants.ts'
-import { toUser } from './users.ts'
+import { chiefRole, requireRoleOf, toUser } from './users.ts'
 import type { Role, User, Users } from './users.ts'
 
 /** The roles from the least to the most. */
@@ -23,7 +23,10 @@ export interface UserAdministration {
   ) => Promise<UserWithPassword>
   /** The people of a tenant, oldest first; at most 10 000. */
   readonly list: (tenant: Tenant) => Promise<readonly ListedUser[]>
-  /** Holds from the next request on. Throws Fault('not_found'), or Fault('conflict') for the last operator. */
+  /**
+   * Holds from the next request on. Throws Fault('not_found'), Fault('invalid_input') for an operator of another tenant than
+   * the default one, or Fault('conflict') for the last operator, or elsewhere the last administrator.
+   */
   readonly setRole: (tenant: Tenant, id: string, role: Role) => Promise<User>
   /** A new password, shown here once; whoever is signed in as this person is signed out. Throws Fault('not_found'). */
   readonly resetPassword: (tenant: Tenant, id: string) => Promise<UserWithPassword>
@@ -81,6 +84,7 @@ async function setRole(
   id: string,
   role: Role,
 ): Promise<User> {
+  requireRoleOf(tenant, role)
   return db.transaction().execute(async (tx) => {
     // The tenant's row first: of two operators who step down at the same moment, the second waits and sees the first.
     await tx
@@ -96,7 +100,7 @@ async function setRole(
       .returningAll()
       .executeTakeFirst()
     if (changed === undefined) throw noSuchPerson()
-    await requireOperator(tx, tenant)
+    await requireChief(tx, tenant)
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'user.role_changed',
@@ -109,17 +113,18 @@ async function setRole(
   })
 }
 
-async function requireOperator(tx: Database, tenant: Tenant): Promise<void> {
+async function requireChief(tx: Database, tenant: Tenant): Promise<void> {
+  const role = chiefRole(tenant)
   const left = await tx
     .selectFrom('users')
     .select('id')
     .where('tenant_id', '=', tenant.id)
-    .where('role', '=', 'operator')
+    .where('role', '=', role)
     .where('disabled_at', 'is', null)
     .limit(1)
     .executeTakeFirst()
   if (left !== undefined) return
-  throw new Fault('conflict', { because: 'somebody has to stay an operator' })
+  throw new Fault('conflict', { because: `somebody has to stay an ${role}` })
 }
 
 async function resetPassword(

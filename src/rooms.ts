@@ -136,7 +136,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
   const gateway = createGateway(needs)
 
-  const tenantAdministration = createTenantAdministration(ground)
+  const tenantAdministration = createTenantAdministration({ ...ground, setup })
   const people = { tenants, tenantAdministration, users, administration, sessions, apiKeys, setup }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }

@@ -16,6 +16,7 @@ import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
+import type { TenantAdministration } from '../people/tenant-administration.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -27,6 +28,7 @@ import { identityTokenRoutes } from './api/identity-tokens.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
+import { tenantRoutes } from './api/tenants.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
@@ -59,6 +61,7 @@ export interface RouteNeeds {
   readonly log: Log
   readonly journal: Journal
   readonly webhooks: Webhooks
+  readonly tenantAdministration: TenantAdministration
   readonly users: Users
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
@@ -98,6 +101,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
+    ...tenantRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...appPages(withForms),

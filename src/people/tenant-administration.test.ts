@@ -40,15 +40,17 @@ async function createRig(store: Store) {
   const tenants = createTenants(ground)
   const passwords = createPasswords(ground)
   const users = createUsers({ ...ground, passwords })
+  const setup = createSetup({ ...ground, users })
   const tenant = await tenants.ensureDefault('https://latchkey.test')
+  await clock.advance(1)
   return {
     ...ground,
     tenants,
     tenant,
     users,
     people: createUserAdministration({ ...ground, passwords, users }),
-    setup: createSetup({ ...ground, users }),
-    administration: createTenantAdministration(ground),
+    setup,
+    administration: createTenantAdministration({ ...ground, setup }),
     by: operatorAtTheMachine(tenant),
   }
 }
@@ -164,6 +166,7 @@ onEveryDatabase('only an operator of the default tenant manages tenants', async 
       () => administration.create(other, { ...acme, slug: 'other-co' }),
       () => administration.update(other, made.id, { disabled: true }),
       () => administration.remove(other, made.id),
+      () => administration.setupLink(other, made.id),
     ]
     for (const call of calls) await assert.rejects(call(), withCode('forbidden'))
   }
@@ -187,8 +190,7 @@ onEveryDatabase(
     const made = await administration.create(by, acme)
     // Whom a provider let in before ends no link.
     await users.create({ tenant: made, email: 'first@example.com', role: 'user' })
-    const link = await setup.link(made)
-    assert.ok(link)
+    const link = await administration.setupLink(by, made.id)
     assert.equal(link.url.reveal(), `https://acme.test/setup?link=${link.secret.reveal()}`)
     assert.equal(await setup.isOpen(tenant, link.secret), false, 'it opens no other tenant')
     const tries = await Promise.allSettled(
@@ -201,7 +203,7 @@ onEveryDatabase(
       done.map(({ role }) => role),
       ['admin'],
     )
-    assert.equal(await setup.link(made), undefined)
+    await assert.rejects(administration.setupLink(by, made.id), withCode('conflict'))
     assert.equal(await setup.isOpen(made, link.secret), false)
   },
 )

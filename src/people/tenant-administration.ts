@@ -11,6 +11,7 @@ import type { Database } from '../store/database.ts'
 import type { TenantRow } from '../store/schema.ts'
 import { isOperator } from './principal.ts'
 import type { Principal } from './principal.ts'
+import type { Setup, SetupLink } from './setup.ts'
 import { describeChange, describeNew } from './tenant-input.ts'
 import type { NewTenant, TenantChange } from './tenant-input.ts'
 import { isDefault, ownerOf, toTenant } from './tenants.ts'
@@ -26,6 +27,8 @@ export interface TenantAdministration {
   readonly get: (by: Principal, id: string) => Promise<ListedTenant>
   /** Holds from the next request on, on every instance; one that is switched off answers like an unknown host. */
   readonly update: (by: Principal, id: string, change: TenantChange) => Promise<ListedTenant>
+  /** A new link for its first administrator; earlier ones end. Throws Fault('conflict') when there is an administrator. */
+  readonly setupLink: (by: Principal, id: string) => Promise<SetupLink>
   /** Deletes it with all that it has. Throws Fault('conflict') for the default tenant. */
   readonly remove: (by: Principal, id: string) => Promise<void>
 }
@@ -37,6 +40,7 @@ interface Needs {
   readonly clock: Clock
   readonly random: Random
   readonly journal: Journal
+  readonly setup: Pick<Setup, 'link'>
 }
 
 /** Makes the administration of tenants over one database. */
@@ -57,6 +61,10 @@ export function createTenantAdministration(needs: Needs): TenantAdministration {
     update: async (by, id, change) => {
       requireOperator(by)
       return update(needs, by, id, change)
+    },
+    setupLink: async (by, id) => {
+      requireOperator(by)
+      return setupLink(needs, by, await requireRow(needs.db, id))
     },
     remove: async (by, id) => {
       requireOperator(by)
@@ -178,6 +186,17 @@ function requireAllowed(row: TenantRow, { disabled, issuer }: TenantChange): voi
 
 function ofDefault(field: string, words: string): Fault {
   return new Fault('conflict', { because: 'it is the default tenant', detail: { [field]: words } })
+}
+
+async function setupLink(needs: Needs, by: Principal, row: TenantRow): Promise<SetupLink> {
+  const link = await needs.setup.link(toTenant(row))
+  if (link === undefined) {
+    const words =
+      'It has an administrator already; "latchkey users reset" gives one a new password.'
+    throw new Fault('conflict', { because: 'the tenant is set up', detail: { id: words } })
+  }
+  await note(needs, { tx: needs.db, by, row }, 'tenant.setup_link_made')
+  return link
 }
 
 /** Tables whose rows name a tenant and outlive it, because no foreign key takes them along. */

@@ -39,7 +39,7 @@ export function addServers(program: Command): void {
   servers
     .command('test <server>')
     .description('list the tools of one, or say why that does not work')
-    .option('--user <who>', 'for whom: e-mail or id; the first operator unless said')
+    .option('--user <who>', 'for whom: e-mail or id; the first administrator unless said')
     .option('--json', 'as JSON')
     .action((name: string, options: JsonOption & { user?: string }) =>
       atTheBench((bench) => tryOut(bench, name, options)),
@@ -240,8 +240,12 @@ async function tryOut(
 async function personFor(workshop: Workshop, user: string | undefined) {
   if (user !== undefined) return findPerson(workshop, user)
   const people = await workshop.people.list(workshop.tenant)
-  const operator = people.find(({ role, disabled }) => role === 'operator' && !disabled)
-  if (operator !== undefined) return operator
+  const { operator, admin } = Object.groupBy(
+    people.filter(({ disabled }) => !disabled),
+    ({ role }) => role,
+  )
+  const [first] = [...(operator ?? []), ...(admin ?? [])]
+  if (first !== undefined) return first
   throw new Error('Say --user: a server is tried out for a person, and nobody has an account yet.')
 }
 

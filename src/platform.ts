@@ -104,7 +104,7 @@ async function assemble(
     store,
     setupLink: async () => {
       const link = await rooms.setup.link(tenant)
-      return link && `${config.publicUrl}/setup?link=${link.reveal()}`
+      return link?.url.reveal()
     },
     close,
   }

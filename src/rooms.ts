@@ -34,6 +34,7 @@ import { createWebhooks } from './journal/webhooks.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createSessions } from './people/sessions.ts'
 import { createSetup } from './people/setup.ts'
+import { createTenantAdministration } from './people/tenant-administration.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { User } from './people/users.ts'
@@ -143,7 +144,8 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
   const gateway = createGateway(needs)
 
-  const people = { tenants, users, administration, sessions, apiKeys, setup }
+  const tenantAdministration = createTenantAdministration({ ...ground, setup })
+  const people = { tenants, tenantAdministration, users, administration, sessions, apiKeys, setup }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }
 

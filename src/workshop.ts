@@ -16,7 +16,8 @@ import type { MasterKeyStatus } from './key-file.ts'
 import { createApiKeyAdministration } from './people/api-key-administration.ts'
 import type { ApiKeyAdministration } from './people/api-key-administration.ts'
 import type { Sessions } from './people/sessions.ts'
-import type { Tenant } from './people/tenants.ts'
+import type { TenantAdministration } from './people/tenant-administration.ts'
+import type { Tenant, Tenants } from './people/tenants.ts'
 import type { UserAdministration } from './people/user-administration.ts'
 import type { Users } from './people/users.ts'
 import { databaseFile } from './configured-store.ts'
@@ -25,7 +26,10 @@ import type { Ground, RoomsWorld } from './rooms.ts'
 
 /** What a command works with. */
 export interface Workshop {
+  /** The one that the work is about. */
   readonly tenant: Tenant
+  readonly tenants: Pick<Tenants, 'bySlug'>
+  readonly tenantAdministration: TenantAdministration
   readonly issuer: Issuer
   readonly servers: Servers
   readonly users: Users
@@ -44,21 +48,44 @@ export interface Workshop {
   readonly close: () => Promise<void>
 }
 
-/** Opens the rooms over the database and key of the settings; the tenant stays where the server has put it. */
-export function openWorkshop(config: Config, world: RoomsWorld = {}): Promise<Workshop> {
+/** What a workshop takes from the world. */
+export interface WorkshopWorld extends RoomsWorld {
+  /** Whose work it is; the default tenant's unless said. */
+  readonly tenantSlug?: string
+}
+
+/**
+ * Opens the rooms over the database and key of the settings; the tenant stays where the server has put it. Throws an Error
+ * in plain words when there is no such tenant.
+ */
+export function openWorkshop(config: Config, world: WorkshopWorld = {}): Promise<Workshop> {
   if (world.store === undefined) requireHome(config)
   return opening(async ({ closers, close }) => {
     const { ground, rooms, sweep } = await createRoomsOver(config, world, closers)
     const { attemptList: attempts, usage, callUsage } = ground
-    const { issuer, servers, users, sessions, administration: people, tenants } = rooms
+    const { issuer, servers, users, sessions, administration: people } = rooms
+    const { tenants, tenantAdministration } = rooms
     const masterKeys = () => listMasterKeys(ground)
-    const tenant = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
+    const served = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
+    const tenant = await chooseTenant(tenants, served, world.tenantSlug)
     const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
     const apiKeys = createApiKeyAdministration(ground)
     const persons = { users, sessions, people, apiKeys }
     const watch = { masterKeys, attempts, usage, callUsage, sweep }
-    return { tenant, ground, issuer, servers, ...persons, ...watch, testHeader, close }
+    const hosts = { tenant, tenants, tenantAdministration }
+    return { ...hosts, ground, issuer, servers, ...persons, ...watch, testHeader, close }
   })
+}
+
+async function chooseTenant(
+  tenants: Pick<Tenants, 'bySlug'>,
+  served: Tenant,
+  slug: string | undefined,
+): Promise<Tenant> {
+  if (slug === undefined) return served
+  const chosen = await tenants.bySlug(slug)
+  if (chosen !== undefined) return chosen
+  throw new Error(`There is no tenant ${slug}. "latchkey tenants list" shows all.`)
 }
 
 /** A command in the wrong folder must not make a second, empty Latchkey there. */

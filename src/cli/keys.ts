@@ -21,11 +21,8 @@ export function addKeys(program: Command): void {
   keys
     .command('rotate')
     .description('let the next signing key sign before its turn; says from when it does')
-    .option('--tenant <slug>', 'whose key; the default tenant’s unless said')
     .option('--json', 'as JSON')
-    .action((options: JsonOption & { tenant?: string }) =>
-      atTheBench((bench) => rotate(bench, options)),
-    )
+    .action((options: JsonOption) => atTheBench((bench) => rotate(bench, options)))
 }
 
 async function status({ workshop, terminal }: Bench, { json }: JsonOption): Promise<void> {
@@ -73,22 +70,18 @@ function rowOf(key: ListedKey): readonly string[] {
   }
 }
 
-async function rotate(
-  { workshop, terminal }: Bench,
-  { json, tenant: slug = workshop.tenant.slug }: JsonOption & { readonly tenant?: string },
-): Promise<void> {
+async function rotate({ workshop, terminal }: Bench, { json }: JsonOption): Promise<void> {
   const { signingKeys } = workshop.issuer
-  const owner = (await signingKeys.list()).find((one) => one.slug === slug)
-  if (owner === undefined) throw new Error(`There is no tenant ${slug}.`)
-  const rotation = await signingKeys.rotateSoon({ id: owner.tenantId }, { kind: 'operator' })
-  const { keys } = (await signingKeys.list()).find((one) => one.slug === slug) ?? owner
+  const { id, issuer } = workshop.tenant
+  const rotation = await signingKeys.rotateSoon({ id }, { kind: 'operator' })
+  const keys = (await signingKeys.list()).find(({ tenantId }) => tenantId === id)?.keys ?? []
   const isNow = rotation.kind === 'rotated'
   const kid = isNow ? rotation.kid : keys.find(({ state }) => state === 'next')?.kid
   const signsFrom = isNow ? workshop.ground.clock.now() : rotation.notBefore
-  if (json === true) return terminal.print(JSON.stringify({ issuer: owner.issuer, kid, signsFrom }))
+  if (json === true) return terminal.print(JSON.stringify({ issuer, kid, signsFrom }))
   terminal.print(
     isNow
-      ? `The key ${kid} of ${owner.issuer} signs from now on. The one before it stays published until what it signed is over.`
-      : `The key ${kid} of ${owner.issuer} signs from ${day(signsFrom)} UTC on, when everybody knows it. A running server lets it.`,
+      ? `The key ${kid} of ${issuer} signs from now on. The one before it stays published until what it signed is over.`
+      : `The key ${kid} of ${issuer} signs from ${day(signsFrom)} UTC on, when everybody knows it. A running server lets it.`,
   )
 }

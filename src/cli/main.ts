@@ -11,14 +11,18 @@ import { addServers } from './servers.ts'
 import { printable, wordsOf } from './terminal.ts'
 import { printConfig } from './config.ts'
 import { migrateCommand } from './migrate.ts'
+import { addTenants } from './tenants.ts'
 import { addTestFlow } from './test-flow.ts'
 import { addTokens } from './tokens.ts'
 import { addUsage } from './usage.ts'
 import { addUsers } from './users.ts'
+import { addTenantOption } from './workshop.ts'
 
 const program = new Command('latchkey')
   .description('Sign-in for MCP, in both directions.')
   .showHelpAfterError()
+
+addTenantOption(program)
 
 program
   .command('start')
@@ -46,6 +50,7 @@ program
 
 addClients(program)
 addServers(program)
+addTenants(program)
 addUsers(program)
 addApiKeys(program)
 addTokens(program)

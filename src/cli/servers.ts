@@ -39,7 +39,7 @@ export function addServers(program: Command): void {
   servers
     .command('test <server>')
     .description('list the tools of one, or say why that does not work')
-    .option('--user <who>', 'for whom: e-mail or id; the first operator unless said')
+    .option('--user <who>', 'for whom: e-mail or id; the first administrator unless said')
     .option('--json', 'as JSON')
     .action((name: string, options: JsonOption & { user?: string }) =>
       atTheBench((bench) => tryOut(bench, name, options)),

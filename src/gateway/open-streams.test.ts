@@ -4,6 +4,7 @@ import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import { silentLog } from '../base/log.ts'
 import { createBench } from '../connectors/bench.rig.ts'
+import { operatorAtTheMachine } from '../people/principal.ts'
 import { createUserAdministration } from '../people/user-administration.ts'
 import { createPasswords } from '../people/passwords.ts'
 import { createUsers } from '../people/users.ts'
@@ -34,8 +35,13 @@ onEveryDatabase(
 
     const passwords = createPasswords(bench)
     const users = createUsers({ ...bench, passwords })
-    const administration = createUserAdministration({ ...bench, passwords, users })
-    await administration.setRole(bench.tenant, eve.user.id, 'user')
+    const administration = createUserAdministration({
+      ...bench,
+      passwords,
+      users,
+      personEnds: async () => {},
+    })
+    await administration.update(operatorAtTheMachine(bench.tenant), eve.user.id, { role: 'user' })
     await bench.journal.seal()
     assert.deepEqual(ended, [eve.user.id])
   },

@@ -73,7 +73,7 @@ export function createApp(needs: Needs) {
     let tenant: Tenant | undefined
     let meter: Meter | undefined
     const respond = async () => {
-      tenant = await tenants.byHost(url.host)
+      tenant = await tenants.byHost(hostOf(request, url))
       if (tenant === undefined) throw await misdirected(tenants, url)
       if (match === undefined) return otherwise(request, matches)
       meter = meterOf(tenant, place)
@@ -122,6 +122,11 @@ function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency
     if (row.surface !== 'api' || row.isNeverReplayed || principal === undefined) return run()
     return idempotency.once(visit, { row, principal }, run)
   }
+}
+
+/** As it was sent: a URL leaves out `:80`, with which it is not the host of any issuer. */
+function hostOf({ headers }: Request, url: URL): string {
+  return headers.get('host')?.toLowerCase() ?? url.host
 }
 
 function arrivalOf({ headers }: Request, peer: string | undefined): Arrival {

@@ -3,12 +3,12 @@
 import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
-import { isAdmin } from '../people/principal.ts'
+import { isAdmin, isOperator } from '../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
-import type { Route } from './route.ts'
+import type { Guard, Route } from './route.ts'
 
 interface Needs {
   readonly sessions: Sessions
@@ -46,6 +46,10 @@ export function createGuards({ sessions, apiKeys }: Needs) {
     if (route.guard === 'admin' && !isAdmin(principal)) {
       throw new Fault('forbidden', { because: 'the caller is not an admin of this tenant' })
     }
+    // Before any row is read, so that nobody learns which tenants there are.
+    if (route.guard === 'operator' && !isOperator(principal)) {
+      throw new Fault('forbidden', { because: 'the caller is not an operator' })
+    }
     return { principal }
   }
 }
@@ -61,8 +65,10 @@ function isRead(route: Route): boolean {
 
 /** Where a key may come in a header, no cookie is looked at beside it; elsewhere such a header proves nothing. */
 function isByKey({ guard }: Route, request: Request): boolean {
-  return (guard === 'api' || guard === 'admin') && request.headers.has('authorization')
+  return takesKeys.has(guard) && request.headers.has('authorization')
 }
+
+const takesKeys: ReadonlySet<Guard> = new Set(['api', 'admin', 'operator'])
 
 function signedIn<P>(principal: P | undefined): P {
   if (principal !== undefined) return principal

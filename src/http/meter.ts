@@ -115,7 +115,7 @@ function makeCounter(
   { name, key }: { readonly name: LimitName; readonly key: string },
 ): Counter {
   const { quota, windowS, isPerPlace }: Limit = limits[name]
-  const usual = (name === 'calls' ? callsPerMinute : quota) * limitScale
+  const usual = (name === 'calls' ? callsPerMinute : quota) * limitScale * (tenant.limitScale ?? 1)
   const isShared = isPerPlace && place.isCrowd
   return {
     tenantId: tenant.id,

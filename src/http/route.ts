@@ -13,10 +13,19 @@ import type { Output } from './output.ts'
 /**
  * Who may come in. `open`: anybody; nothing of a person is known. `visitor`: anybody, but a signed-in person is
  * recognised. `session`: a signed-in browser. `api`: a signed-in browser or an API key. `admin`: the same, of an admin.
+ * `operator`: the same, of an operator, which nobody is in any tenant but the default one.
  * `bearer` and `client`: the room behind verifies the access token or the client's authentication, because it takes the
  * resource or the client's registration to do so; the handler gets no identity from the door.
  */
-export type Guard = 'open' | 'bearer' | 'client' | 'visitor' | 'session' | 'api' | 'admin'
+export type Guard =
+  | 'open'
+  | 'bearer'
+  | 'client'
+  | 'visitor'
+  | 'session'
+  | 'api'
+  | 'admin'
+  | 'operator'
 
 /** Which shape an error takes: RFC 6749 §5.2, RFC 9457, or a page for people. */
 export type Surface = 'oauth' | 'api' | 'page'
@@ -50,6 +59,7 @@ interface GuardedBy {
   readonly session: { readonly principal: SessionPrincipal }
   readonly api: { readonly principal: SessionPrincipal | KeyPrincipal }
   readonly admin: { readonly principal: SessionPrincipal | KeyPrincipal }
+  readonly operator: { readonly principal: SessionPrincipal | KeyPrincipal }
 }
 
 /** A visit in which a signed-in person is recognised. */

@@ -18,6 +18,7 @@ import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
 import type { UserAdministration } from '../people/user-administration.ts'
+import type { TenantAdministration } from '../people/tenant-administration.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -29,6 +30,7 @@ import { identityTokenRoutes } from './api/identity-tokens.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
+import { tenantRoutes } from './api/tenants.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { userRoutes } from './api/users.ts'
 import { usageRoutes } from './api/usage.ts'
@@ -63,6 +65,7 @@ export interface RouteNeeds {
   readonly log: Log
   readonly journal: Journal
   readonly webhooks: Webhooks
+  readonly tenantAdministration: TenantAdministration
   readonly users: Users
   readonly administration: UserAdministration
   readonly sessions: Sessions
@@ -106,6 +109,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
+    ...tenantRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...appPages(withForms),

@@ -6,14 +6,15 @@ import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import { limits } from './limits.ts'
 import type { RowLimitName } from './limits.ts'
 import type { Meter } from './meter.ts'
-import type { Route } from './route.ts'
+import type { Guard, Route } from './route.ts'
 
 /** The limits of a row, in the order in which they are taken: the narrowest first, so that it alone is used up. */
 export function limitsOf(row: Pick<Route, 'guard' | 'limits'>): readonly RowLimitName[] {
   if (row.limits !== undefined) return row.limits
-  const isOfSomebody = row.guard === 'session' || row.guard === 'api' || row.guard === 'admin'
-  return isOfSomebody ? ['principal'] : ['requests']
+  return ofSomebody.has(row.guard) ? ['principal'] : ['requests']
 }
+
+const ofSomebody: ReadonlySet<Guard> = new Set(['session', 'api', 'admin', 'operator'])
 
 /** Takes what is counted whoever calls. Throws Fault('too_many_requests'). */
 export async function takeAtTheDoor(meter: Meter, row: Route): Promise<void> {

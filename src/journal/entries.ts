@@ -15,6 +15,12 @@ import { refuseSecrets } from './no-secrets.ts'
 /** What can happen: the thing, then what became of it. */
 export type EntryType =
   | 'setup.completed'
+  | 'tenant.created'
+  | 'tenant.updated'
+  | 'tenant.disabled'
+  | 'tenant.enabled'
+  | 'tenant.deleted'
+  | 'tenant.setup_link_made'
   | 'user.created'
   | 'user.updated'
   | 'user.disabled'

@@ -1,6 +1,7 @@
 // A verified caller. Only the places that verify a session, an API key or an access token make one, so whatever takes a
 // Principal cannot run before verification (S4-2): the brand below cannot be written by hand.
 import type { Actor } from '../journal/entries.ts'
+import { isDefault } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
 import type { User } from './users.ts'
 
@@ -87,4 +88,10 @@ export function actorOf(principal: Principal): Actor {
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId }
   if (principal.kind === 'operator') return { kind: 'operator' }
   return { kind: 'client', id: principal.clientId }
+}
+
+/** May this caller manage the installation? Operators live in the default tenant only, whatever a row elsewhere says. */
+export function isOperator(principal: Principal): boolean {
+  if (!isDefault(principal.tenant)) return false
+  return principal.kind === 'operator' || principal.user?.role === 'operator'
 }

@@ -1,23 +1,29 @@
-// The first operator: made from a one-time link that the start prints, or from settings. Once a person exists the link
-// is worth nothing.
+// Who is made first: the operator of the installation, from a one-time link that the start prints or from settings; and a
+// tenant's first administrator, from a link that an operator hands over. Once there is one the link is worth nothing.
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import { randomSecret } from '../base/random.ts'
-import type { Secret } from '../base/secret.ts'
+import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import { claimOnce } from '../store/claim.ts'
 import type { Database } from '../store/database.ts'
 import type { Tenant } from './tenants.ts'
+import { chiefRole } from './users.ts'
 import type { User, Users } from './users.ts'
 
 export interface Setup {
-  /** A new link's secret part while nobody has been made yet, else undefined. Earlier links end. */
-  readonly link: (tenant: Tenant) => Promise<Secret | undefined>
-  /** Is this the live link of a tenant without people? */
+  /** A new link while nobody who administers has been made yet, else undefined. Earlier links end. */
+  readonly link: (tenant: Tenant) => Promise<SetupLink | undefined>
+  /** Is this the live link of a tenant that nobody administers? */
   readonly isOpen: (tenant: Tenant, link: Secret) => Promise<boolean>
-  /** Spends the link and makes the operator. Throws Fault('gone') when it was used, replaced or has expired. */
+  /** Has anybody been made who administers this tenant? */
+  readonly isDone: (tenant: Tenant) => Promise<boolean>
+  /**
+   * Spends the link and makes the operator, or in another tenant its first administrator. Throws Fault('gone') when it was
+   * used, replaced or has expired.
+   */
   readonly complete: (
     tenant: Tenant,
     link: Secret,
@@ -28,6 +34,13 @@ export interface Setup {
     tenant: Tenant,
     operator: { readonly email: string; readonly password: Secret },
   ) => Promise<void>
+}
+
+/** The link is a secret: whoever opens it first has the tenant. */
+export interface SetupLink {
+  readonly secret: Secret
+  readonly url: Secret
+  readonly expiresAt: number
 }
 
 interface Needs {
@@ -44,9 +57,10 @@ const lifetimeMs = 24 * 3_600_000
 /** Makes the set-up of the first operator. */
 export function createSetup(needs: Needs): Setup {
   const { db, clock, random, keyring, users } = needs
+  const isDone = (tenant: Tenant) => hasChief(db, tenant)
 
   const isOpen = async (tenant: Tenant, link: Secret) => {
-    if ((await users.count(tenant)) > 0) return false
+    if (await isDone(tenant)) return false
     const row = await db
       .selectFrom('setup_links')
       .select('expires_at')
@@ -59,9 +73,10 @@ export function createSetup(needs: Needs): Setup {
 
   return {
     isOpen,
+    isDone,
 
     link: async (tenant) => {
-      if ((await users.count(tenant)) > 0) return undefined
+      if (await isDone(tenant)) return undefined
       const link = randomSecret(random)
       const now = clock.now()
       await db.transaction().execute(async (tx) => {
@@ -77,7 +92,8 @@ export function createSetup(needs: Needs): Setup {
           })
           .execute()
       })
-      return link
+      const url = new Secret(`${tenant.issuer}/setup?link=${link.reveal()}`)
+      return { secret: link, url, expiresAt: now + lifetimeMs }
     },
 
     complete: async (tenant, link, operator) => {
@@ -87,10 +103,22 @@ export function createSetup(needs: Needs): Setup {
     },
 
     fromSettings: async (tenant, { email, password }) => {
-      if ((await users.count(tenant)) > 0) return
-      await users.create({ tenant, email, password, role: 'operator' })
+      if (await isDone(tenant)) return
+      await users.create({ tenant, email, password, role: chiefRole(tenant) })
     },
   }
+}
+
+/** People may come in before, through a provider of the tenant; they end no link. */
+async function hasChief(db: Database, tenant: Tenant): Promise<boolean> {
+  const found = await db
+    .selectFrom('users')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('role', '!=', 'user')
+    .limit(1)
+    .executeTakeFirst()
+  return found !== undefined
 }
 
 async function completeOnce(
@@ -99,7 +127,7 @@ async function completeOnce(
   link: Secret,
   { email, password }: { readonly email: string; readonly password: Secret },
 ): Promise<User> {
-  const prepared = await users.prepare({ tenant, email, password, role: 'operator' })
+  const prepared = await users.prepare({ tenant, email, password, role: chiefRole(tenant) })
   return db.transaction().execute(async (tx) => {
     const digest = keyring.digest('setup_link', link)
     const claimed = await claimOnce(

@@ -1,4 +1,5 @@
-// The virtual hosts. Owns which host belongs to which tenant; what a tenant contains belongs to the other rooms.
+// The virtual hosts. Owns which host belongs to which tenant; what a tenant contains belongs to the other rooms, and how one
+// is made, changed and removed to tenant-administration.ts.
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
@@ -12,15 +13,31 @@ export interface Tenant {
   readonly slug: string
   readonly issuer: string
   readonly name: string
+  readonly branding?: Branding
+  /** Its limits are so many times those of the installation. */
+  readonly limitScale?: number
+}
+
+/** How a tenant's pages look, and whom its people ask: an e-mail address or an https URL. */
+export interface Branding {
+  /** `#rrggbb`. */
+  readonly accent?: string
+  readonly logoUrl?: string
+  readonly supportContact?: string
 }
 
 export interface Tenants {
-  /** The tenant of `LATCHKEY_PUBLIC_URL`: made at first start, moved when the setting moves, renamed when a name is given. */
+  /**
+   * The tenant of `LATCHKEY_PUBLIC_URL`: made at first start, moved when the setting moves, renamed when a name is given.
+   * Throws an Error in plain words when the address is another tenant's.
+   */
   readonly ensureDefault: (issuer: string, name?: string) => Promise<Tenant>
   /** The default tenant as it is stored, before any setting moves it. */
   readonly default: () => Promise<Tenant | undefined>
-  /** The tenant whose origin has this `host[:port]`; undefined for a host that is nobody's. */
+  /** The tenant whose origin has this `host[:port]`; undefined for a host that is nobody's or whose tenant is switched off. */
   readonly byHost: (host: string) => Promise<Tenant | undefined>
+  /** The same by name, whether it is switched off or not. */
+  readonly bySlug: (slug: string) => Promise<Tenant | undefined>
   readonly byId: (id: string) => Promise<Tenant | undefined>
 }
 
@@ -49,6 +66,7 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
         const wanted = { issuer, name: name ?? existing.name }
         const isSame = existing.issuer === issuer && existing.name === wanted.name
         if (isSame) return toTenant(existing)
+        await requireFree(db, existing, issuer)
         await db.updateTable('tenants').set(wanted).where('id', '=', existing.id).execute()
         return toTenant({ ...existing, ...wanted })
       }
@@ -81,6 +99,11 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
       return row && toTenant(row)
     },
 
+    bySlug: async (slug) => {
+      const row = await find('slug', slug)
+      return row && toTenant(row)
+    },
+
     byId: async (id) => {
       const row = await find('id', id)
       return row && toTenant(row)
@@ -91,9 +114,45 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
 // Asked for every request.
 const findByOrigin = hotQuery(
   (db, { secure, plain }: { readonly secure: string; readonly plain: string }) =>
-    db.selectFrom('tenants').selectAll().where('issuer', 'in', [secure, plain]),
+    db
+      .selectFrom('tenants')
+      .selectAll()
+      .where('issuer', 'in', [secure, plain])
+      .where('disabled_at', 'is', null),
 )
 
-function toTenant({ id, slug, issuer, name }: TenantRow): Tenant {
-  return { id, slug, issuer, name }
+/** The tenant in a row of `tenants`. */
+export function toTenant(row: TenantRow): Tenant {
+  const { id, slug, issuer, name, accent, logo_url: logoUrl, support_contact: contact } = row
+  const branding = {
+    ...(accent === null ? {} : { accent }),
+    ...(logoUrl === null ? {} : { logoUrl }),
+    ...(contact === null ? {} : { supportContact: contact }),
+  }
+  return {
+    id,
+    slug,
+    issuer,
+    name,
+    ...(Object.keys(branding).length === 0 ? {} : { branding }),
+    ...(row.limit_percent === null ? {} : { limitScale: row.limit_percent / 100 }),
+  }
+}
+
+/** The tenant that has an address already, whichever scheme it is written with; two of one host could not be told apart. */
+export async function ownerOf(db: Database, issuer: string): Promise<TenantRow | undefined> {
+  const { host } = new URL(issuer)
+  return db
+    .selectFrom('tenants')
+    .selectAll()
+    .where('issuer', 'in', [`https://${host}`, `http://${host}`])
+    .executeTakeFirst()
+}
+
+async function requireFree(db: Database, { id }: TenantRow, issuer: string): Promise<void> {
+  const owner = await ownerOf(db, issuer)
+  if (owner === undefined || owner.id === id) return
+  throw new Error(
+    `LATCHKEY_PUBLIC_URL is ${issuer}, which is the address of the tenant ${owner.slug}`,
+  )
 }

@@ -15,7 +15,6 @@ import { actorOf } from './principal.ts'
 import type { Principal } from './principal.ts'
 import {
   changeUser,
-  keepersOf,
   lockUser,
   requireKeeper,
   requireManager,
@@ -24,7 +23,7 @@ import {
 } from './user-change.ts'
 import type { UserChange } from './user-change.ts'
 import type { Tenant } from './tenants.ts'
-import { addressIn, toUser } from './users.ts'
+import { addressIn, chiefRole, toUser } from './users.ts'
 import type { Role, User, Users } from './users.ts'
 
 /** The roles from the least to the most. */
@@ -140,7 +139,7 @@ async function findKeeper(db: Database, tenant: Tenant): Promise<User | undefine
     .selectFrom('users')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
-    .where('role', 'in', keepersOf(tenant))
+    .where('role', '=', chiefRole(tenant))
     .where('disabled_at', 'is', null)
     .orderBy('created_at')
     .orderBy('id')

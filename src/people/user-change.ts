@@ -5,10 +5,10 @@ import { Fault } from '../base/fault.ts'
 import type { EntryType, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { UserRow } from '../store/schema.ts'
-import { actorOf, isAdmin } from './principal.ts'
+import { actorOf, isAdmin, isOperator } from './principal.ts'
 import type { Principal } from './principal.ts'
-import { isDefault } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
+import { chiefRole, requireRoleOf } from './users.ts'
 import type { Role } from './users.ts'
 
 /** What may be said about a person; what is absent stays. */
@@ -29,16 +29,11 @@ export function requireManager(by: Principal): void {
   throw new Fault('forbidden', { because: 'only an administrator manages people' })
 }
 
-/** Throws Fault('forbidden') where only an operator may, Fault('conflict') for an operator outside of the default tenant. */
+/** Throws Fault('forbidden') where only an operator may, Fault('invalid_input') for an operator of another tenant. */
 export function requireRole(by: Principal, role: Role): void {
-  if (role !== 'operator') return
-  const isOperator = by.kind === 'operator' || by.user?.role === 'operator'
-  if (!isOperator) throw new Fault('forbidden', { because: 'only an operator makes an operator' })
-  if (isDefault(by.tenant)) return
-  throw new Fault('conflict', {
-    because: 'operators live in the default tenant',
-    detail: { role: 'Only the default tenant has operators; here the highest role is admin.' },
-  })
+  requireRoleOf(by.tenant, role)
+  if (role !== 'operator' || isOperator(by)) return
+  throw new Fault('forbidden', { because: 'only an operator makes an operator' })
 }
 
 /**
@@ -70,20 +65,15 @@ export function requireOther(by: Principal, { id }: Pick<UserRow, 'id'>): void {
   throw new Fault('conflict', { because: 'nobody disables or removes themself' })
 }
 
-/** The roles that look after a tenant: the default one is the whole installation's. */
-export function keepersOf(tenant: Tenant): readonly Role[] {
-  return isDefault(tenant) ? ['operator'] : ['admin']
-}
-
 /** Somebody has to be left who looks after this tenant, if somebody did. Throws Fault('conflict'). */
 export async function requireKeeper(tx: Database, tenant: Tenant, before: UserRow): Promise<void> {
-  const keepers = keepersOf(tenant)
-  if (before.disabled_at !== null || !keepers.some((role) => role === before.role)) return
+  const role = chiefRole(tenant)
+  if (before.disabled_at !== null || before.role !== role) return
   const left = await tx
     .selectFrom('users')
     .select('id')
     .where('tenant_id', '=', tenant.id)
-    .where('role', 'in', keepers)
+    .where('role', '=', role)
     .where('disabled_at', 'is', null)
     .limit(1)
     .executeTakeFirst()

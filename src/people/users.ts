@@ -10,6 +10,7 @@ import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { UserRow } from '../store/schema.ts'
 import type { Passwords } from './passwords.ts'
+import { isDefault } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
 
 /** One person. `operator` looks after the installation, `admin` after one tenant. */
@@ -41,7 +42,10 @@ export interface NewUser {
 }
 
 export interface Users {
-  /** Makes a person. Throws Fault('conflict') when the e-mail is taken, Fault('invalid_input') when it is none. */
+  /**
+   * Makes a person. Throws Fault('conflict') when the e-mail is taken, Fault('invalid_input') when it is none, or for an
+   * operator of another tenant than the default one.
+   */
   readonly create: (person: NewUser) => Promise<User>
   /** The same in two steps: the slow hashing first, then the rows inside the caller's own transaction. */
   readonly prepare: (
@@ -84,6 +88,7 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
   }
 
   const prepare = async ({ tenant, email, password, name, role, ...mail }: NewUser) => {
+    requireRoleOf(tenant, role)
     const address = email === undefined ? null : requireAddress(email)
     const hash = password && (await passwords.hash(password))
     const row: UserRow = {
@@ -182,6 +187,20 @@ async function storePassword(tx: Database, user: UserRow, hash: string): Promise
     .insertInto('passwords')
     .values({ tenant_id: user.tenant_id, user_id: user.id, hash, updated_at: user.created_at })
     .execute()
+}
+
+/** Operators look after all tenants and live in the default one (S4-10). Throws Fault('invalid_input'). */
+export function requireRoleOf(tenant: Tenant, role: Role): void {
+  if (role !== 'operator' || isDefault(tenant)) return
+  throw new Fault('invalid_input', {
+    because: 'an operator of another tenant than the default one',
+    detail: { role: 'Operators live in the default tenant; here the most is admin.' },
+  })
+}
+
+/** Who is made first in a tenant, and of whom the last one stays. */
+export function chiefRole(tenant: Tenant): Role {
+  return isDefault(tenant) ? 'operator' : 'admin'
 }
 
 function requireAddress(email: string): string {

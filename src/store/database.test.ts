@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
+import type { Insertable } from 'kysely'
 import { onEveryDatabase, onEveryEmptyDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
 import type { Database } from './database.ts'
@@ -212,7 +213,7 @@ test('a schema name that is more than a name is refused', async () => {
   await assert.rejects(openStore(place), /schema/)
 })
 
-function tenant(id: string, changes: Partial<TenantRow> = {}): TenantRow {
+function tenant(id: string, changes: Partial<TenantRow> = {}): Insertable<TenantRow> {
   const row = { id, slug: id, issuer: `https://${id}.example`, name: id, created_at: 1 }
   return { ...row, ...changes }
 }

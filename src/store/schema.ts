@@ -72,6 +72,14 @@ export interface TenantRow {
   issuer: string
   name: string
   created_at: number
+  /** Since when it answers nobody. */
+  disabled_at: number | null
+  /** How its pages look, `#rrggbb`, and whom people ask. */
+  accent: string | null
+  logo_url: string | null
+  support_contact: string | null
+  /** Its limits in hundredths of the installation's; null: as they are. */
+  limit_percent: number | null
 }
 
 /** One person in one tenant. `email` is lower case; it may be absent (S4-14). */
@@ -129,7 +137,7 @@ export interface ApiKeyRow {
   revoked_at: number | null
 }
 
-/** The one-time link that makes the first operator. */
+/** The one-time link that makes the first operator, or a tenant's first administrator. */
 export interface SetupLinkRow {
   tenant_id: string
   link_digest: string

@@ -29,7 +29,7 @@ export interface Leases {
   readonly doubt: (held: Held, doubt: Lease & { readonly doubt: string }) => Promise<boolean>
   /** How the row stands, for who may not work on it now. */
   readonly standing: (holder: Holder) => Promise<Standing | undefined>
-  /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants. */
+  /** Whose tokens should be refreshed by now and by nobody yet, the most overdue first, of all tenants that are switched on. */
   readonly due: (limit: number) => Promise<readonly Due[]>
   /**
    * Ends the leases that an earlier process of this name left, and lets what it sent be due at once. Gives how many these
@@ -88,6 +88,10 @@ function createSchedule({ db, clock, time }: Needs): Pick<Leases, Scheduling> {
         .select(['tenant_id', 'connection_id', 'binding'])
         .where('next_refresh_at', '<=', clock.now())
         .where((is) => isOver(is, 'lease_until', time))
+        // Nobody can use the tokens of a tenant that is switched off.
+        .where('tenant_id', 'not in', (of) =>
+          of.selectFrom('tenants').select('id').where('disabled_at', 'is not', null),
+        )
         .orderBy('next_refresh_at')
         .limit(limit)
         .execute()

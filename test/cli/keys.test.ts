@@ -65,7 +65,10 @@ test('a master key that is not given any more is told', async (t) => {
   )
   assert.match((await shell.run('keys', 'status')).out, /old +not given: what it sealed cannot/)
   const nobody = await shell.run('keys', 'rotate', '--tenant', 'nobody')
-  assert.deepEqual([nobody.code, nobody.error], [1, 'There is no tenant nobody.\n'])
+  assert.deepEqual(
+    [nobody.code, nobody.error],
+    [1, 'There is no tenant nobody. "latchkey tenants list" shows all.\n'],
+  )
 })
 
 async function jwks({ origin }: Shell): Promise<readonly string[]> {

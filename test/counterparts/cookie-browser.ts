@@ -1,7 +1,9 @@
 // Owns a browser without scripts and without a screen: it follows redirects, keeps cookies, reads
 // forms and sends them with the headers a real navigation carries. It draws and runs nothing.
+import { lookup as resolveName } from 'node:dns'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
+import type { LookupFunction } from 'node:net'
 
 import { createCookieJar, type Cookie, type CookieJar } from './cookie-jar.ts'
 import { readPage, type Form, type FormButton, type FormField, type Link } from './html-forms.ts'
@@ -238,7 +240,7 @@ function fillIn(
 export function fetchOverHttp(url: string, init: NavigationRequest): Promise<Response> {
   return new Promise((resolve, reject) => {
     const { method, headers } = init
-    const request = httpRequest(url, { method, headers, agent: false }, (answer) => {
+    const request = httpRequest(url, { method, headers, agent: false, lookup }, (answer) => {
       const chunks: Buffer[] = []
       const finish = () => {
         const status = answer.statusCode ?? 0
@@ -257,6 +259,16 @@ export function fetchOverHttp(url: string, init: NavigationRequest): Promise<Res
     request.on('error', reject)
     request.end(init.body)
   })
+}
+
+/** RFC 6761 §6.3: names under localhost are this machine, which not every resolver knows. */
+const lookup: LookupFunction = (hostname, options, done) => {
+  const isOurs = hostname.endsWith('.localhost')
+  resolveName(
+    isOurs ? 'localhost' : hostname,
+    { ...options, ...(isOurs ? { family: 4 } : {}) },
+    done,
+  )
 }
 
 /** An event stream goes on until somebody leaves: its beginning has to do. */

@@ -107,7 +107,9 @@ test('a user, a key of another scope and the other tenant get in where they may,
     .values({ id: 'ten_other', slug: 'other', issuer: elsewhere, name: 'Other', created_at: 1 })
     .execute()
 
-  for (const row of rows.filter(({ guard }) => ['session', 'api', 'admin'].includes(guard))) {
+  for (const row of rows.filter(({ guard }) =>
+    ['session', 'api', 'admin', 'operator'].includes(guard),
+  )) {
     const { method, guard, keyScope = 'api' } = row
     const askAs = (who: Partial<Ask>, origin = doors.origin) =>
       doors.ask({
@@ -119,7 +121,7 @@ test('a user, a key of another scope and the other tenant get in where they may,
       })
     await t.test(nameOf(row), async (t) => {
       verifies(t, 'X-25')
-      const isAdmins = guard === 'admin'
+      const isAdmins = guard === 'admin' || guard === 'operator'
       if (isAdmins) assertAnswer(await askAs({ browser: bob }), { status: 403 })
       if (guard !== 'session') {
         const another = keyScope === 'api' ? adasOther : adasKey

@@ -98,6 +98,9 @@ function operation(row: Route, { taken, given }: Shapes) {
     operationId: name,
     summary: row.words,
     ...(row.guard === 'admin' ? { description: 'For administrators.' } : {}),
+    ...(row.guard === 'operator'
+      ? { description: 'For operators, who are in the default tenant.' }
+      : {}),
     security: securityOf(row),
     parameters: [
       ...pathParameters(row),

@@ -6,6 +6,7 @@ import type { Journal } from '../../journal/entries.ts'
 import { minimumPasswordLength } from '../../people/passwords.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import type { Setup } from '../../people/setup.ts'
+import { isDefault } from '../../people/tenants.ts'
 import type { User, Users } from '../../people/users.ts'
 import type { Database } from '../../store/database.ts'
 import { redirect } from '../answers.ts'
@@ -76,11 +77,11 @@ function setupRoutes(needs: Needs): readonly Route[] {
     route({
       ...shared,
       method: 'GET',
-      words: 'The page that makes the first operator, behind a one-time link.',
+      words: 'The page that makes who administers first, behind a one-time link.',
       run: async (visit) => {
         const link = visit.query.get('link') ?? ''
         if (!(await needs.setup.isOpen(visit.tenant, new Secret(link)))) {
-          throw notOpen((await needs.users.count(visit.tenant)) > 0)
+          throw notOpen(await needs.setup.isDone(visit.tenant))
         }
         return setupPage(needs, visit, { link })
       },
@@ -88,7 +89,7 @@ function setupRoutes(needs: Needs): readonly Route[] {
     route({
       ...shared,
       method: 'POST',
-      words: 'Makes the first operator and signs them in.',
+      words: 'Makes who administers first and signs them in.',
       run: (visit) => completeSetup(needs, visit),
     }),
   ]
@@ -217,7 +218,7 @@ async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promi
     body: html`
       <section class="card narrow">
         <h1>Set up Latchkey</h1>
-        <p>You are the first. This makes your account, the operator of this installation.</p>
+        <p>You are the first. This makes your account, ${chiefWords(visit)}.</p>
         ${problemNote(problem)}
         <form method="post" action="/setup">
           <input type="hidden" name="form_token" value="${token}" />
@@ -242,10 +243,15 @@ async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promi
   return withCookies(drawn, cookies)
 }
 
+function chiefWords({ tenant }: Visit): Html {
+  if (isDefault(tenant)) return html`the operator of this installation`
+  return html`the administrator of <bdi>${tenant.name}</bdi>`
+}
+
 function notOpen(isSetUp: boolean): Fault {
   const link = isSetUp
     ? 'Latchkey is set up already: sign in with the account that was made.'
-    : 'Start Latchkey again: it prints a new link.'
+    : 'Start Latchkey again: it prints a new link. In a tenant of its own, ask its operator for one.'
   const because = 'the set-up link was used, replaced or has expired'
   return new Fault('gone', { because, detail: { link } })
 }

@@ -1,7 +1,6 @@
 // `latchkey usage`: how the authorization server is used, in numbers (seed 003's monitoring and audit queries).
 import type { Command } from 'commander'
-import { usageDays, usageKinds } from '../journal/call-usage.ts'
-import type { UsageKind, UsedThing } from '../journal/call-usage.ts'
+import { usageDays, usageKinds } from '../workshop.ts'
 import type { Workshop } from '../workshop.ts'
 import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
@@ -14,6 +13,8 @@ interface Options {
 }
 
 type Report = Awaited<ReturnType<Workshop['usage']['report']>>
+type UsageKind = (typeof usageKinds)[number]
+type UsedThing = Awaited<ReturnType<Workshop['callUsage']>>['items'][number]
 
 /** Adds the command. */
 export function addUsage(program: Command): void {

@@ -61,7 +61,7 @@ export async function createGround(
 }
 
 /** What the rooms that reach out are told by those that they do not know. */
-export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes'>
+export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes' | 'introduce'>
 
 export interface ReachOutSettings {
   readonly discoveryCacheMs?: number
@@ -98,7 +98,8 @@ export function createReachOut(
     { ...ground, upstream, servers },
     returnOrigins === undefined ? {} : { returnOrigins },
   )
-  const credentials = createCredentials({ ...ground, upstream, servers, connections })
+  const { introduce } = neighbours
+  const credentials = createCredentials({ ...ground, introduce, upstream, servers, connections })
   return { tenants, passwords, users, identities, upstream, servers, connections, credentials }
 }
 

@@ -109,6 +109,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
         if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
       },
       knownScopes: (tenant, names) => scopes.known(tenant, names),
+      introduce: (introduction) => issuer.introduce(introduction),
     },
     { ...config, processName, spoolFolder: join(config.dataFolder, 'spool') },
   )

@@ -53,7 +53,7 @@ function addAdd(servers: Command): void {
     .description('add one, by its URL or by a name that "servers templates" lists')
     .option('--name <name>', 'what people see')
     .option('--slug <slug>', 'its path here: /<slug>/mcp')
-    .option('--auth <how>', 'none, headers or oauth; found out unless said')
+    .option('--auth <how>', 'none, headers, oauth or assertion; found out unless said')
     .option('--header <line>', 'a fixed header, "Name: value"; may come several times', list)
     .option('--issuer <url>', 'its authorization server, if it does not say so itself')
     .option('--client-id <id>', 'our client id there, if it has to be made by hand')
@@ -85,7 +85,7 @@ interface AddOptions extends JsonOption {
   readonly tokenFormat: string
 }
 
-const auths = ['none', 'headers', 'oauth'] as const
+const auths = ['none', 'headers', 'oauth', 'assertion'] as const
 const tokenFormats = ['opaque', 'jwt'] as const
 
 async function add(

@@ -16,7 +16,7 @@ import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { createPresenter } from './present.ts'
 import type { Presenter, Shown } from './present.ts'
 import { reach } from './reach.ts'
-import type { Reach, ReachNeeds } from './reach.ts'
+import type { Reach, ReachCaller, ReachNeeds } from './reach.ts'
 import { mayUse, requireUse } from './server-access.ts'
 import type { Server, Servers } from './servers.ts'
 import { noteInsufficientScope, noteSufficientScope } from './step-up.ts'
@@ -128,9 +128,11 @@ async function holds(needs: Needs, { principal, server, credential }: Carried): 
   return shared?.id === connectionId
 }
 
-function callerOf({ tenant, user }: Principal, server: Server): Caller {
+function callerOf(principal: Principal, server: Server): ReachCaller {
+  const { tenant, user } = principal
+  const clientId = principal.kind === 'token' ? principal.clientId : undefined
   if (server.tenantId !== tenant.id) throw new Error('a server of another tenant')
-  if (user !== undefined) return { tenant, user }
+  if (user !== undefined) return { tenant, user, clientId }
   throw new Fault('forbidden', { because: 'nobody stands behind this token' })
 }
 

@@ -46,7 +46,7 @@ export async function decideAuth(
   const { auth, issuer, grantType = 'authorization_code' } = input
   const isForPrograms = !needsBrowser(grantType)
   const hasHeaders = Object.keys(input.headers ?? {}).length > 0
-  if (auth === 'none' || auth === 'headers') return { auth, trace: [] }
+  if (auth !== undefined && auth !== 'oauth') return { auth, trace: [] }
   if (auth === undefined && hasHeaders && !isForPrograms) return { auth: 'headers', trace: [] }
   const request = {
     tenant,

@@ -6,6 +6,8 @@ import type { ConnectionRow } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { liveAlone, ownConnection } from './alone.ts'
 import type { AliveToken, AloneNeeds, Spent } from './alone.ts'
+import type { User } from '../people/users.ts'
+import type { Introduce } from './introduce.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
 import type { Caller, ConnectionWish } from './choose-connection.ts'
 import { serverPlace } from './server-rows.ts'
@@ -35,12 +37,21 @@ export type Reach =
       readonly reason: string
     }
 
-export type ReachNeeds = AloneNeeds
+export interface ReachNeeds extends AloneNeeds {
+  readonly introduce?: Introduce | undefined
+}
+
+/** Who reaches it. */
+export interface ReachCaller extends Caller {
+  readonly user: User
+  /** Through which client of ours. */
+  readonly clientId?: string | undefined
+}
 
 /** How this person reaches this server. Throws Fault('provider_unreachable' | …) when that may pass. */
 export async function reach(
   needs: ReachNeeds,
-  caller: Caller,
+  caller: ReachCaller,
   server: Server,
   { spent, ...wish }: { readonly spent?: Spent | undefined } & ConnectionWish = {},
 ): Promise<Reach> {
@@ -48,6 +59,7 @@ export async function reach(
   if (server.auth === 'headers') {
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
+  if (server.auth === 'assertion') return reachIntroduced(needs, caller, server)
   if (!needsBrowser(server.grantType)) return reachAlone(needs, caller, server, spent)
   const connection = await chooseConnection(needs.db, caller, {
     ...wish,
@@ -68,6 +80,17 @@ export async function reach(
   }
   const known = token.kind === 'none' ? 'disconnected' : token.reason
   return { kind: 'sign_in', connection, reason: connection.status_reason ?? known }
+}
+
+/** Signed anew for each call: it says when it was made, and is good for one place. */
+async function reachIntroduced(
+  { introduce }: ReachNeeds,
+  caller: ReachCaller,
+  { url: audience }: Server,
+): Promise<Reach> {
+  if (introduce === undefined) throw new Error('nobody signs for a server that wants it')
+  const token = await introduce({ ...caller, audience })
+  return { kind: 'headers', headers: { authorization: new Secret(`Bearer ${token.reveal()}`) } }
 }
 
 async function reachAlone(

@@ -12,6 +12,7 @@ import { endFlows, endSignIns } from './end-sign-ins.ts'
 import { accessColumn } from './server-access.ts'
 import { grantInputOf, grantSettingsOf } from './server-grant.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
+import { requireIntroduce } from './introduce.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   cacheMinutesOf,
@@ -36,6 +37,7 @@ export async function changeServer(
   const isElsewhere = isAnotherSignIn(before, wanted)
   const discovered = isElsewhere ? await rediscover(needs, principal, wanted) : undefined
   const auth = discovered?.auth ?? wanted.auth
+  requireIntroduce(needs.introduce, auth)
   const after: ServerRow = {
     ...before,
     ...sealedColumns(needs, { tenantId: before.tenant_id, id: before.id, auth }, wanted),
@@ -100,7 +102,13 @@ function wantedInput(
   const auth = input.auth ?? (row.auth as ServerAuth) // only this room writes it
   const grant = isSameUrl ? grantInputOf({ keyring }, row) : {}
   const metadataCacheMinutes = cacheMinutesOf(row)
-  const stored = { scopes: row.scopes ?? undefined, ...grant, metadataCacheMinutes }
+  const identityHeaders = row.identity_headers === 1
+  const stored = {
+    scopes: row.scopes ?? undefined,
+    ...grant,
+    metadataCacheMinutes,
+    identityHeaders,
+  }
   return { ...proofs, ...stored, ...kept, ...input, auth }
 }
 

@@ -4,7 +4,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { GrantType } from '../upstream/grant.ts'
 
 /** How a server is reached. */
-export const serverAuths = ['none', 'headers', 'oauth'] as const
+export const serverAuths = ['none', 'headers', 'oauth', 'assertion'] as const
 export type ServerAuth = (typeof serverAuths)[number]
 
 /** How the access tokens that we make for a server look: random, or signed for it to read (RFC 9068). */
@@ -42,6 +42,8 @@ export interface ServerInput {
   readonly metadataCacheMinutes?: number | null | undefined
   /** What clients of ours need for its tools; none: one scope opens all. */
   readonly toolScopes?: readonly ToolScope[] | undefined
+  /** Tells the server who calls in plain header fields too. */
+  readonly identityHeaders?: boolean | undefined
   /** Ids of people and names of roles that may use it; none: everybody of the tenant. */
   readonly mayUse?: readonly string[] | undefined
 }
@@ -188,7 +190,7 @@ export function checkHeaders(
   if (names.size < entries.length) throw invalid('headers', 'Name each header once.')
   for (const [name, value] of entries) {
     if (!headerName.test(name)) throw invalid('headers', 'A header name has a wrong character.')
-    if (reservedHeaders.has(name.toLowerCase())) {
+    if (reservedHeaders.has(name.toLowerCase()) || /^x-latchkey-/i.test(name)) {
       throw invalid('headers', `The header ${name} is not yours to set.`)
     }
     if (value.length > headerValueCharsMax || !headerValue.test(value)) {

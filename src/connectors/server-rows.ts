@@ -31,6 +31,7 @@ import {
   checkVisible,
   invalid,
 } from './server-input.ts'
+import type { Introduce } from './introduce.ts'
 import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
 import { grantSettingsColumn, grantSettingsOf, providerSecretColumn } from './server-grant.ts'
 import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
@@ -47,6 +48,8 @@ export interface Server {
   readonly issuer?: string
   readonly clientId?: string
   readonly scopes?: string
+  /** It is told who calls in plain header fields too. */
+  readonly identityHeaders: boolean
   /** How its tokens are got, for `oauth`. */
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
@@ -78,6 +81,7 @@ export interface PublicServer {
   /** The public half of our key there, and the address at which others find it. */
   readonly clientKey?: PublicJwk & { readonly jwksUri: string }
   readonly scopes?: string
+  readonly identityHeaders: boolean
   readonly grantType: GrantType
   readonly tokenFormat: TokenFormat
   readonly transport?: Transport
@@ -108,6 +112,8 @@ export interface ServerNeeds {
   readonly addressEnded: (tx: Database, tenant: Tenant, ended: EndedAddress) => Promise<void>
   /** Out of these scopes those that the tenant has; told by the platform. */
   readonly knownScopes: (tenant: Tenant, names: readonly string[]) => Promise<readonly string[]>
+  /** Signs who calls, for servers that are reached so; absent where nobody publishes our keys. */
+  readonly introduce?: Introduce | undefined
 }
 
 /** What named a server: its place behind the gateway, or its own URL. */
@@ -147,6 +153,7 @@ export function plainColumns(
     client_id: clientId === undefined ? null : checkVisible('clientId', clientId),
     scopes: scopes === undefined || scopes === '' ? null : checkScopes(scopes),
     metadata_cache_ms: cacheColumn(input),
+    identity_headers: input.identityHeaders === true ? 1 : 0,
   }
 }
 
@@ -232,6 +239,7 @@ export function toServer(row: ServerRow): Server {
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),
     ...(row.scopes === null ? {} : { scopes: row.scopes }),
+    identityHeaders: row.identity_headers === 1,
     grantType: row.grant_type as GrantType, // likewise
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...cacheFact(row),

@@ -8,8 +8,7 @@ import { decideAuth } from './decide-auth.ts'
 import type { Discovered } from './decide-auth.ts'
 import { createPresenter, showable } from './present.ts'
 import { reach } from './reach.ts'
-import type { Caller } from './choose-connection.ts'
-import type { Reach } from './reach.ts'
+import type { Reach, ReachCaller } from './reach.ts'
 import type { Server, ServerNeeds } from './server-rows.ts'
 import { listTools, listToolsOverSse } from './tools.ts'
 import type { Target, Tool } from './tools.ts'
@@ -51,7 +50,11 @@ export async function testServer(
   return tested
 }
 
-async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Promise<ServerTest> {
+async function triedOut(
+  needs: ServerNeeds,
+  caller: ReachCaller,
+  server: Server,
+): Promise<ServerTest> {
   try {
     const tools = await toolsFor(needs, caller, server, await reach(needs, caller, server))
     return { ok: true, toolCount: tools.length, tools }
@@ -65,7 +68,7 @@ async function triedOut(needs: ServerNeeds, caller: Caller, server: Server): Pro
 /** Nobody is signed in there, so what can be tried out is whether they could. */
 async function lookAtSignIn(
   { upstream }: ServerNeeds,
-  { tenant }: Caller,
+  { tenant }: ReachCaller,
   server: Server,
   unsigned: Fault,
 ): Promise<ServerTest> {
@@ -82,7 +85,7 @@ async function lookAtSignIn(
 
 async function toolsFor(
   needs: ServerNeeds,
-  caller: Caller,
+  caller: ReachCaller,
   server: Server,
   way: Reach,
 ): Promise<readonly Tool[]> {

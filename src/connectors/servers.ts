@@ -12,6 +12,7 @@ import type { ServerRow } from '../store/schema.ts'
 import type { Transport } from '../upstream/mcp.ts'
 import { createClientDocuments } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
+import { requireIntroduce } from './introduce.ts'
 import { decideAuth } from './decide-auth.ts'
 import { endSignIns } from './end-sign-ins.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
@@ -153,6 +154,7 @@ async function createServer(
   const facts = plainColumns(needs, input, { hasKey: key.client_key_sealed !== null })
   const discovered = await decideAuth(needs.upstream, { tenant, url, input })
   const { auth } = discovered
+  requireIntroduce(needs.introduce, auth)
   const row: Omit<ServerRow, 'slug'> = {
     tenant_id: tenant.id,
     id,

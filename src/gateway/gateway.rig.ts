@@ -224,6 +224,7 @@ function serverAt(
   const shape = {
     auth: 'oauth',
     grantType: 'authorization_code',
+    identityHeaders: false,
     headerNames: [],
     tokenFormat: 'opaque',
   } as const

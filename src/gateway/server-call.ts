@@ -15,6 +15,7 @@ import { connectionWish } from './connection-wish.ts'
 import type { Era } from './eras.ts'
 import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
+import { identityHeaders } from './identity-headers.ts'
 import type { OpenStreams } from './open-streams.ts'
 import type { Outcome, Outgoing } from './proxy.ts'
 import { forward, passDoubted } from './proxy.ts'
@@ -210,7 +211,10 @@ function waysOf(
   }
   return {
     heard,
-    present: (asked: Parameters<Present>[0]) => credentials.present(credential, asked),
+    present: (asked: Parameters<Present>[0]) => ({
+      ...credentials.present(credential, asked),
+      ...identityHeaders(server, principal),
+    }),
     headersOf: (upstream: IncomingHttpHeaders) => {
       heard(upstream)
       const facts = factsOf(verified)

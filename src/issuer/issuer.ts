@@ -5,6 +5,7 @@ import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Random } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopNonces } from '../oauth/dpop.ts'
@@ -49,6 +50,8 @@ import { sweepIssuer } from './sweep.ts'
 import type { IssuerSweep } from './sweep.ts'
 import { listSigningKeys } from './signing-key-list.ts'
 import type { TenantKeys } from './signing-key-list.ts'
+import { introduce } from './introduce.ts'
+import type { Introduced } from './introduce.ts'
 import { createSigningKeys } from './signing-keys.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { createTraces } from './traces.ts'
@@ -103,6 +106,8 @@ export interface Issuer {
     /** For an operator: the keys of every tenant. */
     readonly list: () => Promise<readonly TenantKeys[]>
   }
+  /** Our signed word about who calls, for a server that a call is passed on to. */
+  readonly introduce: (introduced: Introduced) => Promise<Secret>
   readonly grants: Grants
   /** Single tokens by an operator's hand. */
   readonly tokens: TokenAdministration
@@ -168,6 +173,7 @@ export function createIssuer(parts: IssuerNeeds): Issuer {
     traces: createTraces(needs),
     dpopNonces: (tenant) => dpopNonces(parts, tenant),
     signingKeys: { ...needs.signingKeys, list: () => listSigningKeys(parts.db) },
+    introduce: (introduced) => introduce(needs, introduced),
     grants: createGrants(needs),
     tokens: createTokenAdministration(needs),
     scopes: parts.scopes,

@@ -35,7 +35,7 @@ export type KeyOwner = Pick<Tenant, 'id'>
 
 export interface UnsignedJwt {
   /** What kind of JWT it is, so that none is taken for another (RFC 8725 §3.11). */
-  readonly typ: 'JWT' | 'at+jwt'
+  readonly typ: 'JWT' | 'at+jwt' | 'latchkey-assertion+jwt'
   readonly claims: Readonly<Record<string, unknown>>
 }
 

@@ -358,6 +358,7 @@ export interface ServerRow {
   transport: string | null
   /** How long what discovery found is used again; null: as long as the installation says. */
   metadata_cache_ms: number | null
+  identity_headers: number
 }
 
 /** One user's credential for one server. */

@@ -1,6 +1,6 @@
 // REST for MCP servers behind the gateway (admins make them, everybody signed in sees them).
 import { z } from 'zod'
-import { cacheMinutes, tokenFormats } from '../../connectors/server-input.ts'
+import { cacheMinutes, serverAuths, tokenFormats } from '../../connectors/server-input.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import { grantTypes } from '../../upstream/grant.ts'
 import { empty, json } from '../answers.ts'
@@ -17,7 +17,7 @@ const newServer = z.strictObject({
   url: z.string().max(500),
   name: z.string().min(1).max(80).exactOptional(),
   slug: z.string().max(36).exactOptional(),
-  auth: z.enum(['none', 'headers', 'oauth']).exactOptional(),
+  auth: z.enum(serverAuths).exactOptional(),
   headers: z.record(z.string(), z.string().max(4096)).exactOptional(),
   issuer: z.string().max(1000).exactOptional(),
   clientId: z.string().max(500).exactOptional(),
@@ -53,6 +53,8 @@ const newServer = z.strictObject({
     )
     .max(50)
     .exactOptional(),
+  /** Tells the server who calls in plain header fields (`X-Latchkey-User` and its kin) too. */
+  identityHeaders: z.boolean().exactOptional(),
   /** Ids of people and names of roles; an empty list: everybody of the tenant. */
   mayUse: z.array(z.string().max(100)).max(200).exactOptional(),
 })

@@ -16,11 +16,13 @@ export function serverOf(fields: URLSearchParams): ServerInput {
   const text = (field: string) => (fields.get(field) ?? '').trim()
   const name = text('name')
   const header = text('header')
-  const isByHeader = fields.get('auth') !== 'oauth' && header !== ''
+  const auth = fields.get('auth')
+  const isByHeader = auth === 'headers' && header !== ''
   return {
     url: fields.get('url') ?? '',
     ...(name === '' ? {} : { name }),
-    ...(isByHeader ? { auth: 'headers', headers: { [header]: fields.get('value') ?? '' } } : {}),
+    ...(isByHeader ? { auth, headers: { [header]: fields.get('value') ?? '' } } : {}),
+    ...(auth === 'assertion' ? { auth } : {}),
   }
 }
 
@@ -56,6 +58,12 @@ export function addForm(token: string, failed: FailedForm | undefined): Html {
           <label class="tick">
             <input type="radio" name="auth" value="headers" />
             <span>API key / headers</span>
+          </label>
+          <label class="tick">
+            <input type="radio" name="auth" value="assertion" />
+            <span
+              >Signed assertion <span class="quiet">The server checks our signature.</span></span
+            >
           </label>
         </fieldset>
         <div class="headers">

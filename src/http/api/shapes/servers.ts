@@ -55,6 +55,7 @@ export const server = z
       .exactOptional()
       .describe('The public half of the key that proves us there, and its address.'),
     scopes: z.string().exactOptional(),
+    identityHeaders: z.boolean().describe('Told who calls in `X-Latchkey-…` fields too.'),
     grantType: z.enum(grantTypes).describe('How its tokens are got.'),
     workloadToken: z.string().exactOptional(),
     identityProvider: z

@@ -2,7 +2,16 @@
 // and used by an app of its own on every Node here that is new enough.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { test } from 'node:test'
@@ -49,6 +58,9 @@ test('an app imports the packed client half, with its types, and runs it', (t) =
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
   writeFileSync(join(folder, 'app.ts'), app)
   writeFileSync(join(folder, 'documented.ts'), documented())
+  for (const [index, code] of documentedProtect().entries()) {
+    writeFileSync(join(folder, `documented-protect-${index}.ts`), code)
+  }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
 
   const compiler = join(root, 'node_modules', 'typescript-7', 'bin', 'tsc')
@@ -69,7 +81,48 @@ test('an app imports the packed client half, with its types, and runs it', (t) =
   const command = join(installed, 'bin', 'latchkey.cjs')
   const help = execFileSync(process.execPath, [command, '--help'], { encoding: 'utf8' })
   assert.match(help, /start/)
+
+  // `latchkey/protect` loads no package but jose: with every other one gone it still verifies.
+  const modules = join(folder, 'node_modules')
+  for (const entry of globSync(['*', '@*/*'], { cwd: modules })) {
+    const isKept = ['latchkey', 'jose'].includes(entry) || /^@[^/]*$/.test(entry)
+    if (!isKept) unlinkSync(join(modules, entry))
+  }
+  writeFileSync(join(folder, 'server.mjs'), protectedServer)
+  for (const node of nodesHere()) {
+    const { stdout, stderr } = spawnSync(node, ['server.mjs'], { cwd: folder, encoding: 'utf8' })
+    assert.equal(stdout, '401 503 401 jose\n', stderr)
+  }
 })
+
+/** Asks with no token, with an opaque one while nobody can be asked, and with one that no key of the issuer made. */
+const protectedServer = `
+import { registerHooks } from 'node:module'
+
+const loaded = new Set()
+registerHooks({
+  resolve: (specifier, context, next) => {
+    const found = next(specifier, context)
+    const [, name] = /node_modules\\/((?:@[^/]+\\/)?[^/]+)\\/(?!.*node_modules)/.exec(found.url) ?? []
+    if (name !== undefined && name !== 'latchkey') loaded.add(name)
+    return found
+  },
+})
+const { forFetch, introspection, jwks, protectMcpServer } = await import('latchkey/protect')
+const issuer = 'http://localhost:1'
+const keys = async () => Response.json({ issuer, jwks_uri: issuer + '/jwks', keys: [] })
+const ask = async (verify, headers = {}) => {
+  const protection = protectMcpServer({ resource: 'http://localhost:2/mcp', issuer, scopes: ['a'], verify })
+  const { response } = await forFetch(protection)(new Request('http://localhost:2/mcp', { headers }))
+  return response.status
+}
+const asking = introspection({ issuer, clientId: 'a', clientSecret: 'b' })
+const opaque = { authorization: 'Bearer mcp_at_x' }
+const header = Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"x"}').toString('base64url')
+const signed = { authorization: 'Bearer ' + header + '.e30.AAAA' }
+const statuses = [await ask(asking), await ask(asking, opaque), await ask(jwks({ issuer, fetch: keys }), signed)]
+console.log([...statuses, ...loaded].join(' '))
+`
 
 /** The code in docs/library.md, with what it takes from its surroundings. */
 function documented(): string {
@@ -85,6 +138,23 @@ declare const userId: string
 declare const client: Client
 console.log(answer, begun, credential)
 `
+}
+
+/** The code in docs/protect.md, each block with what it takes from its surroundings. */
+function documentedProtect(): readonly string[] {
+  const text = readFileSync(join(root, 'docs', 'protect.md'), 'utf8')
+  const blocks = Array.from(text.matchAll(/```ts\n([\s\S]*?)```/g), ([, block = '']) => block)
+  assert.equal(blocks.length, 2)
+  return blocks.map(
+    (block) => `${block}
+import type { IncomingMessage, ServerResponse } from 'node:http'
+type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void
+declare const app: { readonly use: (middleware: Middleware) => void }
+declare const mcp: { readonly fetch: (request: Request, caller: { readonly authInfo: object }) => Promise<Response> }
+declare const request: Request
+declare const secret: string
+`,
+  )
 }
 
 const compilerOptions = {

@@ -258,19 +258,28 @@ interface FileSettings {
 }
 
 function readFileSettings(named: string | undefined): FileSettings {
-  const path = named ?? 'latchkey.yaml'
+  const path = settingsPath(named === undefined ? {} : { LATCHKEY_CONFIG: named })
   if (!existsSync(path)) {
     if (named === undefined) return { path, values: {} }
     throw new Error(`LATCHKEY_CONFIG names a file that is not there: ${named}`)
   }
-  const entries = Object.entries(readYaml(path))
+  // Beside the settings a file may say which tenants there are, which "latchkey apply" reads.
+  const entries = Object.entries(readYaml(path)).filter(([name]) => name !== 'tenants')
   return {
     path,
     values: Object.fromEntries(entries.map(([name, value]) => [name, textOf(path, name, value)])),
   }
 }
 
-function readYaml(path: string): object {
+const usualPath = 'latchkey.yaml'
+
+/** The file with the settings, whether it is there or not. */
+export function settingsPath(environment: Environment): string {
+  return environment['LATCHKEY_CONFIG'] ?? usualPath
+}
+
+/** What a YAML file holds under its names. Throws an Error in plain words. */
+export function readYaml(path: string): object {
   let parsed: unknown
   try {
     parsed = parseYaml(readFileSync(path, 'utf8'))

@@ -1,6 +1,7 @@
 // The command line: reads words, calls parts, prints. The only place besides http/app that catches.
 import { Command } from 'commander'
 import { addApiKeys } from './api-keys.ts'
+import { addApply } from './apply.ts'
 import { addAttempts } from './attempts.ts'
 import { addCleanup } from './cleanup.ts'
 import { addClients } from './clients.ts'
@@ -51,6 +52,7 @@ program
 addClients(program)
 addServers(program)
 addTenants(program)
+addApply(program)
 addUsers(program)
 addApiKeys(program)
 addTokens(program)

@@ -55,7 +55,8 @@ export function createRefusalCounts(needs: Needs): RefusalCounts {
   }
 }
 
-async function store({ db }: Needs, counted: readonly Counted[]): Promise<void> {
+async function store({ db }: Needs, all: readonly Counted[]): Promise<void> {
+  const counted = await withTenant(db, all)
   const known = await knownClients(db, counted)
   await db.transaction().execute(async (tx) => {
     for (const each of counted) {
@@ -81,6 +82,17 @@ async function store({ db }: Needs, counted: readonly Counted[]): Promise<void> 
         .execute()
     }
   })
+}
+
+/** Without those of tenants that were removed: one of them would keep all others from being written, for ever. */
+async function withTenant(db: Database, all: readonly Counted[]): Promise<readonly Counted[]> {
+  const rows = await db
+    .selectFrom('tenants')
+    .select('id')
+    .where('id', 'in', [...new Set(all.map(({ tenantId }) => tenantId))])
+    .execute()
+  const there = new Set(rows.map(({ id }) => id))
+  return all.filter(({ tenantId }) => there.has(tenantId))
 }
 
 const idsPerQuery = 200

@@ -10,6 +10,8 @@ import { createKeyring, parseMasterKeys } from '../base/keyring.ts'
 import { systemRandom } from '../base/random.ts'
 import { Secret } from '../base/secret.ts'
 import { createJournal } from '../journal/entries.ts'
+import { createRefusalCounts } from '../journal/refusal-counts.ts'
+import { silentLog } from '../base/log.ts'
 import type { Store } from '../store/database.ts'
 import { listTables } from '../store/migration-steps.ts'
 import { createPasswords } from './passwords.ts'
@@ -285,6 +287,40 @@ onEveryDatabase(
     await administration.create(by, acme)
   },
 )
+
+onEveryDatabase(
+  'what was counted of a removed tenant keeps nothing else from being written',
+  async (_t, store) => {
+    const { administration, by, tenant, clock } = await createRig(store)
+    const { id } = await administration.create(by, acme)
+    const counts = createRefusalCounts({ db: store.db, clock, log: silentLog })
+    for (const tenantId of [id, tenant.id]) {
+      counts.add({ tenantId, type: 'token.refused', error: 'invalid_grant' })
+    }
+    await administration.remove(by, id)
+    await counts.flush()
+    const rows = await store.db.selectFrom('refusal_counts').selectAll().execute()
+    assert.deepEqual(
+      rows.map((row) => row.tenant_id),
+      [tenant.id],
+    )
+  },
+)
+
+onEveryDatabase('changes at once lose nothing of one another', async (_t, store) => {
+  const { administration, by } = await createRig(store)
+  const { id } = await administration.create(by, acme)
+  await Promise.all([
+    ...Array.from({ length: 25 }, (_, index) =>
+      administration.update(by, id, { name: `Acme ${index}` }),
+    ),
+    administration.update(by, id, { disabled: true }),
+    ...Array.from({ length: 24 }, () => administration.update(by, id, { limitScale: 2 })),
+  ])
+  const found = await administration.get(by, id)
+  assert.match(found.name, /^Acme \d+$/)
+  assert.deepEqual([found.disabled, found.limitScale], [true, 2])
+})
 
 /** Every table with a column `tenant_id`, as the database itself tells it. */
 async function tenantTables(store: Store): Promise<readonly string[]> {

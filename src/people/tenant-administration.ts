@@ -91,18 +91,21 @@ async function create(needs: Needs, by: Principal, input: NewTenant): Promise<Li
     disabled_at: null,
   }
   await db.transaction().execute(async (tx) => {
+    await waitForOthers(tx, by)
     await requireFree(tx, row)
-    // Of two at once the second meets the unique slug or address.
-    const made = await tx
-      .insertInto('tenants')
-      .values(row)
-      .onConflict((conflict) => conflict.doNothing())
-      .returning('id')
-      .executeTakeFirst()
-    if (made === undefined) throw taken('slug', 'This slug or this address is taken.')
+    await tx.insertInto('tenants').values(row).execute()
     await note(needs, { tx, by, row }, 'tenant.created')
   })
   return toListed(row)
+}
+
+/** Of two changes at once the second waits at the operators' own row, and then sees what the first did. */
+async function waitForOthers(tx: Database, { tenant }: Principal): Promise<void> {
+  await tx
+    .updateTable('tenants')
+    .set((columns) => ({ name: columns.ref('name') }))
+    .where('id', '=', tenant.id)
+    .execute()
 }
 
 async function requireFree(tx: Database, { id, slug, issuer }: TenantRow): Promise<void> {
@@ -155,6 +158,7 @@ async function update(
   const { disabled, ...change } = wanted
   const columns = describeChange(change)
   return db.transaction().execute(async (tx) => {
+    await waitForOthers(tx, by)
     const before = await requireRow(tx, id)
     requireAllowed(before, wanted)
     const wasOff = before.disabled_at !== null

@@ -157,6 +157,26 @@ onEveryDatabase(
   },
 )
 
+onEveryDatabase(
+  'what a tenant has that is switched off is not refreshed ahead',
+  async (t, store) => {
+    const bench = await createBench(t, store)
+    const { refreshes } = await manyAt(t, bench, 'many', 3)
+    await bench.clock.advance(58 * minuteMs)
+    const switchOff = (at: number | null) =>
+      store.db
+        .updateTable('tenants')
+        .set({ disabled_at: at })
+        .where('id', '=', bench.tenant.id)
+        .execute()
+    await switchOff(bench.clock.now())
+    assert.equal(await bench.upstream.refresh.refreshDue(), 0)
+    assert.equal(refreshes(), 0)
+    await switchOff(null)
+    assert.equal(await bench.upstream.refresh.refreshDue(), 3)
+  },
+)
+
 onEveryDatabase('a round that is told to end begins nothing more', async (t, store) => {
   verifies(t, 'S1-60')
   const bench = await createBench(t, store)

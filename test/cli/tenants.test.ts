@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
+import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
 import { operator, signIn } from '../harness.ts'
-import type { restAs } from '../harness.ts'
 import { ask } from '../http/doors.ts'
 import { verifies } from '../requirements.ts'
 import { openShell } from './command.ts'
@@ -89,6 +89,7 @@ test('every command about one tenant takes --tenant, and the others refuse it', 
     [['users', 'list', '--tenant', 'nobody'], /There is no tenant nobody/],
     [['tenants', 'list', ...of], /"latchkey tenants list" is about the whole installation/],
     [['cleanup', ...of], /leave --tenant out/],
+    [['apply', '-f', '/nowhere.yaml'], /\/nowhere.yaml/],
     [['keys', 'status', ...of], /leave --tenant out/],
     [['users', 'create', 'x@x.test', '--role', 'operator', ...of], /role: Operators live in/],
     [['users', 'set-role', 'eve@example.com', 'user', ...of], /somebody has to stay an admin/],
@@ -107,7 +108,7 @@ test('every command about one tenant takes --tenant, and the others refuse it', 
   }
 })
 
-async function statusOf(origin: string, browser: Parameters<typeof restAs>[0], path: string) {
+async function statusOf(origin: string, browser: CookieBrowser, path: string) {
   const cookie = browser
     .cookies()
     .map(({ name, value }) => `${name}=${value}`)

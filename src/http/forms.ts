@@ -14,7 +14,10 @@ export interface Forms {
     visit: Visit,
     form: string,
   ) => { readonly token: string; readonly cookies: readonly string[]; readonly browser: Secret }
-  /** The fields of a posted form. Throws Fault('bad_form') unless its token was made for this browser and form. */
+  /**
+   * The fields of a posted form. Throws Fault('bad_form') unless its token was made for this browser and form, and
+   * Fault('invalid_input') for a NUL, which Postgres cannot store and no browser lets a person type.
+   */
   readonly read: (visit: Visit, form: string) => URLSearchParams
 }
 
@@ -37,8 +40,11 @@ export function createForms(needs: { readonly keyring: Keyring; readonly random:
       const isOurs =
         visit.browser !== undefined &&
         keyring.verify('form', factsOf(visit, form, visit.browser), token)
-      if (isOurs) return fields
-      throw new Fault('bad_form', { because: `the ${form} form was drawn for another browser` })
+      if (!isOurs) {
+        throw new Fault('bad_form', { because: `the ${form} form was drawn for another browser` })
+      }
+      if (![...fields.values()].some((value) => value.includes('\0'))) return fields
+      throw new Fault('invalid_input', { because: `a field of the ${form} form holds a NUL` })
     },
   }
 }

@@ -15,6 +15,8 @@ import { createPauses } from './pauses.ts'
 import { ending, unavailable } from './refresh-engine.ts'
 import type { Engine, Outcome, RefreshNeeds, Wish } from './refresh-engine.ts'
 import { lose } from './refresh-end.ts'
+import { createRefusedTokens } from './refused-tokens.ts'
+import type { RefusedTokens } from './refused-tokens.ts'
 import { refreshGeneration } from './refresh-step.ts'
 import { takeUp } from './refresh-store.ts'
 import { scopesOf } from './scopes.ts'
@@ -80,17 +82,8 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     spool: createSpool(needs, needs.spoolFolder),
     closing: closing.signal,
   }
-  const flights = new Map<string, Promise<Outcome>>()
-
-  const joinFlight = (held: Held, wish: Wish): Promise<Outcome> => {
-    const name = nameOf(held)
-    const running = flights.get(name)
-    if (running) return running
-    if (closing.signal.aborted) return Promise.resolve(unavailable(ending()))
-    const flight = refreshGeneration(engine, held, wish).finally(() => flights.delete(name))
-    flights.set(name, flight)
-    return flight
-  }
+  const refusals = createRefusedTokens(needs.clock)
+  const { joinFlight, underWay } = createFlights(engine, refusals)
 
   const alive = async (request: LiveTokenRequest, isWaitedFor: boolean): Promise<LiveToken> => {
     const held = await needs.vault.read(request)
@@ -111,6 +104,8 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     if (isSpent && held.doubt === grantDoubt) {
       return answer(await lose(engine, held, 'refresh_token_rejected'))
     }
+    const enough = isSpent ? refusals.find(held) : undefined
+    if (enough !== undefined) return enough
     // SEP-1933: what was refused without a browser is not asked again while somebody waits.
     const isPatient = held.binding.grant === undefined
     const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
@@ -133,9 +128,29 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
 
     drain: () => {
       closing.abort()
-      return inTime(needs.clock, Promise.allSettled(flights.values()))
+      return inTime(needs.clock, Promise.allSettled(underWay()))
     },
   }
+}
+
+/** One refresh of a generation at a time, which all who want it wait for. */
+function createFlights(engine: Engine, refusals: RefusedTokens) {
+  const flights = new Map<string, Promise<Outcome>>()
+  const fly = async (held: Held, wish: Wish): Promise<Outcome> => {
+    const outcome = await refreshGeneration(engine, held, wish)
+    if (wish.isSpent && outcome.kind === 'renewed') refusals.count(held)
+    return outcome
+  }
+  const joinFlight = (held: Held, wish: Wish): Promise<Outcome> => {
+    const name = nameOf(held)
+    const running = flights.get(name)
+    if (running) return running
+    if (engine.closing.aborted) return Promise.resolve(unavailable(ending()))
+    const flight = fly(held, wish).finally(() => flights.delete(name))
+    flights.set(name, flight)
+    return flight
+  }
+  return { joinFlight, underWay: () => [...flights.values()] }
 }
 
 /** A provider may take a spent refresh token again for a few seconds only, so nothing waits for the end of a dead lease. */

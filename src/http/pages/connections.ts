@@ -1,6 +1,6 @@
 // Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
 import { html } from 'hono/html'
-import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { faultCatalogue, isFault } from '../../base/fault.ts'
 import type { Connections } from '../../connectors/connections.ts'
 import type { Servers, ServerTest } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
@@ -9,7 +9,7 @@ import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { route } from '../route.ts'
-import type { Recognised, Route, SignedIn, Visit } from '../route.ts'
+import type { Recognised, Route, SignedIn } from '../route.ts'
 import { addForm, serverOf } from './add-server.ts'
 import type { FailedForm } from './add-server.ts'
 import { page } from './layout.ts'
@@ -62,7 +62,7 @@ function formRoutes(needs: Needs): readonly Route[] {
       surface: 'page',
       words: 'Makes a connection to a server and leads to its sign-in.',
       run: async (visit) => {
-        const serverId = readFields(needs.forms, visit).get('server') ?? ''
+        const serverId = needs.forms.read(visit, 'connections').get('server') ?? ''
         const connection = await needs.connections.create(visit.principal, { serverId })
         return redirect(`/connect/${connection.id}`, 303)
       },
@@ -74,7 +74,7 @@ function formRoutes(needs: Needs): readonly Route[] {
       surface: 'page',
       words: 'Lists the tools of a server as the person.',
       run: async (visit) => {
-        const serverId = readFields(needs.forms, visit).get('server') ?? ''
+        const serverId = needs.forms.read(visit, 'connections').get('server') ?? ''
         const test = await needs.servers.test(visit.principal, serverId)
         return connectionsPage(needs, visit, { tested: { serverId, test } })
       },
@@ -86,7 +86,7 @@ function formRoutes(needs: Needs): readonly Route[] {
       surface: 'page',
       words: 'Lets everybody use an administrator’s connection, or ends that.',
       run: async (visit) => {
-        const isShared = readFields(needs.forms, visit).get('shared') === 'true'
+        const isShared = needs.forms.read(visit, 'connections').get('shared') === 'true'
         const id = visit.params['connection'] ?? ''
         await needs.connections.share(visit.principal, id, isShared)
         return redirect(path, 303)
@@ -108,7 +108,7 @@ function formRoutes(needs: Needs): readonly Route[] {
 }
 
 async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
-  const fields = readFields(needs.forms, visit)
+  const fields = needs.forms.read(visit, 'connections')
   const input = serverOf(fields)
   try {
     const { id, auth, grantType } = await needs.servers.create(visit.principal, input)
@@ -120,13 +120,6 @@ async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
     const { url, name = '' } = input
     return connectionsPage(needs, visit, { failed: { url, name, problem: problemOf(thrown) } })
   }
-}
-
-/** The fields of a form of this page; Postgres cannot store a NUL in a text, and no browser lets a person type one. */
-function readFields(forms: Forms, visit: Visit): URLSearchParams {
-  const fields = forms.read(visit, 'connections')
-  if (![...fields.values()].some((value) => value.includes('\0'))) return fields
-  throw new Fault('invalid_input', { because: 'a field of the form holds a NUL' })
 }
 
 /** What the page shows besides. */

@@ -31,6 +31,7 @@ import { createWebhooks } from './journal/webhooks.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createSessions } from './people/sessions.ts'
 import { createSetup } from './people/setup.ts'
+import { createSupportRequests } from './people/support-requests.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { User } from './people/users.ts'
@@ -132,10 +133,12 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
   const { verify, traces, dpopNonces, grants } = issuer
-  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
+  const support = createSupportRequests(ground)
+  const reached = { credentials, servers, connections, support }
+  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, ...reached }
   const gateway = createGateway(needs)
 
-  const people = { tenants, users, administration, sessions, apiKeys, setup }
+  const people = { tenants, users, administration, sessions, apiKeys, setup, support }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }
 

@@ -168,7 +168,14 @@ function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
         bySlug: async (_tenant, slug) =>
           serverAt(slug, { url, ...settings, transport: transport.current() }),
         noteTransport: async (_server, found) => transport.note(found),
+        usable: async () => [],
       },
+      connections: {
+        list: async () => ({ items: [] }),
+        ensure: async () => 'con_1',
+        sharedServers: async () => new Set(),
+      },
+      support: { isOn: async () => false, ask: async () => undefined },
       scopes: { all: async () => settings.registry ?? [] },
       grants: { stands: async () => true },
       keyring,

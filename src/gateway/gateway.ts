@@ -1,7 +1,7 @@
 // The gateway: MCP in, MCP out. The order of the steps is the design: nothing is read or written about a person before
 // the token is verified, and nothing of the call is sent on before policy has agreed.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Credentials } from '../connectors/credential.ts'
@@ -10,7 +10,6 @@ import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
@@ -19,8 +18,12 @@ import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
+import { createAggregate } from './aggregate.ts'
+import { createBuiltin } from './builtin.ts'
 import { createOwn } from './own.ts'
 import type { CalledAt } from './own.ts'
+import { createOwnSessions } from './own-sessions.ts'
+import type { OwnToolNeeds } from './own-tools.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { policyFor } from './policy.ts'
@@ -39,8 +42,14 @@ import { createRecorder } from './recorder.ts'
 import type { CallRecord, Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
+import { createReadingOnly } from './reading-only.ts'
+import type { RequireReading } from './reading-only.ts'
+import { createServerLists } from './server-lists.ts'
 import { createSessionBinding } from './sessions.ts'
+import { createAskServer } from './upstream-call.ts'
+import { createUpstreamEras } from './upstream-eras.ts'
 import { createTransports } from './transports.ts'
+import { toFault } from './unexpected.ts'
 
 export interface Gateway {
   /** Serves `/{slug}/mcp` on Node's own streams. Never throws; the response is ended or destroyed. */
@@ -69,7 +78,9 @@ interface Needs extends ProtectionNeeds {
   readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
   readonly grants: ServerCallNeeds['grants']
-  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport'>
+  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport' | 'usable'>
+  readonly connections: OwnToolNeeds['connections']
+  readonly support: OwnToolNeeds['support']
   readonly outbound: ServerCallNeeds['outbound']
   readonly keyring: Keyring
   readonly db: Database
@@ -83,27 +94,41 @@ interface Needs extends ProtectionNeeds {
 interface Settings {
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs?: number
+  /** How long it may think when it is asked for a list of what it offers. */
+  readonly listTimeMs?: number
 }
 
 const defaultAnswerTimeMs = 120_000
+const defaultListTimeMs = 10_000
 
 /** Makes the gateway. */
 export function createGateway(
   needs: Needs,
-  { answerTimeMs = defaultAnswerTimeMs }: Settings = {},
+  { answerTimeMs = defaultAnswerTimeMs, listTimeMs = defaultListTimeMs }: Settings = {},
 ): Gateway {
   const { servers, log } = needs
   const recorder = createRecorder(needs)
   const streams = createOpenStreams(needs)
   const noteRefusal = createRefusals(needs)
-  const own = createOwn({ ...needs, recorder, noteRefusal })
+  const sessions = createSessionBinding(needs)
+  const eras = createUpstreamEras(needs)
+  const askServer = createAskServer({ ...needs, eras })
+  const lists = createServerLists({ ...needs, askServer })
+  const requireReading = createReadingOnly({ lists, listTimeMs })
+  const asking = { lists, askServer, requireReading, listTimeMs, answerTimeMs }
+  const aggregate = createAggregate({ ...needs, ...asking, recorder })
+  const builtin = createBuiltin({ ...needs, aggregate })
+  const ownSessions = createOwnSessions({ sessions })
+  const ownParts = { recorder, noteRefusal, aggregate, builtin, sessions: ownSessions }
+  const own = createOwn({ ...needs, ...ownParts })
   const run = createRun({
     ...needs,
     recorder,
     noteRefusal,
     streams,
-    sessions: createSessionBinding(needs),
+    sessions,
     transports: createTransports(needs),
+    requireReading,
     answerTimeMs,
   })
 
@@ -174,6 +199,7 @@ function createRun(needs: RunNeeds) {
 interface RunNeeds extends ServerCallNeeds, Pick<Needs, 'clock'> {
   readonly recorder: Recorder
   readonly noteRefusal: NoteRefusal
+  readonly requireReading: RequireReading
 }
 
 /** It is noted like a stranger's refusal: that finds the attempt of a program, whose grant has none. */
@@ -186,10 +212,12 @@ function refuseProgram({ noteRefusal }: RunNeeds, visit: VerifiedVisit, call: Ca
   return refusal
 }
 
-async function finish(needs: ServerCallNeeds, visit: VerifiedVisit, asked: Asked): Promise<Ending> {
+async function finish(needs: RunNeeds, visit: VerifiedVisit, asked: Asked): Promise<Ending> {
   const { call } = asked
   const answer = refusalOf(visit, call)
   if (answer !== undefined) return { kind: 'answer', answer }
+  const instead = await needs.requireReading(visit, call)
+  if (instead !== undefined) return { kind: 'answer', answer: instead }
   return callServer(needs, { ...visit, ...asked, isOffered: offersFor(visit, call) })
 }
 
@@ -235,9 +263,10 @@ async function countCall(
   return undefined
 }
 
-/** Where scopes open tools one by one, the server must read the same call as we did. */
+/** Where tools are opened one by one, the server must read the same call as we did. */
 function bodyFor({ server, request }: VerifiedVisit, call: Call, body: Buffer | undefined) {
-  if (body === undefined || server.toolScopes === undefined) return body
+  const isPlain = server.toolScopes === undefined && server.toolPolicy === undefined
+  if (body === undefined || isPlain) return body
   const exact = namesTheSame(request.headers, call) ? exactBody(body) : undefined
   return exact ?? 'ambiguous'
 }
@@ -276,7 +305,7 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
   try {
     return await work()
   } catch (thrown) {
-    const fault = isFault(thrown) ? thrown : unexpected(thrown)
+    const fault = toFault(thrown)
     const facts = { code: fault.code, because: fault.because, cause: fault.cause }
     if (fault.code === 'internal') log.error(facts, 'a call failed')
     else log.info(facts, 'a call was refused')
@@ -286,12 +315,4 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
 
 function noSuchServer(): Fault {
   return new Fault('not_found', { because: 'this tenant has no such server' })
-}
-
-function unexpected(cause: unknown): Fault {
-  if (isStoreUnavailable(cause)) {
-    const because = 'the database cannot be asked now'
-    return new Fault('temporarily_unavailable', { because, cause, retryAfterS: 5 })
-  }
-  return new Fault('internal', { because: 'something unexpected was thrown', cause })
 }

@@ -60,7 +60,7 @@ test('tools/list has whoami', async (t) => {
   const { tools } = await resultOf(response)
   assert.deepEqual(
     tools?.map(({ name }) => name),
-    ['whoami'],
+    ['whoami', 'list_connections', 'connect'],
   )
 })
 

@@ -16,6 +16,7 @@ import type { Era } from './eras.ts'
 import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import type { OpenStreams } from './open-streams.ts'
+import type { IsOffered } from './policy.ts'
 import type { Outcome, Outgoing } from './proxy.ts'
 import { forward, passDoubted } from './proxy.ts'
 import type { SessionBinding, SessionOwner } from './sessions.ts'
@@ -33,7 +34,7 @@ export interface VerifiedCall {
   readonly era: Era
   readonly body: Buffer | undefined
   /** Which tools the caller is offered, where the answer may list some. */
-  readonly isOffered?: ((tool: string) => boolean) | undefined
+  readonly isOffered?: IsOffered | undefined
 }
 
 /** How a call ended: with the server's answer, which was sent, or with one of ours, which is still to be sent. */

@@ -30,7 +30,7 @@ import type { Owned } from './shared-names.ts'
 import { toFault } from './unexpected.ts'
 import { callOf } from './upstream-call.ts'
 import type { AskServer, Reply } from './upstream-call.ts'
-import type { Message } from './upstream-post.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 /** One request at `/mcp`, as far as servers are about it. */
 export interface Visit {

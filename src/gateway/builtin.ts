@@ -17,7 +17,7 @@ import { listMethods } from './server-lists.ts'
 import type { Kind } from './server-lists.ts'
 import { readName } from './shared-names.ts'
 import { toFault } from './unexpected.ts'
-import type { Message } from './upstream-post.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 export interface Builtin {
   /** Answers one MCP request of either era for a verified caller; `body` is the parsed one. */

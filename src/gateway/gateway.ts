@@ -18,11 +18,8 @@ import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
-import { createAggregate } from './aggregate.ts'
-import { createBuiltin } from './builtin.ts'
-import { createOwn } from './own.ts'
 import type { CalledAt } from './own.ts'
-import { createOwnSessions } from './own-sessions.ts'
+import { createOwnEndpoint } from './own-endpoint.ts'
 import type { OwnToolNeeds } from './own-tools.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
 import { createOpenStreams } from './open-streams.ts'
@@ -42,12 +39,8 @@ import { createRecorder } from './recorder.ts'
 import type { CallRecord, Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
-import { createReadingOnly } from './reading-only.ts'
 import type { RequireReading } from './reading-only.ts'
-import { createServerLists } from './server-lists.ts'
 import { createSessionBinding } from './sessions.ts'
-import { createAskServer } from './upstream-call.ts'
-import { createUpstreamEras } from './upstream-eras.ts'
 import { createTransports } from './transports.ts'
 import { toFault } from './unexpected.ts'
 
@@ -111,16 +104,8 @@ export function createGateway(
   const streams = createOpenStreams(needs)
   const noteRefusal = createRefusals(needs)
   const sessions = createSessionBinding(needs)
-  const eras = createUpstreamEras(needs)
-  const askServer = createAskServer({ ...needs, eras })
-  const lists = createServerLists({ ...needs, askServer })
-  const requireReading = createReadingOnly({ lists, listTimeMs })
-  const asking = { lists, askServer, requireReading, listTimeMs, answerTimeMs }
-  const aggregate = createAggregate({ ...needs, ...asking, recorder })
-  const builtin = createBuiltin({ ...needs, aggregate })
-  const ownSessions = createOwnSessions({ sessions })
-  const ownParts = { recorder, noteRefusal, aggregate, builtin, sessions: ownSessions }
-  const own = createOwn({ ...needs, ...ownParts })
+  const parts = { ...needs, recorder, noteRefusal, sessions, listTimeMs, answerTimeMs }
+  const { own, requireReading } = createOwnEndpoint(parts)
   const run = createRun({
     ...needs,
     recorder,

@@ -5,7 +5,7 @@ import type { Connections } from '../connectors/connections.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { SupportRequests } from '../people/support-requests.ts'
-import type { Message } from './upstream-post.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 /** A tool as it is listed, and what it does. */
 export interface OwnTool {

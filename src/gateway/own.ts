@@ -111,7 +111,7 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
     record(needs, asked, { status: refused.status, ...reasonOf(refused) }, target?.server)
     return toResponse(refused)
   }
-  const sessionId = session === 'unknown' ? undefined : session
+  const sessionId = session === 'unknown' ? undefined : session.id
   if (sessionId !== undefined) cancelIn(needs.sessions, sessionId, body)
   const running = runningIn(needs.sessions, sessionId, call)
   let isRouted = false
@@ -176,10 +176,10 @@ function record(
 function sessionOf(
   { sessions }: Needs,
   { request, guarded, era }: Asked,
-): string | 'unknown' | undefined {
+): { readonly id?: string } | 'unknown' {
   const id = request.headers.get(sessionHeader)
-  if (id === null || era === 'modern') return undefined
-  return sessions.isTheirs(guarded.principal, id) ? id : 'unknown'
+  if (id === null || era === 'modern') return {}
+  return sessions.isTheirs(guarded.principal, id) ? { id } : 'unknown'
 }
 
 function isHello({ call, era }: Asked): boolean {

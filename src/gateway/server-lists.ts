@@ -8,7 +8,7 @@ import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { AskServer, Reply } from './upstream-call.ts'
-import type { Message } from './upstream-post.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 /** What can be listed. */
 export type Kind = 'tools' | 'prompts' | 'resources' | 'resourceTemplates'

@@ -2,7 +2,7 @@
 // server without a table.
 import { toolNameFor } from '../connectors/tool-names.ts'
 import { isJsonObject } from './exact-json.ts'
-import type { Message } from './upstream-post.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 /** Whose a name is, and what the server may call it. */
 export interface Owned {

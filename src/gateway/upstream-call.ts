@@ -15,8 +15,8 @@ import { isJsonObject } from './exact-json.ts'
 import { heldAnswer, notePassed } from './held-answer.ts'
 import { faultOf } from './proxy.ts'
 import type { SharedUse } from './server-call.ts'
-import type { Heard, Question, UpstreamEras, Way } from './upstream-eras.ts'
-import type { Message } from './upstream-post.ts'
+import type { Heard, Question, ServerEras, Way } from '../connectors/server-eras.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 /** What is asked of which server, and for whom. */
 export interface UpstreamCall extends Question {
@@ -44,7 +44,7 @@ export type AskServer = (call: UpstreamCall) => Promise<Reply>
 
 interface Needs {
   readonly credentials: Credentials
-  readonly eras: UpstreamEras
+  readonly eras: ServerEras
   readonly log: Log
 }
 

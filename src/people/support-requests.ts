@@ -191,7 +191,7 @@ async function requireRoom({ db, clock }: Needs, row: SupportRequestRow): Promis
     .where('user_id', '=', row.user_id)
     .where('created_at', '>', clock.now() - hourMs)
     .executeTakeFirstOrThrow()
-  if (Number(count) < perHourMax) return
+  if (count < perHourMax) return
   const because = `the person has asked ${perHourMax} times within an hour`
   throw new Fault('too_many_requests', { because, retryAfterS: hourMs / 1000 })
 }

@@ -6,8 +6,6 @@ import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Outbound } from '../base/outbound.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Server, Servers } from '../connectors/servers.ts'
-import { askOverSse } from '../connectors/sse-session.ts'
 import {
   initializeRequest,
   sessionMessage,
@@ -16,11 +14,11 @@ import {
   statelessVersion,
 } from '../upstream/mcp.ts'
 import type { McpRequest } from '../upstream/mcp.ts'
-import { isJsonObject } from './exact-json.ts'
-import { sessionHeader } from './headers.ts'
 import { nameField } from './name-field.ts'
-import { post } from './upstream-post.ts'
-import type { Message, Posted } from './upstream-post.ts'
+import { isObject, post } from './post-message.ts'
+import type { Message, Posted } from './post-message.ts'
+import type { Server, Servers } from './servers.ts'
+import { askOverSse } from './sse-session.ts'
 
 /** One request. */
 export interface Question {
@@ -49,7 +47,7 @@ export type Heard =
   | { readonly kind: 'reply'; readonly message: Message }
   | { readonly kind: 'held'; readonly status: number; readonly headers: IncomingHttpHeaders }
 
-export interface UpstreamEras {
+export interface ServerEras {
   /** Throws Fault('server_unreachable' | 'payload_too_large'), and what undici throws. */
   readonly ask: (way: Way, question: Question) => Promise<Heard>
 }
@@ -65,9 +63,10 @@ const rememberedMax = 1_000
 /** What is said after the end of a call takes no longer. */
 const farewellMs = 5_000
 const requestId = 1
+const sessionHeader = 'mcp-session-id'
 
 /** Makes what asks; it remembers for one process how servers speak. */
-export function createUpstreamEras(needs: Needs): UpstreamEras {
+export function createServerEras(needs: Needs): ServerEras {
   const { clock } = needs
   const known = createBoundedMap<{ readonly isModern: boolean; readonly until: number }>(
     rememberedMax,
@@ -126,7 +125,7 @@ function isRefusal(status: number): boolean {
 
 function speaksModern({ answer }: Posted): boolean {
   const result = answer?.['result']
-  const versions = isJsonObject(result) ? result['supportedVersions'] : undefined
+  const versions = isObject(result) ? result['supportedVersions'] : undefined
   return Array.isArray(versions) && versions.includes(statelessVersion)
 }
 
@@ -134,7 +133,7 @@ function modernRequest({ method, params, fields = {} }: Question): McpRequest {
   const { _meta: said, ...others } = params
   const request = statelessRequest(method, others)
   const body = JSON.parse(request.body) as { params: { _meta: Message } } // we wrote it just now
-  const meta = isJsonObject(said) ? said : {}
+  const meta = isObject(said) ? said : {}
   const all = { ...body, params: { ...body.params, _meta: { ...meta, ...body.params._meta } } }
   return {
     ...request,
@@ -186,7 +185,7 @@ interface Session {
 async function askInSession(needs: Needs, way: Way, question: Question): Promise<Heard> {
   const hello = await send(needs, way, initializeRequest())
   const result = hello.answer?.['result']
-  if (!isJsonObject(result)) return heardOf(hello)
+  if (!isObject(result)) return heardOf(hello)
   const id = hello.headers[sessionHeader]
   const { protocolVersion: version } = result
   const session = {
@@ -281,7 +280,7 @@ async function askOlder(
     {
       outbound,
       signal,
-      notified: async (text) => void notified?.(JSON.parse(text) as Message), // it was read as one
+      notified: async (text) => notified?.(JSON.parse(text) as Message), // it was read as one
     },
     { url: server.url, headers: present, heard },
     { id: requestId, method, body },

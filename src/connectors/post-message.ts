@@ -1,5 +1,5 @@
 // One JSON-RPC message to a server by POST, and the one answer to it, out of JSON or an event stream; for calls that we
-// make in our own words. What passes through as it is goes by proxy.ts.
+// make in our own words. What passes through as it came is the gateway's.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { readEvents } from '../base/event-stream.ts'
@@ -7,7 +7,6 @@ import { Fault } from '../base/fault.ts'
 import { readLimited } from '../base/outbound-body.ts'
 import type { Outbound } from '../base/outbound.ts'
 import { Secret } from '../base/secret.ts'
-import { isJsonObject } from './exact-json.ts'
 
 /** A JSON-RPC message. */
 export type Message = Readonly<Record<string, unknown>>
@@ -106,8 +105,13 @@ function isAnswer(message: Message, id: number): boolean {
 function messagesIn(text: string): readonly Message[] {
   try {
     const said: unknown = JSON.parse(text)
-    return (Array.isArray(said) ? said : [said]).filter(isJsonObject)
+    return (Array.isArray(said) ? said : [said]).filter(isObject)
   } catch {
     return []
   }
+}
+
+/** An object, and no list. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

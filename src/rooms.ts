@@ -11,6 +11,7 @@ import { isLoopbackOrigin } from './config.ts'
 import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
+import { scopesTogether } from './gateway/policy.ts'
 import { resourceOf, slugOfResource } from './gateway/targets.ts'
 import { createGround, createReachOut } from './ground.ts'
 import type { Ending, Ground as SharedGround, Surroundings } from './ground.ts'
@@ -156,7 +157,7 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
     defaultFor: (tenant) => resourceOf(tenant),
     find: async (tenant, resource) => {
       if (resource === resourceOf(tenant)) {
-        return { resource, name: tenant.name, scopes: [toolsScope] }
+        return { resource, name: tenant.name, ...(await scopesOfAll(servers, scopes, tenant)) }
       }
       const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
@@ -166,6 +167,12 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
       return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
+}
+
+/** All servers as one understand what each of them does; one scope opens the endpoint, and those that have none of their own. */
+async function scopesOfAll(servers: Servers, scopes: Scopes, tenant: Tenant) {
+  const named = await servers.scopesInUse(tenant)
+  return scopesTogether(named, named.length === 0 ? [] : await scopes.all(tenant))
 }
 
 /** The scopes that a server understands, and which of them a client gets that names none. */

@@ -63,6 +63,8 @@ export interface Servers extends ClientDocuments {
   readonly bySlug: (tenant: Tenant, slug: string) => Promise<Server | undefined>
   /** The server at this URL whose own authorization server is this one. */
   readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
+  /** The scopes that the servers of this tenant name. */
+  readonly scopesInUse: (tenant: Tenant) => Promise<readonly string[]>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
 }
@@ -130,7 +132,8 @@ export function createServers(needs: ServerNeeds): Servers {
         .executeTakeFirst()
       return row && toServer(row)
     },
-    usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
+    scopesInUse: (tenant) => scopesInUse(needs, tenant),
+    usesScope: async (tenant, scope) => (await scopesInUse(needs, tenant)).includes(scope),
     ...createClientDocuments(needs),
   }
 }
@@ -243,15 +246,16 @@ async function listServers(
   return pageOf(rows, page, (row) => showServer(row, principal))
 }
 
-async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {
+async function scopesInUse({ db }: ServerNeeds, { id }: Tenant): Promise<readonly string[]> {
   const rows = await db
     .selectFrom('servers')
     .select('tool_scopes')
     .where('tenant_id', '=', id)
     .where('tool_scopes', 'is not', null)
+    .orderBy('slug')
     .execute()
   const lists = rows.map(({ tool_scopes: list }) => (list === null ? [] : readToolScopes(list)))
-  return lists.some((list) => list.some((one) => one.scope === scope))
+  return [...new Set(lists.flatMap((list) => list.map(({ scope }) => scope)))]
 }
 
 async function removeServer(

@@ -169,6 +169,7 @@ function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
           serverAt(slug, { url, ...settings, transport: transport.current() }),
         noteTransport: async (_server, found) => transport.note(found),
         usable: async () => [],
+        scopesInUse: async () => [],
       },
       connections: {
         list: async () => ({ items: [] }),

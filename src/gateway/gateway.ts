@@ -71,7 +71,7 @@ interface Needs extends ProtectionNeeds {
   readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
   readonly grants: ServerCallNeeds['grants']
-  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport' | 'usable'>
+  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport' | 'usable' | 'scopesInUse'>
   readonly connections: OwnToolNeeds['connections']
   readonly support: OwnToolNeeds['support']
   readonly outbound: ServerCallNeeds['outbound']

@@ -1,6 +1,8 @@
 // The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them all of the person's servers as
 // one, with our own tools.
 import type { Clock } from '../base/clock.ts'
+import type { Servers } from '../connectors/servers.ts'
+import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Visitor } from '../journal/attempts.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Aggregate, Target, Visit } from './aggregate.ts'
@@ -16,7 +18,7 @@ import { eraOf } from './eras.ts'
 import { isJsonObject } from './exact-json.ts'
 import { sessionHeader } from './headers.ts'
 import type { OwnSessions } from './own-sessions.ts'
-import { onePolicy } from './policy.ts'
+import { onePolicy, scopesTogether } from './policy.ts'
 import type { Refusal } from '../protect/index.ts'
 import { foreignOrigin, isOwnOrigin, protectEndpoint, refusalOf } from './protection.ts'
 import type { Guarded, ProtectionNeeds } from './protection.ts'
@@ -38,6 +40,8 @@ export interface Own {
 
 interface Needs extends ProtectionNeeds {
   readonly builtin: Builtin
+  readonly servers: Pick<Servers, 'scopesInUse'>
+  readonly scopes: Pick<Scopes, 'all'>
   readonly aggregate: Pick<Aggregate, 'targetOf'>
   readonly sessions: OwnSessions
   readonly recorder: Recorder
@@ -50,8 +54,14 @@ const ownServer = { id: 'mcp', slug: 'mcp' } as const
 
 /** Makes the endpoint. */
 export function createOwn(needs: Needs): Own {
-  const protectOwn = (tenant: Tenant) =>
-    protectEndpoint(needs, { tenant, slug: undefined, scopes: onePolicy.usualScopes })
+  const protectOwn = (tenant: Tenant, scopes = onePolicy.usualScopes) =>
+    protectEndpoint(needs, { tenant, slug: undefined, scopes })
+  /** Whoever has no token is told to ask for what the servers understand, too. */
+  const strangersGuard = async (tenant: Tenant, request: Request) => {
+    const named = await needs.servers.scopesInUse(tenant)
+    const registry = named.length === 0 ? [] : await needs.scopes.all(tenant)
+    return protectOwn(tenant, scopesTogether(named, registry).usual).guard(request)
+  }
 
   return {
     serve: async (request, { tenant, limits, visitor }) => {
@@ -59,7 +69,9 @@ export function createOwn(needs: Needs): Own {
         return toResponse(faultAnswer(foreignOrigin()))
       }
       const protection = protectOwn(tenant)
-      const verdict = await protection.guard(request)
+      const first = await protection.guard(request)
+      const isStranger = first.kind === 'refused' && request.headers.get('authorization') === null
+      const verdict = isStranger ? await strangersGuard(tenant, request) : first
       if (verdict.kind === 'refused') {
         needs.noteRefusal({ tenant, slug: undefined, request, visitor, refusal: verdict })
         return toResponse(await refuseStranger(limits, verdict, request.method))

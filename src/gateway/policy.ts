@@ -46,6 +46,18 @@ export const onePolicy: Policy = {
     scopes.includes(toolsScope) ? allowed : { kind: 'lacks', scopes: [toolsScope] },
 }
 
+/** The scopes of all servers as one, out of those that any of them names, and which a client is told to ask for. */
+export function scopesTogether(
+  named: readonly string[],
+  registry: readonly RegisteredScope[],
+): { readonly scopes: readonly string[]; readonly usual: readonly string[] } {
+  const usual = named.length === 0 ? [] : usualAmong(registry, named)
+  return {
+    scopes: [...new Set([toolsScope, ...named])],
+    usual: [...new Set([toolsScope, ...usual])],
+  }
+}
+
 function scopedPolicy(
   toolScopes: readonly ToolScope[],
   registry: readonly RegisteredScope[],

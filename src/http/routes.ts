@@ -16,6 +16,7 @@ import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
+import type { SupportRequests } from '../people/support-requests.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -27,6 +28,7 @@ import { identityTokenRoutes } from './api/identity-tokens.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
+import { supportRoutes } from './api/support-requests.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { webhookRoutes } from './api/webhooks.ts'
 import { createForms } from './forms.ts'
@@ -63,6 +65,7 @@ export interface RouteNeeds {
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly setup: Setup
+  readonly support: SupportRequests
   readonly issuer: Issuer
   readonly resources: Resources
   readonly servers: Servers
@@ -98,6 +101,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
+    ...supportRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...appPages(withForms),

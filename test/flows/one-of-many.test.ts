@@ -18,6 +18,12 @@ interface Block {
   readonly text?: string
 }
 
+interface CallEntry {
+  readonly subject: { readonly id: string }
+  readonly data: { readonly server: string; readonly tool: string; readonly status: number }
+  readonly userId: string
+}
+
 type Rest = (method: string, path: string, body?: unknown) => Promise<RestAnswer>
 
 async function startLibrary(t: TestContext) {
@@ -59,7 +65,8 @@ onEveryDatabase(
     const { tools, _meta: said } = await client.listTools()
 
     assert.ok(tools.some(({ name }) => name === 'mcp__z__find'))
-    const [first, second] = said?.['latchkey/missing'] as Record<string, string>[]
+    const missing = (said?.['latchkey/missing'] ?? []) as Record<string, string>[]
+    const [first, second] = missing
     assert.deepEqual(first, { server: 'a', reason: 'server_unreachable' })
     assert.deepEqual([second?.['server'], second?.['reason']], ['notes', 'authorization_required'])
     assert.match(second?.['connectUrl'] ?? '', new RegExp(`^${origin}/connect/con_\\w+$`))
@@ -255,12 +262,12 @@ onEveryDatabase(
     const calls = (await callsIn(rest, 3)).filter(
       ({ data }: { data: { method: string } }) => data.method === 'tools/call',
     )
-    const facts = calls.map((entry: Record<string, any>) => [
-      entry['subject'].id,
-      entry['data'].server,
-      entry['data'].tool,
-      entry['data'].status,
-      entry['userId'],
+    const facts = calls.map(({ subject, data, userId }: CallEntry) => [
+      subject.id,
+      data.server,
+      data.tool,
+      data.status,
+      userId,
     ])
     assert.deepEqual(facts, [
       [added.id, 'books', 'find', 200, me.id],

@@ -152,7 +152,7 @@ test('a tool that only a scope of its server opens is asked for with a challenge
   assert.equal(refused.status, 403)
   assert.match(
     refused.headers.get('www-authenticate') ?? '',
-    /error="insufficient_scope".*scope="mcp notes:write"/,
+    /scope="mcp notes:write", error="insufficient_scope"/,
   )
   assert.equal(poor.asked(), 0)
   assert.deepEqual([await namesAt(poor), await namesAt(rich)], [[], ['mcp__notes__put']])

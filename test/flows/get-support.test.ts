@@ -1,6 +1,7 @@
 // Help that a person asks for through an app: the ticket, the call in the journal and the person are one (seed 004's bug).
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import { startReceiver } from '../../src/journal/webhook.rig.ts'
 import type { Store } from '../../src/store/database.ts'
 import { operator, restAs, signIn, startTestPlatform } from '../harness.ts'
 import { addPerson, openDoorsOn } from '../http/doors.ts'
@@ -22,19 +23,19 @@ async function setUp(t: TestContext, store: Store) {
   const rest = restAs(browser, origin)
   assert.deepEqual((await rest('GET', '/support-settings')).body, { support: 'none' })
   const connect = async () => {
-    const { client } = await signInClient({ origin, url: `${origin}/mcp`, browser })
+    const { client, tokens } = await signInClient({ origin, url: `${origin}/mcp`, browser })
     t.after(() => client.close())
     const ask = async (args: Record<string, unknown> = problem) => {
       const { content } = await client.callTool({ name: 'get_support', arguments: args })
       return (content as Block[])[0]?.text ?? ''
     }
-    return { client, ask }
+    return { client, ask, tokens }
   }
   return { origin, browser, rest, connect }
 }
 
 onEveryDatabase('the first call of a person makes a ticket that is theirs', async (t, store) => {
-  verifies(t, 'S4-1', 'S4-3', 'S4-5', 'S4-6', 'S4-9', 'S4-33', 'S4-34', 'A4-1', 'A4-12')
+  verifies(t, 'S4-1', 'S4-2', 'S4-3', 'S4-5', 'S4-6', 'S4-9', 'S4-33', 'S4-34', 'A4-1', 'A4-12')
   const { rest, connect } = await setUp(t, store)
   await rest('PUT', '/support-settings', { support: 'dashboard' })
   const { ask } = await connect()
@@ -171,3 +172,50 @@ onEveryDatabase('a model in a loop does not bury the administrators', async (t, 
   await assert.rejects(ask())
   assert.equal((await rest('GET', '/support-requests')).body.items.length, 10)
 })
+
+onEveryDatabase('webhooks tell of a ticket, without the words of the person', async (t, store) => {
+  verifies(t, 'S4-34', 'S4-35')
+  const { rest, connect } = await setUp(t, store)
+  const receiver = await startReceiver(t)
+  await rest('POST', '/webhooks', { url: receiver.url, eventTypes: ['support_request.*'] })
+  await rest('PUT', '/support-settings', { support: 'dashboard' })
+  const { ask } = await connect()
+  await ask()
+  const [ticket] = (await rest('GET', '/support-requests')).body.items
+  await receiver.until(1)
+  await rest('PATCH', `/support-requests/${ticket.id}`, { status: 'resolved' })
+  await receiver.until(2)
+  assert.deepEqual(
+    receiver.received.map(({ json }) => json.type),
+    ['support_request.created', 'support_request.changed'],
+  )
+  for (const { body } of receiver.received) {
+    assert.ok(body.includes(ticket.id) && !body.includes('notes'))
+  }
+})
+
+onEveryDatabase(
+  'who calls is told by what they bring, and each door takes its own kind',
+  async (t, store) => {
+    verifies(t, 'S4-7', 'S4-4')
+    const { origin, browser, connect } = await setUp(t, store)
+    const { tokens } = await connect()
+    const cookie = browser
+      .cookies()
+      .map(({ name, value }) => `${name}=${value}`)
+      .join('; ')
+    const authorization = `Bearer ${tokens()?.access_token}`
+    const list = { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' }
+    const json = {
+      accept: 'application/json, text/event-stream',
+      'content-type': 'application/json',
+    }
+    const statuses = [
+      await fetch(`${origin}/mcp`, { ...list, headers: { ...json, cookie } }),
+      await fetch(`${origin}/mcp`, { ...list, headers: { ...json, authorization } }),
+      await fetch(`${origin}/api/v1/support-requests`, { headers: { authorization } }),
+      await fetch(`${origin}/api/v1/support-requests`, { headers: { cookie, origin } }),
+    ].map(({ status }) => status)
+    assert.deepEqual(statuses, [401, 200, 401, 200])
+  },
+)

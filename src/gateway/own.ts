@@ -251,7 +251,10 @@ function whenOver(response: Response, over: () => void): Response {
   }
   const watched = new ReadableStream<Uint8Array>({
     pull: async (controller) => {
-      const { done, value } = await reader.read()
+      const { done, value } = await reader.read().catch((thrown: unknown) => {
+        end()
+        throw thrown
+      })
       if (!done) return controller.enqueue(value)
       end()
       controller.close()

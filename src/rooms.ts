@@ -12,6 +12,7 @@ import { endSignIns } from './connectors/end-sign-ins.ts'
 import { isOpenTo } from './connectors/server-access.ts'
 import type { EndedAddress, Server, Servers } from './connectors/servers.ts'
 import { createGateway } from './gateway/gateway.ts'
+import { scopesTogether } from './gateway/policy.ts'
 import { resourceOf, slugOfResource } from './gateway/targets.ts'
 import { createGround, createReachOut } from './ground.ts'
 import type { Ending, Ground as SharedGround, Surroundings } from './ground.ts'
@@ -35,6 +36,7 @@ import { createApiKeys } from './people/api-keys.ts'
 import { createSessions } from './people/sessions.ts'
 import { createSetup } from './people/setup.ts'
 import { createTenantAdministration } from './people/tenant-administration.ts'
+import { createSupportRequests } from './people/support-requests.ts'
 import type { Tenant } from './people/tenants.ts'
 import { createUserAdministration } from './people/user-administration.ts'
 import type { User } from './people/users.ts'
@@ -142,11 +144,14 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
   const { verify, traces, dpopNonces, grants } = issuer
-  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
+  const support = createSupportRequests(ground)
+  const reached = { credentials, servers, connections, support }
+  const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, ...reached }
   const gateway = createGateway(needs)
 
   const tenantAdministration = createTenantAdministration({ ...ground, setup })
-  const people = { tenants, tenantAdministration, users, administration, sessions, apiKeys, setup }
+  const persons = { users, administration, sessions, apiKeys, setup, support }
+  const people = { tenants, tenantAdministration, ...persons }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }
 
@@ -164,7 +169,7 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
     defaultFor: (tenant) => resourceOf(tenant),
     find: async (tenant, resource) => {
       if (resource === resourceOf(tenant)) {
-        return { resource, name: tenant.name, scopes: [toolsScope] }
+        return { resource, name: tenant.name, ...(await scopesOfAll(servers, scopes, tenant)) }
       }
       const server = await serverFor(tenant, resource)
       if (server === undefined) return undefined
@@ -174,6 +179,12 @@ function createResources(servers: Servers, scopes: Scopes): Resources {
       return { ...facts, ...(await scopesOf(scopes, tenant, server)) }
     },
   }
+}
+
+/** All servers as one understand what each of them does; one scope opens the endpoint, and those that have none of their own. */
+async function scopesOfAll(servers: Servers, scopes: Scopes, tenant: Tenant) {
+  const named = await servers.scopesInUse(tenant)
+  return scopesTogether(named, named.length === 0 ? [] : await scopes.all(tenant))
 }
 
 /** The scopes that a server understands, and which of them a client gets that names none. */

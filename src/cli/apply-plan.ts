@@ -142,10 +142,10 @@ async function raise(workshop: Workshop, slug: string, email: string): Promise<M
   const tenant = await requireTenant(workshop, slug)
   const person = await users.byEmail(tenant, email)
   if (person !== undefined) {
-    await people.setRole(tenant, person.id, 'admin')
+    await people.update(operatorAtTheMachine(tenant), person.id, { role: 'admin' })
     return undefined
   }
-  const { password } = await people.create(tenant, { email, role: 'admin' })
+  const { password } = await people.create(operatorAtTheMachine(tenant), { email, role: 'admin' })
   return { tenant: slug, email, password: password.reveal() }
 }
 

@@ -24,6 +24,7 @@ import {
   toPublicServer,
 } from './server-rows.ts'
 import type { PublicServer, SealedColumn, ServerNeeds } from './server-rows.ts'
+import { toolPolicyColumn } from './tool-scopes.ts'
 
 /** Changes what the input names and leaves the rest. Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
 export async function changeServer(
@@ -50,6 +51,8 @@ export async function changeServer(
       input.toolScopes === undefined
         ? before.tool_scopes
         : await toolScopesColumn(needs, principal.tenant, input.toolScopes),
+    tool_policy:
+      input.toolPolicy === undefined ? before.tool_policy : toolPolicyColumn(input.toolPolicy),
     may_use:
       input.mayUse === undefined
         ? before.may_use

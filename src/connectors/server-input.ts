@@ -17,6 +17,16 @@ export interface ToolScope {
   readonly tools: readonly string[]
 }
 
+/** Which tools of a server may be called at all, whatever the scopes are. */
+export interface ToolPolicy {
+  /** Names of tools, as in a scope; absent: all of them. */
+  readonly allow?: readonly string[] | undefined
+  /** Closed, also where the other list opens them. */
+  readonly deny?: readonly string[] | undefined
+  /** Only those that say of themselves that they change nothing. */
+  readonly readOnly?: boolean | undefined
+}
+
 /** A server as somebody describes it. */
 export interface ServerInput {
   readonly url: string
@@ -44,6 +54,8 @@ export interface ServerInput {
   readonly toolScopes?: readonly ToolScope[] | undefined
   /** Tells the server who calls in plain header fields too. */
   readonly identityHeaders?: boolean | undefined
+  /** Which of its tools may be called at all; null: every one. */
+  readonly toolPolicy?: ToolPolicy | null | undefined
   /** Ids of people and names of roles that may use it; none: everybody of the tenant. */
   readonly mayUse?: readonly string[] | undefined
 }

@@ -32,9 +32,9 @@ import {
   invalid,
 } from './server-input.ts'
 import type { Introduce } from './introduce.ts'
-import type { ServerAuth, ServerInput, TokenFormat, ToolScope } from './server-input.ts'
+import type { ServerAuth, ServerInput, TokenFormat, ToolPolicy, ToolScope } from './server-input.ts'
 import { grantSettingsColumn, grantSettingsOf, providerSecretColumn } from './server-grant.ts'
-import { checkToolScopes, readToolScopes } from './tool-scopes.ts'
+import { checkToolScopes, readToolPolicy, readToolScopes } from './tool-scopes.ts'
 
 /** A server as the rooms know it; no secret in it. */
 export interface Server {
@@ -57,6 +57,8 @@ export interface Server {
   readonly metadataCacheMinutes?: number
   /** The scopes of ours that it understands; absent: one opens all of its tools. */
   readonly toolScopes?: readonly ToolScope[]
+  /** Which of its tools may be called at all; absent: every one. */
+  readonly toolPolicy?: ToolPolicy
   /** The people and roles that may use it; absent: everybody of the tenant. */
   readonly mayUse?: readonly string[]
   /** How it speaks over HTTP; absent until it has answered. */
@@ -87,6 +89,7 @@ export interface PublicServer {
   readonly transport?: Transport
   readonly metadataCacheMinutes?: number
   readonly toolScopes?: readonly ToolScope[]
+  readonly toolPolicy?: ToolPolicy
   /** Where its authorization server sends people back to; a client that is made there by hand has to name it. */
   readonly redirectUri?: string
   /** For administrators only: who else may use it. */
@@ -244,6 +247,7 @@ export function toServer(row: ServerRow): Server {
     tokenFormat: row.token_format as TokenFormat, // likewise
     ...cacheFact(row),
     ...(row.tool_scopes === null ? {} : { toolScopes: readToolScopes(row.tool_scopes) }),
+    ...(row.tool_policy === null ? {} : { toolPolicy: readToolPolicy(row.tool_policy) }),
     ...(row.may_use === null ? {} : { mayUse: readAccess(row.may_use) }),
     ...(row.transport === null ? {} : { transport: row.transport as Transport }), // only this room writes it
     context: row.context,

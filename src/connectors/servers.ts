@@ -18,7 +18,7 @@ import { endSignIns } from './end-sign-ins.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
-import type { ServerInput, ToolScope } from './server-input.ts'
+import type { ServerInput, ToolPolicy, ToolScope } from './server-input.ts'
 import {
   keyColumns,
   plainColumns,
@@ -33,10 +33,10 @@ import { testServer } from './server-test.ts'
 import type { ServerTest } from './server-test.ts'
 import { serverTemplates } from './templates.ts'
 import type { ServerTemplate } from './templates.ts'
-import { readToolScopes } from './tool-scopes.ts'
+import { readToolScopes, toolPolicyColumn } from './tool-scopes.ts'
 import { noteTransport } from './transport.ts'
 
-export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolScope }
+export type { EndedAddress, PublicServer, Server, ServerInput, ServerTest, ToolPolicy, ToolScope }
 
 export interface Servers extends ClientDocuments {
   /** Well-known servers, ready to be added. */
@@ -44,6 +44,8 @@ export interface Servers extends ClientDocuments {
   /** Throws Fault('invalid_input' | 'conflict') and what discovery throws. */
   readonly create: (principal: Principal, input: ServerInput) => Promise<PublicServer>
   readonly list: (principal: Principal, page?: PageRequest) => Promise<Page<PublicServer>>
+  /** Those that the caller may use, at most 200, by their slugs. */
+  readonly usable: (principal: Principal) => Promise<readonly Server[]>
   /** Throws Fault('not_found'). */
   readonly get: (principal: Principal, id: string) => Promise<PublicServer>
   /** A new URL, issuer or client drops the tokens that belong to the old one. */
@@ -63,6 +65,8 @@ export interface Servers extends ClientDocuments {
   readonly byAddress: (tenant: Tenant, url: string) => Promise<Server | undefined>
   /** The server at this URL whose own authorization server is this one. */
   readonly byUrl: (tenant: Tenant, url: string, issuer: string) => Promise<Server | undefined>
+  /** The scopes that the servers of this tenant name. */
+  readonly scopesInUse: (tenant: Tenant) => Promise<readonly string[]>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
 }
@@ -97,6 +101,10 @@ export function createServers(needs: ServerNeeds): Servers {
     templates: serverTemplates,
     create: (principal, input) => createServer(needs, principal, input),
     list: (principal, page = {}) => listServers(needs, principal, page),
+    usable: async (principal) => {
+      const rows = await visibleTo(needs, principal).orderBy('slug').limit(usableMax).execute()
+      return rows.map(toServer)
+    },
     get: async (principal, id) => showServer(await requireSeen(principal, id), principal),
     update: async (principal, id, input) =>
       changeServer(needs, principal, await require(principal.tenant, id), input),
@@ -116,7 +124,8 @@ export function createServers(needs: ServerNeeds): Servers {
     },
     byAddress: (tenant, url) => oldestAt(needs, tenant, { url }),
     byUrl: (tenant, url, issuer) => oldestAt(needs, tenant, { url, issuer }),
-    usesScope: (tenant, scope) => isScopeUsed(needs, tenant, scope),
+    scopesInUse: (tenant) => scopesInUse(needs, tenant),
+    usesScope: async (tenant, scope) => (await scopesInUse(needs, tenant)).includes(scope),
     ...createClientDocuments(needs),
   }
 }
@@ -164,6 +173,7 @@ async function createServer(
     ...sealedColumns(needs, { tenantId: tenant.id, id, auth }, input),
     ...facts,
     tool_scopes: toolScopes,
+    tool_policy: toolPolicyColumn(input.toolPolicy ?? null),
     // A client id is known to one issuer only; which one, as it spells itself, is fixed at the first look.
     issuer:
       facts.issuer === null && facts.client_id === null
@@ -213,16 +223,14 @@ async function insertServer(
   })
 }
 
-async function listServers(
-  { db }: ServerNeeds,
-  principal: Principal,
-  page: PageRequest,
-): Promise<Page<PublicServer>> {
+const usableMax = 200
+
+/** The rows of those that the caller may use. */
+function visibleTo({ db }: ServerNeeds, principal: Principal) {
   const { tenant, user } = principal
   // The name in its quotes, as JSON has it; ids of ours have nothing in them that JSON or `like` would read otherwise.
   const named = [user?.id ?? '', user?.role ?? ''].map((name) => `%"${name}"%`)
-  const { createdAt, id } = positionOf(page)
-  const rows = await db
+  return db
     .selectFrom('servers')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
@@ -231,6 +239,15 @@ async function listServers(
         is.or([is('may_use', 'is', null), ...named.map((name) => is('may_use', 'like', name))]),
       ),
     )
+}
+
+async function listServers(
+  needs: ServerNeeds,
+  principal: Principal,
+  page: PageRequest,
+): Promise<Page<PublicServer>> {
+  const { createdAt, id } = positionOf(page)
+  const rows = await visibleTo(needs, principal)
     .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
@@ -239,15 +256,16 @@ async function listServers(
   return pageOf(rows, page, (row) => showServer(row, principal))
 }
 
-async function isScopeUsed({ db }: ServerNeeds, { id }: Tenant, scope: string): Promise<boolean> {
+async function scopesInUse({ db }: ServerNeeds, { id }: Tenant): Promise<readonly string[]> {
   const rows = await db
     .selectFrom('servers')
     .select('tool_scopes')
     .where('tenant_id', '=', id)
     .where('tool_scopes', 'is not', null)
+    .orderBy('slug')
     .execute()
   const lists = rows.map(({ tool_scopes: list }) => (list === null ? [] : readToolScopes(list)))
-  return lists.some((list) => list.some((one) => one.scope === scope))
+  return [...new Set(lists.flatMap((list) => list.map(({ scope }) => scope)))]
 }
 
 async function removeServer(

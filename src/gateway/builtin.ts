@@ -1,35 +1,54 @@
-// Latchkey's own MCP server and its tools. Each request brings its own principal; no tool sees a token.
-import type { AuthInfo } from '@modelcontextprotocol/server'
-import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
-import { z } from 'zod'
+// The MCP server at `/mcp`: our own tools and those of all servers as one, in both eras. Each request brings its own visit;
+// what a server is to be asked for a person goes through the aggregate.
+import type { AuthInfo, ServerContext } from '@modelcontextprotocol/server'
+import {
+  createMcpHandler,
+  ProtocolError,
+  ProtocolErrorCode,
+  Server,
+} from '@modelcontextprotocol/server'
 import type { Log } from '../base/log.ts'
-import type { TokenPrincipal } from '../people/principal.ts'
+import { rpcCodes } from '../protect/index.ts'
+import { faultCatalogue } from '../base/fault.ts'
+import type { Aggregate, Missing, Visit } from './aggregate.ts'
+import { ownToolsFor } from './own-tools.ts'
+import type { OwnToolNeeds } from './own-tools.ts'
+import { listMethods } from './server-lists.ts'
+import type { Kind } from './server-lists.ts'
+import { readName } from './shared-names.ts'
+import { toFault } from './unexpected.ts'
+import type { Message } from '../connectors/post-message.ts'
 
 export interface Builtin {
   /** Answers one MCP request of either era for a verified caller; `body` is the parsed one. */
-  readonly answer: (request: Request, principal: TokenPrincipal, body: unknown) => Promise<Response>
+  readonly answer: (request: Request, visit: Visit, body: unknown) => Promise<Response>
   readonly close: () => Promise<void>
 }
 
-/** Makes our own server. */
-export function createBuiltin({ log }: { readonly log: Log }): Builtin {
-  // The handler passes AuthInfo through as it is, so the object itself leads back to the principal.
-  const principals = new WeakMap<AuthInfo, TokenPrincipal>()
+interface Needs extends OwnToolNeeds {
+  readonly aggregate: Aggregate
+  readonly log: Log
+}
 
+/** Makes the server. */
+export function createBuiltin(needs: Needs): Builtin {
+  const { log } = needs
+  // The handler passes AuthInfo through as it is, so the object itself leads back to the visit.
+  const visits = new WeakMap<AuthInfo, Visit>()
   const handler = createMcpHandler(
     ({ authInfo }) => {
-      const principal = authInfo && principals.get(authInfo)
-      if (principal === undefined) throw new Error('an own tool was asked for without a principal')
-      return serverFor(principal)
+      const visit = authInfo && visits.get(authInfo)
+      if (visit === undefined) throw new Error('something was asked for without a principal')
+      return serverFor(needs, visit)
     },
-    { onerror: (error) => log.debug({ because: error.message }, 'an own tool call was refused') },
+    { onerror: (error) => log.debug({ because: error.message }, 'a request at /mcp was refused') },
   )
 
   return {
-    answer: (request, principal, body) => {
-      const { clientId, scopes } = principal
+    answer: (request, visit, body) => {
+      const { clientId, scopes } = visit.principal
       const authInfo = { token: '', clientId, scopes: [...scopes] } // Tools have no use for the token.
-      principals.set(authInfo, principal)
+      visits.set(authInfo, visit)
       const given = body === undefined ? { authInfo } : { authInfo, parsedBody: body }
       return handler.fetch(request, given)
     },
@@ -37,40 +56,87 @@ export function createBuiltin({ log }: { readonly log: Log }): Builtin {
   }
 }
 
-const whoAmI = z.object({
-  userId: z.string().optional(),
-  email: z.string().optional(),
-  name: z.string().optional(),
-  tenant: z.string(),
-  clientId: z.string(),
-  scopes: z.array(z.string()),
-})
+const identity = { name: 'latchkey', version: '0.1.0' }
+// Nobody is told of changes or of what happens to a resource: that is for /{slug}/mcp.
+const capabilities = { tools: {}, prompts: {}, resources: {}, completions: {} }
+const routed = ['prompts/get', 'resources/read', 'completion/complete'] as const
+const merged = ['prompts', 'resources', 'resourceTemplates'] as const
 
-function serverFor(principal: TokenPrincipal): McpServer {
-  const server = new McpServer({ name: 'latchkey', version: '0.1.0' })
-  server.registerTool(
-    'whoami',
-    {
-      title: 'Who am I',
-      description: 'Says who is signed in here, through which app, and with which permissions.',
-      outputSchema: whoAmI,
-      annotations: { readOnlyHint: true, openWorldHint: false },
-    },
-    () => {
-      const facts = factsOf(principal)
-      return { content: [{ type: 'text', text: JSON.stringify(facts) }], structuredContent: facts }
-    },
-  )
+function serverFor(needs: Needs, visit: Visit): Server {
+  const server = new Server(identity, { capabilities })
+  const handle = (method: string, work: (params: Message, visit: Visit) => Promise<Message>) =>
+    server.setRequestHandler(method as 'tools/list', async (request, context) => {
+      const params: Message = { ...request.params, ...metaOf(context) }
+      const result = await answered(needs.log, () => work(params, visitWith(visit, context)))
+      return result as never // what it holds is checked by the SDK, or was when it was listed
+    })
+
+  handle('tools/list', async (_params, here) => {
+    const own = await ownToolsFor(needs, here.principal)
+    const { items, missing } = await needs.aggregate.list('tools', here)
+    return listed('tools', [...own.map((tool) => tool.listed), ...items], missing)
+  })
+  handle('tools/call', (params, here) => callTool(needs, params, here))
+  for (const kind of merged) {
+    handle(listMethods[kind], async (_params, here) => {
+      const { items, missing } = await needs.aggregate.list(kind, here)
+      return listed(kind, items, missing)
+    })
+  }
+  for (const method of routed) {
+    handle(method, (params, here) => needs.aggregate.route(method, params, here))
+  }
   return server
 }
 
-function factsOf({ tenant, user, clientId, scopes }: TokenPrincipal) {
+/** Which servers are not in a list, and why: in its `_meta`. */
+const missingKey = 'latchkey/missing'
+
+function listed(kind: Kind, items: readonly Message[], missing: readonly Missing[]): Message {
+  return { [kind]: items, ...(missing.length === 0 ? {} : { _meta: { [missingKey]: missing } }) }
+}
+
+async function callTool(needs: Needs, params: Message, visit: Visit): Promise<Message> {
+  const name = String(params['name'])
+  if (readName(name) !== undefined) return needs.aggregate.route('tools/call', params, visit)
+  const tools = await ownToolsFor(needs, visit.principal)
+  const tool = tools.find(({ listed: { name: own } }) => own === name)
+  if (tool !== undefined) return tool.run(params['arguments'])
+  const words = `There is no such tool here: ${name.slice(0, 128)}`
+  throw new ProtocolError(ProtocolErrorCode.InvalidParams, words)
+}
+
+/** Nothing that is thrown on the way reaches the client in its own words. */
+async function answered(log: Log, work: () => Promise<Message>): Promise<Message> {
+  try {
+    return await work()
+  } catch (thrown) {
+    if (thrown instanceof ProtocolError) throw thrown
+    const { code, because, cause } = toFault(thrown)
+    if (code === 'internal') log.error({ because, cause }, 'a request at /mcp failed')
+    else log.info({ code, because }, 'a request at /mcp was refused')
+    const rpcCode = code === 'internal' ? rpcCodes.internal : rpcCodes.failed
+    throw new ProtocolError(rpcCode, faultCatalogue[code].words, { reason: code })
+  }
+}
+
+/** The client's own `_meta` goes on to the server; what MCP keeps for itself was taken out by the SDK. */
+function metaOf({ mcpReq }: ServerContext): Message {
+  return mcpReq._meta === undefined ? {} : { _meta: mcpReq._meta }
+}
+
+const passedOn = new Set(['notifications/progress'])
+
+function visitWith(visit: Visit, { mcpReq }: ServerContext): Visit {
   return {
-    ...(user === undefined ? {} : { userId: user.id }),
-    ...(user?.email === undefined ? {} : { email: user.email }),
-    ...(user?.name === undefined ? {} : { name: user.name }),
-    tenant: tenant.slug,
-    clientId,
-    scopes: [...scopes],
+    ...visit,
+    signal: AbortSignal.any([visit.signal, mcpReq.signal]),
+    notified: (message) => {
+      const { method, params } = message
+      if (typeof method !== 'string' || !passedOn.has(method)) return
+      // The token of the client's own request came with its `_meta`, so the server's notifications carry it.
+      const notification = { method, params } as Parameters<typeof mcpReq.notify>[0] // it is one of the above
+      void mcpReq.notify(notification).catch(() => undefined) // the client has left
+    },
   }
 }

@@ -56,6 +56,9 @@ export interface RigSettings {
   readonly stepUp?: StepUp
   readonly scopes?: readonly string[]
   readonly answerTimeMs?: number
+  readonly listTimeMs?: number
+  /** The server is among those that `/mcp` has. */
+  readonly isUsable?: boolean
   /** The scopes that the server understands. */
   readonly toolScopes?: readonly ToolScope[]
   /** The scopes of the tenant. */
@@ -159,16 +162,26 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
 
 function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
   const { url, transport, entries, ...others } = parts
+  const known = (slug: string) =>
+    serverAt(slug, { url, ...settings, transport: transport.current() })
   return createGateway(
     {
       ...others,
       verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
       dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
       servers: {
-        bySlug: async (_tenant, slug) =>
-          serverAt(slug, { url, ...settings, transport: transport.current() }),
+        bySlug: async (_tenant, slug) => known(slug),
         noteTransport: async (_server, found) => transport.note(found),
+        usable: async () =>
+          settings.isUsable === true ? [known('notes')].flatMap((one) => one ?? []) : [],
+        scopesInUse: async () => [],
       },
+      connections: {
+        list: async () => ({ items: [] }),
+        ensure: async () => 'con_1',
+        sharedServers: async () => new Set(),
+      },
+      support: { isOn: async () => false, ask: async () => undefined },
       scopes: { all: async () => settings.registry ?? [] },
       grants: { stands: async () => true },
       keyring,
@@ -185,7 +198,10 @@ function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
       callCounts: { add: () => {} },
       log: silentLog,
     },
-    settings.answerTimeMs === undefined ? {} : { answerTimeMs: settings.answerTimeMs },
+    {
+      ...(settings.answerTimeMs === undefined ? {} : { answerTimeMs: settings.answerTimeMs }),
+      ...(settings.listTimeMs === undefined ? {} : { listTimeMs: settings.listTimeMs }),
+    },
   )
 }
 

@@ -1,7 +1,7 @@
 // The gateway: MCP in, MCP out. The order of the steps is the design: nothing is read or written about a person before
 // the token is verified, and nothing of the call is sent on before policy has agreed.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
@@ -12,7 +12,6 @@ import type { CallCounts } from '../journal/call-counts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { isStoreUnavailable } from '../store/unavailable.ts'
 import type { Answer } from './answers.ts'
 import { faultAnswer, notRpc, send, staleState, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
@@ -21,8 +20,9 @@ import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
-import { createOwn } from './own.ts'
 import type { CalledAt } from './own.ts'
+import { createOwnEndpoint } from './own-endpoint.ts'
+import type { OwnToolNeeds } from './own-tools.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { policyFor } from './policy.ts'
@@ -43,9 +43,11 @@ import { createRecorder } from './recorder.ts'
 import type { CallRecord, Recorder } from './recorder.ts'
 import type { Ending, ServerCallNeeds } from './server-call.ts'
 import { callServer } from './server-call.ts'
+import type { RequireReading } from './reading-only.ts'
 import { createSessionBinding } from './sessions.ts'
 import { createSignInAsk } from './sign-in-ask.ts'
 import { createTransports } from './transports.ts'
+import { toFault } from './unexpected.ts'
 
 export interface Gateway {
   /** Serves `/{slug}/mcp` on Node's own streams. Never throws; the response is ended or destroyed. */
@@ -74,7 +76,9 @@ interface Needs extends ProtectionNeeds {
   readonly scopes: Pick<Scopes, 'all'>
   readonly credentials: Credentials
   readonly grants: ServerCallNeeds['grants']
-  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport'>
+  readonly servers: Pick<Servers, 'bySlug' | 'noteTransport' | 'usable' | 'scopesInUse'>
+  readonly connections: OwnToolNeeds['connections']
+  readonly support: OwnToolNeeds['support']
   readonly outbound: ServerCallNeeds['outbound']
   readonly keyring: Keyring
   readonly random: Random
@@ -90,30 +94,36 @@ interface Needs extends ProtectionNeeds {
 interface Settings {
   /** How long a server may think before its answer begins. */
   readonly answerTimeMs?: number
+  /** How long it may think when it is asked for a list of what it offers. */
+  readonly listTimeMs?: number
 }
 
 const defaultAnswerTimeMs = 120_000
+const defaultListTimeMs = 10_000
 
 /** Makes the gateway. */
 export function createGateway(
   needs: Needs,
-  { answerTimeMs = defaultAnswerTimeMs }: Settings = {},
+  { answerTimeMs = defaultAnswerTimeMs, listTimeMs = defaultListTimeMs }: Settings = {},
 ): Gateway {
   const { servers, log } = needs
   const recorder = createRecorder(needs)
   const streams = createOpenStreams(needs)
   const noteRefusal = createRefusals(needs)
   const states = createRequestStates(needs)
-  const own = createOwn({ ...needs, recorder, noteRefusal })
+  const sessions = createSessionBinding(needs)
+  const parts = { ...needs, recorder, noteRefusal, sessions, listTimeMs, answerTimeMs }
+  const { own, requireReading } = createOwnEndpoint(parts)
   const run = createRun({
     ...needs,
     recorder,
     noteRefusal,
     streams,
-    sessions: createSessionBinding(needs),
+    sessions,
     transports: createTransports(needs),
     states,
     askSignIn: createSignInAsk({ ...needs, states }),
+    requireReading,
     answerTimeMs,
   })
 
@@ -185,6 +195,7 @@ interface RunNeeds extends ServerCallNeeds, Pick<Needs, 'clock'> {
   readonly recorder: Recorder
   readonly noteRefusal: NoteRefusal
   readonly states: RequestStates
+  readonly requireReading: RequireReading
 }
 
 /** It is noted like a stranger's refusal: that finds the attempt of a program, whose grant has none. */
@@ -203,6 +214,8 @@ async function finish(needs: RunNeeds, visit: VerifiedVisit, asked: Asked): Prom
   if (answer !== undefined) return { kind: 'answer', answer }
   const resumed = era === 'modern' ? needs.states.resume(visit, asked) : untouched
   if (resumed.kind === 'refused') return { kind: 'answer', answer: staleState(call) }
+  const instead = await needs.requireReading(visit, call)
+  if (instead !== undefined) return { kind: 'answer', answer: instead }
   return callServer(needs, { ...visit, ...asked, ...resumed, isOffered: offersFor(visit, call) })
 }
 
@@ -250,9 +263,10 @@ async function countCall(
   return undefined
 }
 
-/** Where scopes open tools one by one, the server must read the same call as we did. */
+/** Where tools are opened one by one, the server must read the same call as we did. */
 function bodyFor({ server, request }: VerifiedVisit, call: Call, body: Buffer | undefined) {
-  if (body === undefined || server.toolScopes === undefined) return body
+  const isPlain = server.toolScopes === undefined && server.toolPolicy === undefined
+  if (body === undefined || isPlain) return body
   const exact = namesTheSame(request.headers, call) ? exactBody(body) : undefined
   return exact ?? 'ambiguous'
 }
@@ -291,7 +305,7 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
   try {
     return await work()
   } catch (thrown) {
-    const fault = isFault(thrown) ? thrown : unexpected(thrown)
+    const fault = toFault(thrown)
     const facts = { code: fault.code, because: fault.because, cause: fault.cause }
     if (fault.code === 'internal') log.error(facts, 'a call failed')
     else log.info(facts, 'a call was refused')
@@ -301,12 +315,4 @@ async function endingOf(log: Log, work: () => Promise<Ending>, call?: Call): Pro
 
 function noSuchServer(): Fault {
   return new Fault('not_found', { because: 'this tenant has no such server' })
-}
-
-function unexpected(cause: unknown): Fault {
-  if (isStoreUnavailable(cause)) {
-    const because = 'the database cannot be asked now'
-    return new Fault('temporarily_unavailable', { because, cause, retryAfterS: 5 })
-  }
-  return new Fault('internal', { because: 'something unexpected was thrown', cause })
 }

@@ -6,21 +6,25 @@ import { connectUrlOf } from '../connectors/connection-rows.ts'
 import type { Bearer, Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
-import type { Answer } from './answers.ts'
+import type { TokenPrincipal } from '../people/principal.ts'
+import type { Answer, Connect } from './answers.ts'
 import { emptyAnswer, faultAnswer, refusedUpstream, scopeRefused, slowDown } from './answers.ts'
+import type { Call } from './calls.ts'
 import { operationOf } from './calls.ts'
 import type { Outcome } from './proxy.ts'
-import type { AskSignIn, WaitingCall } from './sign-in-ask.ts'
 
 /** Whose call it was, and where to. */
-export interface HeldCall extends WaitingCall {
+export interface HeldCall {
+  readonly principal: TokenPrincipal
   readonly server: Server
+  readonly call: Call
   readonly method: 'GET' | 'POST' | 'DELETE'
 }
 
 interface Needs {
   readonly credentials: Credentials
-  readonly askSignIn: AskSignIn
+  /** Asks the person to sign in, in the way that their client can show. */
+  readonly askSignIn: (connect: Connect) => Answer
 }
 
 /** Our answer in place of the server's. */
@@ -88,7 +92,7 @@ function connectFor(
   const connectUrl = isShared
     ? `${tenant.issuer}/console/connections`
     : connectUrlOf(tenant, connectionId)
-  return askSignIn(held, { serverName: server.name, connectUrl, reason, isShared })
+  return askSignIn({ serverName: server.name, connectUrl, reason, isShared })
 }
 
 /** RFC 6750 §3.1: the scopes that the server says our token for the person lacks; undefined when it says nothing of it. */

@@ -1,8 +1,9 @@
 // Our own tools at `/mcp`, asked in both eras.
 import assert from 'node:assert/strict'
+import type { RequestListener } from 'node:http'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
-import { aliceToken, at, bobToken, startRig, tenant } from './gateway.rig.ts'
+import { aliceToken, at, bobToken, bodyOf, startRig, tenant } from './gateway.rig.ts'
 
 const call = { jsonrpc: '2.0', id: 3, method: 'tools/call' }
 const whoAmI = {
@@ -60,7 +61,7 @@ test('tools/list has whoami', async (t) => {
   const { tools } = await resultOf(response)
   assert.deepEqual(
     tools?.map(({ name }) => name),
-    ['whoami'],
+    ['whoami', 'list_connections', 'connect'],
   )
 })
 
@@ -118,6 +119,57 @@ test('what is no JSON-RPC is 400, GET without a stream 405', async (t) => {
   assert.equal((await rig.gateway.own(new Request(url, { headers }), at)).status, 405)
 })
 
+test('a server that says nothing keeps nobody waiting, and the others and our own tools are there', async (t) => {
+  verifies(t, 'S4-9')
+  const rig = await startRig(t, { isUsable: true, listTimeMs: 50, upstream: () => {} })
+
+  const response = await rig.gateway.own(post({ ...call, method: 'tools/list' }), at)
+
+  const { tools, _meta: said } = await resultOf(response)
+  assert.ok(tools?.some(({ name }) => name === 'whoami'))
+  assert.deepEqual(said?.['latchkey/missing'], [{ server: 'notes', reason: 'upstream_timeout' }])
+})
+
+test('a tool that only a scope of its server opens is asked for with a challenge, and not listed', async (t) => {
+  verifies(t, 'S3-32', 'R8')
+  const toolScopes = [{ scope: 'notes:write', tools: ['put'] }]
+  const tools = [{ name: 'put', inputSchema: { type: 'object' } }]
+  const upstream = answering({ tools })
+  const poor = await startRig(t, { isUsable: true, toolScopes, upstream })
+  const rich = await startRig(t, {
+    isUsable: true,
+    toolScopes,
+    upstream,
+    scopes: ['mcp', 'notes:write'],
+  })
+  const put = { ...call, params: { name: 'mcp__notes__put', arguments: {} } }
+  const namesAt = async ({ gateway }: typeof poor) => {
+    const list = await resultOf(await gateway.own(post({ ...call, method: 'tools/list' }), at))
+    return list.tools?.map(({ name }) => name).filter((name) => name.startsWith('mcp__'))
+  }
+
+  const refused = await poor.gateway.own(post(put), at)
+  assert.equal(refused.status, 403)
+  assert.match(
+    refused.headers.get('www-authenticate') ?? '',
+    /scope="mcp notes:write", error="insufficient_scope"/,
+  )
+  assert.equal(poor.asked(), 0)
+  assert.deepEqual([await namesAt(poor), await namesAt(rich)], [[], ['mcp__notes__put']])
+  assert.equal((await rich.gateway.own(post(put), at)).status, 200)
+})
+
+/** A server of the newest revision that answers everything alike. */
+function answering(result: Readonly<Record<string, unknown>>): RequestListener {
+  return (request, response) => {
+    const { id, method } = JSON.parse(bodyOf(request)) as { id: unknown; method: string }
+    const found = { supportedVersions: ['2026-07-28'], capabilities: {} }
+    const said = method === 'server/discover' ? found : { ...result, content: [] }
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ jsonrpc: '2.0', id, result: said }))
+  }
+}
+
 function post(message: unknown, headers: Readonly<Record<string, string>> = {}): Request {
   return new Request(`${tenant.issuer}/mcp`, {
     method: 'POST',
@@ -134,6 +186,7 @@ function post(message: unknown, headers: Readonly<Record<string, string>> = {}):
 interface Result {
   readonly tools?: readonly { readonly name: string }[]
   readonly structuredContent?: Readonly<Record<string, unknown>>
+  readonly _meta?: Readonly<Record<string, unknown>>
 }
 
 async function resultOf(response: Response): Promise<Result> {

@@ -1,19 +1,29 @@
-// The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them our own.
-import type { Log } from '../base/log.ts'
+// The endpoint `/mcp`: the same guard and policy as in front of every server, and behind them all of the person's servers as
+// one, with our own tools.
+import type { Clock } from '../base/clock.ts'
+import type { Servers } from '../connectors/servers.ts'
+import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Visitor } from '../journal/attempts.ts'
 import type { Tenant } from '../people/tenants.ts'
+import type { Aggregate, Target, Visit } from './aggregate.ts'
 import type { Answer } from './answers.ts'
-import { faultAnswer, notRpc } from './answers.ts'
-import { createBuiltin } from './builtin.ts'
+import { faultAnswer, notRpc, unknownSession } from './answers.ts'
+import type { Builtin } from './builtin.ts'
 import type { CallLimits } from './call-limits.ts'
 import { refuseStranger, tooManyCalls } from './call-limits.ts'
+import type { Call } from './calls.ts'
 import { bodylessCall, readCall } from './calls.ts'
+import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
-import { onePolicy } from './policy.ts'
+import { isJsonObject } from './exact-json.ts'
+import { sessionHeader } from './headers.ts'
+import type { OwnSessions } from './own-sessions.ts'
+import { onePolicy, scopesTogether } from './policy.ts'
+import type { Refusal } from '../protect/index.ts'
 import { foreignOrigin, isOwnOrigin, protectEndpoint, refusalOf } from './protection.ts'
 import type { Guarded, ProtectionNeeds } from './protection.ts'
 import type { NoteRefusal } from './refusals.ts'
-import type { Recorder } from './recorder.ts'
+import type { CallRecord, Recorder } from './recorder.ts'
 
 /** What the door knows of a call. */
 export interface CalledAt {
@@ -29,42 +39,28 @@ export interface Own {
 }
 
 interface Needs extends ProtectionNeeds {
+  readonly builtin: Builtin
+  readonly servers: Pick<Servers, 'scopesInUse'>
+  readonly scopes: Pick<Scopes, 'all'>
+  readonly aggregate: Pick<Aggregate, 'targetOf'>
+  readonly sessions: OwnSessions
   readonly recorder: Recorder
   readonly noteRefusal: NoteRefusal
-  readonly log: Log
+  readonly clock: Clock
 }
 
 /** How our own server is called in the journal. */
-const server = { id: 'mcp', slug: 'mcp' } as const
+const ownServer = { id: 'mcp', slug: 'mcp' } as const
 
 /** Makes the endpoint. */
 export function createOwn(needs: Needs): Own {
-  const { recorder, clock, log } = needs
-  const builtin = createBuiltin({ log })
-  const protectOwn = (tenant: Tenant) =>
-    protectEndpoint(needs, { tenant, slug: undefined, scopes: onePolicy.usualScopes })
-
-  const run = async (request: Request, guarded: Guarded, limits: CallLimits): Promise<Response> => {
-    const { principal } = guarded
-    const startedAt = clock.now()
-    const body = request.method === 'POST' ? await request.text() : undefined
-    const call = body === undefined ? bodylessCall(request.method) : readCall(body)
-    if (call === undefined) return toResponse(notRpc())
-    const counted = await limits.call(principal, call.messages ?? 1)
-    const tooMany = tooManyCalls(counted, call)
-    if (tooMany !== undefined) return toResponse(tooMany)
-
-    const refusal = refusalOf(guarded, call)
-    const response =
-      refusal === undefined
-        ? asOurs(await builtin.answer(request, principal, parsed(body)))
-        : toResponse(refusal)
-    const era = eraOf(request.headers.get('mcp-protocol-version') ?? undefined, call)
-    const { status } = response
-    const reason = refusal?.reason
-    const record = { principal, server, call, era, status, startedAt }
-    recorder.record(reason === undefined ? record : { ...record, reason })
-    return withFields(response, counted.fields)
+  const protectOwn = (tenant: Tenant, scopes = onePolicy.usualScopes) =>
+    protectEndpoint(needs, { tenant, slug: undefined, scopes })
+  /** Whoever has no token is told to ask for what the servers understand, too. */
+  const strangersGuard = async (tenant: Tenant, request: Request) => {
+    const named = await needs.servers.scopesInUse(tenant)
+    const registry = named.length === 0 ? [] : await needs.scopes.all(tenant)
+    return protectOwn(tenant, scopesTogether(named, registry).usual).guard(request)
   }
 
   return {
@@ -73,21 +69,152 @@ export function createOwn(needs: Needs): Own {
         return toResponse(faultAnswer(foreignOrigin()))
       }
       const protection = protectOwn(tenant)
-      const verdict = await protection.guard(request)
+      const first = await protection.guard(request)
+      const isStranger = first.kind === 'refused' && request.headers.get('authorization') === null
+      const verdict = isStranger ? await strangersGuard(tenant, request) : first
       if (verdict.kind === 'refused') {
         needs.noteRefusal({ tenant, slug: undefined, request, visitor, refusal: verdict })
         return toResponse(await refuseStranger(limits, verdict, request.method))
       }
       const guarded = { ...verdict, policy: onePolicy, protection }
-      return withFields(await run(request, guarded, limits), verdict.headers)
+      return withFields(await run(needs, request, guarded, limits), verdict.headers)
     },
-    close: () => builtin.close(),
+    close: () => needs.builtin.close(),
   }
 }
 
-/** What readCall has found to be JSON; an absent body stays absent. */
-function parsed(body: string | undefined): unknown {
-  return body === undefined ? undefined : JSON.parse(body)
+async function run(
+  needs: Needs,
+  request: Request,
+  guarded: Guarded,
+  limits: CallLimits,
+): Promise<Response> {
+  const { principal } = guarded
+  const startedAt = needs.clock.now()
+  const text = request.method === 'POST' ? await request.text() : undefined
+  const call = text === undefined ? bodylessCall(request.method) : readCall(text)
+  if (call === undefined) return toResponse(notRpc())
+  const counted = await limits.call(principal, call.messages ?? 1)
+  const tooMany = tooManyCalls(counted, call)
+  if (tooMany !== undefined) return toResponse(tooMany)
+  const era = eraOf(request.headers.get('mcp-protocol-version') ?? undefined, call)
+  const body: unknown = text === undefined ? undefined : JSON.parse(text) // readCall() has read it as JSON
+  const asked = { request, guarded, call, era, body, startedAt }
+  return withFields(await answerTo(needs, asked), counted.fields)
+}
+
+interface Asked {
+  readonly request: Request
+  readonly guarded: Guarded
+  readonly call: Call
+  readonly era: Era
+  readonly body: unknown
+  readonly startedAt: number
+}
+
+async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
+  const { request, guarded, call, era, body } = asked
+  const { principal } = guarded
+  const target = await targetIn(needs, asked)
+  const refusal = refusalOf(guarded, call) ?? (target && refusalAt(guarded, call, target))
+  const session = sessionOf(needs, asked)
+  const refused = refusal ?? (session === 'unknown' ? unknownSession(call) : undefined)
+  if (refused !== undefined) {
+    record(needs, asked, { status: refused.status, ...reasonOf(refused) }, target?.server)
+    return toResponse(refused)
+  }
+  const sessionId = session === 'unknown' ? undefined : session.id
+  if (sessionId !== undefined) cancelIn(needs.sessions, sessionId, body)
+  const running = runningIn(needs.sessions, sessionId, call)
+  let isRouted = false
+  const visit: Visit = {
+    principal,
+    era,
+    signal: AbortSignal.any([request.signal, ...(running === undefined ? [] : [running.signal])]),
+    fields: paramFields(request.headers),
+    target,
+    routed: () => void (isRouted = true),
+  }
+  const response = asOurs(await needs.builtin.answer(request, visit, body))
+  if (isHello(asked) && response.status === 200) {
+    response.headers.set(sessionHeader, needs.sessions.begin(principal))
+  }
+  return whenOver(response, () => {
+    running?.end()
+    // What was led to a server is recorded there, under the name that it has there.
+    if (!isRouted) record(needs, asked, { status: response.status })
+  })
+}
+
+/** Undefined for what is ours, or nobody's; that it cannot be found out now is told by whoever needs it. */
+async function targetIn({ aggregate }: Needs, asked: Asked): Promise<Target | undefined> {
+  const { body, call, guarded, request } = asked
+  const params = isJsonObject(body) && isJsonObject(body['params']) ? body['params'] : {}
+  const { principal } = guarded
+  // Nothing is asked anywhere for whom our own door is shut.
+  if (guarded.policy.decide(principal, call).kind !== 'allowed') return undefined
+  try {
+    return await aggregate.targetOf(call.method, params, { principal, signal: request.signal })
+  } catch {
+    return undefined
+  }
+}
+
+/** Where the scopes of the one server that is called are lacking: before anything is asked there, as a challenge. */
+function refusalAt(guarded: Guarded, call: Call, { policy, own }: Target): Refusal | undefined {
+  const { id, method, tool, wantsAnswer } = call
+  const asked = { id, method, wantsAnswer, ...(tool === undefined ? {} : { tool: own }) }
+  const decision = policy.decide(guarded.principal, asked)
+  if (decision.kind !== 'lacks') return undefined
+  const scopes = [...new Set([...onePolicy.usualScopes, ...decision.scopes])]
+  const { protection, scheme } = guarded
+  return protection.insufficientScope(scopes, { id, scheme })
+}
+
+function reasonOf({ reason }: { readonly reason?: string }) {
+  return reason === undefined ? {} : { reason }
+}
+
+function record(
+  { recorder }: Needs,
+  { guarded, call, era, startedAt }: Asked,
+  facts: Pick<CallRecord, 'status' | 'reason'>,
+  server: CallRecord['server'] = ownServer,
+): void {
+  recorder.record({ principal: guarded.principal, server, call, era, startedAt, ...facts })
+}
+
+/** Since 2026-07-28 there are no sessions: an id that comes nevertheless is ignored (MCP 2026-07-28, R12). */
+function sessionOf(
+  { sessions }: Needs,
+  { request, guarded, era }: Asked,
+): { readonly id?: string } | 'unknown' {
+  const id = request.headers.get(sessionHeader)
+  if (id === null || era === 'modern') return {}
+  return sessions.isTheirs(guarded.principal, id) ? { id } : 'unknown'
+}
+
+function isHello({ call, era }: Asked): boolean {
+  return call.method === 'initialize' && era === 'legacy'
+}
+
+/** MCP 2025-11-25, "Cancellation": another request of the same session says so. */
+function cancelIn(sessions: OwnSessions, sessionId: string, body: unknown): void {
+  if (!isJsonObject(body) || body['method'] !== 'notifications/cancelled') return
+  const params = isJsonObject(body['params']) ? body['params'] : {}
+  const { requestId } = params
+  if (typeof requestId !== 'string' && typeof requestId !== 'number') return
+  sessions.cancel({ sessionId, requestId })
+}
+
+function runningIn(sessions: OwnSessions, sessionId: string | undefined, { id }: Call) {
+  if (sessionId === undefined || id === null) return undefined
+  return sessions.running({ sessionId, requestId: id })
+}
+
+/** What a server of the newer era compares with the arguments (MCP 2026-07-28, "Custom Headers from Tool Parameters"). */
+function paramFields(headers: Headers): Readonly<Record<string, string>> {
+  return Object.fromEntries([...headers].filter(([name]) => name.startsWith('mcp-param-')))
 }
 
 function toResponse({ status, headers, body }: Answer): Response {
@@ -106,4 +233,36 @@ function asOurs(response: Response): Response {
   // RFC 9110 §7.6.1: a connection that is about to close must not be promised to stay.
   headers.delete('connection')
   return new Response(response.body, { status: response.status, headers })
+}
+
+/** Says when an answer is over: a stream of events goes on after its head. */
+function whenOver(response: Response, over: () => void): Response {
+  const { body, status, headers } = response
+  const isStream = headers.get('content-type')?.startsWith('text/event-stream') ?? false
+  if (body === null || !isStream) {
+    over()
+    return response
+  }
+  const reader = body.getReader()
+  let isOver = false
+  const end = () => {
+    if (!isOver) over()
+    isOver = true
+  }
+  const watched = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      const { done, value } = await reader.read().catch((thrown: unknown) => {
+        end()
+        throw thrown
+      })
+      if (!done) return controller.enqueue(value)
+      end()
+      controller.close()
+    },
+    cancel: async (reason) => {
+      end()
+      await reader.cancel(reason)
+    },
+  })
+  return new Response(watched, { status, headers })
 }

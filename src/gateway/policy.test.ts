@@ -48,7 +48,10 @@ test('a scope opens its tools and no others; the refusal names what the call nee
     assert.equal(decide(name).kind, 'closed', name)
   }
   const offered = policy.offers?.(reader) ?? assert.fail('it offers all')
-  assert.ok(offered('get_memory') && !offered('store_memory') && !offered('anything'))
+  assert.deepEqual(
+    ['get_memory', 'store_memory', 'anything'].map((name) => offered(name, { name })),
+    [true, false, false],
+  )
 })
 
 test('a scope holds what it includes, and a circle ends (R9)', async (t) => {

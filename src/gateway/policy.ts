@@ -1,10 +1,11 @@
 // What a verified caller may do: which tools of a server the scopes of a token open. A server that says nothing of scopes
 // has one that opens all of it.
-import type { Server, ToolScope } from '../connectors/servers.ts'
+import type { Server, ToolPolicy, ToolScope } from '../connectors/servers.ts'
 import { toolsScope, usualAmong, withIncluded } from '../issuer/scopes.ts'
 import type { RegisteredScope } from '../issuer/scopes.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Call } from './calls.ts'
+import { isJsonObject } from './exact-json.ts'
 
 /** The rules of one server. */
 export interface Policy {
@@ -12,24 +13,30 @@ export interface Policy {
   readonly usualScopes: readonly string[]
   readonly decide: (principal: TokenPrincipal, call: Call) => Decision
   /** Which tools a caller is offered; absent: all of them. */
-  readonly offers?: (principal: TokenPrincipal) => (tool: string) => boolean
+  readonly offers?: (principal: TokenPrincipal) => IsOffered
+  /** Only tools that say of themselves that they change nothing may be called; who knows of which, has to look. */
+  readonly isReadOnly?: true
 }
+
+/** Is this tool for the caller? What it says of itself comes along. */
+export type IsOffered = (tool: string, described: Readonly<Record<string, unknown>>) => boolean
 
 export type Decision =
   | { readonly kind: 'allowed' }
   /** The scopes that the call needs, all of them (RFC 6750 §3.1; MCP authorization, "Runtime insufficient scope"). */
   | { readonly kind: 'lacks'; readonly scopes: readonly string[] }
   /** No scope opens it. */
-  | { readonly kind: 'closed' }
+  | { readonly kind: 'closed'; readonly because?: string }
 
 const allowed = { kind: 'allowed' } as const
 
 /** Makes the policy of a server; the registry holds which scope includes which. */
 export async function policyFor(
-  { toolScopes }: Pick<Server, 'toolScopes'>,
+  { toolScopes, toolPolicy }: Pick<Server, 'toolScopes' | 'toolPolicy'>,
   registry: () => Promise<readonly RegisteredScope[]>,
 ): Promise<Policy> {
-  return toolScopes === undefined ? onePolicy : toolPolicy(toolScopes, await registry())
+  const ofScopes = toolScopes === undefined ? onePolicy : scopedPolicy(toolScopes, await registry())
+  return toolPolicy === undefined ? ofScopes : narrowed(ofScopes, toolPolicy)
 }
 
 /** One scope opens everything. */
@@ -39,7 +46,19 @@ export const onePolicy: Policy = {
     scopes.includes(toolsScope) ? allowed : { kind: 'lacks', scopes: [toolsScope] },
 }
 
-function toolPolicy(
+/** The scopes of all servers as one, out of those that any of them names, and which a client is told to ask for. */
+export function scopesTogether(
+  named: readonly string[],
+  registry: readonly RegisteredScope[],
+): { readonly scopes: readonly string[]; readonly usual: readonly string[] } {
+  const usual = named.length === 0 ? [] : usualAmong(registry, named)
+  return {
+    scopes: [...new Set([toolsScope, ...named])],
+    usual: [...new Set([toolsScope, ...usual])],
+  }
+}
+
+function scopedPolicy(
   toolScopes: readonly ToolScope[],
   registry: readonly RegisteredScope[],
 ): Policy {
@@ -79,7 +98,37 @@ function toolPolicy(
   }
 }
 
-function toolsOf({ tool, batchedTools = [] }: Call): readonly string[] {
+/** What the server's own policy closes, no scope opens. */
+function narrowed(policy: Policy, { allow, deny = [], readOnly = false }: ToolPolicy): Policy {
+  const isAmong = (patterns: readonly string[], tool: string) =>
+    patterns.some((pattern) => stands(pattern, tool))
+  const isOpen = (tool: string) =>
+    (allow === undefined || isAmong(allow, tool)) && !isAmong(deny, tool)
+  return {
+    ...policy,
+    decide: (principal, call) => {
+      const isClosed = call.hasUnnamedTool === true || !toolsOf(call).every(isOpen)
+      return isClosed ? { kind: 'closed', because: closedWords } : policy.decide(principal, call)
+    },
+    offers: (principal) => {
+      const offered = policy.offers?.(principal)
+      return (tool, described) =>
+        isOpen(tool) &&
+        (!readOnly || saysReadOnly(described)) &&
+        (offered === undefined || offered(tool, described))
+    },
+    ...(readOnly ? { isReadOnly: true } : {}),
+  }
+}
+
+const closedWords = 'the policy of the server closes this tool'
+
+/** MCP, `ToolAnnotations`: what does not say so may write. */
+export function saysReadOnly({ annotations }: Readonly<Record<string, unknown>>): boolean {
+  return isJsonObject(annotations) && annotations['readOnlyHint'] === true
+}
+
+export function toolsOf({ tool, batchedTools = [] }: Call): readonly string[] {
   return tool === undefined ? batchedTools : [tool]
 }
 

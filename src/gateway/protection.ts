@@ -82,7 +82,8 @@ export function refusalOf(
   if (decision.kind === 'lacks') {
     return protection.insufficientScope(decision.scopes, { id: call.id, scheme })
   }
-  throw new Fault('forbidden', { because: 'no scope opens this tool' })
+  const { because = 'no scope opens this tool' } = decision
+  throw new Fault('forbidden', { because })
 }
 
 /** What a program is told that acts for itself where a person has to stand behind the call. */

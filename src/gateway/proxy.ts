@@ -8,6 +8,7 @@ import { keepDoubtful } from './doubted-answer.ts'
 import type { Doubted } from './doubted-answer.ts'
 import { createToolFilter } from './tool-filter.ts'
 import type { ToolFilter } from './tool-filter.ts'
+import type { IsOffered } from './policy.ts'
 
 /** One call on its way out. */
 export interface Outgoing {
@@ -36,7 +37,7 @@ interface Parts {
   /** Told when the answer is a stream of events: how to end it, and what it gives is called when it is over. */
   readonly watch?: ((end: () => void) => () => void) | undefined
   /** Which tools the caller is offered, where the answer may list some; absent: the answer passes as it is. */
-  readonly isOffered?: ((tool: string) => boolean) | undefined
+  readonly isOffered?: IsOffered | undefined
   /** Keeps a refusal that may mean only that the server speaks another transport: it is not sent. */
   readonly keepsDoubtful?: boolean
 }

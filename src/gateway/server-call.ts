@@ -8,7 +8,7 @@ import type { Shown } from '../connectors/present.ts'
 import type { Server } from '../connectors/servers.ts'
 import type { Grants } from '../issuer/grants.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
-import type { Answer } from './answers.ts'
+import type { Answer, Connect } from './answers.ts'
 import { faultAnswer, unknownSession } from './answers.ts'
 import type { Call } from './calls.ts'
 import { connectionWish } from './connection-wish.ts'
@@ -17,6 +17,7 @@ import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import { identityHeaders } from './identity-headers.ts'
 import type { OpenStreams } from './open-streams.ts'
+import type { IsOffered } from './policy.ts'
 import type { Outcome, Outgoing } from './proxy.ts'
 import { forward, passDoubted } from './proxy.ts'
 import { sessionOpensUrls } from './sessions.ts'
@@ -38,7 +39,7 @@ export interface VerifiedCall {
   /** The person was asked to sign in by this very call, and would rather not. */
   readonly isDeclined?: boolean
   /** Which tools the caller is offered, where the answer may list some. */
-  readonly isOffered?: ((tool: string) => boolean) | undefined
+  readonly isOffered?: IsOffered | undefined
 }
 
 /** How a call ended: with the server's answer, which was sent, or with one of ours, which is still to be sent. */
@@ -271,6 +272,7 @@ async function endingOf(
 ): Promise<Ending> {
   const { log } = needs
   const { server, call } = verified
+  const askSignIn = (connect: Connect) => needs.askSignIn(verified, connect)
   if (outcome.kind === 'passed') {
     await notePassed(needs, verified, credential, outcome.status)
     return outcome
@@ -287,12 +289,10 @@ async function endingOf(
   if (outcome.kind === 'not_connected') {
     const { connectUrl, isShared } = outcome
     const reason = 'authorization_required'
-    return answered(
-      needs.askSignIn(verified, { serverName: server.name, connectUrl, reason, isShared }),
-    )
+    return answered(askSignIn({ serverName: server.name, connectUrl, reason, isShared }))
   }
   log.info({ server: server.slug, status: outcome.status }, 'a server’s answer was not passed on')
-  return answered(await heldAnswer(needs, verified, credential, outcome))
+  return answered(await heldAnswer({ ...needs, askSignIn }, verified, credential, outcome))
 }
 
 function answered(answer: Answer): Ending {

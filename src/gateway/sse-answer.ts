@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { writeEvent } from '../base/event-stream.ts'
+import type { IsOffered } from './policy.ts'
 import { openStream } from './proxy.ts'
 import { createToolFilter } from './tool-filter.ts'
 
@@ -17,7 +18,7 @@ interface Parts {
   readonly response: ServerResponse
   /** What the client takes. */
   readonly accept: string | undefined
-  readonly isOffered?: ((tool: string) => boolean) | undefined
+  readonly isOffered?: IsOffered | undefined
   /** Told when the answer is a stream: how to end it, and what it gives is called when it is over. */
   readonly watch?: ((end: () => void) => () => void) | undefined
   /** Told when whoever watches has ended it. */

@@ -7,6 +7,7 @@ import type { SseOutcome, SseTarget } from '../connectors/sse-session.ts'
 import { askOverSse } from '../connectors/sse-session.ts'
 import type { Call } from './calls.ts'
 import type { Era } from './eras.ts'
+import type { IsOffered } from './policy.ts'
 import type { Outcome } from './proxy.ts'
 import { clientLeft, endedByUs, faultOf } from './proxy.ts'
 import { accepted, createSseAnswer } from './sse-answer.ts'
@@ -25,7 +26,7 @@ interface SseCall {
   readonly call: Call
   readonly era: Era
   readonly body: Buffer | undefined
-  readonly isOffered?: ((tool: string) => boolean) | undefined
+  readonly isOffered?: IsOffered | undefined
 }
 
 interface Way extends SseTarget {

@@ -1,6 +1,7 @@
 // Takes tools out of a server's answers that the caller may not use, in JSON and in event streams, message by message. A
 // message that is too large to be held passes as it is: what is called is decided at the call.
 import { isJsonObject, parseExactly, writeExactly } from './exact-json.ts'
+import type { IsOffered } from './policy.ts'
 
 /** Chunks go in as they come; what may go on comes out. */
 export interface ToolFilter {
@@ -13,16 +14,13 @@ export interface ToolFilter {
 export const heldBytesMax = 4 * 1024 * 1024
 
 /** Makes a filter for one answer. */
-export function createToolFilter(
-  mediaType: string,
-  isOffered: (tool: string) => boolean,
-): ToolFilter {
+export function createToolFilter(mediaType: string, isOffered: IsOffered): ToolFilter {
   return mediaType === 'text/event-stream' ? eventFilter(isOffered) : jsonFilter(isOffered)
 }
 
 const nothing: Buffer = Buffer.alloc(0)
 
-function jsonFilter(isOffered: (tool: string) => boolean): ToolFilter {
+function jsonFilter(isOffered: IsOffered): ToolFilter {
   const held = createHeld()
   let isPassing = false
   return {
@@ -41,7 +39,7 @@ function jsonFilter(isOffered: (tool: string) => boolean): ToolFilter {
   }
 }
 
-function eventFilter(isOffered: (tool: string) => boolean): ToolFilter {
+function eventFilter(isOffered: IsOffered): ToolFilter {
   const held = createHeld()
   const findEnd = createEndFinder()
   let isPassing = false
@@ -108,13 +106,13 @@ function createEndFinder(): (chunk: Buffer) => number {
   }
 }
 
-function filterEvents(bytes: Buffer, isOffered: (tool: string) => boolean): Buffer {
+function filterEvents(bytes: Buffer, isOffered: IsOffered): Buffer {
   if (!bytes.includes('"tools"')) return bytes
   const events = bytes.toString().split(eventEnd)
   return Buffer.from(events.map((event) => filterEvent(event, isOffered)).join(''))
 }
 
-function filterEvent(event: string, isOffered: (tool: string) => boolean): string {
+function filterEvent(event: string, isOffered: IsOffered): string {
   const lines = event.split(/\r\n|\n|\r/)
   const data = lines.filter((line) => line.startsWith('data:')).map((line) => line.slice(5))
   const filtered = filterText(data.join('\n'), isOffered)
@@ -124,7 +122,7 @@ function filterEvent(event: string, isOffered: (tool: string) => boolean): strin
 }
 
 /** The text without those tools; undefined when nothing has to go. */
-function filterText(text: string, isOffered: (tool: string) => boolean): string | undefined {
+function filterText(text: string, isOffered: IsOffered): string | undefined {
   const message = parsed(text)
   const messages: readonly unknown[] = Array.isArray(message) ? message : [message]
   const filtered = messages.map((one) => filterMessage(one, isOffered))
@@ -132,14 +130,14 @@ function filterText(text: string, isOffered: (tool: string) => boolean): string 
   return writeExactly(Array.isArray(message) ? filtered : filtered[0])
 }
 
-function filterMessage(message: unknown, isOffered: (tool: string) => boolean): unknown {
+function filterMessage(message: unknown, isOffered: IsOffered): unknown {
   if (!isJsonObject(message) || !isJsonObject(message['result'])) return message
   const { result } = message
   const { tools } = result
   if (!Array.isArray(tools)) return message
   const kept = tools.filter(
     (tool: unknown) =>
-      isJsonObject(tool) && typeof tool['name'] === 'string' && isOffered(tool['name']),
+      isJsonObject(tool) && typeof tool['name'] === 'string' && isOffered(tool['name'], tool),
   )
   if (kept.length === tools.length) return message
   return { ...message, result: { ...result, tools: kept } }

@@ -23,6 +23,7 @@ export function mcpRoutes({ gateway }: { readonly gateway: Gateway }): readonly 
           new Request(request.url, {
             method,
             headers: request.headers,
+            signal: request.signal,
             ...(method === 'POST' ? { body } : {}),
           }),
           { tenant, limits: callLimitsOf(meter), visitor },

@@ -19,6 +19,7 @@ import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
 import type { UserAdministration } from '../people/user-administration.ts'
 import type { TenantAdministration } from '../people/tenant-administration.ts'
+import type { SupportRequests } from '../people/support-requests.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -31,6 +32,7 @@ import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
 import { serverRoutes } from './api/servers.ts'
 import { tenantRoutes } from './api/tenants.ts'
+import { supportRoutes } from './api/support-requests.ts'
 import { trustedIssuerRoutes } from './api/trusted-issuers.ts'
 import { userRoutes } from './api/users.ts'
 import { usageRoutes } from './api/usage.ts'
@@ -71,6 +73,7 @@ export interface RouteNeeds {
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly setup: Setup
+  readonly support: SupportRequests
   readonly issuer: Issuer
   readonly resources: Resources
   readonly servers: Servers
@@ -110,6 +113,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
     ...tenantRoutes(needs),
+    ...supportRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...connectionPages(withForms),
     ...appPages(withForms),

@@ -107,6 +107,9 @@ export type EntryType =
   | 'webhook.secret_rotated'
   | 'webhook.tested'
   | 'webhook.redelivery_requested'
+  | 'support.changed'
+  | 'support_request.created'
+  | 'support_request.changed'
 
 /** Who did it. */
 export interface Actor {

@@ -48,6 +48,8 @@ export interface Schema {
   refusal_counts: RefusalCountRow
   call_counts: CallCountRow
   upstream_revocations: UpstreamRevocationRow
+  support_settings: SupportSettingsRow
+  support_requests: SupportRequestRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -336,6 +338,8 @@ export interface ServerRow {
   scopes: string | null
   /** JSON list of the scopes of ours that it understands, each with the tools that it opens; null: one scope opens all. */
   tool_scopes: string | null
+  /** JSON of which tools may be called at all; null: every one. */
+  tool_policy: string | null
   /** The last segment of its redirect URI, distinct per connection context. */
   context: string
   created_by: string | null
@@ -749,4 +753,30 @@ export interface RefusalCountRow {
   error: string
   count: number
   expires_at: number
+}
+
+/** Whether a tenant takes requests for help. */
+export interface SupportSettingsRow {
+  tenant_id: string
+  /** `none` or `dashboard`. */
+  support: string
+  updated_at: number
+}
+
+/** What a person asked for help with. */
+export interface SupportRequestRow {
+  tenant_id: string
+  id: string
+  user_id: string
+  /** Through which client. */
+  client_id: string
+  title: string
+  description: string
+  context: string | null
+  email: string | null
+  email_verified: number
+  status: string
+  priority: string
+  created_at: number
+  updated_at: number
 }

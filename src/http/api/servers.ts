@@ -55,6 +55,15 @@ const newServer = z.strictObject({
     .exactOptional(),
   /** Tells the server who calls in plain header fields (`X-Latchkey-User` and its kin) too. */
   identityHeaders: z.boolean().exactOptional(),
+  /** Which of its tools may be called at all; null: every one. */
+  toolPolicy: z
+    .strictObject({
+      allow: z.array(z.string().max(130)).max(500).exactOptional(),
+      deny: z.array(z.string().max(130)).max(500).exactOptional(),
+      readOnly: z.boolean().exactOptional(),
+    })
+    .nullable()
+    .exactOptional(),
   /** Ids of people and names of roles; an empty list: everybody of the tenant. */
   mayUse: z.array(z.string().max(100)).max(200).exactOptional(),
 })

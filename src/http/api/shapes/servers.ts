@@ -72,6 +72,14 @@ export const server = z
       .describe('How long what discovery found is used again; missing: as the installation says.'),
     mayUse: texts.exactOptional().describe('For administrators: who else may use it.'),
     toolScopes: z.array(z.strictObject({ scope: z.string(), tools: texts })).exactOptional(),
+    toolPolicy: z
+      .strictObject({
+        allow: texts.exactOptional(),
+        deny: texts.exactOptional(),
+        readOnly: z.boolean().exactOptional(),
+      })
+      .exactOptional()
+      .describe('Which of its tools may be called at all; missing: every one.'),
     redirectUri: z.string().exactOptional().describe('What a client made by hand has to name.'),
     quirks: quirks.exactOptional(),
     createdAt: time,

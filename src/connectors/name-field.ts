@@ -1,0 +1,20 @@
+// The header field in which a request says whom it is for (MCP 2026-07-28, "Standard MCP Request Headers"). Pure.
+
+const named: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+}
+// What is no plain field value goes in Base64; so does what would be read as such.
+const plainValue = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
+
+/** `Mcp-Name` for the methods that have it. */
+export function nameField(
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, string>> {
+  const value = params[named[method] ?? '']
+  if (typeof value !== 'string') return {}
+  const isPlain = plainValue.test(value) && !value.startsWith('=?base64?')
+  return { 'mcp-name': isPlain ? value : `=?base64?${Buffer.from(value).toString('base64')}?=` }
+}

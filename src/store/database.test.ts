@@ -12,7 +12,8 @@ import type { TenantRow } from './schema.ts'
 onEveryDatabase('rows come back as plain objects with numbers', async (_t, { db }) => {
   await insert(db, 'a', { created_at: 1_700_000_000_000 })
 
-  assert.deepStrictEqual(await db.selectFrom('tenants').selectAll().execute(), [
+  const columns = ['id', 'slug', 'issuer', 'name', 'created_at'] as const
+  assert.deepStrictEqual(await db.selectFrom('tenants').select(columns).execute(), [
     tenant('a', { created_at: 1_700_000_000_000 }),
   ])
   const sums = db

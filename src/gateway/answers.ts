@@ -86,6 +86,13 @@ export function notRpc(): Answer {
   return rpcAnswer(400, { code: rpcCodes.parseError, message, data: { reason: 'parse_error' } })
 }
 
+/** MCP 2026-07-28, "Server Validation": a header says another thing than the body that it stands for. */
+export function headerMismatch({ id }: Call): Answer {
+  const message = 'Header mismatch: a header does not say the same as the body.'
+  const data = { reason: 'header_mismatch' }
+  return rpcAnswer(400, { id, code: rpcCodes.headerMismatch, message, data })
+}
+
 /** The session is unknown, or belongs to somebody else: the client starts a new one (MCP 2025-11-25, sessions). */
 export function unknownSession(call: Call): Answer {
   const message = 'This session is not known. Start a new one.'

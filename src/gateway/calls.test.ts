@@ -13,6 +13,7 @@ test('id, method and tool are read; the arguments are not', () => {
     id: 'a',
     method: 'tools/call',
     tool: 'search',
+    named: 'search',
     wantsAnswer: true,
   })
   assert.equal(read({ id: 1, method: 'prompts/get', params: { name: 'p' } })?.tool, undefined)

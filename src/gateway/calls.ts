@@ -9,6 +9,8 @@ export interface Call {
   readonly method: string
   /** The name of the called tool, for `tools/call` only. */
   readonly tool?: string
+  /** What `Mcp-Name` has to repeat (MCP 2026-07-28, "Standard Request Headers"). */
+  readonly named?: string
   /** How many messages a batch has. */
   readonly messages?: number
   /** The names of all tools that a batch calls. */
@@ -79,12 +81,21 @@ function readBatch(messages: readonly unknown[]): Call | undefined {
 /** The method that calls a tool. */
 export const callMethod = 'tools/call'
 
+/** The member that names what these are about. */
+const nameSources: ReadonlyMap<string, string> = new Map([
+  [callMethod, 'name'],
+  ['prompts/get', 'name'],
+  ['resources/read', 'uri'],
+])
+
 function paramsOf(method: string, params: Record<string, unknown>): Partial<Call> {
   const { name, _meta: meta, requestState } = params
   const version = isJsonObject(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined
   const isCall = method === callMethod
+  const named = params[nameSources.get(method) ?? '']
   return {
     ...(isCall && typeof name === 'string' ? { tool: name } : {}),
+    ...(typeof named === 'string' ? { named } : {}),
     ...(isCall && typeof name !== 'string' ? { hasUnnamedTool: true } : {}),
     ...(typeof version === 'string' ? { claimedVersion: version } : {}),
     ...(typeof requestState === 'string' ? { requestState } : {}),

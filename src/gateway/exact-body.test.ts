@@ -47,4 +47,7 @@ test('the headers of the newer revision name the same call', () => {
   assert.ok(namesTheSame({ 'mcp-method': 'tools/call', 'mcp-name': encoded }, call))
   assert.ok(!namesTheSame({ 'mcp-method': 'tools/list' }, call))
   assert.ok(!namesTheSame({ 'mcp-method': 'tools/call', 'mcp-name': 'put' }, call))
+  const resource = readCall('{"id":1,"method":"resources/read","params":{"uri":"a:b","name":"c"}}')!
+  assert.ok(namesTheSame({ 'mcp-name': 'a:b' }, resource))
+  assert.ok(!namesTheSame({ 'mcp-name': 'c' }, resource))
 })

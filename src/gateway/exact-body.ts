@@ -17,11 +17,20 @@ export function exactBody(body: Buffer): Buffer | undefined {
 }
 
 /** Do the headers that stand for the call name the same one (MCP 2026-07-28, "Standard headers")? */
-export function namesTheSame(headers: IncomingHttpHeaders, { method, tool }: Call): boolean {
-  const { 'mcp-method': said, 'mcp-name': name } = headers
+export function namesTheSame(
+  headers: IncomingHttpHeaders,
+  { method, named, claimedVersion }: Call,
+): boolean {
+  const { 'mcp-method': said, 'mcp-name': name, 'mcp-protocol-version': version } = headers
   const isSameMethod = said === undefined || said === method
-  if (tool === undefined || name === undefined) return isSameMethod
-  return isSameMethod && typeof name === 'string' && decoded(name) === tool
+  const isSameVersion =
+    version === undefined || claimedVersion === undefined || version === claimedVersion
+  if (!isSameMethod || !isSameVersion) return false
+  return named === undefined || name === undefined || isName(name, named)
+}
+
+function isName(name: string | readonly string[], named: string): boolean {
+  return typeof name === 'string' && decoded(name) === named
 }
 
 const base64Form = /^=\?base64\?(?<text>[A-Za-z0-9+/=]*)\?=$/i

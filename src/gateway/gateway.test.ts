@@ -27,7 +27,7 @@ const notConnected: Credential = {
 const shared: Credential = { ...bearer, connectionId: 'con_adas', ownerId: 'usr_ada' }
 
 test('a call reaches the server with the person’s token and nothing of ours (threat X-17)', async (t) => {
-  verifies(t, 'S3-30', 'S4-11')
+  verifies(t, 'S3-30', 'S4-11', 'X-17')
   const rig = await startRig(t)
 
   const response = await rig.post(toolsList)
@@ -44,7 +44,7 @@ test('a call reaches the server with the person’s token and nothing of ours (t
 })
 
 test('without a token the answer is 401 with the way to sign-in, and nothing is asked or recorded', async (t) => {
-  verifies(t, 'S3-31', 'S4-20', 'S4-2', 'S1-84')
+  verifies(t, 'S3-31', 'S4-20', 'S4-2', 'S1-84', 'S4-20')
   const rig = await startRig(t)
 
   const response = await rig.post(toolsList, { token: null })
@@ -70,7 +70,7 @@ test('without a token the answer is 401 with the way to sign-in, and nothing is 
 
 for (const token of ['upstream-token-1', 'mcp_at_expired', 'eyJh.eyJz.c2ln']) {
   test(`a token that is not ours for this server (${token}) is 401 invalid_token (threat X-17)`, async (t) => {
-    verifies(t, 'S1-86', 'S3-31')
+    verifies(t, 'S1-86', 'S3-31', 'X-17')
     const rig = await startRig(t)
 
     const response = await rig.post(toolsList, { token })
@@ -182,6 +182,7 @@ test('after a 401 the credential is refreshed once and the call is sent once mor
 })
 
 test('a second 401 is answered with the connect link, and there is no third try', async (t) => {
+  verifies(t, 'T-44')
   const rig = await startRig(t, { upstream: refuseToken('upstream-token-1') })
 
   const response = await rig.post(toolsList)
@@ -246,6 +247,7 @@ test('who has not connected gets the link with 200, a notification is taken, a s
 })
 
 test('nothing of the server’s cookies, challenges or framing crosses (threat X-29)', async (t) => {
+  verifies(t, 'X-29', 'T-44')
   const rig = await startRig(t, {
     upstream: (_request, response) => {
       response.writeHead(200, {
@@ -398,6 +400,7 @@ test('an answer without content has no length, whatever the server says (RFC 911
 })
 
 test('a 429 stays a 429 with its Retry-After', async (t) => {
+  verifies(t, 'T-44')
   const rig = await startRig(t, {
     upstream: (_request, response) => {
       response.writeHead(429, { 'retry-after': '17' }).end('slow down')
@@ -412,6 +415,7 @@ test('a 429 stays a 429 with its Retry-After', async (t) => {
 })
 
 test('a server that is down is 502, one that does not answer 504', async (t) => {
+  verifies(t, 'T-44')
   const down = await startRig(t, { upstreamUrl: 'http://127.0.0.1:1/mcp' })
   const slow = await startRig(t, { upstream: () => undefined, answerTimeMs: 50 })
 
@@ -528,6 +532,7 @@ test('a page of another origin is 403, also with a good token', async (t) => {
 })
 
 test('only the allowed request headers cross (threat X-29)', async (t) => {
+  verifies(t, 'X-29')
   const rig = await startRig(t)
 
   await rig.post(toolsList, {
@@ -566,7 +571,7 @@ test('only the allowed request headers cross (threat X-29)', async (t) => {
 })
 
 test('a session id works for the one it was given to, on that server, and for nobody else', async (t) => {
-  verifies(t, 'S4-19')
+  verifies(t, 'S4-19', 'A4-14')
   const rig = await startRig(t, {
     upstream: (_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'mcp-session-id': 'abc.d' })
@@ -674,7 +679,7 @@ test('a stream is opened with GET and a session ended with DELETE, without a bod
 })
 
 test('the journal gets who called which tool, how it ended, and nothing of the content', async (t) => {
-  verifies(t, 'S4-36', 'S4-3')
+  verifies(t, 'S4-36', 'S4-3', 'S4-12')
   const rig = await startRig(t, { credentials: [bearer, notConnected] })
   const call = { name: 'search', arguments: { query: 'private words' } }
 

@@ -13,7 +13,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { Answer } from './answers.ts'
-import { faultAnswer, notRpc, send, staleState, wrongMethod } from './answers.ts'
+import { faultAnswer, headerMismatch, notRpc, send, staleState, wrongMethod } from './answers.ts'
 import { readBody } from './body.ts'
 import { refuseStranger, tooManyCalls } from './call-limits.ts'
 import type { Call } from './calls.ts'
@@ -181,9 +181,10 @@ function createRun(needs: RunNeeds) {
     // It is not journalled call by call: that would let whoever calls too often fill the journal.
     if (tooMany !== undefined) return tooMany
     if (principal.user === undefined) return refuseProgram(needs, visit, call)
+    const era = eraOf(versionOf(request), call)
+    if (isMismatch(request, call, era)) return headerMismatch(call)
     const sent = bodyFor(visit, call, body)
     if (sent === 'ambiguous') return notRpc()
-    const era = eraOf(versionOf(request), call)
     const work = () => finish(needs, visit, { call, era, body: sent })
     const ending = await endingOf(log, work, call)
     needs.recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
@@ -261,6 +262,12 @@ async function countCall(
   if (tooMany !== undefined) return tooMany
   response.setHeaders(new Map(Object.entries(counted.fields)))
   return undefined
+}
+
+/** Whoever stands between reads the headers, the server reads the body: they have to say the same. */
+function isMismatch({ headers }: IncomingMessage, call: Call, era: Era): boolean {
+  const isModern = era === 'modern' || call.claimedVersion !== undefined
+  return isModern && !namesTheSame(headers, call)
 }
 
 /** Where tools are opened one by one, the server must read the same call as we did. */

@@ -17,7 +17,7 @@ const words = 'Connect your account to use Notes. Open this link, sign in, and t
 
 const capabilities = { elicitation: { url: {} } }
 const capabilitiesKey = 'io.modelcontextprotocol/clientCapabilities'
-const modern = { headers: { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call' } }
+const modern = { headers: { 'mcp-protocol-version': '2026-07-28' } }
 const callOf = (params: object = {}, id: number = 7) => ({
   jsonrpc: '2.0',
   id,

@@ -12,6 +12,8 @@ export const rpcCodes = {
   signInNeeded: -32001,
   tooManyRequests: -32002,
   invalidParams: -32602,
+  /** MCP since 2026-07-28. */
+  headerMismatch: -32020,
   /** MCP 2025-11-25 only. */
   urlElicitationRequired: -32042,
 } as const

@@ -102,11 +102,13 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
         if (resource !== undefined) await issuer.grants.endForResource(tx, tenant, resource)
       },
       knownScopes: (tenant, names) => scopes.known(tenant, names),
+      providerGrantEnded: (tx, tenant, id) => issuer.grants.endForProviderGrant(tx, tenant, id),
     },
     { ...config, processName, spoolFolder: join(config.dataFolder, 'spool') },
   )
   const { tenants, passwords, users, identities, upstream } = reachOut
   const { servers, connections, credentials } = reachOut
+  const { providers, providerGrants, arrive } = reachOut
   const administration = createUserAdministration({ ...ground, passwords, users })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
@@ -135,7 +137,8 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const needs = { ...ground, verify, traces, dpopNonces, grants, scopes, credentials, servers }
   const gateway = createGateway(needs)
 
-  const people = { tenants, users, administration, sessions, apiKeys, setup }
+  const signedInElsewhere = { providers, providerGrants, arrive }
+  const people = { tenants, users, administration, sessions, apiKeys, setup, ...signedInElsewhere }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }
 

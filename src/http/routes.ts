@@ -14,6 +14,9 @@ import type { Journal } from '../journal/entries.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
+import type { Arrive } from '../people/arrivals.ts'
+import type { ProviderGrants } from '../people/provider-grants.ts'
+import type { Providers } from '../people/providers.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
 import type { Users } from '../people/users.ts'
@@ -23,6 +26,7 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { providerRoutes } from './api/providers.ts'
 import { identityTokenRoutes } from './api/identity-tokens.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
@@ -46,6 +50,7 @@ import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import type { Route } from './route.ts'
@@ -60,6 +65,9 @@ export interface RouteNeeds {
   readonly journal: Journal
   readonly webhooks: Webhooks
   readonly users: Users
+  readonly providers: Providers
+  readonly providerGrants: ProviderGrants
+  readonly arrive: Arrive
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly setup: Setup
@@ -67,7 +75,7 @@ export interface RouteNeeds {
   readonly resources: Resources
   readonly servers: Servers
   readonly connections: Connections
-  readonly upstream: Pick<Upstream, 'subjectTokens'>
+  readonly upstream: Pick<Upstream, 'subjectTokens' | 'signIns'>
   readonly gateway: Gateway
   readonly attempts: Attempts
   readonly attemptList: AttemptList
@@ -98,7 +106,9 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...clientRoutes(needs),
     ...trustedIssuerRoutes(needs),
     ...scopeRoutes(needs),
+    ...providerRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
+    ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
     ...appPages(withForms),
     ...clientPages(withForms),

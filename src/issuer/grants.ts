@@ -25,6 +25,8 @@ export interface Grants {
   readonly revoke: (principal: Owner, id: string) => Promise<void>
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
   readonly endForResource: (tx: Database, tenant: Tenant, resource: string) => Promise<void>
+  /** Ends every grant that hangs on a person's sign-in at a provider, inside the transaction that ends that. */
+  readonly endForProviderGrant: (tx: Database, tenant: Tenant, id: string) => Promise<void>
   /** Does a grant stand, and the client that has it? */
   readonly stands: (tenant: Tenant, id: string) => Promise<boolean>
 }
@@ -41,6 +43,8 @@ export interface Grant {
   readonly parentId?: string
   /** The issuer that spoke for the person (ID-JAG). */
   readonly trustedIssuerId?: string
+  /** What the person's provider gave; this grant ends with it. */
+  readonly providerGrantId?: string | undefined
 }
 
 interface Needs {
@@ -64,6 +68,12 @@ export function createGrants(needs: ListNeeds): Grants {
     },
     revoke: (principal, id) => revokeOwn(needs, principal, id),
     endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
+    endForProviderGrant: (tx, tenant, id) => {
+      const facts = { reason: 'provider_ended', actor: { kind: 'system' } } as const
+      return endGrants({ ...needs, tx }, tenant, facts, (some) =>
+        some.where('provider_grant_id', '=', id),
+      )
+    },
     stands: async (tenant, id) => {
       const standing = await needs.db
         .selectFrom('grants')
@@ -117,6 +127,7 @@ export async function storeGrant(
       trusted_issuer_id: trustedIssuerId ?? null,
       attempt: facts.attempt ?? null,
       first_call_at: null,
+      provider_grant_id: facts.providerGrantId ?? null,
     })
     .execute()
   await tx
@@ -164,6 +175,7 @@ export type EndReason =
   | 'parent_ended'
   | 'reach_ended'
   | 'issuer_ended'
+  | 'provider_ended'
 
 /** What came back although it had been spent. */
 export type MisuseReason = 'code_replayed' | 'device_code_replayed' | 'refresh_token_reused'

@@ -29,7 +29,7 @@ import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts
 import { createJwtBearer } from './grant-types/jwt-bearer.ts'
 import { createRefreshToken } from './grant-types/refresh-token.ts'
 import { createTokenExchange } from './grant-types/token-exchange.ts'
-import type { KeySets } from './key-sets.ts'
+import type { KeySets } from '../upstream/key-sets.ts'
 import { endMisusedGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
 import { deviceCodeGrant, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'

@@ -15,6 +15,8 @@ export interface ForeignAuthorizationServerOptions extends LoopbackPlace {
   readonly accessTokenFormat?: 'opaque' | 'jwt'
   /** Scopes it knows; a request without a scope gets all of them. */
   readonly scopes?: readonly string[]
+  /** What it says of a person besides `sub`; an address of its own that it has verified unless said. */
+  readonly claimsOf?: (user: string) => Readonly<Record<string, unknown>>
   /** Who signs in, until `signInAs` says another. */
   readonly user?: string
   /** False: no registration endpoint, so that a client must be known beforehand. */
@@ -144,6 +146,7 @@ function configurationFor(
 ): Configuration {
   const scopes = options.scopes ?? defaultScopes
   const ttlS = options.accessTokenTtlS ?? 3600
+  const { claimsOf = usualClaims } = options
   return {
     adapter: state.memory.adapterFor,
     jwks: { keys: [key] },
@@ -158,9 +161,9 @@ function configurationFor(
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     findAccount: (_ctx, sub) => ({
       accountId: sub,
-      claims: () => ({ sub, email: `${sub}@foreign.example`, email_verified: true }),
+      claims: () => ({ sub, ...claimsOf(sub) }),
     }),
-    claims: { openid: ['sub'], email: ['email', 'email_verified'] },
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     ttl: lifeTimes(ttlS),
     features: featuresFor(scopes, ttlS, options),
@@ -168,6 +171,10 @@ function configurationFor(
       ? {}
       : { fetch: documentFetch(options.fetchClientDocument) }),
   }
+}
+
+function usualClaims(user: string) {
+  return { email: `${user}@foreign.example`, email_verified: true }
 }
 
 function introspectionClientMetadata() {

@@ -46,6 +46,7 @@ const withoutName = [
   'GET /readyz',
   'GET /setup',
   'GET /sign-in',
+  'GET /sign-in/{provider}/callback',
   'POST /connect/{connection}',
   'POST /device',
   'POST /device/decision',
@@ -53,6 +54,7 @@ const withoutName = [
   'POST /oauth/register',
   'POST /setup',
   'POST /sign-in',
+  'POST /sign-in/{provider}',
 ]
 
 const nameOf = ({ method, path }: Pick<Route, 'method' | 'path'>) => `${method} ${path}`

@@ -1,5 +1,6 @@
 // Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
 import { html } from 'hono/html'
+import { nameOf } from '../../people/users.ts'
 import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
 import type { Connections } from '../../connectors/connections.ts'
 import type { Servers, ServerTest } from '../../connectors/servers.ts'
@@ -151,7 +152,7 @@ async function connectionsPage(
   const drawn = await page({
     title: 'Connections',
     status: failed === undefined ? 200 : 422,
-    signedInAs: principal.user.email,
+    signedInAs: nameOf(principal.user),
     script: 'connections.js',
     place: { here: 'connections', isAdmin: isAdmin(principal) },
     body: html`

@@ -67,7 +67,11 @@ export async function createGround(
 /** What the rooms that reach out are told by those that they do not know. */
 export interface Neighbours extends Pick<ServerNeeds, 'addressEnded' | 'knownScopes'> {
   /** A person's sign-in at a provider of the tenant has ended: what was granted on its strength ends with it. */
-  readonly providerGrantEnded: (tx: Database, tenant: Tenant, id: string) => Promise<void>
+  readonly providerGrantEnded: (
+    tx: Database,
+    tenant: Pick<Tenant, 'id'>,
+    id: string,
+  ) => Promise<void>
 }
 
 export interface ReachOutSettings {
@@ -100,7 +104,7 @@ export function createReachOut(
     workloadTokenFolder,
     ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
   })
-  const providerGrants = createProviderGrants({ ...ground, ...neighbours })
+  const providerGrants = createProviderGrants({ ...ground, ...neighbours, upstream })
   const providers = createProviders({
     ...ground,
     providerEnds: async (tx, tenant, providerId) => {

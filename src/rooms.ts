@@ -123,6 +123,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     ...ground,
     users,
     identities,
+    providerGrants,
     resources,
     scopes,
     policy: {

@@ -37,6 +37,7 @@ import { createForms } from './forms.ts'
 import { graphqlRoutes } from './graphql/route.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
+import { backchannelLogoutRoutes } from './oauth/backchannel-logout.ts'
 import { deviceRoutes } from './oauth/device.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
 import { registrationRoutes } from './oauth/registration.ts'
@@ -95,6 +96,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...registrationRoutes(needs),
     ...deviceRoutes(needs),
     ...userInfoRoutes(needs),
+    ...backchannelLogoutRoutes(needs),
     ...mcpRoutes(needs),
     ...serverRoutes(needs),
     ...connectionRoutes(needs),

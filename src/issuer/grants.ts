@@ -26,7 +26,11 @@ export interface Grants {
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
   readonly endForResource: (tx: Database, tenant: Tenant, resource: string) => Promise<void>
   /** Ends every grant that hangs on a person's sign-in at a provider, inside the transaction that ends that. */
-  readonly endForProviderGrant: (tx: Database, tenant: Tenant, id: string) => Promise<void>
+  readonly endForProviderGrant: (
+    tx: Database,
+    tenant: Pick<Tenant, 'id'>,
+    id: string,
+  ) => Promise<void>
   /** Does a grant stand, and the client that has it? */
   readonly stands: (tenant: Tenant, id: string) => Promise<boolean>
 }
@@ -155,6 +159,21 @@ export async function storeGrant(
   return id
 }
 
+/** What a grant hangs on at the person's provider, if anything. */
+export async function providerGrantOf(
+  db: Database,
+  tenant: Tenant,
+  grantId: string,
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('grants')
+    .select('provider_grant_id')
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', grantId)
+    .executeTakeFirst()
+  return row?.provider_grant_id ?? undefined
+}
+
 /** The id of a grant that is yet to be stored. */
 export function newGrantId(random: Random): string {
   return randomId(random, 'grt_')
@@ -183,7 +202,7 @@ export type MisuseReason = 'code_replayed' | 'device_code_replayed' | 'refresh_t
 /** Ends a grant, and those made from it, inside the caller's transaction; false when it had ended before. */
 export async function endGrant(
   { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
-  tenant: Tenant,
+  tenant: Pick<Tenant, 'id'>,
   facts: { readonly grantId: string; readonly reason: EndReason; readonly actor: Entry['actor'] },
 ): Promise<boolean> {
   const { grantId, reason, actor } = facts
@@ -217,7 +236,7 @@ type LiveGrants = SelectQueryBuilder<Schema, 'grants', { readonly id: string }>
 /** Ends the grants of a tenant that the filter leaves, inside the caller's transaction. */
 export async function endGrants(
   needs: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
-  tenant: Tenant,
+  tenant: Pick<Tenant, 'id'>,
   facts: { readonly reason: EndReason; readonly actor: Entry['actor'] },
   filter: (live: LiveGrants) => LiveGrants,
 ): Promise<void> {

@@ -9,6 +9,7 @@ import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopNonces } from '../oauth/dpop.ts'
 import type { Identities } from '../people/identities.ts'
+import type { ProviderGrants } from '../people/provider-grants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -125,6 +126,8 @@ export interface IssuerNeeds {
   readonly log: Log
   readonly users: Pick<Users, 'byId'>
   readonly identities: Identities
+  /** What people's providers gave with their sign-in. */
+  readonly providerGrants: Pick<ProviderGrants, 'standing'>
   readonly resources: Resources
   readonly scopes: Scopes
   readonly policy?: Partial<Policy>

@@ -65,6 +65,8 @@ export type EntryType =
   | 'provider.created'
   | 'provider.updated'
   | 'provider.deleted'
+  | 'provider.refreshed'
+  | 'provider.refresh_failed'
   | 'provider.signed_out'
   | 'server.created'
   | 'server.updated'

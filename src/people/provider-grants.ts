@@ -1,12 +1,17 @@
 // What a person's sign-in at a provider of the tenant brought: our sessions and grants hang on it and end with it, whether
 // the person, the provider or an administrator ends it.
 import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { ProviderGrantRow } from '../store/schema.ts'
+import { bindingOfSignIn, isSignIn, withScope } from '../upstream/provider-client.ts'
 import type { SignInProvider } from '../upstream/sign-in-provider.ts'
+import type { TokenSet } from '../upstream/token-endpoint.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import type { Tenant } from './tenants.ts'
 import type { User } from './users.ts'
 
@@ -19,23 +24,44 @@ export interface WhichGrants {
   readonly subject?: string | undefined
   readonly sid?: string | undefined
   readonly id?: string | undefined
+  /** Those that began by then. */
+  readonly before?: number | undefined
+}
+
+export interface Arrived {
+  readonly user: User
+  readonly subject: string
+  readonly sid?: string | undefined
+  readonly tokens: TokenSet
 }
 
 export interface ProviderGrants {
   /** Keeps what a sign-in brought; gives its id, which sessions and grants name. */
-  readonly begin: (
+  readonly begin: (tenant: Tenant, provider: SignInProvider, arrived: Arrived) => Promise<string>
+  /**
+   * Does it stand at the provider too? Its tokens are refreshed if that is due, once for all who ask. Throws
+   * Fault('temporarily_unavailable') when only the provider could say and does not.
+   */
+  readonly standing: (tenant: Pick<Tenant, 'id'>, id: string) => Promise<ProviderStanding>
+  /** Takes a provider's word that a session there has ended. Throws Fault('invalid_request'), and then ends nothing. */
+  readonly signedOutThere: (
     tenant: Tenant,
     provider: SignInProvider,
-    arrived: { readonly user: User; readonly subject: string; readonly sid?: string | undefined },
-  ) => Promise<string>
+    token: Secret,
+  ) => Promise<void>
   /** Ends them with all that hangs on them, inside the caller's transaction; gives how many ended now. */
   readonly end: (
     tx: Database,
-    tenant: Tenant,
+    tenant: Pick<Tenant, 'id'>,
     which: WhichGrants,
     reason: ProviderGrantEnd,
   ) => Promise<number>
 }
+
+export type ProviderStanding =
+  | { readonly kind: 'ended' }
+  /** `endsAt`: from then on the provider's token is good no more, and there is no newer one to be had. */
+  | { readonly kind: 'standing'; readonly endsAt?: number | undefined }
 
 interface Needs {
   readonly db: Database
@@ -43,14 +69,38 @@ interface Needs {
   readonly random: Random
   readonly journal: Journal
   /** Ends the grants of ours that hang on one, inside the same transaction. */
-  readonly providerGrantEnded: (tx: Database, tenant: Tenant, id: string) => Promise<void>
+  readonly providerGrantEnded: (
+    tx: Database,
+    tenant: Pick<Tenant, 'id'>,
+    id: string,
+  ) => Promise<void>
+  readonly upstream: Pick<Upstream, 'vault' | 'refresh' | 'revocations' | 'events' | 'signIns'>
 }
 
 /** Makes them for all tenants over one database. */
 export function createProviderGrants(needs: Needs): ProviderGrants {
-  const { db, clock, random } = needs
+  const { db, clock, random, upstream } = needs
+  const end: ProviderGrants['end'] = async (tx, tenant, which, reason) => {
+    const ended = await markEnded({ tx, clock }, tenant, which, reason)
+    for (const row of ended) await endHanging(needs, tx, tenant, row)
+    return ended.length
+  }
+  // The provider will give no newer token: whatever hangs on the old one ends in the same transaction.
+  upstream.events.listen(async (tx, { tenantId, connectionId: id }, change) => {
+    const isOver = change.kind === 'lost' && isSignIn({ connectionId: id })
+    if (isOver) await end(tx, { id: tenantId }, { id }, 'provider_ended')
+  })
   return {
-    begin: async (tenant, provider, { user, subject, sid }) => {
+    end,
+    standing: (tenant, id) => standing(needs, tenant, id),
+
+    signedOutThere: async (tenant, provider, token) => {
+      const ended = await upstream.signIns.loggedOut(provider, token)
+      const which = { ...ended, providerId: provider.id }
+      await db.transaction().execute((tx) => end(tx, tenant, which, 'signed_out_there'))
+    },
+
+    begin: async (tenant, provider, { user, subject, sid, tokens }) => {
       const row: ProviderGrantRow = {
         tenant_id: tenant.id,
         id: randomId(random, 'pgr_'),
@@ -62,22 +112,56 @@ export function createProviderGrants(needs: Needs): ProviderGrants {
         ended_at: null,
         end_reason: null,
       }
-      await db.insertInto('provider_grants').values(row).execute()
+      await db.transaction().execute(async (tx) => {
+        await tx.insertInto('provider_grants').values(row).execute()
+        if (tokens.refreshToken === undefined && !provider.keepsTokens) return
+        const holder = { tenant, connectionId: row.id }
+        const kept = withScope(tokens, provider.scopes)
+        await upstream.vault.keep(tx, holder, bindingOfSignIn(provider, user.id), kept)
+      })
       return row.id
-    },
-
-    end: async (tx, tenant, which, reason) => {
-      const ended = await markEnded({ tx, clock }, tenant, which, reason)
-      for (const row of ended) await endHanging(needs, tx, tenant, row)
-      return ended.length
     },
   }
 }
 
+async function standing(
+  { db, upstream }: Needs,
+  tenant: Pick<Tenant, 'id'>,
+  id: string,
+): Promise<ProviderStanding> {
+  const row = await db
+    .selectFrom('provider_grants')
+    .select('ended_at')
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row === undefined || row.ended_at !== null) return { kind: 'ended' }
+  const holder = { tenant, connectionId: id }
+  const held = await upstream.vault.read(holder)
+  if (held === undefined) return { kind: 'standing' }
+  const live = await orLater(() => upstream.refresh.liveToken({ ...holder, isQuick: true }))
+  if (live.kind === 'none') return { kind: 'standing' }
+  if (live.kind === 'reauthorization_required') return { kind: 'ended' }
+  return { kind: 'standing', endsAt: held.refreshToken === undefined ? live.expiresAt : undefined }
+}
+
+/** A provider that gives no answer ends nothing: whoever asks comes again a little later. */
+async function orLater<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!isFault(cause)) throw cause
+    const { because, retryAfterS = laterS } = cause
+    throw new Fault('temporarily_unavailable', { because, cause, retryAfterS })
+  }
+}
+
+const laterS = 30
+
 function markEnded(
   { tx, clock }: { readonly tx: Database; readonly clock: Clock },
-  tenant: Tenant,
-  { providerId, subject, sid, id }: WhichGrants,
+  tenant: Pick<Tenant, 'id'>,
+  { providerId, subject, sid, id, before }: WhichGrants,
   reason: ProviderGrantEnd,
 ) {
   if (providerId === undefined && id === undefined) throw new Error('nothing says which grants')
@@ -89,17 +173,20 @@ function markEnded(
     .$if(providerId !== undefined, (some) => some.where('provider_id', '=', providerId ?? ''))
     .$if(subject !== undefined, (some) => some.where('subject', '=', subject ?? ''))
     .$if(sid !== undefined, (some) => some.where('sid', '=', sid ?? ''))
+    .$if(before !== undefined, (some) => some.where('created_at', '<=', before ?? 0))
     .$if(id !== undefined, (some) => some.where('id', '=', id ?? ''))
     .returningAll()
     .execute()
 }
 
 async function endHanging(
-  { journal, providerGrantEnded }: Needs,
+  { journal, providerGrantEnded, upstream }: Needs,
   tx: Database,
-  tenant: Tenant,
+  tenant: Pick<Tenant, 'id'>,
   row: ProviderGrantRow,
 ): Promise<void> {
+  const held = await upstream.vault.remove(tx, { tenant, connectionId: row.id })
+  await upstream.revocations.add(tx, held)
   await tx
     .deleteFrom('sessions')
     .where('tenant_id', '=', tenant.id)

@@ -50,8 +50,8 @@ export function verifyIdToken(
 export interface LogoutNotice {
   readonly subject?: string | undefined
   readonly sid?: string | undefined
-  /** Names the token; it counts once. */
-  readonly jti: string
+  /** A session that began after this is none of those that ended; so a token that comes again ends nothing new. */
+  readonly before: number
 }
 
 const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout'
@@ -79,7 +79,7 @@ export async function verifyLogoutToken(
   }
 }
 
-function readNotice({ sub, sid, jti = '', events, nonce }: JWTPayload): LogoutNotice {
+function readNotice({ sub, sid, iat = 0, events, nonce }: JWTPayload): LogoutNotice {
   const isEvent =
     typeof events === 'object' && events !== null && Object.hasOwn(events, logoutEvent)
   if (!isEvent) refuse('it is no logout event')
@@ -87,7 +87,7 @@ function readNotice({ sub, sid, jti = '', events, nonce }: JWTPayload): LogoutNo
   if (nonce !== undefined) refuse('it has a nonce')
   const session = typeof sid === 'string' && sid !== '' ? sid : undefined
   if (sub === undefined && session === undefined) refuse('it names nobody')
-  return { subject: sub, sid: session, jti }
+  return { subject: sub, sid: session, before: (iat + leewayS) * 1000 }
 }
 
 async function verify(

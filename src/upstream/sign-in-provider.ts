@@ -80,7 +80,7 @@ export function toSignInProvider(
     name: row.name,
     issuer: row.issuer,
     endpoints: readEndpoints(row),
-    registration: registrationOf({ keyring }, row, redirectUri),
+    registration: providerRegistration({ keyring }, row, redirectUri),
     scopes: row.scopes === '' ? [] : row.scopes.split(' '),
     claims: JSON.parse(row.claims) as ClaimMapping, // likewise
     emailDomains: JSON.parse(row.email_domains) as string[], // likewise
@@ -99,7 +99,8 @@ export function providerSecretPlace({ tenant_id, id }: Pick<ProviderRow, 'tenant
   return { tenant: tenant_id, table: 'providers', row: id, column: 'client_secret_sealed' }
 }
 
-function registrationOf(
+/** Us as a client there. */
+export function providerRegistration(
   { keyring }: { readonly keyring: Pick<Keyring, 'open'> },
   row: ProviderRow,
   redirectUri: string,

@@ -16,7 +16,8 @@ import type { Database } from '../store/database.ts'
 import type { SignInFlowRow } from '../store/schema.ts'
 import { authorizationUrl } from './adapt.ts'
 import { readAnswer } from './flow-answer.ts'
-import { verifyIdToken } from './id-token.ts'
+import { verifyIdToken, verifyLogoutToken } from './id-token.ts'
+import type { LogoutNotice } from './id-token.ts'
 import type { KeySets } from './key-sets.ts'
 import { personOfIdToken, personOfUserInfo } from './person-claims.ts'
 import type { ProvidedPerson } from './person-claims.ts'
@@ -55,6 +56,8 @@ export interface SignIns {
   readonly begin: (facts: BeginSignIn) => Promise<string>
   /** Takes the callback. Throws Fault('state_mismatch' | 'flow_expired' | 'invalid_request') when nothing may be touched. */
   readonly finish: (callback: SignInCallback) => Promise<SignInOutcome>
+  /** What a provider says has ended there (OIDC Back-Channel Logout). Throws Fault('invalid_request'). */
+  readonly loggedOut: (provider: SignInProvider, token: Secret) => Promise<LogoutNotice>
 }
 
 interface Needs {
@@ -74,6 +77,7 @@ export function createSignIns(needs: Needs): SignIns {
   return {
     begin: (facts) => begin(needs, facts),
     finish: (callback) => finish(needs, callback),
+    loggedOut: (provider, token) => verifyLogoutToken(needs, provider, token),
   }
 }
 

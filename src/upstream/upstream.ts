@@ -19,6 +19,7 @@ import { createObtain } from './obtain.ts'
 import type { Obtain } from './obtain.ts'
 import { createOwnGrants } from './own-grants.ts'
 import type { OwnGrants } from './own-grants.ts'
+import { withProviderClients } from './provider-client.ts'
 import { createProofs } from './proofs.ts'
 import type { Proofs } from './proofs.ts'
 import { createRefresh } from './refresh.ts'
@@ -87,7 +88,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
   const { spoolFolder, processName } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
-  const register = createRegister(needs)
+  const register = withProviderClients(needs, createRegister(needs))
   const proofs = createProofs(needs)
   const subjectTokens = createSubjectTokens(needs)
   const tokenEndpoint = createTokenEndpoint({ ...needs, proofs })

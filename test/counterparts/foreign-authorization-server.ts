@@ -212,6 +212,14 @@ function featuresFor(
     registration: { enabled: options.offersRegistration ?? true, initialAccessToken: false },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
+    backchannelLogout: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      logoutSource: (ctx, form) => {
+        const button = '<button name="logout" value="yes">Sign out</button>'
+        ctx.body = form.replace('</form>', `${button}</form>`)
+      },
+    },
     clientCredentials: { enabled: true },
     dPoP: {
       enabled: options.proofs !== undefined,

@@ -28,9 +28,11 @@ export async function startPersonProvider(
   { origin, alsoSecret }: TestPlatform,
   {
     input = {},
+    clientMetadata = {},
     ...options
   }: ForeignAuthorizationServerOptions & {
     readonly input?: Readonly<Record<string, unknown>>
+    readonly clientMetadata?: Readonly<Record<string, unknown>>
   } = {},
 ): Promise<PersonProvider> {
   const slug = 'company'
@@ -44,6 +46,9 @@ export async function startPersonProvider(
         redirect_uris: [`${origin}/sign-in/${slug}/callback`],
         grant_types: ['authorization_code', 'refresh_token'],
         response_types: ['code'],
+        backchannel_logout_uri: `${origin}/oauth/backchannel-logout/${slug}`,
+        backchannel_logout_session_required: true,
+        ...clientMetadata,
       },
     ],
     ...options,
@@ -67,15 +72,17 @@ export async function startPersonProvider(
 /** Goes to the sign-in page and through the provider; the browser stands where it was led to. */
 export async function signInElsewhere(
   origin: string,
-  {
-    name = 'Company',
-    browser = createCookieBrowser(),
-  }: {
-    readonly name?: string
-    readonly browser?: CookieBrowser
-  } = {},
+  { browser = createCookieBrowser(), as, user }: SignInAs = {},
 ): Promise<CookieBrowser> {
+  if (user !== undefined) as?.signInAs(user)
   await browser.open(`${origin}/sign-in`)
-  await browser.submit({ button: `Continue with ${name}` })
+  await browser.submit({ button: 'Continue with Company' })
   return browser
+}
+
+interface SignInAs {
+  readonly browser?: CookieBrowser
+  /** The provider, where it is to say that somebody else is there. */
+  readonly as?: ForeignAuthorizationServer
+  readonly user?: string
 }

@@ -50,6 +50,7 @@ const withoutName = [
   'POST /connect/{connection}',
   'POST /device',
   'POST /device/decision',
+  'POST /oauth/backchannel-logout/{provider}',
   'POST /oauth/consent',
   'POST /oauth/register',
   'POST /setup',

@@ -81,9 +81,9 @@ async function welcome(
   provider: SignInProvider,
   outcome: Extract<SignInOutcome, { kind: 'person' }>,
 ): Promise<Response> {
-  const { person, sid, next } = outcome
+  const { person, sid, tokens, next } = outcome
   const user = await needs.arrive(visit.tenant, provider, person)
-  const arrived = { user, subject: person.subject, sid }
+  const arrived = { user, subject: person.subject, sid, tokens }
   const providerGrantId = await needs.providerGrants.begin(visit.tenant, provider, arrived)
   return signedIn(needs, visit, { user, providerGrantId }, next)
 }

@@ -63,3 +63,38 @@ create index sessions_by_provider_grant_id on sessions (tenant_id, provider_gran
 alter table grants add column provider_grant_id text;
 create index grants_by_provider_grant_id on grants (tenant_id, provider_grant_id)
   where provider_grant_id is not null;
+
+-- Tokens belong to a holder, which is a connection or a sign-in at a provider: the reference to connections goes, and whoever
+-- ends a holder takes its tokens away.
+create table held_credentials (
+  tenant_id text not null,
+  connection_id text not null,
+  binding text not null,
+  generation bigint not null,
+  access_token_sealed text not null,
+  token_type text not null,
+  refresh_token_sealed text,
+  scope text,
+  expires_at bigint,
+  obtained_at bigint not null,
+  last_refresh_at bigint,
+  refresh_count bigint not null,
+  next_refresh_at bigint,
+  lease_owner text,
+  lease_until bigint,
+  intent_generation bigint,
+  intent_at bigint,
+  doubt text,
+  doubt_until bigint,
+  proof_key_sealed text,
+  primary key (tenant_id, connection_id),
+  foreign key (tenant_id) references tenants (id) on delete cascade
+);
+insert into held_credentials
+select tenant_id, connection_id, binding, generation, access_token_sealed, token_type, refresh_token_sealed, scope,
+  expires_at, obtained_at, last_refresh_at, refresh_count, next_refresh_at, lease_owner, lease_until, intent_generation,
+  intent_at, doubt, doubt_until, proof_key_sealed
+from credentials;
+drop table credentials;
+alter table held_credentials rename to credentials;
+create index credentials_by_next_refresh_at on credentials (next_refresh_at);

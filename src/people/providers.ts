@@ -61,8 +61,6 @@ export interface Provider {
   readonly redirectUri: string
   /** Where it says that a session of somebody ended (OIDC Back-Channel Logout). */
   readonly backchannelLogoutUri: string
-  /** How many servers take its tokens. */
-  readonly serverCount: number
   readonly createdAt: number
   readonly updatedAt: number
 }
@@ -94,7 +92,7 @@ export interface Providers {
   readonly get: (by: ProviderMaker, id: string) => Promise<Provider>
   /** A change of where it is looks there again. Throws as `create`. */
   readonly update: (by: ProviderMaker, id: string, change: ProviderChange) => Promise<Provider>
-  /** Ends every session and grant that hangs on it. Throws Fault('conflict') while a server uses it (S4-40). */
+  /** Ends every session and grant that hangs on it. */
   readonly remove: (by: ProviderMaker, id: string) => Promise<void>
   /** Looks at a provider that is not set up yet, and keeps nothing (S4-41). */
   readonly check: (by: ProviderMaker, place: ProviderPlace) => Promise<ProviderFinding>
@@ -130,7 +128,7 @@ export function createProviders(needs: ProviderNeeds): Providers {
     },
     get: async (by, id) => {
       requireAdmin(by)
-      return shown(db, by.tenant, await requireRow(db, by.tenant, id))
+      return shown(by.tenant, await requireRow(db, by.tenant, id))
     },
     update: (by, id, change) => update(needs, by, id, change),
     remove: (by, id) => remove(needs, by, id),
@@ -189,7 +187,7 @@ async function create(
     if (!isStored) throw taken('name')
     await note(needs, { tx, by, row }, 'provider.created', { issuer: row.issuer })
   })
-  return shown(db, tenant, row)
+  return shown(tenant, row)
 }
 
 async function requireRoom(tx: Database, tenant: Tenant): Promise<void> {
@@ -242,7 +240,7 @@ async function list(db: Database, tenant: Tenant, request: PageRequest): Promise
     .limit(limit + 1)
     .execute()
   const { shown: some, next } = cutPage(rows, limit, ({ id }) => id)
-  return { items: await Promise.all(some.map((row) => shown(db, tenant, row))), ...next }
+  return { items: some.map((row) => shown(tenant, row)), ...next }
 }
 
 async function update(
@@ -264,7 +262,7 @@ async function update(
   }
   requireSecretAgain(before, columns)
   const changed = Object.keys(change)
-  if (Object.keys(columns).length === 0) return shown(db, tenant, before)
+  if (Object.keys(columns).length === 0) return shown(tenant, before)
   return db.transaction().execute(async (tx) => {
     await requireFree(tx, tenant, { ...before, ...columns })
     const row = await tx
@@ -278,7 +276,7 @@ async function update(
     // Somebody else speaks there now: what the one before said of people counts no more.
     if (row.issuer !== before.issuer) await needs.providerEnds(tx, tenant, row.id)
     await note(needs, { tx, by, row }, 'provider.updated', { changed })
-    return shown(tx, tenant, row)
+    return shown(tenant, row)
   })
 }
 
@@ -329,39 +327,16 @@ async function remove(needs: ProviderNeeds, by: ProviderMaker, id: string): Prom
   const { tenant } = by
   const row = await requireRow(db, tenant, id)
   await db.transaction().execute(async (tx) => {
-    // Before all else, so that a server that begins to use it at the same moment waits, and then finds it gone.
-    const held = await holdProvider(tx, tenant, row.id)
-    if (!held) return notFound()
-    if ((await serverCount(tx, row)) > 0) {
-      throw new Fault('conflict', {
-        because: 'servers use this provider',
-        detail: { provider: 'Servers use it. Change or remove them first.' },
-      })
-    }
     await needs.providerEnds(tx, tenant, row.id)
-    await tx
+    const gone = await tx
       .deleteFrom('providers')
       .where('tenant_id', '=', tenant.id)
       .where('id', '=', row.id)
-      .execute()
+      .returning('id')
+      .executeTakeFirst()
+    if (gone === undefined) return notFound()
     await note(needs, { tx, by, row }, 'provider.deleted', { issuer: row.issuer })
   })
-}
-
-/** Says whether it is there; nobody takes it away before the transaction ends. */
-export async function holdProvider(tx: Database, tenant: Tenant, id: string): Promise<boolean> {
-  const held = await tx
-    .updateTable('providers')
-    .set((columns) => ({ slug: columns.ref('slug') }))
-    .where('tenant_id', '=', tenant.id)
-    .where('id', '=', id)
-    .returning('id')
-    .executeTakeFirst()
-  return held !== undefined
-}
-
-async function serverCount(_db: Database, _row: ProviderRow): Promise<number> {
-  return 0
 }
 
 async function requireRow(db: Database, tenant: Tenant, id: string): Promise<ProviderRow> {
@@ -369,7 +344,7 @@ async function requireRow(db: Database, tenant: Tenant, id: string): Promise<Pro
   return row ?? notFound()
 }
 
-async function shown(db: Database, tenant: Tenant, row: ProviderRow): Promise<Provider> {
+function shown(tenant: Tenant, row: ProviderRow): Provider {
   return {
     id: row.id,
     slug: row.slug,
@@ -387,7 +362,6 @@ async function shown(db: Database, tenant: Tenant, row: ProviderRow): Promise<Pr
     keepsTokens: row.keeps_tokens === 1,
     redirectUri: signInRedirectUri(tenant, row.slug),
     backchannelLogoutUri: `${tenant.issuer}/oauth/backchannel-logout/${row.slug}`,
-    serverCount: await serverCount(db, row),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }

@@ -114,9 +114,8 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
       return answer(await lose(engine, held, 'refresh_token_rejected'))
     }
     // SEP-1933: what was refused without a browser is not asked again while somebody waits.
-    const isPatient = held.binding.grant === undefined
-    const isUrgent =
-      isPatient && isWaitedFor && request.isQuick !== true && (!isGood || request.force === true)
+    const isPatient = held.binding.grant === undefined && request.isQuick !== true
+    const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
     const outcome = paused ? unavailable(paused) : await joinFlight(held, { isUrgent, isSpent })
     const mayGoOn = isUsable(held, request, needs.clock.now()) && request.force !== true

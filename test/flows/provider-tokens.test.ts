@@ -75,14 +75,14 @@ onEveryDatabase(
   async (t, store) => {
     verifies(t, 'S4-46', 'A4-9', 'S4-44')
     const { origin, idp, clock } = await start(t, store, { accessTokenTtlS: 600 })
-    const browsers = await Promise.all([signInElsewhere(origin)])
-    const { first, refresh, userInfo } = await letIn(origin, browsers[0] ?? assert.fail())
+    const browser = await signInElsewhere(origin)
+    const { first, refresh, userInfo } = await letIn(origin, browser)
     const stored = JSON.stringify(await store.db.selectFrom('credentials').selectAll().execute())
     for (const secret of idp.tokensIssued()) assert.ok(!stored.includes(secret), 'it is sealed')
     const refreshes = () => idp.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
     assert.equal((await userInfo(first.access_token)).status, 200)
     assert.equal(refreshes().length, 0)
-    clock.advance(595_000)
+    await clock.advance(595_000)
     const answers = await Promise.all(
       Array.from({ length: 50 }, () => userInfo(first.access_token)),
     )
@@ -102,12 +102,12 @@ onEveryDatabase(
     const browser = await signInElsewhere(origin)
     const { first, refresh, userInfo } = await letIn(origin, browser)
     idp.revokeEverything()
-    clock.advance(700_000)
+    await clock.advance(700_000)
     // A lone refusal is asked about once more, half a minute later; nothing is given meanwhile.
     const doubted = await refresh(first.refresh_token)
     assert.equal(doubted.status, 503)
     assert.ok(Number(doubted.headers.get('retry-after')) > 0)
-    clock.advance(31_000)
+    await clock.advance(31_000)
     const ended = await refresh(first.refresh_token)
     assert.deepEqual(
       [ended.status, ((await ended.json()) as { error: string }).error],
@@ -132,9 +132,9 @@ onEveryDatabase(
     const { origin, idp, clock } = await start(t, store, { accessTokenTtlS: 600 })
     const { first, refresh, userInfo } = await letIn(origin, await signInElsewhere(origin))
     await idp.stop()
-    clock.advance(590_000)
+    await clock.advance(590_000)
     assert.equal((await userInfo(first.access_token)).status, 200, 'what is valid stays in use')
-    clock.advance(20_000)
+    await clock.advance(20_000)
     const refused = await refresh(first.refresh_token)
     assert.equal(refused.status, 503)
     assert.equal(((await refused.json()) as { error: string }).error, 'temporarily_unavailable')
@@ -155,7 +155,7 @@ onEveryDatabase(
     })
     const { first, refresh, userInfo } = await letIn(origin, await signInElsewhere(origin))
     assert.ok(first.expires_in <= 600, `${first.expires_in}`)
-    clock.advance(601_000)
+    await clock.advance(601_000)
     assert.equal((await userInfo(first.access_token)).status, 401)
     const ended = await refresh(first.refresh_token)
     assert.equal(((await ended.json()) as { error: string }).error, 'invalid_grant')
@@ -190,19 +190,16 @@ onEveryDatabase(
   },
 )
 
-onEveryDatabase(
-  'a provider that is taken away takes along what came of it, and is not while a server needs it',
-  async (t, store) => {
-    verifies(t, 'S4-40', 'S4-45')
-    const { origin, ada, provider, clock } = await start(t, store)
-    const browser = await signInElsewhere(origin)
-    const { first, refresh, userInfo } = await letIn(origin, browser)
-    clock.advance(hourMs / 4)
-    assert.equal((await ada('DELETE', `/providers/${provider.id}`)).status, 204)
-    assert.equal((await userInfo(first.access_token)).status, 401)
-    assert.equal((await refresh(first.refresh_token)).status, 400)
-    assert.match((await browser.open(`${origin}/console/connections`)).url, /\/sign-in/)
-    const rows = await store.db.selectFrom('provider_grants').selectAll().execute()
-    assert.deepEqual(rows, [])
-  },
-)
+onEveryDatabase('a provider that is taken away takes along what came of it', async (t, store) => {
+  verifies(t, 'S4-45')
+  const { origin, ada, provider, clock } = await start(t, store)
+  const browser = await signInElsewhere(origin)
+  const { first, refresh, userInfo } = await letIn(origin, browser)
+  await clock.advance(hourMs / 4)
+  assert.equal((await ada('DELETE', `/providers/${provider.id}`)).status, 204)
+  assert.equal((await userInfo(first.access_token)).status, 401)
+  assert.equal((await refresh(first.refresh_token)).status, 400)
+  assert.match((await browser.open(`${origin}/console/connections`)).url, /\/sign-in/)
+  const rows = await store.db.selectFrom('provider_grants').selectAll().execute()
+  assert.deepEqual(rows, [])
+})

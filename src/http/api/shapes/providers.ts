@@ -33,7 +33,6 @@ export const provider = z
     keepsTokens: z.boolean(),
     redirectUri: z.string().describe('To be registered at the provider.'),
     backchannelLogoutUri: z.string().describe('Where it may say that a session ended.'),
-    serverCount: z.int().describe('How many servers take its tokens.'),
     createdAt: time,
     updatedAt: time,
   })

@@ -143,6 +143,7 @@ export async function createConnectors(
     const rooms = createReachOut(ground, {
       addressEnded: async () => {},
       knownScopes: async () => [],
+      providerGrantEnded: async () => {},
     })
     const tenant = await rooms.tenants.ensureDefault(publicUrl, clientName)
     const { refresh, revocations } = rooms.upstream

@@ -17,11 +17,15 @@ import { createServers } from './connectors/servers.ts'
 import { createJournal } from './journal/entries.ts'
 import { openMasterKeys } from './key-file.ts'
 import type { KeySource } from './key-file.ts'
+import { createArrive } from './people/arrivals.ts'
 import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
+import { createProviderGrants } from './people/provider-grants.ts'
+import { createProviders } from './people/providers.ts'
 import { createTenants } from './people/tenants.ts'
+import type { Tenant } from './people/tenants.ts'
 import { createUsers } from './people/users.ts'
-import type { Store } from './store/database.ts'
+import type { Database, Store } from './store/database.ts'
 import { serverTime, timeOf } from './store/time.ts'
 import { createUpstream } from './upstream/upstream.ts'
 
@@ -61,7 +65,17 @@ export async function createGround(
 }
 
 /** What the rooms that reach out are told by those that they do not know. */
-export type Neighbours = Pick<ServerNeeds, 'addressEnded' | 'knownScopes' | 'introduce'>
+export interface Neighbours extends Pick<
+  ServerNeeds,
+  'addressEnded' | 'knownScopes' | 'introduce'
+> {
+  /** A person's sign-in at a provider of the tenant has ended: what was granted on its strength ends with it. */
+  readonly providerGrantEnded: (
+    tx: Database,
+    tenant: Pick<Tenant, 'id'>,
+    id: string,
+  ) => Promise<void>
+}
 
 export interface ReachOutSettings {
   readonly discoveryCacheMs?: number
@@ -93,6 +107,14 @@ export function createReachOut(
     workloadTokenFolder,
     ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
   })
+  const providerGrants = createProviderGrants({ ...ground, ...neighbours, upstream })
+  const providers = createProviders({
+    ...ground,
+    providerEnds: async (tx, tenant, providerId) => {
+      await providerGrants.end(tx, tenant, { providerId }, 'provider_ended')
+    },
+  })
+  const arrive = createArrive({ ...ground, users, identities })
   const servers = createServers({ ...ground, ...neighbours, upstream })
   const connections = createConnections(
     { ...ground, upstream, servers },
@@ -100,7 +122,8 @@ export function createReachOut(
   )
   const { introduce } = neighbours
   const credentials = createCredentials({ ...ground, introduce, upstream, servers, connections })
-  return { tenants, passwords, users, identities, upstream, servers, connections, credentials }
+  const people = { tenants, passwords, users, identities, providers, providerGrants, arrive }
+  return { ...people, upstream, servers, connections, credentials }
 }
 
 export interface Ending {

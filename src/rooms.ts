@@ -112,13 +112,17 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
       },
       knownScopes: (tenant, names) => scopes.known(tenant, names),
       introduce: (introduction) => issuer.introduce(introduction),
+      providerGrantEnded: (tx, tenant, id) => issuer.grants.endForProviderGrant(tx, tenant, id),
     },
     { ...config, processName, spoolFolder: join(config.dataFolder, 'spool') },
   )
   const { tenants, passwords, users, identities, upstream } = reachOut
   const { servers, connections, credentials } = reachOut
-  const personEnds = (tx: Database, tenantId: string, userId: string) =>
-    endSignIns({ upstream }, tx, { tenant_id: tenantId, user_id: userId })
+  const { providers, providerGrants, arrive } = reachOut
+  const personEnds = async (tx: Database, tenantId: string, userId: string) => {
+    await endSignIns({ upstream }, tx, { tenant_id: tenantId, user_id: userId })
+    await providerGrants.end(tx, { id: tenantId }, { userId }, 'person_removed')
+  }
   const administration = createUserAdministration({ ...ground, passwords, users, personEnds })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
@@ -133,6 +137,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     ...ground,
     users,
     identities,
+    providerGrants,
     resources,
     scopes,
     policy: {
@@ -151,7 +156,8 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
 
   const tenantAdministration = createTenantAdministration({ ...ground, setup })
   const persons = { users, administration, sessions, apiKeys, setup, support }
-  const people = { tenants, tenantAdministration, ...persons }
+  const signedInElsewhere = { providers, providerGrants, arrive }
+  const people = { tenants, tenantAdministration, ...persons, ...signedInElsewhere }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }
 

@@ -30,6 +30,7 @@ const words: Readonly<Record<keyof Awaited<ReturnType<Workshop['sweep']>>, strin
   dpopProofs: 'DPoP proofs that were seen',
   sessions: 'sessions',
   setupLinks: 'set-up links',
+  signInFlows: 'sign-ins at providers that were begun',
   flows: 'sign-ins elsewhere',
   discoveries: 'findings of discovery',
   subjectTokens: 'ID tokens of people',

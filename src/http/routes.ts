@@ -15,6 +15,9 @@ import type { Journal } from '../journal/entries.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
+import type { Arrive } from '../people/arrivals.ts'
+import type { ProviderGrants } from '../people/provider-grants.ts'
+import type { Providers } from '../people/providers.ts'
 import type { Sessions } from '../people/sessions.ts'
 import type { Setup } from '../people/setup.ts'
 import type { UserAdministration } from '../people/user-administration.ts'
@@ -27,6 +30,7 @@ import { accessRoutes } from './api/access.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
+import { providerRoutes } from './api/providers.ts'
 import { identityTokenRoutes } from './api/identity-tokens.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { scopeRoutes } from './api/scopes.ts'
@@ -41,6 +45,7 @@ import { createForms } from './forms.ts'
 import { graphqlRoutes } from './graphql/route.ts'
 import { mcpRoutes } from './mcp.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
+import { backchannelLogoutRoutes } from './oauth/backchannel-logout.ts'
 import { deviceRoutes } from './oauth/device.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
 import { registrationRoutes } from './oauth/registration.ts'
@@ -54,6 +59,7 @@ import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import type { Route } from './route.ts'
@@ -70,6 +76,9 @@ export interface RouteNeeds {
   readonly tenantAdministration: TenantAdministration
   readonly users: Users
   readonly administration: UserAdministration
+  readonly providers: Providers
+  readonly providerGrants: ProviderGrants
+  readonly arrive: Arrive
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly setup: Setup
@@ -78,7 +87,7 @@ export interface RouteNeeds {
   readonly resources: Resources
   readonly servers: Servers
   readonly connections: Connections
-  readonly upstream: Pick<Upstream, 'subjectTokens'>
+  readonly upstream: Pick<Upstream, 'subjectTokens' | 'signIns'>
   readonly gateway: Gateway
   readonly attempts: Attempts
   readonly attemptList: AttemptList
@@ -99,6 +108,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...registrationRoutes(needs),
     ...deviceRoutes(needs),
     ...userInfoRoutes(needs),
+    ...backchannelLogoutRoutes(needs),
     ...mcpRoutes(needs),
     ...serverRoutes(needs),
     ...connectionRoutes(needs),
@@ -114,7 +124,9 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...scopeRoutes(needs),
     ...tenantRoutes(needs),
     ...supportRoutes(needs),
+    ...providerRoutes(needs),
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
+    ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
     ...appPages(withForms),
     ...clientPages(withForms),

@@ -9,7 +9,7 @@ import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Attempts } from '../journal/attempts.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
-import { matchRedirectUri } from '../oauth/redirect-uri.ts'
+import { matchRedirectUri, redirectHost } from '../oauth/redirect-uri.ts'
 import { formatScope, parseScope } from '../oauth/scope.ts'
 import type { SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -69,6 +69,19 @@ export interface AuthorizeHub {
     browser: Secret | undefined,
     session: SessionPrincipal | undefined,
   ) => Promise<AuthorizeStep>
+  /** What waits for somebody to sign in in this browser; undefined when nothing does. */
+  readonly waiting: (
+    tenant: Tenant,
+    requestId: string,
+    browser: Secret | undefined,
+  ) => Promise<WaitingRequest | undefined>
+  /** Sends back to the client that nobody could be signed in, and why (A4-8). Throws as `resume`. */
+  readonly giveUp: (
+    tenant: Tenant,
+    requestId: string,
+    browser: Secret | undefined,
+    code: FaultCode,
+  ) => Promise<RedirectStep>
   /** Takes the person's answer. Throws Fault('bad_form') for a form that is not ours, and then changes nothing. */
   readonly decide: (
     tenant: Tenant,
@@ -85,6 +98,14 @@ export interface Beginning {
   readonly browser?: Secret
   /** Why the step sends an error back, when the request itself was refused. */
   readonly refusal?: Fault
+}
+
+/** A request that waits for somebody to sign in: whom they would let in, and where the answer goes. */
+export interface WaitingRequest {
+  readonly clientName: string
+  readonly redirectHost: string
+  /** The client wants the person asked again, whoever is signed in (`prompt=login`). */
+  readonly asksAgain: boolean
 }
 
 /** How the browser came to us. */
@@ -141,11 +162,15 @@ export function createAuthorizeHub(needs: Needs): AuthorizeHub {
     },
 
     resume: async (tenant, requestId, browser, session) => {
-      const row = await openRequest(needs, tenant, requestId)
-      if (!isSameBrowser(needs, row, browser)) {
-        throw new Fault('forbidden', { because: 'another browser began this request' })
-      }
+      const row = await openOwnRequest(needs, tenant, requestId, browser)
       return nextStep(needs, { tenant, row }, session)
+    },
+
+    waiting: (tenant, requestId, browser) => findWaiting(needs, tenant, requestId, browser),
+
+    giveUp: async (tenant, requestId, browser, code) => {
+      const row = await openOwnRequest(needs, tenant, requestId, browser)
+      return sendError(needs, { tenant, row }, code)
     },
 
     decide: async (tenant, requestId, browser, session, form) => {
@@ -285,14 +310,17 @@ function isClosedTo({ user }: SessionPrincipal, { resource }: ConsentQuestion): 
   return resource.isOpenTo?.(user) === false
 }
 
+function asksAgain({ prompt }: AuthorizationRequestRow): boolean {
+  return /\b(?:login|select_account)\b/.test(prompt ?? '')
+}
+
 /** prompt=login is answered by a sign-in that is younger than the request (OIDC Core §3.1.2.1). */
 async function isRecentEnough(
   db: Database,
   row: AuthorizationRequestRow,
   { tenant, sessionDigest }: SessionPrincipal,
 ): Promise<boolean> {
-  const asksAgain = /\b(?:login|select_account)\b/.test(row.prompt ?? '')
-  if (!asksAgain) return true
+  if (!asksAgain(row)) return true
   const session = await db
     .selectFrom('sessions')
     .select('created_at')
@@ -356,6 +384,35 @@ async function storeRequest(
   })
 }
 
+/** Whom somebody would let in who signs in now, if this browser began that. */
+async function findWaiting(
+  needs: Needs,
+  tenant: Tenant,
+  requestId: string,
+  browser: Secret | undefined,
+): Promise<WaitingRequest | undefined> {
+  const row = await findRequest(needs.db, tenant, requestId)
+  const isWaiting =
+    row !== undefined && row.claimed_at === null && row.expires_at > needs.clock.now()
+  if (!isWaiting || !isSameBrowser(needs, row, browser)) return undefined
+  const client = await findClient(needs.db, tenant, row.client_id)
+  if (client === undefined) return undefined
+  const host = redirectHost(row.redirect_uri)
+  return { clientName: client.name, redirectHost: host, asksAgain: asksAgain(row) }
+}
+
+/** The waiting request that this browser began. */
+async function openOwnRequest(
+  needs: Needs,
+  tenant: Tenant,
+  requestId: string,
+  browser: Secret | undefined,
+): Promise<AuthorizationRequestRow> {
+  const row = await openRequest(needs, tenant, requestId)
+  if (isSameBrowser(needs, row, browser)) return row
+  throw new Fault('forbidden', { because: 'another browser began this request' })
+}
+
 /** The stored request while it is still waiting for an answer. */
 async function openRequest(
   { db, clock }: Needs,
@@ -417,6 +474,7 @@ async function sendCode(
       resource: row.resource,
       scopes: question.scopes,
       attempt: attemptOf(row),
+      providerGrantId: session.providerGrantId,
     })
     await storeCode({ tx, clock, keyring, policy }, code, { request: row, grantId })
   })
@@ -428,14 +486,17 @@ async function sendError(
   { tenant, row }: Pending,
   code: FaultCode,
   session?: SessionPrincipal,
-): Promise<AuthorizeStep> {
+): Promise<RedirectStep> {
   const actor: Entry['actor'] =
     session === undefined ? { kind: 'anonymous' } : { kind: 'user', id: session.user.id }
   await db.transaction().execute(async (tx) => {
     await spendRequest(tx, clock, row)
     await journal.record(tx, {
       tenantId: tenant.id,
-      type: code === 'access_denied' ? 'consent.denied' : 'authorization.failed',
+      type:
+        code === 'access_denied' && session !== undefined
+          ? 'consent.denied'
+          : 'authorization.failed',
       actor,
       ...(session === undefined ? {} : { userId: session.user.id }),
       subject: { kind: 'client', id: row.client_id },

@@ -7,10 +7,11 @@ import { Fault, isFault } from '../base/fault.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
+import { isCompact, leewayS, verifySigned } from '../upstream/verify-signed.ts'
 import type { ClientKeys } from './client-keys.ts'
 import type { Client } from './clients.ts'
 import { assertionAlgorithms } from './metadata.ts'
-import { assertionIdOf, isCompact, leewayS, storeFirst, verifySigned } from './signed-assertions.ts'
+import { assertionIdOf, storeFirst } from './signed-assertions.ts'
 
 export interface ClientAssertions {
   /** Spends an assertion of this client. Throws Fault('invalid_client') for any that does not prove it. */

@@ -7,7 +7,7 @@ import type { Store } from '../store/database.ts'
 import { listenOnLoopback } from '../../test/counterparts/loopback.ts'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import { verifies } from '../../test/requirements.ts'
-import { freshnessMs } from './client-documents.ts'
+import { freshnessMs } from '../oauth/freshness.ts'
 import { decide, pollForm, start as startDevice } from './device.rig.ts'
 import {
   approve,

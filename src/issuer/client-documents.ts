@@ -8,6 +8,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { Journal } from '../journal/entries.ts'
 import { refuseSecrets } from '../journal/no-secrets.ts'
 import { checkClientDocumentUrl, readClientDocument } from '../oauth/client-metadata.ts'
+import { freshnessMs } from '../oauth/freshness.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ClientRow } from '../store/schema.ts'
@@ -33,7 +34,6 @@ interface Needs {
 // CIMD draft §6.6: a document is small; no redirects (§4), so that the id is where the document is.
 const limits = { bytes: 5 * 1024, timeMs: 5000, redirects: 0 }
 const minuteMs = 60_000
-const freshMs = { least: 5 * minuteMs, unsaid: 60 * minuteMs, most: 24 * 60 * minuteMs }
 const refusalMs = minuteMs
 const refusalsMax = 1000
 const underwayMax = 100
@@ -129,17 +129,6 @@ async function fetchClient(needs: Needs, tenant: Tenant, url: string): Promise<C
     // One answer for blocked, unreachable and malformed alike: it must not tell what is on our network.
     throw new Fault('invalid_client', { because: error.because, cause: error })
   }
-}
-
-/** How long a document is believed: what Cache-Control says, within our bounds (RFC 9111 §5.2.2, CIMD draft §4.4). */
-export function freshnessMs(cacheControl: string | null): number {
-  const directives = (cacheControl ?? '').toLowerCase().split(',', 20)
-  const names = directives.map((directive) => directive.trim())
-  if (names.some((name) => /^no-(?:store|cache)(?:=|$)/.test(name))) return freshMs.least
-  const maxAge = names.find((name) => /^max-age="?\d{1,10}"?$/.test(name))
-  if (maxAge === undefined) return freshMs.unsaid
-  const saidMs = Number(maxAge.replace(/\D/g, '')) * 1000
-  return Math.min(Math.max(saidMs, freshMs.least), freshMs.most)
 }
 
 async function storeDocument({ db, journal }: Needs, row: ClientRow): Promise<ClientRow> {

@@ -7,7 +7,7 @@ import type { OutboundResponse } from '../base/outbound.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { createClientKeys } from './client-keys.ts'
 import type { Client, OurClientMetadata } from './clients.ts'
-import { createKeySets } from './key-sets.ts'
+import { createKeySets } from '../upstream/key-sets.ts'
 
 const minuteMs = 60_000
 const uri = 'https://app.test/jwks'

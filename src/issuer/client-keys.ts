@@ -4,7 +4,7 @@ import type { JWK } from 'jose'
 import type { Tenant } from '../people/tenants.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import type { Client } from './clients.ts'
-import type { KeySets, Wanted } from './key-sets.ts'
+import type { KeySets, Wanted } from '../upstream/key-sets.ts'
 
 export interface ClientKeys {
   /** The client's keys; `isNewer` asks for those that it may have published since, which is done once a minute. */

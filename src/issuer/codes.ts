@@ -54,7 +54,7 @@ export function findCode(
     )
     .selectAll('codes')
     .select(['grants.user_id', 'grants.scope', 'grants.resource', 'grants.revoked_at'])
-    .select('grants.attempt')
+    .select(['grants.attempt', 'grants.provider_grant_id'])
     .where('codes.tenant_id', '=', tenant.id)
     .where('codes.code_digest', 'in', keyring.digests('code', code))
     .executeTakeFirst()

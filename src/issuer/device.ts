@@ -335,6 +335,7 @@ async function approve(
       resource: row.resource,
       scopes: question.scopes,
       attempt: row.id,
+      providerGrantId: session.providerGrantId,
     })
     await settle(writing, session, { row, answer: { status: 'approved', grant_id: grantId } })
     await recordConsent(writing, session, question)

@@ -25,6 +25,12 @@ export interface Grants {
   readonly revoke: (principal: Owner, id: string) => Promise<void>
   /** Ends every grant for a resource that is no more, inside the caller's transaction: its name may be used again. */
   readonly endForResource: (tx: Database, tenant: Tenant, resource: string) => Promise<void>
+  /** Ends every grant that hangs on a person's sign-in at a provider, inside the transaction that ends that. */
+  readonly endForProviderGrant: (
+    tx: Database,
+    tenant: Pick<Tenant, 'id'>,
+    id: string,
+  ) => Promise<void>
   /** Does a grant stand, and the client that has it? */
   readonly stands: (tenant: Tenant, id: string) => Promise<boolean>
 }
@@ -41,6 +47,8 @@ export interface Grant {
   readonly parentId?: string
   /** The issuer that spoke for the person (ID-JAG). */
   readonly trustedIssuerId?: string
+  /** What the person's provider gave; this grant ends with it. */
+  readonly providerGrantId?: string | undefined
 }
 
 interface Needs {
@@ -64,6 +72,12 @@ export function createGrants(needs: ListNeeds): Grants {
     },
     revoke: (principal, id) => revokeOwn(needs, principal, id),
     endForResource: (tx, tenant, resource) => endAll({ ...needs, tx }, tenant, resource),
+    endForProviderGrant: (tx, tenant, id) => {
+      const facts = { reason: 'provider_ended', actor: { kind: 'system' } } as const
+      return endGrants({ ...needs, tx }, tenant, facts, (some) =>
+        some.where('provider_grant_id', '=', id),
+      )
+    },
     stands: async (tenant, id) => {
       const standing = await needs.db
         .selectFrom('grants')
@@ -117,6 +131,7 @@ export async function storeGrant(
       trusted_issuer_id: trustedIssuerId ?? null,
       attempt: facts.attempt ?? null,
       first_call_at: null,
+      provider_grant_id: facts.providerGrantId ?? null,
     })
     .execute()
   await tx
@@ -144,6 +159,21 @@ export async function storeGrant(
   return id
 }
 
+/** What a grant hangs on at the person's provider, if anything. */
+export async function providerGrantOf(
+  db: Database,
+  tenant: Tenant,
+  grantId: string,
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('grants')
+    .select('provider_grant_id')
+    .where('tenant_id', '=', tenant.id)
+    .where('id', '=', grantId)
+    .executeTakeFirst()
+  return row?.provider_grant_id ?? undefined
+}
+
 /** The id of a grant that is yet to be stored. */
 export function newGrantId(random: Random): string {
   return randomId(random, 'grt_')
@@ -164,6 +194,7 @@ export type EndReason =
   | 'parent_ended'
   | 'reach_ended'
   | 'issuer_ended'
+  | 'provider_ended'
 
 /** What came back although it had been spent. */
 export type MisuseReason = 'code_replayed' | 'device_code_replayed' | 'refresh_token_reused'
@@ -171,7 +202,7 @@ export type MisuseReason = 'code_replayed' | 'device_code_replayed' | 'refresh_t
 /** Ends a grant, and those made from it, inside the caller's transaction; false when it had ended before. */
 export async function endGrant(
   { tx, clock, journal }: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
-  tenant: Tenant,
+  tenant: Pick<Tenant, 'id'>,
   facts: { readonly grantId: string; readonly reason: EndReason; readonly actor: Entry['actor'] },
 ): Promise<boolean> {
   const { grantId, reason, actor } = facts
@@ -205,7 +236,7 @@ type LiveGrants = SelectQueryBuilder<Schema, 'grants', { readonly id: string }>
 /** Ends the grants of a tenant that the filter leaves, inside the caller's transaction. */
 export async function endGrants(
   needs: Pick<Needs, 'clock' | 'journal'> & { readonly tx: Database },
-  tenant: Tenant,
+  tenant: Pick<Tenant, 'id'>,
   facts: { readonly reason: EndReason; readonly actor: Entry['actor'] },
   filter: (live: LiveGrants) => LiveGrants,
 ): Promise<void> {

@@ -20,12 +20,15 @@ import { challengeOf } from '../oauth/pkce.ts'
 import { sameResource } from '../oauth/resource.ts'
 import { createIdentities } from '../people/identities.ts'
 import { createPasswords } from '../people/passwords.ts'
+import { createProviderGrants } from '../people/provider-grants.ts'
 import type { SessionPrincipal } from '../people/principal.ts'
 import { createSessions } from '../people/sessions.ts'
 import { createTenants } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { createUsers } from '../people/users.ts'
 import type { Database, Store } from '../store/database.ts'
+import { timeOf } from '../store/time.ts'
+import { createUpstream } from '../upstream/upstream.ts'
 import type { AuthorizeHub, AuthorizeStep } from './authorize.ts'
 import type { NewClient } from './client-registration.ts'
 import type { FormRequest } from './form-request.ts'
@@ -89,8 +92,14 @@ export async function createRig(
   const tenant = await createTenants(ground).ensureDefault('https://auth.test')
   const scopes = createScopes({ ...ground, isUsed: async () => false })
   const identities = createIdentities({ ...ground, users })
-  const rooms = { users, identities, outbound, resources, scopes }
-  const issuer = createIssuer({ ...ground, ...options, ...rooms })
+  const upstream = createUpstream({ ...ground, time: timeOf(clock), outbound })
+  const providerGrants = createProviderGrants({
+    ...ground,
+    upstream,
+    providerGrantEnded: (tx, of, id) => issuer.grants.endForProviderGrant(tx, of, id),
+  })
+  const rooms = { users, identities, providerGrants, outbound, resources, scopes }
+  const issuer: Issuer = createIssuer({ ...ground, ...options, ...rooms })
 
   return {
     db,

@@ -10,6 +10,7 @@ import type { Attempts } from '../journal/attempts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { DpopNonces } from '../oauth/dpop.ts'
 import type { Identities } from '../people/identities.ts'
+import type { ProviderGrants } from '../people/provider-grants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -35,7 +36,7 @@ import { createGrants } from './grants.ts'
 import type { Grants } from './grants.ts'
 import { createIntrospection } from './introspection.ts'
 import type { Introspect } from './introspection.ts'
-import { createKeySets } from './key-sets.ts'
+import { createKeySets } from '../upstream/key-sets.ts'
 import { issuerMetadata } from './metadata.ts'
 import { createPushRequest } from './pushed-requests.ts'
 import type { PushRequest } from './pushed-requests.ts'
@@ -130,6 +131,8 @@ export interface IssuerNeeds {
   readonly log: Log
   readonly users: Pick<Users, 'byId'>
   readonly identities: Identities
+  /** What people's providers gave with their sign-in. */
+  readonly providerGrants: Pick<ProviderGrants, 'standing'>
   readonly resources: Resources
   readonly scopes: Scopes
   readonly policy?: Partial<Policy>

@@ -10,6 +10,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { DpopProof } from '../oauth/dpop.ts'
 import type { Parameters } from '../oauth/parameters.ts'
 import type { Identities } from '../people/identities.ts'
+import type { ProviderGrants } from '../people/provider-grants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User, Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
@@ -29,7 +30,7 @@ import type { GrantType, Presented, Spending } from './grant-types/grant-type.ts
 import { createJwtBearer } from './grant-types/jwt-bearer.ts'
 import { createRefreshToken } from './grant-types/refresh-token.ts'
 import { createTokenExchange } from './grant-types/token-exchange.ts'
-import type { KeySets } from './key-sets.ts'
+import type { KeySets } from '../upstream/key-sets.ts'
 import { endMisusedGrant } from './grants.ts'
 import type { Grant } from './grants.ts'
 import { deviceCodeGrant, grantTypeNames, jwtBearer, tokenExchange } from './metadata.ts'
@@ -68,6 +69,7 @@ interface Needs {
   readonly assertions: ClientAssertions
   readonly keySets: KeySets
   readonly identities: Identities
+  readonly providerGrants: Pick<ProviderGrants, 'standing'>
   readonly clientFor: (tenant: Tenant, id: string) => Promise<Client>
 }
 
@@ -108,6 +110,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
     const target = { tenant, resource: grant.resource }
     const resource = await requireSameResource(needs.resources, target, resources)
     requireOpen(resource, user)
+    const endsAt = await requireProvider(needs, tenant, grant)
     const minted = await mintTokens(needs, {
       tenant,
       client,
@@ -118,6 +121,7 @@ export function createTokenEndpoint(needs: Needs): TokenEndpoint {
       signIn: signIn && user && { ...signIn, user },
       hasRefreshToken: presented.hasNoRefreshToken !== true,
       origin,
+      endsAt,
     })
     const facts = { tenant, client, name, proof, startedAt }
     const body = await issue(issuing, facts, presented, minted)
@@ -143,6 +147,21 @@ async function requirePerson(
   const user = await users.byId(tenant, userId)
   if (user !== undefined) return user
   throw new Fault('invalid_grant', { because: 'the person of the grant is disabled' })
+}
+
+/**
+ * What a grant hangs on has to stand too (A4-9): gives when that ends, if it is known. Throws Fault('invalid_grant'), or
+ * Fault('temporarily_unavailable') when the provider cannot be asked.
+ */
+async function requireProvider(
+  { providerGrants }: Pick<Needs, 'providerGrants'>,
+  tenant: Tenant,
+  { providerGrantId }: Grant,
+): Promise<number | undefined> {
+  if (providerGrantId === undefined) return undefined
+  const standing = await providerGrants.standing(tenant, providerGrantId)
+  if (standing.kind === 'standing') return standing.endsAt
+  throw new Fault('invalid_grant', { because: 'the sign-in at the provider has ended' })
 }
 
 /** Who may use a server is asked before anything is spent: what was presented works again when they may. */

@@ -60,6 +60,8 @@ export interface TokenOrder extends Omit<TokenFacts, 'expiresAt' | 'actors'> {
   readonly signIn: { readonly user: User; readonly nonce: string | undefined } | undefined
   readonly hasRefreshToken: boolean
   readonly origin: TokenOrigin | undefined
+  /** When what the grant hangs on ends, if that is known. */
+  readonly endsAt?: number | undefined
 }
 
 /** Makes the tokens of one answer. */
@@ -70,7 +72,8 @@ export async function mintTokens(
   const { client, grant, scopes, format, signIn, hasRefreshToken, origin, jkt } = order
   const { random, clock, policy } = needs
   const { expiresAt: latest = Infinity, actors = [] } = origin ?? {}
-  const expiresAt = Math.min(clock.now() + policy.accessTokenLifetimeMs, latest)
+  const { endsAt = Infinity } = order
+  const expiresAt = Math.min(clock.now() + policy.accessTokenLifetimeMs, latest, endsAt)
   const facts = { ...order, expiresAt, actors }
   // RFC 6749 §4.4.3: a client that acts for itself can just ask again.
   const mayRefresh =

@@ -4,7 +4,7 @@ import type { JWK } from 'jose'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { TrustedIssuerRow } from '../store/schema.ts'
-import type { KeySets, Wanted } from './key-sets.ts'
+import type { KeySets, Wanted } from '../upstream/key-sets.ts'
 
 /** One trusted issuer as others see it. */
 export interface TrustedIssuer {

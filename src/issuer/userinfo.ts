@@ -7,10 +7,13 @@ import { Secret } from '../base/secret.ts'
 import { formatChallenges } from '../oauth/challenge.ts'
 import { dpopAlgorithms } from '../oauth/dpop-algorithms.ts'
 import type { PresentedToken } from '../oauth/dpop.ts'
+import type { ProviderGrants } from '../people/provider-grants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { User } from '../people/users.ts'
+import type { Database } from '../store/database.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { readEndpointProof } from './dpop-proofs.ts'
+import { providerGrantOf } from './grants.ts'
 import type { Resources } from './resources.ts'
 import { identityScopes } from './scopes.ts'
 import type { Verify } from './verify.ts'
@@ -60,6 +63,8 @@ export interface PersonClaims {
 }
 
 interface Needs {
+  readonly db: Database
+  readonly providerGrants: Pick<ProviderGrants, 'standing'>
   readonly verify: Verify
   readonly resources: Pick<Resources, 'defaultFor'>
   readonly clock: Clock
@@ -134,20 +139,34 @@ async function readCaller(
 
 /** What the token opens: who the person is, or why not. */
 async function tell(
-  { verify, resources }: Needs,
+  needs: Needs,
   tenant: Tenant,
   { presented, scheme, count }: Caller & Pick<UserInfoRequest, 'count'>,
 ): Promise<{ readonly kind: 'person'; readonly claims: PersonClaims } | Reason> {
+  const { verify, resources } = needs
   const refusal = { kind: 'refused', scheme } as const
   const outcome = await verify(tenant, presented, resources.defaultFor(tenant)).catch(onReplay)
   if (outcome === 'replayed') return { ...refusal, status: 401, error: 'invalid_dpop_proof' }
   if (outcome?.user === undefined) return { ...refusal, status: 401, error: 'invalid_token' }
   const { user, scopes, grantId } = outcome
+  if (!(await standsAtProvider(needs, tenant, grantId))) {
+    return { ...refusal, status: 401, error: 'invalid_token' }
+  }
   await count?.(grantId)
   if (scopes.includes(identityScopes.openid)) {
     return { kind: 'person', claims: personClaims(user, scopes) }
   }
   return { ...refusal, status: 403, error: 'insufficient_scope' }
+}
+
+/** S4-27: a sign-in that has ended at the provider tells nothing any more. Throws Fault('temporarily_unavailable'). */
+async function standsAtProvider(
+  { db, providerGrants }: Needs,
+  tenant: Tenant,
+  grantId: string,
+): Promise<boolean> {
+  const id = await providerGrantOf(db, tenant, grantId)
+  return id === undefined || (await providerGrants.standing(tenant, id)).kind === 'standing'
 }
 
 /** RFC 9449 §7.1: at a resource a proof that was used before is a 401 with a challenge. */

@@ -23,6 +23,8 @@ export interface SessionPrincipal extends Caller {
   readonly user: User
   /** The keyed digest of the session cookie; form tokens are bound to it. */
   readonly sessionDigest: string
+  /** What the person's provider gave with the sign-in; absent for a password of ours. */
+  readonly providerGrantId?: string | undefined
 }
 
 export interface KeyPrincipal extends Caller {

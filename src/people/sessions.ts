@@ -15,7 +15,12 @@ import { toUser } from './users.ts'
 
 export interface Sessions {
   /** Signs a person in on one browser; the cookie's value is shown here once. */
-  readonly begin: (tenant: Tenant, user: User) => Promise<BegunSession>
+  readonly begin: (
+    tenant: Tenant,
+    user: User,
+    /** What the person's provider gave with the sign-in: the session ends with it. */
+    providerGrantId?: string,
+  ) => Promise<BegunSession>
   /** The person behind a cookie; undefined when it is unknown, expired, ended, or of another tenant. */
   readonly find: (tenant: Tenant, cookie: Secret) => Promise<SessionPrincipal | undefined>
   readonly end: (session: SessionPrincipal) => Promise<void>
@@ -41,7 +46,7 @@ const lifetimeMs = 12 * hourMs
 /** Makes the sessions of all tenants over one database. */
 export function createSessions({ db, clock, random, keyring, journal }: Needs): Sessions {
   return {
-    begin: async (tenant, user) => {
+    begin: async (tenant, user, providerGrantId) => {
       const cookie = randomSecret(random)
       const now = clock.now()
       const expiresAt = now + lifetimeMs
@@ -55,6 +60,7 @@ export function createSessions({ db, clock, random, keyring, journal }: Needs): 
             created_at: now,
             last_used_at: now,
             expires_at: expiresAt,
+            provider_grant_id: providerGrantId ?? null,
           })
           .execute()
         await journal.record(tx, signedInOrOut('user.signed_in', tenant, user))
@@ -71,7 +77,7 @@ export function createSessions({ db, clock, random, keyring, journal }: Needs): 
             .onRef('users.id', '=', 'sessions.user_id'),
         )
         .selectAll('users')
-        .select('sessions.session_digest')
+        .select(['sessions.session_digest', 'sessions.provider_grant_id'])
         .where('sessions.tenant_id', '=', tenant.id)
         .where('sessions.session_digest', 'in', keyring.digests('session', cookie))
         .where('sessions.expires_at', '>', clock.now())
@@ -83,6 +89,7 @@ export function createSessions({ db, clock, random, keyring, journal }: Needs): 
         tenant,
         user: toUser(row),
         sessionDigest: row.session_digest,
+        providerGrantId: row.provider_grant_id ?? undefined,
       })
     },
 

@@ -1,4 +1,4 @@
-// What this room throws away: sessions and set-up links that have expired.
+// What this room throws away: sessions, set-up links and sign-ins elsewhere that have expired.
 import type { Database } from '../store/database.ts'
 import { sweepExpired } from '../store/sweep.ts'
 
@@ -6,6 +6,7 @@ import { sweepExpired } from '../store/sweep.ts'
 export interface PeopleSweep {
   readonly sessions: number
   readonly setupLinks: number
+  readonly signInFlows: number
 }
 
 /** Deletes what is over at this time, of all tenants. */
@@ -13,5 +14,6 @@ export async function sweepPeople(db: Database, now: number): Promise<PeopleSwee
   return {
     sessions: await sweepExpired(db, { table: 'sessions', key: ['session_digest'] }, now),
     setupLinks: await sweepExpired(db, { table: 'setup_links', key: ['link_digest'] }, now),
+    signInFlows: await sweepExpired(db, { table: 'sign_in_flows', key: ['id'] }, now),
   }
 }

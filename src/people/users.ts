@@ -60,6 +60,8 @@ export interface Users {
     password: Secret,
   ) => Promise<User | undefined>
   readonly count: (tenant: Tenant) => Promise<number>
+  /** Does anybody here have a password of ours? */
+  readonly haveAnyPassword: (tenant: Tenant) => Promise<boolean>
 }
 
 interface Needs {
@@ -126,6 +128,16 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
         .where('tenant_id', '=', tenant.id)
         .executeTakeFirstOrThrow()
       return row.people
+    },
+
+    haveAnyPassword: async (tenant) => {
+      const row = await db
+        .selectFrom('passwords')
+        .select('user_id')
+        .where('tenant_id', '=', tenant.id)
+        .limit(1)
+        .executeTakeFirst()
+      return row !== undefined
     },
   }
 }

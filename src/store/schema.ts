@@ -50,6 +50,9 @@ export interface Schema {
   upstream_revocations: UpstreamRevocationRow
   support_settings: SupportSettingsRow
   support_requests: SupportRequestRow
+  providers: ProviderRow
+  sign_in_flows: SignInFlowRow
+  provider_grants: ProviderGrantRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -123,6 +126,8 @@ export interface SessionRow {
   created_at: number
   last_used_at: number
   expires_at: number
+  /** What the person's provider gave with the sign-in; null for one with a password of ours. */
+  provider_grant_id: string | null
 }
 
 /** An `lk_…` key; `scopes` is a JSON list such as ["connections:token"]. */
@@ -259,6 +264,8 @@ export interface GrantRow {
   attempt: string | null
   /** When a call was answered with it for the first time. */
   first_call_at: number | null
+  /** What it hangs on and ends with: the sign-in at the person's provider; null for one with a password of ours. */
+  provider_grant_id: string | null
 }
 
 /** An authorization code; single use, at most a minute (RFC 6749 §4.1.2). */
@@ -779,4 +786,60 @@ export interface SupportRequestRow {
   priority: string
   created_at: number
   updated_at: number
+}
+
+/** Where a tenant's people sign in elsewhere, and us as a client there. */
+export interface ProviderRow {
+  tenant_id: string
+  id: string
+  /** Stands in its redirect URI, which is no other provider's; never changes. */
+  slug: string
+  /** `oidc` (an ID token says who it is) or `oauth2` (userinfo does). */
+  kind: string
+  name: string
+  /** What its subjects are kept under, byte for byte. */
+  issuer: string
+  /** JSON of its addresses. */
+  endpoints: string
+  client_id: string
+  client_secret_sealed: string | null
+  token_endpoint_auth_method: string
+  scopes: string
+  /** JSON: which member of what it says is which fact. */
+  claims: string
+  /** JSON list of the domains whose addresses may sign in; empty: all. */
+  email_domains: string
+  emails_are_verified: number
+  links_verified_email: number
+  keeps_tokens: number
+  created_at: number
+  updated_at: number
+}
+
+/** One sign-in at a provider, under way in one browser; nobody is known yet. */
+export interface SignInFlowRow {
+  tenant_id: string
+  id: string
+  provider_id: string
+  browser_digest: string
+  verifier_sealed: string
+  /** The path of ours where it goes on. */
+  next: string
+  created_at: number
+  expires_at: number
+  claimed_at: number | null
+}
+
+/** One person signed in at a provider once. Sessions and grants hang on it; its tokens, if kept, are credentials. */
+export interface ProviderGrantRow {
+  tenant_id: string
+  id: string
+  provider_id: string
+  user_id: string
+  subject: string
+  /** The provider's session (OIDC Back-Channel Logout §2.4). */
+  sid: string | null
+  created_at: number
+  ended_at: number | null
+  end_reason: string | null
 }

@@ -67,18 +67,21 @@ export function requestedAccess({
   const audience = quirkOf(issuer, 'audience')
   return {
     ...resourceParameter(issuer, resource),
-    ...(audience === undefined ? {} : { audience: audience.audience ?? resource }),
+    ...(audience === undefined || resource === ''
+      ? {}
+      : { audience: audience.audience ?? resource }),
     ...scopeParameters(issuer, resource, scopes),
     ...quirkOf(issuer, 'parameters')?.parameters,
   }
 }
 
-/** RFC 8707 §2: in every request, but where a provider refuses it. */
+/** RFC 8707 §2: in every request that is for a resource, but where a provider refuses it. */
 export function resourceParameter(
   issuer: string,
   resource: string,
 ): { readonly resource?: string } {
-  return quirkOf(issuer, 'resource_left_out') === undefined ? { resource } : {}
+  const isSent = resource !== '' && quirkOf(issuer, 'resource_left_out') === undefined
+  return isSent ? { resource } : {}
 }
 
 // OIDC Core §11: `offline_access` is passed over unless the person is asked for consent.
@@ -104,7 +107,7 @@ const identityScopes = new Set(['openid', 'profile', 'email', 'offline_access'])
 
 function qualified(issuer: string, resource: string, asked: readonly string[]): readonly string[] {
   const quirk = quirkOf(issuer, 'scope_of_resource')
-  if (quirk === undefined) return asked
+  if (quirk === undefined || resource === '') return asked
   const isComplete = (scope: string) => identityScopes.has(scope) || scope.includes('/')
   const scopes = asked.length === 0 ? quirk.whenNone : asked
   return scopes.map((scope) => (isComplete(scope) ? scope : `${resource}/${scope}`))

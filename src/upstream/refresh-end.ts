@@ -15,6 +15,7 @@ import {
   unavailable,
 } from './refresh-engine.ts'
 import type { Engine, Outcome, Refused } from './refresh-engine.ts'
+import { isSignIn } from './provider-client.ts'
 import type { Registration } from './register.ts'
 
 /** The refusal is final, but for a generation that was replaced while we asked. */
@@ -134,6 +135,11 @@ export function tell(
   return events.changed(tx, held.key, change)
 }
 
+const ofSignIns = {
+  'connection.refreshed': 'provider.refreshed',
+  'connection.refresh_failed': 'provider.refresh_failed',
+} as const
+
 /** Writes it into the journal, likewise. */
 export function note(
   { journal }: Engine,
@@ -144,10 +150,11 @@ export function note(
 ): Promise<void> {
   return journal.record(tx, {
     tenantId: key.tenantId,
-    type,
     actor: { kind: 'system' },
     ...(binding.userId === undefined ? {} : { userId: binding.userId }),
-    subject: { kind: 'connection', id: key.connectionId },
+    ...(isSignIn(key)
+      ? { type: ofSignIns[type], subject: { kind: 'provider', id: binding.serverId } }
+      : { type, subject: { kind: 'connection', id: key.connectionId } }),
     data: { ...data, issuer: binding.issuer },
   })
 }

@@ -26,6 +26,8 @@ import { createSpool } from './spool.ts'
 export interface LiveTokenRequest extends Holder {
   /** Refreshes a token that has no longer than this to live; otherwise the vault's own time counts (S1-60). */
   readonly minimumMs?: number
+  /** One attempt: whoever waits would rather be told to come again. */
+  readonly isQuick?: boolean
   /** Refreshes in any case (S1-67). */
   readonly force?: boolean
   /** The generation that the server just refused: a newer one is good, this one is refreshed. */
@@ -107,7 +109,7 @@ export function createRefresh(needs: RefreshNeeds): Refresh {
     const enough = isSpent ? refusals.find(held) : undefined
     if (enough !== undefined) return enough
     // SEP-1933: what was refused without a browser is not asked again while somebody waits.
-    const isPatient = held.binding.grant === undefined
+    const isPatient = held.binding.grant === undefined && request.isQuick !== true
     const isUrgent = isPatient && isWaitedFor && (!isGood || request.force === true)
     const paused = engine.pauses.find(nameOf(held))
     const outcome = paused ? unavailable(paused) : await joinFlight(held, { isUrgent, isSpent })

@@ -13,10 +13,13 @@ import { createFlows } from './flows.ts'
 import type { Flows } from './flows.ts'
 import { createHolderFeed } from './holder.ts'
 import type { HolderFeed } from './holder.ts'
+import { createKeySets } from './key-sets.ts'
+import type { KeySets } from './key-sets.ts'
 import { createObtain } from './obtain.ts'
 import type { Obtain } from './obtain.ts'
 import { createOwnGrants } from './own-grants.ts'
 import type { OwnGrants } from './own-grants.ts'
+import { withProviderClients } from './provider-client.ts'
 import { createProofs } from './proofs.ts'
 import type { Proofs } from './proofs.ts'
 import { createRefresh } from './refresh.ts'
@@ -25,6 +28,8 @@ import { createRegister } from './register.ts'
 import type { Register } from './register.ts'
 import { createRevocations } from './revocations.ts'
 import type { Revocations } from './revocations.ts'
+import { createSignIns } from './sign-ins.ts'
+import type { SignIns } from './sign-ins.ts'
 import { createSubjectTokens } from './subject-tokens.ts'
 import type { SubjectTokens } from './subject-tokens.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
@@ -70,6 +75,10 @@ export interface Upstream {
   /** The first tokens where no browser is needed. */
   readonly obtain: Obtain
   readonly revocations: Revocations
+  /** The public keys of others. */
+  readonly keySets: KeySets
+  /** People who sign in at a provider of their tenant. */
+  readonly signIns: SignIns
   /** Tells what becomes of connections, inside the transaction that changes them. */
   readonly events: HolderFeed
 }
@@ -79,7 +88,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
   const { discoveryCacheMs: cacheMs, flowLifetimeMs: lifetimeMs } = settings
   const { spoolFolder, processName } = settings
   const discover = createDiscover(needs, cacheMs === undefined ? {} : { cacheMs })
-  const register = createRegister(needs)
+  const register = withProviderClients(needs, createRegister(needs))
   const proofs = createProofs(needs)
   const subjectTokens = createSubjectTokens(needs)
   const tokenEndpoint = createTokenEndpoint({ ...needs, proofs })
@@ -93,6 +102,7 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     workloadTokens: createWorkloadTokens({ ...needs, ...settings }),
   })
   const revocations = createRevocations({ ...needs, register, tokenEndpoint })
+  const keySets = createKeySets(needs)
   const made = { revocations, register, proofs, tokenEndpoint, ownGrants, vault, events }
   const parts = { ...needs, ...made, spoolFolder, processName }
   return {
@@ -107,6 +117,8 @@ export function createUpstream(needs: UpstreamNeeds, settings: UpstreamSettings 
     subjectTokens,
     obtain: createObtain(parts),
     revocations,
+    keySets,
+    signIns: createSignIns({ ...needs, tokenEndpoint, keySets }),
     events,
   }
 }

@@ -15,6 +15,8 @@ export interface ForeignAuthorizationServerOptions extends LoopbackPlace {
   readonly accessTokenFormat?: 'opaque' | 'jwt'
   /** Scopes it knows; a request without a scope gets all of them. */
   readonly scopes?: readonly string[]
+  /** What it says of a person besides `sub`; an address of its own that it has verified unless said. */
+  readonly claimsOf?: (user: string) => Readonly<Record<string, unknown>>
   /** Who signs in, until `signInAs` says another. */
   readonly user?: string
   /** False: no registration endpoint, so that a client must be known beforehand. */
@@ -144,6 +146,7 @@ function configurationFor(
 ): Configuration {
   const scopes = options.scopes ?? defaultScopes
   const ttlS = options.accessTokenTtlS ?? 3600
+  const { claimsOf = usualClaims } = options
   return {
     adapter: state.memory.adapterFor,
     jwks: { keys: [key] },
@@ -158,16 +161,21 @@ function configurationFor(
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     findAccount: (_ctx, sub) => ({
       accountId: sub,
-      claims: () => ({ sub, email: `${sub}@foreign.example`, email_verified: true }),
+      claims: () => ({ sub, ...claimsOf(sub) }),
     }),
-    claims: { openid: ['sub'], email: ['email', 'email_verified'] },
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     ttl: lifeTimes(ttlS),
     features: featuresFor(scopes, ttlS, options),
-    ...(options.fetchClientDocument === undefined
-      ? {}
-      : { fetch: documentFetch(options.fetchClientDocument) }),
+    fetch:
+      options.fetchClientDocument === undefined
+        ? fetchOnLoopback
+        : documentFetch(options.fetchClientDocument),
   }
+}
+
+function usualClaims(user: string) {
+  return { email: `${user}@foreign.example`, email_verified: true }
 }
 
 function introspectionClientMetadata() {
@@ -205,6 +213,14 @@ function featuresFor(
     registration: { enabled: options.offersRegistration ?? true, initialAccessToken: false },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
+    backchannelLogout: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      logoutSource: (ctx, form) => {
+        const button = '<button name="logout" value="yes">Sign out</button>'
+        ctx.body = form.replace('</form>', `${button}</form>`)
+      },
+    },
     clientCredentials: { enabled: true },
     dPoP: {
       enabled: options.proofs !== undefined,
@@ -235,6 +251,16 @@ function tokenFormat(format: 'opaque' | 'jwt') {
   if (format === 'opaque') return { accessTokenFormat: 'opaque' as const }
   return { accessTokenFormat: 'jwt' as const, jwt: { sign: { alg: 'ES256' as const } } }
 }
+
+// Its own guard lets it call nobody on this machine, which is where everybody is in a test.
+function fetchOnLoopback(
+  url: string | URL | Request,
+  { dispatcher: _guard, ...init }: Guarded = {},
+) {
+  return fetch(url, init)
+}
+
+type Guarded = RequestInit & { readonly dispatcher?: unknown }
 
 function documentFetch(fetchClientDocument: (url: string) => Promise<Response>) {
   return (url: string | URL | Request) =>

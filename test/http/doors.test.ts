@@ -46,13 +46,16 @@ const withoutName = [
   'GET /readyz',
   'GET /setup',
   'GET /sign-in',
+  'GET /sign-in/{provider}/callback',
   'POST /connect/{connection}',
   'POST /device',
   'POST /device/decision',
+  'POST /oauth/backchannel-logout/{provider}',
   'POST /oauth/consent',
   'POST /oauth/register',
   'POST /setup',
   'POST /sign-in',
+  'POST /sign-in/{provider}',
 ]
 
 const nameOf = ({ method, path }: Pick<Route, 'method' | 'path'>) => `${method} ${path}`

@@ -1,6 +1,7 @@
 // Apps with access: whom a person let in, to what, how much they use it, and the button that takes it back. Works without
 // scripts.
 import { html } from 'hono/html'
+import { nameOf } from '../../people/users.ts'
 import { isFault } from '../../base/fault.ts'
 import type { GrantSummary } from '../../issuer/grant-list.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
@@ -75,7 +76,7 @@ async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Resp
   const { token, cookies } = forms.issue(visit, 'apps')
   const drawn = await page({
     title: 'Apps with access',
-    signedInAs: principal.user.email,
+    signedInAs: nameOf(principal.user),
     place: { here: 'apps', isAdmin: isAdmin(principal) },
     body: html`
       <h1>Apps with access</h1>

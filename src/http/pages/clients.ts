@@ -1,6 +1,7 @@
 // Clients, for administrators: every program that may ask to be let in, how much it is used, the switch that turns it off
 // or on, and a new secret, which is shown once. Works without scripts.
 import { html } from 'hono/html'
+import { nameOf } from '../../people/users.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { PublicClient } from '../../issuer/client-list.ts'
@@ -96,7 +97,7 @@ async function clientsPage(
   const drawn = await page({
     title: 'Clients',
     status: outcome !== undefined && 'problem' in outcome ? 422 : 200,
-    signedInAs: principal.user.email,
+    signedInAs: nameOf(principal.user),
     place: { here: 'clients', isAdmin: true },
     body: html`
       <h1>Clients</h1>

@@ -1,6 +1,7 @@
 // The pages around a sign-in elsewhere: our own page that starts it, for the signed-in owner only, and the callback where
 // it ends, which also works when the provider has cut the popup off from its opener.
 import { html } from 'hono/html'
+import { nameOf } from '../../people/users.ts'
 import { Fault } from '../../base/fault.ts'
 import type { Connections, FinishedFlow } from '../../connectors/connections.ts'
 import { redirect, toSignIn } from '../answers.ts'
@@ -64,7 +65,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
   const missing = connection.missingScopes ?? []
   const drawn = await page({
     title: `Connect ${connection.serverName}`,
-    signedInAs: session.user.email,
+    signedInAs: nameOf(session.user),
     formsLeadTo: 'anywhere',
     body: html`
       <section class="card narrow">
@@ -134,7 +135,7 @@ async function showFinished({ connections }: Needs, visit: Recognised): Promise<
   const { serverName } = await connections.get(session, connectionId)
   return page({
     title: 'Connected',
-    signedInAs: session.user.email,
+    signedInAs: nameOf(session.user),
     script: 'callback.js',
     body: html`
       <section class="card narrow" ${toldToOpener({ flowId, connectionId, tenant, success: true })}>

@@ -1,6 +1,7 @@
 // Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
 import { html } from 'hono/html'
 import { faultCatalogue, isFault } from '../../base/fault.ts'
+import { nameOf } from '../../people/users.ts'
 import type { Connections } from '../../connectors/connections.ts'
 import type { Servers, ServerTest } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
@@ -144,7 +145,7 @@ async function connectionsPage(
   const drawn = await page({
     title: 'Connections',
     status: failed === undefined ? 200 : 422,
-    signedInAs: principal.user.email,
+    signedInAs: nameOf(principal.user),
     script: 'connections.js',
     place: { here: 'connections', isAdmin: isAdmin(principal) },
     body: html`

@@ -2,8 +2,10 @@
 import { html } from 'hono/html'
 import { Fault, isFault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
+import type { AuthorizeHub } from '../../issuer/authorize.ts'
 import type { Journal } from '../../journal/entries.ts'
 import { minimumPasswordLength } from '../../people/passwords.ts'
+import type { OfferedProvider, Providers } from '../../people/providers.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import type { Setup } from '../../people/setup.ts'
 import { isDefault } from '../../people/tenants.ts'
@@ -20,7 +22,8 @@ import type { Html } from './layout.ts'
 import { problemNote, problemOf } from './problem.ts'
 import type { SignInTries } from './sign-in-tries.ts'
 
-interface Needs {
+/** What the sign-in page and whatever leads to it need. */
+export interface SignInNeeds {
   readonly db: Database
   readonly users: Users
   readonly sessions: Sessions
@@ -28,9 +31,13 @@ interface Needs {
   readonly forms: Forms
   readonly journal: Journal
   readonly tries: SignInTries
+  readonly providers: Pick<Providers, 'offered'>
+  readonly issuer: { readonly authorize: Pick<AuthorizeHub, 'waiting'> }
 }
 
-const home = '/console/connections'
+type Needs = SignInNeeds
+
+export const home = '/console/connections'
 
 /** The rows of the pages on the way in. */
 export function signInRoutes(needs: Needs): readonly Route[] {
@@ -44,7 +51,8 @@ export function signInRoutes(needs: Needs): readonly Route[] {
       // Also for who is signed in: a client may ask for a fresh sign-in (prompt=login).
       run: async (visit) => {
         const isNew = (await needs.users.count(visit.tenant)) === 0
-        if (isNew) return notSetUpPage()
+        const isClosed = isNew && (await needs.providers.offered(visit.tenant)).length === 0
+        if (isClosed) return notSetUpPage()
         return signInPage(needs, visit, { next: visit.query.get('next') ?? home })
       },
     }),
@@ -104,7 +112,7 @@ async function signIn(needs: Needs, visit: Recognised): Promise<Response> {
     needs.users.verifyPassword(visit.tenant, email, password),
   )
   if (user !== undefined) {
-    const response = await signedIn(needs, visit, user, safeNext(next))
+    const response = await signedIn(needs, visit, { user }, safeNext(next))
     return withCookies(response, [needs.tries.remember(visit, email)])
   }
   await needs.journal.record(needs.db, {
@@ -123,27 +131,28 @@ async function completeSetup(needs: Needs, visit: Recognised): Promise<Response>
   const password = new Secret(fields.get('password') ?? '')
   try {
     const user = await needs.setup.complete(visit.tenant, new Secret(link), { email, password })
-    return await signedIn(needs, visit, user, home)
+    return await signedIn(needs, visit, { user }, home)
   } catch (thrown) {
     if (!isFault(thrown) || thrown.code !== 'invalid_input') throw thrown
     return setupPage(needs, visit, { link, email, problem: problemOf(thrown) })
   }
 }
 
-async function signedIn(
-  { sessions }: Needs,
+/** Begins the session of somebody who has just proved who they are, and goes on. */
+export async function signedIn(
+  { sessions }: Pick<Needs, 'sessions'>,
   { tenant, session }: Recognised,
-  user: User,
+  { user, providerGrantId }: { readonly user: User; readonly providerGrantId?: string },
   next: string,
 ): Promise<Response> {
   // One browser has one session: the one before must not live on where nobody can see or end it.
   if (session !== undefined) await sessions.end(session)
-  const { cookie } = await sessions.begin(tenant, user)
+  const { cookie } = await sessions.begin(tenant, user, providerGrantId)
   return redirect(next, 303, [writeCookie(sessionCookie, cookie)])
 }
 
 /** Only a path of ours may follow a sign-in: no scheme, no host, no `//`, no backslash. */
-function safeNext(next: string | null): string {
+export function safeNext(next: string | null): string {
   return next !== null && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(next) ? next : home
 }
 
@@ -171,14 +180,30 @@ interface SignInForm {
   readonly next: string
   readonly email?: string
   readonly problem?: string
+  /** 401, unless said. */
+  readonly status?: number
 }
 
-async function signInPage({ forms }: Needs, visit: Visit, form: SignInForm): Promise<Response> {
+/** The request of a client that the path leads back to; undefined for any other path. */
+export function requestIn(next: string): string | undefined {
+  return /^\/oauth\/consent\?request=(?<id>req_\w{1,64})$/.exec(next)?.groups?.['id']
+}
+
+/** Draws the ways in; what did not work before stands above them. */
+export async function signInPage(
+  needs: Omit<Needs, 'tries'>,
+  visit: Visit,
+  form: SignInForm,
+): Promise<Response> {
+  const { forms, users, providers } = needs
   const { token, cookies } = forms.issue(visit, 'sign-in')
-  const { next, email = '', problem } = form
+  const { next, email = '', problem, status = 401 } = form
+  const shared = { token, next: safeNext(next) }
+  const others = await providers.offered(visit.tenant)
+  const takesPasswords = others.length === 0 || (await users.haveAnyPassword(visit.tenant))
   const drawn = await page({
     title: 'Sign in',
-    status: problem === undefined ? 200 : 401,
+    status: problem === undefined ? 200 : status,
     formsLeadTo: 'anywhere',
     body: html`
       <section class="card narrow">
@@ -186,21 +211,53 @@ async function signInPage({ forms }: Needs, visit: Visit, form: SignInForm): Pro
         <p class="quiet">
           to <bdi>${visit.tenant.name}</bdi> at <code>${visit.tenant.issuer}</code>
         </p>
-        ${problemNote(problem)}
-        <form method="post" action="/sign-in">
-          <input type="hidden" name="form_token" value="${token}" />
-          <input type="hidden" name="next" value="${safeNext(next)}" />
-          ${emailField(email)}
-          <label>
-            Password
-            <input name="password" type="password" autocomplete="current-password" required />
-          </label>
-          <button class="primary">Sign in</button>
-        </form>
+        ${await waitingNote(needs, visit, next)} ${problemNote(problem)}
+        ${takesPasswords ? passwordForm(shared, email) : ''}
+        ${others.map((provider) => providerForm(shared, provider))}
       </section>
     `,
   })
   return withCookies(drawn, cookies)
+}
+
+interface FormFields {
+  readonly token: string
+  readonly next: string
+}
+
+function hiddenFields({ token, next }: FormFields): Html {
+  return html`<input type="hidden" name="form_token" value="${token}" />
+    <input type="hidden" name="next" value="${next}" />`
+}
+
+function passwordForm(fields: FormFields, email: string): Html {
+  return html`<form method="post" action="/sign-in">
+    ${hiddenFields(fields)} ${emailField(email)}
+    <label>
+      Password
+      <input name="password" type="password" autocomplete="current-password" required />
+    </label>
+    <button class="primary">Sign in</button>
+  </form>`
+}
+
+function providerForm(fields: FormFields, { slug, name }: OfferedProvider): Html {
+  return html`<form method="post" action="/sign-in/${slug}">
+    ${hiddenFields(fields)}
+    <button>Continue with <bdi>${name}</bdi></button>
+  </form>`
+}
+
+/** Who waits and where the answer goes, before a provider is asked that may answer without a question (A4-7, P-20). */
+async function waitingNote({ issuer }: Pick<Needs, 'issuer'>, visit: Visit, next: string) {
+  const requestId = requestIn(next)
+  if (requestId === undefined) return html``
+  const waiting = await issuer.authorize.waiting(visit.tenant, requestId, visit.browser)
+  if (waiting === undefined) return html``
+  return html`<p>
+    <bdi>${waiting.clientName}</bdi> asks to be let in; answers go to
+    <code>${waiting.redirectHost}</code>. You decide after you have signed in.
+  </p>`
 }
 
 interface SetupForm {

@@ -52,6 +52,7 @@ export function createAuthorizationCode(needs: Needs): GrantType {
           userId: found.user_id ?? undefined,
           scopes: parseScope(found.scope),
           resource: found.resource,
+          providerGrantId: found.provider_grant_id ?? undefined,
         },
         generation: 1,
         ...(found.attempt === null ? {} : { attempt: found.attempt }),

@@ -10,7 +10,7 @@ import type { Tenant } from '../../people/tenants.ts'
 import type { Database } from '../../store/database.ts'
 import { findByDeviceCode, notePoll, spendDeviceCode } from '../device-codes.ts'
 import { requireParameter } from '../form-request.ts'
-import { endMisusedGrant } from '../grants.ts'
+import { endMisusedGrant, providerGrantOf } from '../grants.ts'
 import type { GrantType, Presented } from './grant-type.ts'
 
 interface Needs {
@@ -36,7 +36,7 @@ export function createDeviceCode(needs: Needs): GrantType {
         throw new Fault('expired_token', { because: 'the device code has expired' })
       }
       if (found.status === 'pending') throw await notYet(needs, found)
-      return presented(needs, found)
+      return presented(needs, tenant, found)
     },
   }
 }
@@ -63,14 +63,20 @@ async function notYet(needs: Needs, found: FoundCode): Promise<Fault> {
     : new Fault('slow_down', { because: 'the device asked before its interval was over' })
 }
 
-function presented(needs: Needs, found: FoundCode): Presented {
+async function presented(needs: Needs, tenant: Tenant, found: FoundCode): Promise<Presented> {
   const { status, grant_id: grantId, user_id: userId, granted_scope: scope } = found
   if (status !== 'approved' || grantId === null || userId === null || scope === null) {
     throw new Fault('device_denied', { because: 'the person said no' })
   }
   if (found.revoked_at !== null) throw refused('the grant of the code has ended')
   return {
-    grant: { id: grantId, userId, scopes: parseScope(scope), resource: found.resource },
+    grant: {
+      id: grantId,
+      userId,
+      scopes: parseScope(scope),
+      resource: found.resource,
+      providerGrantId: await providerGrantOf(needs.db, tenant, grantId),
+    },
     generation: 1,
     signIn: { nonce: undefined },
     attempt: found.id,

@@ -43,6 +43,7 @@ export function createRefreshToken(needs: Needs): GrantType {
           userId: found.user_id ?? undefined,
           scopes: parseScope(found.scope),
           resource: found.resource,
+          providerGrantId: found.provider_grant_id ?? undefined,
         },
         isGivenAgain: true,
         generation: found.generation + 1,
@@ -90,7 +91,7 @@ const findByDigest = hotQuery((db, { tenantId, digests }: TokenPlace) =>
     .select(['refresh_tokens.token_digest', 'refresh_tokens.grant_id'])
     .select(['refresh_tokens.client_id', 'refresh_tokens.generation', 'refresh_tokens.jkt'])
     .select(['grants.user_id', 'grants.scope', 'grants.resource', 'grants.revoked_at'])
-    .select('grants.attempt')
+    .select(['grants.attempt', 'grants.provider_grant_id'])
     .where('refresh_tokens.tenant_id', '=', tenantId)
     .where('refresh_tokens.token_digest', 'in', digests),
 )

@@ -7,12 +7,16 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Outbound } from '../base/outbound.ts'
-import type { Tenant } from '../people/tenants.ts'
-import { freshnessMs } from './client-documents.ts'
+import { freshnessMs } from '../oauth/freshness.ts'
+import type { TenantFacts } from './holder.ts'
 
 export interface KeySets {
   /** The keys there; `isNewer` asks for those that may have been published since, which is done once a minute. */
-  readonly fetch: (tenant: Tenant, uri: string, wanted: Wanted) => Promise<readonly JWK[]>
+  readonly fetch: (
+    tenant: Pick<TenantFacts, 'id'>,
+    uri: string,
+    wanted: Wanted,
+  ) => Promise<readonly JWK[]>
 }
 
 export interface Wanted {

@@ -106,7 +106,7 @@ export function createGateway(
   needs: Needs,
   { answerTimeMs = defaultAnswerTimeMs, listTimeMs = defaultListTimeMs }: Settings = {},
 ): Gateway {
-  const { servers, log } = needs
+  const { log } = needs
   const recorder = createRecorder(needs)
   const streams = createOpenStreams(needs)
   const noteRefusal = createRefusals(needs)
@@ -127,28 +127,7 @@ export function createGateway(
     answerTimeMs,
   })
 
-  const admit = async (visit: Visit): Promise<Answer | undefined> => {
-    const { request, response, tenant, slug, visitor } = visit
-    const method = methodOf(request)
-    if (method === undefined) return wrongMethod()
-    if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
-    const server = await servers.bySlug(tenant, slug)
-    if (server === undefined) {
-      return refuseStranger(visit.limits, faultAnswer(noSuchServer()), method)
-    }
-    const policy = await policyFor(server, () => needs.scopes.all(tenant))
-    const { usualScopes: scopes } = policy
-    const protection = protectEndpoint(needs, { tenant, slug, scopes })
-    const verdict = await protection.guard(request)
-    if (verdict.kind === 'refused') {
-      noteRefusal({ tenant, slug, request, visitor, refusal: verdict })
-      return refuseStranger(visit.limits, verdict, method)
-    }
-    // Whatever answers: Node puts them beside the fields that the answer has of its own.
-    response.setHeaders(new Map(Object.entries(verdict.headers)))
-    const { principal, scheme } = verdict
-    return run({ ...visit, method, server, protection, policy, principal, scheme })
-  }
+  const admit = createAdmit(needs, { noteRefusal, run })
 
   return {
     serve: async (request, response, at) => {
@@ -168,8 +147,37 @@ export function createGateway(
   }
 }
 
+/** Makes what lets a verified caller through to a server, and tells everybody else why not. */
+function createAdmit(
+  needs: Needs,
+  { noteRefusal, run }: { readonly noteRefusal: NoteRefusal; readonly run: Run },
+): (visit: Visit) => Promise<Answer | undefined> {
+  return async (visit) => {
+    const { request, response, tenant, slug, visitor } = visit
+    const method = methodOf(request)
+    if (method === undefined) return wrongMethod()
+    if (!isOwnOrigin(request.headers.origin, tenant)) return faultAnswer(foreignOrigin())
+    const server = await needs.servers.bySlug(tenant, slug)
+    if (server === undefined) {
+      return refuseStranger(visit.limits, faultAnswer(noSuchServer()), method)
+    }
+    const policy = await policyFor(server, () => needs.scopes.all(tenant))
+    const { usualScopes: scopes } = policy
+    const protection = protectEndpoint(needs, { tenant, slug, scopes })
+    const verdict = await protection.guard(request)
+    if (verdict.kind === 'refused') {
+      noteRefusal({ tenant, slug, request, visitor, refusal: verdict })
+      return refuseStranger(visit.limits, verdict, method)
+    }
+    // Whatever answers: Node puts them beside the fields that the answer has of its own.
+    response.setHeaders(new Map(Object.entries(verdict.headers)))
+    const { principal, scheme } = verdict
+    return run({ ...visit, method, server, protection, policy, principal, scheme })
+  }
+}
+
 /** Makes what runs a call of a verified caller, and records how it ended. */
-function createRun(needs: RunNeeds) {
+function createRun(needs: RunNeeds): Run {
   const { clock, log } = needs
   return async (visit: VerifiedVisit): Promise<Answer | undefined> => {
     const startedAt = clock.now()
@@ -239,6 +247,8 @@ interface Asked {
 }
 
 type Method = 'GET' | 'POST' | 'DELETE'
+
+type Run = (visit: VerifiedVisit) => Promise<Answer | undefined>
 
 function methodOf({ method }: IncomingMessage): Method | undefined {
   return method === 'GET' || method === 'POST' || method === 'DELETE' ? method : undefined

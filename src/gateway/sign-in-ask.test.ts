@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import type { Credential } from '../connectors/credential.ts'
 import { bearer, bobToken, connectUrl, startRig } from './gateway.rig.ts'
+import { said } from './said.rig.ts'
 import type { Rig } from './gateway.rig.ts'
 
 const missing = {
@@ -35,10 +36,6 @@ const initialize = (declared: object) => ({
   method: 'initialize',
   params: { protocolVersion: '2025-11-25', capabilities: declared },
 })
-
-/** What is said in an answer; it is JSON that the test itself looks through. */
-// oxlint-disable-next-line typescript/no-explicit-any -- each test says which members it expects
-const said = async (response: Promise<Response> | Response): Promise<any> => (await response).json()
 
 /** The state that a call without a connection gets. */
 async function stateOf(rig: Rig, message: object = callOf()): Promise<string> {

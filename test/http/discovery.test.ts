@@ -41,6 +41,32 @@ test('a server is looked at when it is saved, and again when it is tested before
   assert.equal(provider.registrations().length, 0)
 })
 
+test('a host says where its own doors are, and nobody else’s host says anything', async (t) => {
+  verifies(t, 'S4-16', 'S4-17')
+  const { ask, origin } = await openDoors(t)
+  const path = '/.well-known/oauth-authorization-server'
+  const { json, headers } = await ask({ path })
+  const doors = {
+    authorization_endpoint: '/oauth/authorize',
+    token_endpoint: '/oauth/token',
+    userinfo_endpoint: '/oauth/userinfo',
+    jwks_uri: '/oauth/jwks',
+    registration_endpoint: '/oauth/register',
+    revocation_endpoint: '/oauth/revoke',
+  }
+  assert.equal(json.issuer, origin)
+  for (const [name, door] of Object.entries(doors)) assert.equal(json[name], origin + door)
+  assert.deepEqual(json.response_types_supported, ['code'])
+  assert.deepEqual(json.response_modes_supported, ['query'])
+  assert.deepEqual(json.code_challenge_methods_supported, ['S256'])
+  for (const grant of ['authorization_code', 'refresh_token']) {
+    assert.ok(json.grant_types_supported.includes(grant))
+  }
+  assert.ok(json.scopes_supported.includes('openid'))
+  assert.equal(headers.get('access-control-allow-origin'), '*')
+  assertAnswer(await ask({ path, headers: { host: 'nobody.test' } }), { status: 421 })
+})
+
 test('what the first plan left out is offered, and mutual TLS is not', async (t) => {
   verifies(t, 'S1-82')
   const { ask, origin } = await openDoors(t)

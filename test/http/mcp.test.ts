@@ -124,7 +124,7 @@ for (const path of endpoints) {
     ]
     for (const [name, request] of none) {
       await t.test(`${name}: 401 without an error code [row 36]`, async (t) => {
-        verifies(t, 'S1-84', 'S3-31', 'S4-20')
+        verifies(t, 'S1-84', 'S3-31', 'S4-20', ...rowsIn(t.name))
         const answer = await ask(request)
         assertRefused(doors, answer, path, 'authentication_required')
         assert.equal(answer.headers.get('www-authenticate'), challengeOf(doors, path, proofToo))
@@ -189,13 +189,14 @@ for (const path of endpoints) {
       ['a very long token', call(path, 'x'.repeat(8193))],
     ]
     for (const [name, request] of malformed) {
-      await t.test(`${name}: 400 invalid_request`, async () => {
+      await t.test(`${name}: 400 invalid_request`, async (t) => {
+        verifies(t, ...rowsIn(t.name))
         assertRefused(doors, await ask(request), path, 'invalid_request')
       })
     }
 
     await t.test('a token without the scope: 403 insufficient_scope [row 39]', async (t) => {
-      verifies(t, 'S1-84', 'A3-8')
+      verifies(t, 'S1-84', 'A3-8', 'T-39')
       const digests = async () =>
         (await store.db.selectFrom('access_tokens').select('token_digest').execute()).map(
           ({ token_digest }) => token_digest,
@@ -217,7 +218,8 @@ for (const path of endpoints) {
 
     await t.test(
       'a page of another origin is 403, before the token is looked at [row 40]',
-      async () => {
+      async (t) => {
+        verifies(t, ...rowsIn(t.name))
         for (const other of [
           'https://evil.test',
           'null',
@@ -437,7 +439,8 @@ test('what a call may look like', async (t) => {
       })
     }
     for (const version of ['1999-01-01', '2099-01-01', 'x']) {
-      await t.test(`the protocol version "${version}" at ${path}: 400 [row 42]`, async () => {
+      await t.test(`the protocol version "${version}" at ${path}: 400 [row 42]`, async (t) => {
+        verifies(t, ...rowsIn(t.name))
         const answer = await ask(
           call(path, tokens[path], list, { 'mcp-protocol-version': version }),
         )
@@ -446,26 +449,30 @@ test('what a call may look like', async (t) => {
       })
     }
     for (const wanted of ['text/html', 'image/png']) {
-      await t.test(`a wish for ${wanted} at ${path}: 406 [row 42]`, async () => {
+      await t.test(`a wish for ${wanted} at ${path}: 406 [row 42]`, async (t) => {
+        verifies(t, ...rowsIn(t.name))
         const answer = await ask(call(path, tokens[path], initialize, { accept: wanted }))
         assertAnswer(answer, { status: 406, hasNot: ['www-authenticate'] })
       })
     }
     for (const method of ['PUT', 'PATCH', 'OPTIONS']) {
-      await t.test(`${method} at ${path}: 405 with Allow [row 42]`, async () => {
+      await t.test(`${method} at ${path}: 405 with Allow [row 42]`, async (t) => {
+        verifies(t, ...rowsIn(t.name))
         for (const token of [tokens[path], undefined]) {
           const answer = await ask({ ...call(path, token), json: undefined, method })
           assertAnswer(answer, { status: 405, has: { allow: /\bPOST\b/ } })
         }
       })
     }
-    await t.test(`a body over the limit at ${path}: 413 [row 43]`, async () => {
+    await t.test(`a body over the limit at ${path}: 413 [row 43]`, async (t) => {
+      verifies(t, ...rowsIn(t.name))
       const huge = { ...list, params: { padding: 'x'.repeat(4 * 1024 * 1024) } }
       assertAnswer(await ask(call(path, tokens[path], huge)), { status: 413 })
     })
     await t.test(
       `a body over the limit at ${path} without a token is not read [row 43]`,
-      async () => {
+      async (t) => {
+        verifies(t, ...rowsIn(t.name))
         const huge = { ...list, params: { padding: 'x'.repeat(4 * 1024 * 1024) } }
         const answer = await ask(call(path, undefined, huge))
         assert.ok([401, 413].includes(answer.status), `${answer.status}`)
@@ -481,6 +488,7 @@ test('what a call may look like', async (t) => {
 })
 
 test('whose session it is [row 41]', async (t) => {
+  verifies(t, ...rowsIn(t.name))
   const { doors, server, tokens, tokenFor, client } = await start(t)
   const { ask, origin } = doors
   await addPerson(doors, 'eve@example.com')

@@ -121,6 +121,7 @@ async function removeRuns(workshop: Workshop, runs: readonly MarkedRun[]): Promi
       removed.attempts += await removeAttempts(ground.db, tenant.id, id)
       await issuer.clients.remove({ tenant }, id)
       removed.attempts += await removeAttempts(ground.db, tenant.id, id)
+      await removeCallCounts(ground.db, tenant.id, id)
     }
     await removePerson(workshop, run)
     removed.people += 1
@@ -192,6 +193,15 @@ async function removeAttempts(db: Database, tenantId: string, clientId: string):
     .where('client_id', '=', clientId)
     .executeTakeFirstOrThrow()
   return Number(numDeletedRows)
+}
+
+/** The calls of a test are nobody's use. */
+async function removeCallCounts(db: Database, tenantId: string, clientId: string): Promise<void> {
+  await db
+    .deleteFrom('call_counts')
+    .where('tenant_id', '=', tenantId)
+    .where('client_id', '=', clientId)
+    .execute()
 }
 
 /** Takes sessions, consents, grants and the mark with them. */

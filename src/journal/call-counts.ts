@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { createBoundedMap } from '../base/bounded.ts'
 import type { Log } from '../base/log.ts'
 import type { Database } from '../store/database.ts'
-import { dayMs } from './refusal-counts.ts'
+import { dayMs, knownClients, nameOf } from './refusal-counts.ts'
 import { createTally } from './tally.ts'
 
 /** How a call ended: with an answer, with an error of the server or the way to it, or with a no of ours. */
@@ -85,7 +85,10 @@ export function createCallCounts({ db, clock, log }: Needs): CallCounts {
   }
 }
 
-async function store(db: Database, counted: readonly Counted[]): Promise<void> {
+/** What was removed meanwhile, a client or a tenant, is not counted any more. */
+async function store(db: Database, all: readonly Counted[]): Promise<void> {
+  const known = await knownClients(db, all)
+  const counted = all.filter((each) => known.has(nameOf(each)))
   await db.transaction().execute(async (tx) => {
     for (const each of counted) {
       await tx

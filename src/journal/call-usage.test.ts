@@ -17,6 +17,23 @@ async function start({ db }: Store) {
   const tenant = await createTenants({ ...needs, random: systemRandom }).ensureDefault(
     'https://auth.test',
   )
+  await db
+    .insertInto('clients')
+    .values({
+      tenant_id: tenant.id,
+      id: 'c',
+      kind: 'dynamic',
+      name: 'App',
+      metadata: '{}',
+      metadata_digest: '',
+      token_endpoint_auth_method: 'none',
+      created_at: 0,
+      created_by: null,
+      used_at: null,
+      disabled_at: null,
+      fresh_until: null,
+    })
+    .execute()
   const process = () => {
     const counts = createCallCounts(needs)
     return { ...counts, usage: createCallUsage({ ...needs, flush: counts.flush }) }
@@ -66,7 +83,7 @@ onEveryDatabase('calls of fifty processes are summed, day by day', async (t, sto
     ],
   )
   assert.deepEqual((await ask('client', 1))?.items, [
-    { id: 'c', calls: 1, failed: 0, refused: 0, meanMs: 7 },
+    { id: 'c', name: 'App', calls: 1, failed: 0, refused: 0, meanMs: 7 },
   ])
   assert.deepEqual((await one?.usage('ten_other', { by: 'server', days: 9 }))?.items, [])
 })
@@ -89,6 +106,7 @@ onEveryDatabase('what the database did not take is counted later, once', async (
   const { db, clock, tenant, call } = await start(store)
   let isAway = true
   const away = {
+    selectFrom: db.selectFrom.bind(db),
     transaction: () => {
       if (isAway) throw new Error('the database is away')
       return db.transaction()

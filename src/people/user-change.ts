@@ -78,7 +78,7 @@ export async function requireKeeper(tx: Database, tenant: Tenant, before: UserRo
     .limit(1)
     .executeTakeFirst()
   if (left !== undefined) return
-  throw new Fault('conflict', { because: 'somebody has to stay who looks after this tenant' })
+  throw new Fault('conflict', { because: `somebody has to stay an ${role}` })
 }
 
 /** Changes a person inside the caller's transaction; what did not change is not told. */

@@ -108,6 +108,7 @@ onEveryDatabase(
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
     })
     assert.equal(called.status, 200)
+    await called.text() // A stream that nobody reads is not over.
     await untilCalled(store)
 
     const read = (path: string) =>

@@ -195,7 +195,7 @@ for (const path of ['/mcp', '/notes/mcp', userInfo]) {
       await t.test('no server saw the token or a proof', () => {
         const seen = JSON.stringify(server.calls().map(({ headers, body }) => [headers, body]))
         assert.ok(!seen.includes(token) && !/dpop|eyJ/i.test(seen), seen)
-        assert.equal(server.calls().length > reached, path === '/notes/mcp')
+        assert.equal(server.calls().length > reached, path !== '/oauth/userinfo')
       })
     },
   )

@@ -1,6 +1,7 @@
 // Two tenants behind one listener, and every row there is: what one tenant gave out opens no door of the other, and an id of
 // the other is an id of nobody (threats ). A new row is in here as soon as it is served.
 import assert from 'node:assert/strict'
+import type { Store } from '../../src/store/database.ts'
 import { connect } from 'node:net'
 import type { Route } from '../../src/http/route.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
@@ -121,7 +122,7 @@ onEveryDatabase(
   async (t, store) => {
     const doors = await openDoorsOn(t, store)
     const { home, acme, tenantId } = await openHouses(doors)
-    const ids = await fillHouse(acme)
+    const ids = await fillHouse(acme, { store, tenantId })
     const kinds = Object.keys(ids)
     const withId = rows.filter(
       ({ path, guard }) =>
@@ -155,7 +156,10 @@ onEveryDatabase(
 )
 
 /** One of everything that has an id, by the word of its path. */
-async function fillHouse({ call, client }: House): Promise<Readonly<Record<string, string>>> {
+async function fillHouse(
+  { call, client }: House,
+  { store, tenantId }: { readonly store: Store; readonly tenantId: string },
+): Promise<Readonly<Record<string, string>>> {
   const server = await call('POST', '/servers', {
     url: 'http://127.0.0.1:9/mcp',
     slug: 'notes',
@@ -184,7 +188,50 @@ async function fillHouse({ call, client }: House): Promise<Readonly<Record<strin
       jwksUri: 'http://127.0.0.1:9/jwks',
     }),
     flows: 'flw_0123456789abcdefghij',
+    users: await make('/users', { email: 'bob@example.com' }),
+    providers: await make('/providers', provider),
+    'support-requests': await askForHelp(store, tenantId),
   }
+}
+
+/** A provider whose addresses are given, so that nobody is asked. */
+const provider = {
+  kind: 'oauth2',
+  name: 'Acme',
+  issuer: 'http://127.0.0.1:9',
+  clientId: 'us',
+  authorizationEndpoint: 'http://127.0.0.1:9/authorize',
+  tokenEndpoint: 'http://127.0.0.1:9/token',
+  userinfoEndpoint: 'http://127.0.0.1:9/userinfo',
+}
+
+/** What a person asks for through an app; how that is done is not what is tried here. */
+async function askForHelp({ db }: Store, tenantId: string): Promise<string> {
+  const { id: userId } = await db
+    .selectFrom('users')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .executeTakeFirstOrThrow()
+  const id = 'sr_0123456789abcdefghij'
+  await db
+    .insertInto('support_requests')
+    .values({
+      tenant_id: tenantId,
+      id,
+      user_id: userId,
+      client_id: 'x',
+      title: 'x',
+      description: 'x',
+      context: null,
+      email: null,
+      email_verified: 0,
+      status: 'pending',
+      priority: 'medium',
+      created_at: 0,
+      updated_at: 0,
+    })
+    .execute()
+  return id
 }
 
 function askWithId(house: House, row: Route, id: string): Promise<Answer> {

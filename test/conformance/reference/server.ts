@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { getRequestListener } from '@hono/node-server'
 import {
+  createMcpHandler,
   isInitializeRequest,
   isLegacyRequest,
   localhostAllowedHostnames,
@@ -11,7 +12,13 @@ import {
 } from '@modelcontextprotocol/server'
 import { listenOnLoopback } from '../../counterparts/loopback.ts'
 import type { Loopback } from '../../counterparts/loopback.ts'
-import { createEventStore, createMcpServer, modernHandler, transports } from './features.ts'
+import { createReferenceServer } from './features.ts'
+
+/** The transport of each session. */
+const transports = new Map<string, WebStandardStreamableHTTPServerTransport>()
+
+/** Requests that stand alone. */
+const modern = createMcpHandler(createReferenceServer, { legacy: 'reject' })
 
 /** Starts it; the endpoint is `…/mcp`. */
 export function startReferenceServer(): Promise<Loopback> {
@@ -27,10 +34,10 @@ export function startReferenceServer(): Promise<Loopback> {
 async function serve(request: Request): Promise<Response> {
   const host = validateHostHeader(request.headers.get('host'), localhostAllowedHostnames())
   if (!host.ok) return refuse(403, host.message)
-  if (!(await isLegacyRequest(request))) return modernHandler.fetch(request)
+  if (!(await isLegacyRequest(request))) return modern.fetch(request)
   const id = request.headers.get('mcp-session-id')
   if (id === null) return beginSession(request)
-  const known = transports[id]
+  const known = transports.get(id)
   return known === undefined ? refuse(404, 'Session not found') : known.handleRequest(request)
 }
 
@@ -39,16 +46,14 @@ async function beginSession(request: Request): Promise<Response> {
   if (!isFirst) return refuse(400, 'Bad Request: Session ID required')
   const transport = new WebStandardStreamableHTTPServerTransport({
     sessionIdGenerator: () => randomUUID(),
-    eventStore: createEventStore(),
-    retryInterval: 5000, // SEP-1699: after so long a client comes back for a stream that was closed.
     onsessioninitialized: (begun) => {
-      transports[begun] = transport
+      transports.set(begun, transport)
     },
     onsessionclosed: (ended) => {
-      delete transports[ended]
+      transports.delete(ended)
     },
   })
-  await createMcpServer().connect(transport)
+  await createReferenceServer().connect(transport)
   return transport.handleRequest(request)
 }
 

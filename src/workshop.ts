@@ -8,7 +8,7 @@ import { opening } from './ground.ts'
 import type { SweepCounts } from './housekeeping.ts'
 import type { Issuer } from './issuer/issuer.ts'
 import type { AttemptList } from './journal/attempt-list.ts'
-import { usageDays, usageKinds } from './journal/call-usage.ts'
+import { usageDays, usageDaysOf, usageKindOf, usageKinds } from './journal/call-usage.ts'
 import type { AskCallUsage } from './journal/call-usage.ts'
 import { testMarkHeader } from './journal/test-mark.ts'
 import type { Usage } from './journal/usage.ts'
@@ -25,7 +25,7 @@ import { databaseFile } from './configured-store.ts'
 import { createRoomsOver } from './rooms.ts'
 import type { Ground, RoomsWorld } from './rooms.ts'
 
-export { usageDays, usageKinds }
+export { usageDays, usageDaysOf, usageKindOf, usageKinds }
 
 /** What a command works with. */
 export interface Workshop {

@@ -1,6 +1,6 @@
 // `latchkey usage`: how the authorization server is used, in numbers (seed 003's monitoring and audit queries).
 import type { Command } from 'commander'
-import { usageDays, usageKinds } from '../workshop.ts'
+import { usageDays, usageDaysOf, usageKindOf, usageKinds } from '../workshop.ts'
 import type { Workshop } from '../workshop.ts'
 import { table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
@@ -122,13 +122,13 @@ function titleOf({ id, name, tool }: Pick<UsedThing, 'id' | 'name' | 'tool'>): s
 }
 
 function readKind(text: string): UsageKind {
-  const kind = usageKinds.find((known) => known === text)
+  const kind = usageKindOf(text)
   if (kind !== undefined) return kind
   throw new Error(`--by is one of ${usageKinds.join(', ')}.`)
 }
 
 function readDays(text: string | undefined): number {
-  const days = Number(text ?? usageDays.usual)
-  if (Number.isInteger(days) && days >= 1 && days <= usageDays.most) return days
+  const days = text === undefined ? usageDays.usual : usageDaysOf(text)
+  if (days !== undefined) return days
   throw new Error(`--days is a number from 1 to ${usageDays.most}.`)
 }

@@ -8,6 +8,7 @@ import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Entry, Journal } from '../journal/entries.ts'
 import { formatScope } from '../oauth/scope.ts'
+import { actorOf } from '../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -319,11 +320,6 @@ function listOwn(db: Database, { tenant, user }: Owner, grantId: string) {
     .where('id', '=', grantId)
     .where('user_id', '=', user.id)
     .executeTakeFirst()
-}
-
-function actorOf(principal: Owner): Entry['actor'] {
-  if (principal.kind === 'key') return { kind: 'key', id: principal.keyId }
-  return { kind: 'user', id: principal.user.id }
 }
 
 function notFound(): never {

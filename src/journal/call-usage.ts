@@ -49,6 +49,17 @@ interface Asked {
 }
 
 export const usageDays = { usual: 30, most: callDaysKept - 1 } as const
+/** What somebody asks the sums to be by; undefined for a word that is none of them. */
+export function usageKindOf(word: string): UsageKind | undefined {
+  return usageKinds.find((known) => known === word)
+}
+
+/** How many days somebody asks for; undefined for what is no number of days that are kept. */
+export function usageDaysOf(word: string): number | undefined {
+  const days = /^\d{1,4}$/.test(word) ? Number(word) : 0
+  return days >= 1 && days <= usageDays.most ? days : undefined
+}
+
 const itemsMax = 100
 
 /** What was used in one tenant. */

@@ -1,5 +1,6 @@
 // A verified caller. Only the places that verify a session, an API key or an access token make one, so whatever takes a
 // Principal cannot run before verification (S4-2): the brand below cannot be written by hand.
+import { Fault } from '../base/fault.ts'
 import type { Actor } from '../journal/entries.ts'
 import { isDefault } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
@@ -82,6 +83,12 @@ export function isAdmin(principal: Principal): boolean {
   return principal.user !== undefined && principal.user.role !== 'user'
 }
 
+/** Throws Fault('forbidden') for whoever may not. */
+export function requireOperator(principal: Principal): void {
+  if (isOperator(principal)) return
+  throw new Fault('forbidden', { because: 'the caller is not an operator' })
+}
+
 /** Who did it, for the journal. */
 export function actorOf(principal: Principal): Actor {
   if (principal.kind === 'session' || principal.kind === 'app') {
@@ -90,6 +97,12 @@ export function actorOf(principal: Principal): Actor {
   if (principal.kind === 'key') return { kind: 'key', id: principal.keyId }
   if (principal.kind === 'operator') return { kind: 'operator' }
   return { kind: 'client', id: principal.clientId }
+}
+
+/** Throws Fault('forbidden') for whoever may not. */
+export function requireAdmin(principal: Principal): void {
+  if (isAdmin(principal)) return
+  throw new Fault('forbidden', { because: 'the caller is not an admin of this tenant' })
 }
 
 /** May this caller manage the installation? Operators live in the default tenant only, whatever a row elsewhere says. */

@@ -8,7 +8,7 @@ import { cutPage, foreignCursor, limitOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomId } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
-import type { Actor, EntryData, EntryType, Journal } from '../journal/entries.ts'
+import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { ProviderRow } from '../store/schema.ts'
 import {
@@ -24,7 +24,7 @@ import type {
   ProviderKind,
   SignInProvider,
 } from '../upstream/sign-in-provider.ts'
-import { isAdmin } from './principal.ts'
+import { actorOf, requireAdmin } from './principal.ts'
 import type { KeyPrincipal, OperatorPrincipal, SessionPrincipal } from './principal.ts'
 import {
   findPlace,
@@ -398,16 +398,6 @@ function note(
     subject: { kind: 'provider', id: row.id },
     data,
   })
-}
-
-function actorOf(by: ProviderMaker): Actor {
-  if (by.kind === 'key') return { kind: 'key', id: by.keyId }
-  return by.kind === 'session' ? { kind: 'user', id: by.user.id } : { kind: 'operator' }
-}
-
-function requireAdmin(by: ProviderMaker): void {
-  if (isAdmin(by)) return
-  throw new Fault('forbidden', { because: 'only an administrator sets up providers' })
 }
 
 function notFound(): never {

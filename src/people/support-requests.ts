@@ -9,7 +9,7 @@ import type { Random } from '../base/random.ts'
 import type { Actor, EntryData, EntryType, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { SupportRequestRow } from '../store/schema.ts'
-import { isAdmin } from './principal.ts'
+import { actorOf, requireAdmin } from './principal.ts'
 import type { Principal, TokenPrincipal } from './principal.ts'
 import type { Tenant } from './tenants.ts'
 
@@ -112,10 +112,6 @@ export function createSupportRequests(needs: Needs): SupportRequests {
     },
     update: (by, id, change) => update(needs, by, id, change),
   }
-}
-
-function requireAdmin(by: Principal): void {
-  if (!isAdmin(by)) throw new Fault('forbidden', { because: 'this is for administrators' })
 }
 
 async function kindOf(db: Database, { id }: Tenant): Promise<SupportKind> {
@@ -272,13 +268,6 @@ function note(
     subject: { kind: 'support_request', id: row.id },
     data,
   })
-}
-
-function actorOf(by: Principal): Actor {
-  if (by.kind === 'key') return { kind: 'key', id: by.keyId }
-  if (by.kind === 'token') return { kind: 'client', id: by.clientId }
-  if (by.kind === 'operator') return { kind: 'operator' }
-  return { kind: 'user', id: by.user.id }
 }
 
 function toRequest(row: SupportRequestRow): SupportRequest {

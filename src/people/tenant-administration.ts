@@ -9,12 +9,12 @@ import { randomId } from '../base/random.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { TenantRow } from '../store/schema.ts'
-import { isOperator } from './principal.ts'
+import { actorOf, requireOperator } from './principal.ts'
 import type { Principal } from './principal.ts'
 import type { Setup, SetupLink } from './setup.ts'
 import { describeChange, describeNew } from './tenant-input.ts'
 import type { NewTenant, TenantChange } from './tenant-input.ts'
-import { isDefault, ownerOf, toTenant } from './tenants.ts'
+import { isDefault, lockTenant, ownerOf, toTenant } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
 
 /** Every call throws Fault('forbidden') for whoever is not an operator, which nobody of another tenant can be. */
@@ -73,11 +73,6 @@ export function createTenantAdministration(needs: Needs): TenantAdministration {
   }
 }
 
-function requireOperator(by: Principal): void {
-  if (isOperator(by)) return
-  throw new Fault('forbidden', { because: 'only an operator manages tenants' })
-}
-
 function toListed(row: TenantRow): ListedTenant {
   return { ...toTenant(row), disabled: row.disabled_at !== null, createdAt: row.created_at }
 }
@@ -91,21 +86,12 @@ async function create(needs: Needs, by: Principal, input: NewTenant): Promise<Li
     disabled_at: null,
   }
   await db.transaction().execute(async (tx) => {
-    await waitForOthers(tx, by)
+    await lockTenant(tx, by.tenant)
     await requireFree(tx, row)
     await tx.insertInto('tenants').values(row).execute()
     await note(needs, { tx, by, row }, 'tenant.created')
   })
   return toListed(row)
-}
-
-/** Of two changes at once the second waits at the operators' own row, and then sees what the first did. */
-async function waitForOthers(tx: Database, { tenant }: Principal): Promise<void> {
-  await tx
-    .updateTable('tenants')
-    .set((columns) => ({ name: columns.ref('name') }))
-    .where('id', '=', tenant.id)
-    .execute()
 }
 
 async function requireFree(tx: Database, { id, slug, issuer }: TenantRow): Promise<void> {
@@ -125,12 +111,7 @@ async function list(db: Database, request: PageRequest): Promise<Page<ListedTena
   const rows = await db
     .selectFrom('tenants')
     .selectAll()
-    .where((is) =>
-      is.or([
-        is('created_at', '>', createdAt),
-        is.and([is('created_at', '=', createdAt), is('id', '>', id)]),
-      ]),
-    )
+    .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
     .orderBy('created_at')
     .orderBy('id')
     .limit(limitOf(request) + 1)
@@ -158,7 +139,7 @@ async function update(
   const { disabled, ...change } = wanted
   const columns = describeChange(change)
   return db.transaction().execute(async (tx) => {
-    await waitForOthers(tx, by)
+    await lockTenant(tx, by.tenant)
     const before = await requireRow(tx, id)
     requireAllowed(before, wanted)
     const wasOff = before.disabled_at !== null
@@ -247,10 +228,4 @@ async function note(
     subject: { kind: 'tenant', id: row.id },
     data: { slug: row.slug, issuer: row.issuer, ...data },
   })
-}
-
-function actorOf(by: Principal) {
-  if (by.kind === 'key') return { kind: 'key', id: by.keyId } as const
-  if (by.kind === 'session') return { kind: 'user', id: by.user.id } as const
-  return { kind: 'operator' } as const
 }

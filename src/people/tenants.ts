@@ -54,6 +54,15 @@ export function isDefault({ slug }: Tenant): boolean {
   return slug === defaultSlug
 }
 
+/** Of two transactions about the whole of a tenant the second waits here, and then sees what the first did. */
+export async function lockTenant(tx: Database, { id }: Pick<Tenant, 'id'>): Promise<void> {
+  await tx
+    .updateTable('tenants')
+    .set((columns) => ({ name: columns.ref('name') }))
+    .where('id', '=', id)
+    .execute()
+}
+
 /** Makes the tenants over one database. */
 export function createTenants({ db, clock, random }: Needs): Tenants {
   const find = (column: 'id' | 'slug' | 'issuer', value: string) =>

@@ -1,7 +1,6 @@
 // People by an administrator's hand: who there is, what they may do, a new password for one who has lost theirs, and the end
 // of one who has left.
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
 import { limitOf, pageOf, positionOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomSecret } from '../base/random.ts'
@@ -11,15 +10,16 @@ import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { UserRow } from '../store/schema.ts'
 import type { Passwords } from './passwords.ts'
-import { actorOf } from './principal.ts'
+import { actorOf, requireAdmin } from './principal.ts'
 import type { Principal } from './principal.ts'
 import {
   changeUser,
   lockUser,
   requireKeeper,
-  requireManager,
+  noSuchPerson,
   requireOther,
   requireRole,
+  signOut,
 } from './user-change.ts'
 import type { UserChange } from './user-change.ts'
 import type { Tenant } from './tenants.ts'
@@ -78,7 +78,7 @@ export function createUserAdministration(needs: Needs): UserAdministration {
   const { db, random, users } = needs
   return {
     create: async (by, person) => {
-      requireManager(by)
+      requireAdmin(by)
       requireRole(by, person.role)
       const password = randomSecret(random)
       return { user: await users.create({ tenant: by.tenant, password, ...person }), password }
@@ -90,13 +90,13 @@ export function createUserAdministration(needs: Needs): UserAdministration {
       return row && toListed(row)
     },
     get: async (by, id) => {
-      requireManager(by)
+      requireAdmin(by)
       const row = await findRow(db, by.tenant, id)
       if (row === undefined) throw noSuchPerson()
       return toListed(row)
     },
     update: async (by, id, change) => {
-      requireManager(by)
+      requireAdmin(by)
       const work = (tx: Database) => changeUser({ ...needs, tx }, by, id, change)
       return toListed(await db.transaction().execute(work))
     },
@@ -120,7 +120,7 @@ function findRow(db: Database, tenant: Tenant, who: string): Promise<UserRow | u
 }
 
 async function list(db: Database, by: Principal, page: PageRequest): Promise<Page<ListedUser>> {
-  requireManager(by)
+  requireAdmin(by)
   const { createdAt, id } = positionOf(page)
   const rows = await db
     .selectFrom('users')
@@ -149,7 +149,7 @@ async function findKeeper(db: Database, tenant: Tenant): Promise<User | undefine
 }
 
 async function remove({ db, journal, personEnds }: Needs, by: Principal, id: string) {
-  requireManager(by)
+  requireAdmin(by)
   const { tenant } = by
   await db.transaction().execute(async (tx) => {
     const row = await lockUser(tx, by, id)
@@ -173,7 +173,7 @@ async function resetPassword(
   by: Principal,
   id: string,
 ): Promise<UserWithPassword> {
-  requireManager(by)
+  requireAdmin(by)
   const { tenant } = by
   const password = randomSecret(random)
   const set = { hash: await passwords.hash(password), updated_at: clock.now() }
@@ -184,11 +184,7 @@ async function resetPassword(
       .values({ tenant_id: tenant.id, user_id: id, ...set })
       .onConflict((conflict) => conflict.columns(['tenant_id', 'user_id']).doUpdateSet(set))
       .execute()
-    await tx
-      .deleteFrom('sessions')
-      .where('tenant_id', '=', tenant.id)
-      .where('user_id', '=', id)
-      .execute()
+    await signOut(tx, row)
     await journal.record(tx, {
       tenantId: tenant.id,
       type: 'user.password_reset',
@@ -198,8 +194,4 @@ async function resetPassword(
     })
     return { user: toUser(row), password }
   })
-}
-
-function noSuchPerson(): Fault {
-  return new Fault('not_found', { because: 'no such person in this tenant' })
 }

@@ -5,8 +5,9 @@ import { Fault } from '../base/fault.ts'
 import type { EntryType, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { UserRow } from '../store/schema.ts'
-import { actorOf, isAdmin, isOperator } from './principal.ts'
+import { actorOf, isOperator } from './principal.ts'
 import type { Principal } from './principal.ts'
+import { lockTenant } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
 import { chiefRole, requireRoleOf } from './users.ts'
 import type { Role } from './users.ts'
@@ -23,12 +24,6 @@ interface Needs {
   readonly journal: Journal
 }
 
-/** Throws Fault('forbidden') for whoever does not look after the people of this tenant. */
-export function requireManager(by: Principal): void {
-  if (isAdmin(by)) return
-  throw new Fault('forbidden', { because: 'only an administrator manages people' })
-}
-
 /** Throws Fault('forbidden') where only an operator may, Fault('invalid_input') for an operator of another tenant. */
 export function requireRole(by: Principal, role: Role): void {
   requireRoleOf(by.tenant, role)
@@ -42,19 +37,15 @@ export function requireRole(by: Principal, role: Role): void {
  */
 export async function lockUser(tx: Database, by: Principal, id: string): Promise<UserRow> {
   const { tenant } = by
-  // The tenant's row first: of two keepers who step down at the same moment, the second waits and sees the first.
-  await tx
-    .updateTable('tenants')
-    .set((columns) => ({ name: columns.ref('name') }))
-    .where('id', '=', tenant.id)
-    .execute()
+  // Of two keepers who step down at the same moment, the second must see the first.
+  await lockTenant(tx, tenant)
   const row = await tx
     .selectFrom('users')
     .selectAll()
     .where('tenant_id', '=', tenant.id)
     .where('id', '=', id)
     .executeTakeFirst()
-  if (row === undefined) throw new Fault('not_found', { because: 'no such person in this tenant' })
+  if (row === undefined) throw noSuchPerson()
   if (row.role === 'operator') requireRole(by, 'operator')
   return row
 }
@@ -100,6 +91,7 @@ export async function changeUser(
     .where('id', '=', id)
     .execute()
   await requireKeeper(tx, tenant, before)
+  // Whoever is let in again signs in again.
   if (before.disabled_at === null && after.disabled_at !== null) await signOut(tx, after)
   for (const { type, data } of eventsOf(before, after)) {
     const subject = { kind: 'user', id } as const
@@ -119,8 +111,8 @@ function changed(before: UserRow, { name, role, disabled }: UserChange, now: num
   }
 }
 
-/** Whoever is let in again signs in again. */
-async function signOut(tx: Database, { tenant_id, id }: UserRow): Promise<void> {
+/** Ends what one is signed in with. */
+export async function signOut(tx: Database, { tenant_id, id }: UserRow): Promise<void> {
   await tx
     .deleteFrom('sessions')
     .where('tenant_id', '=', tenant_id)
@@ -138,4 +130,8 @@ function eventsOf(before: UserRow, after: UserRow) {
     events.push({ type: after.disabled_at === null ? 'user.enabled' : 'user.disabled' })
   }
   return events
+}
+
+export function noSuchPerson(): Fault {
+  return new Fault('not_found', { because: 'no such person in this tenant' })
 }

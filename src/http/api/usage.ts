@@ -1,6 +1,6 @@
 // REST for how a tenant is used, in numbers.
 import { Fault } from '../../base/fault.ts'
-import { usageDays, usageKinds } from '../../journal/call-usage.ts'
+import { usageDays, usageDaysOf, usageKindOf, usageKinds } from '../../journal/call-usage.ts'
 import type { AskCallUsage, UsageKind } from '../../journal/call-usage.ts'
 import type { Usage } from '../../journal/usage.ts'
 import { isDefault } from '../../people/tenants.ts'
@@ -60,7 +60,7 @@ function askedIn(query: URLSearchParams) {
 }
 
 function kindIn(text: string): UsageKind {
-  const kind = usageKinds.find((known) => known === text)
+  const kind = usageKindOf(text)
   if (kind !== undefined) return kind
   throw new Fault('invalid_input', {
     because: 'there are no sums by that',
@@ -70,8 +70,8 @@ function kindIn(text: string): UsageKind {
 
 function daysIn(text: string | null): number {
   if (text === null) return usageDays.usual
-  const days = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (days >= 1 && days <= usageDays.most) return days
+  const days = usageDaysOf(text)
+  if (days !== undefined) return days
   throw new Fault('invalid_input', {
     because: 'the days are no number of days that are kept',
     detail: { days: `Use a number from 1 to ${usageDays.most}.` },

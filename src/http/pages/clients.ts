@@ -6,7 +6,7 @@ import { Fault, isFault } from '../../base/fault.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { PublicClient } from '../../issuer/client-list.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
-import { isAdmin } from '../../people/principal.ts'
+import { requireAdmin } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
@@ -37,7 +37,7 @@ export function clientPages(needs: Needs): readonly Route[] {
       run: async (visit) => {
         const { session: principal } = visit
         if (principal === undefined) return toSignIn(path, 302)
-        if (!isAdmin(principal)) throw new Fault('forbidden', { because: 'not an administrator' })
+        requireAdmin(principal)
         return clientsPage(needs, { ...visit, principal })
       },
     }),

@@ -1,6 +1,7 @@
 // The router: finds the tenant by host and the row by path, lets the row's guard decide, runs it, and renders whatever
 // was thrown. The only place of the doors that catches.
 import { TrieRouter } from 'hono/router/trie-router'
+import { collectUpTo } from '../base/collect.ts'
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import { namedClient } from '../issuer/client-authentication.ts'
@@ -231,14 +232,10 @@ function announcedBytes({ headers }: Request): number | undefined {
 
 async function readUnannounced(request: Request, limitBytes: number): Promise<string> {
   if (request.body === null) return ''
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength
-    if (size > limitBytes) throw tooLarge(limitBytes)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+  const chunks = request.body as AsyncIterable<Uint8Array>
+  const body = await collectUpTo(chunks, limitBytes)
+  if (body === undefined) throw tooLarge(limitBytes)
+  return body.toString('utf8')
 }
 
 function tooLarge(limitBytes: number): Fault {

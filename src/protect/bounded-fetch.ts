@@ -1,5 +1,6 @@
 // The way out of the verifiers: to the one authorization server that the settings name, with limits on time, size and
 // redirects. A guarded client for addresses that strangers choose is not needed here, so none is loaded.
+import { collectUpTo } from '../base/collect.ts'
 import { Fault } from '../base/fault.ts'
 
 /** What tests and unusual networks put in the place of `fetch`. */
@@ -7,6 +8,8 @@ export type Fetch = (url: string, init?: RequestInit) => Promise<Response>
 
 const timeMs = 5_000
 const bytesMax = 262_144
+
+async function* none(): AsyncGenerator<Uint8Array> {}
 
 /** Fetches with limits. Throws Fault('temporarily_unavailable') when no whole answer came. */
 export async function boundedFetch(
@@ -17,9 +20,11 @@ export async function boundedFetch(
   try {
     const signal = AbortSignal.timeout(timeMs)
     const response = await fetch(url, { ...init, redirect: 'error', signal })
-    const text = await readText(response)
-    const { status, headers } = response
-    return new Response(hasNoBody(status) ? null : text, { status, headers: plainHeaders(headers) })
+    const { status, headers, body } = response
+    const bytes = await collectUpTo(body ?? none(), bytesMax)
+    if (bytes === undefined) throw new RangeError('the answer is too long')
+    const given = hasNoBody(status) ? null : new Uint8Array(bytes)
+    return new Response(given, { status, headers: plainHeaders(headers) })
   } catch (cause) {
     // Its own words can hold the address with what was sent to it.
     const name = cause instanceof Error ? cause.name : 'an unknown error'
@@ -50,18 +55,6 @@ export function requireSafe(name: string, text: string): string {
   const isLoopback = ['localhost', '127.0.0.1', '[::1]'].includes(url?.hostname ?? '')
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback)) return text
   throw new Error(`${name} must be an https address, or http on this machine`)
-}
-
-async function readText({ body }: Response): Promise<string> {
-  if (body === null) return ''
-  const decoder = new TextDecoder()
-  let [text, bytes] = ['', 0]
-  for await (const chunk of body) {
-    bytes += chunk.length
-    if (bytes > bytesMax) throw new RangeError('the answer is too long')
-    text += decoder.decode(chunk, { stream: true })
-  }
-  return text + decoder.decode()
 }
 
 function hasNoBody(status: number): boolean {

@@ -1,4 +1,5 @@
 // The guard for servers that speak `Request` and `Response`: the SDK's 2.x handlers, Deno, workers.
+import { collectUpTo } from '../base/collect.ts'
 import type { AuthInfo } from './auth-info.ts'
 import { authInfoOf } from './auth-info.ts'
 import type { Caller } from './caller.ts'
@@ -18,8 +19,6 @@ export type Passed =
 /** Takes each request first; its body can still be read afterwards. */
 export type FetchGuard = (request: Request) => Promise<Passed>
 
-const bodyBytesMax = 4 * 1024 * 1024
-
 /** Makes the guard: it serves the metadata, and lets nobody else through without a token. */
 export function forFetch(
   protection: Protection<Caller>,
@@ -33,10 +32,13 @@ export function forFetch(
     if (verdict.kind === 'refused') return answer(verdict)
     const caller = verdict.principal
     if (toolScopes !== undefined && request.method === 'POST') {
-      const body = await readBody(request)
-      if (body === 'too long')
+      const copy = request.clone()
+      const text = await textOf(copy.body?.values({ preventCancel: true }) ?? null)
+      if (text === undefined) {
+        letGoBy(request, copy)
         return { kind: 'answer', response: new Response(null, { status: 413 }) }
-      const refusal = refusalFor(protection, toolScopes, { body, caller })
+      }
+      const refusal = refusalFor(protection, toolScopes, { body: parsed(text), caller })
       if (refusal !== undefined) return answer(refusal)
     }
     return { kind: 'caller', caller, authInfo: authInfoOf(caller, protection.resource) }
@@ -70,16 +72,19 @@ function answer({ body, status, headers }: Refusal): Passed {
   return { kind: 'answer', response: new Response(body, { status, headers }) }
 }
 
-async function readBody(request: Request): Promise<unknown> {
-  const { body } = request.clone()
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body ?? []) {
-    bytes += chunk.length
-    if (bytes > bodyBytesMax) return 'too long'
-    chunks.push(chunk)
-  }
-  return parsed(Buffer.concat(chunks).toString())
+/** Reads on and keeps nothing, beside the answer: a client that is cut off while it sends would not see it. */
+function letGoBy(request: Request, copy: Request): void {
+  // One half of a body is over when the other is, so nobody waits here.
+  void request.body?.cancel().catch(() => {})
+  void copy.body?.pipeTo(new WritableStream()).catch(() => {})
+}
+
+const bodyBytesMax = 4 * 1024 * 1024
+
+/** A body as text; undefined for one that is too long to be looked at. */
+export async function textOf(body: AsyncIterable<Uint8Array> | null): Promise<string | undefined> {
+  if (body === null) return ''
+  return (await collectUpTo(body, bodyBytesMax))?.toString()
 }
 
 /** What is no JSON has no call in it; the server says so itself. */

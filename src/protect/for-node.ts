@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AuthInfo } from './auth-info.ts'
 import { authInfoOf } from './auth-info.ts'
 import type { Caller } from './caller.ts'
-import { metadataOf, parsed, refusalFor } from './for-fetch.ts'
+import { metadataOf, parsed, refusalFor, textOf } from './for-fetch.ts'
 import type { GuardOptions } from './for-fetch.ts'
 import type { Protection, Refusal } from './protect-mcp-server.ts'
 
@@ -22,8 +22,6 @@ interface NodeRequest extends IncomingMessage {
   body?: unknown
 }
 
-const bodyBytesMax = 4 * 1024 * 1024
-
 /** Makes it; mounted on every path it serves the metadata too. */
 export function forNode(
   protection: Protection<Caller>,
@@ -39,8 +37,12 @@ export function forNode(
     if (verdict.kind === 'refused') return verdict
     if (toolScopes === undefined || request.method !== 'POST') return verdict.principal
     if (request.body === undefined) {
-      const text = await readText(request)
-      if (text === undefined) return { status: 413, headers: {}, body: '' }
+      // A request that is destroyed takes the connection along, before the answer is sent.
+      const text = await textOf(request.iterator({ destroyOnReturn: false }))
+      if (text === undefined) {
+        request.resume() // What is still to come is let go by, or the client would be cut off while it sends.
+        return { status: 413, headers: {}, body: '' }
+      }
       request.body = parsed(text)
     }
     const asked = { body: request.body, caller: verdict.principal }
@@ -67,16 +69,4 @@ type Answer = Pick<Refusal, 'status' | 'headers' | 'body'>
 async function answerOf(response: Response): Promise<Answer> {
   const { status, headers } = response
   return { status, headers: Object.fromEntries(headers), body: await response.text() }
-}
-
-async function readText(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request) {
-    const part = Buffer.from(chunk as Uint8Array) // no encoding was set
-    bytes += part.length
-    if (bytes > bodyBytesMax) return undefined
-    chunks.push(part)
-  }
-  return Buffer.concat(chunks).toString()
 }

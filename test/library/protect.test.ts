@@ -133,6 +133,8 @@ for (const [what, serve] of Object.entries(servers)) {
     const said = (await passed.json()) as { subject: string; scopes: string[]; body: unknown }
     assert.match(said.subject, /^usr_/)
     assert.deepEqual(said.scopes, ['memories:read'])
+    const huge = await ask(read, { ...call('recall'), padding: 'x'.repeat(5 * 1024 * 1024) })
+    assert.equal(huge.status, 413, 'it is told, and not cut off')
     assert.deepEqual(said.body, call('recall'), 'the body is still there')
 
     for (const body of [call('store'), [call('recall'), call('store')]]) {

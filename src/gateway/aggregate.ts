@@ -14,7 +14,7 @@ import { toolNameFor } from '../connectors/tool-names.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import { faultAnswer } from './answers.ts'
-import type { Answer } from './answers.ts'
+import type { Answer, Connect } from './answers.ts'
 import type { Era } from './eras.ts'
 import { isJsonObject } from './exact-json.ts'
 import { inGroups } from './in-groups.ts'
@@ -44,6 +44,8 @@ export interface Visit {
   readonly target?: Target | undefined
   /** Told that a server is asked, and that this is recorded. */
   readonly routed?: () => void
+  /** Asks whoever calls to sign in at a server, where their client can show it. */
+  readonly askSignIn?: ((server: Server, connect: Connect) => Answer) | undefined
   /** Told what the server says on the way. */
   readonly notified?: ((notification: Message) => void) | undefined
 }
@@ -291,8 +293,10 @@ async function route(
   try {
     const reply = await askTarget(needs, asked, target, visit)
     record(visit.signal.aborted ? brokenOff : factsOf(reply), reply)
-    if (reply.kind !== 'result') throw errorFor(reply)
-    return finished(server, reply.result)
+    if (reply.kind === 'result') return finished(server, reply.result)
+    const question = reply.kind === 'answer' ? questionIn(reply.answer) : undefined
+    if (question === undefined) throw errorFor(reply)
+    return question
   } catch (thrown) {
     if (thrown instanceof ProtocolError) throw thrown
     const answer = faultAnswer(toFault(thrown))
@@ -314,7 +318,7 @@ async function askTarget(
   visit: Visit,
 ): Promise<Reply> {
   const { server, policy, own } = target
-  const { principal, fields, notified } = visit
+  const { principal, fields, notified, askSignIn } = visit
   const call = callOf({ method, params: { name: own } })
   const decision = policy.decide(principal, call)
   if (decision.kind === 'lacks') throw lacksScope(decision.scopes)
@@ -332,6 +336,7 @@ async function askTarget(
       params: ownParams(method, params, own),
       fields,
       signal: patience.signal,
+      askSignIn: askSignIn && ((connect) => askSignIn(server, connect)),
       notified: (message) => {
         patience.renew()
         notified?.(message)
@@ -386,7 +391,13 @@ interface RpcErrorObject {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-/** Every answer to a request that wants one is a JSON-RPC error of ours. */
+/** MCP 2026-07-28, "Multi Round-Trip Requests": what we ask the client for is a result. */
+function questionIn({ body }: Answer): Message | undefined {
+  const { result } = JSON.parse(body) as { readonly result?: Message } // written by answers.ts
+  return result
+}
+
+/** Every other answer to a request that wants one is a JSON-RPC error of ours. */
 function errorIn({ body }: Answer): RpcErrorObject {
   const { error } = JSON.parse(body) as { readonly error: RpcErrorObject } // written by rpcErrorText()
   return error

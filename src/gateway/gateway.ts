@@ -112,17 +112,17 @@ export function createGateway(
   const noteRefusal = createRefusals(needs)
   const states = createRequestStates(needs)
   const sessions = createSessionBinding(needs)
-  const parts = { ...needs, recorder, noteRefusal, sessions, listTimeMs, answerTimeMs }
+  const askSignIn = createSignInAsk({ ...needs, states })
+  const asking = { sessions, states, askSignIn }
+  const parts = { ...needs, ...asking, recorder, noteRefusal, listTimeMs, answerTimeMs }
   const { own, requireReading } = createOwnEndpoint(parts)
   const run = createRun({
     ...needs,
     recorder,
     noteRefusal,
     streams,
-    sessions,
+    ...asking,
     transports: createTransports(needs),
-    states,
-    askSignIn: createSignInAsk({ ...needs, states }),
     requireReading,
     answerTimeMs,
   })

@@ -1,11 +1,11 @@
-// The sessions of clients at `/mcp`, without a table: an id is given out with `initialize` and proves itself later. All that
-// hangs on one is that a call can be cancelled by another request of the same session.
+// The sessions of clients at `/mcp`, without a table: an id is given out with `initialize`, remembers what the client
+// can, and proves itself later. All that hangs on one is that a call can be cancelled by another request of the same session.
 import { randomUUID } from 'node:crypto'
 import type { TokenPrincipal } from '../people/principal.ts'
-import type { SessionBinding } from './sessions.ts'
+import type { SessionBinding, SessionFacts } from './sessions.ts'
 
 export interface OwnSessions {
-  readonly begin: (principal: TokenPrincipal) => string
+  readonly begin: (principal: TokenPrincipal, facts: SessionFacts) => string
   /** Was it given to this caller? */
   readonly isTheirs: (principal: TokenPrincipal, id: string) => boolean
   /** Ends with the call; the other half is `cancel`. */
@@ -31,7 +31,7 @@ export function createOwnSessions({
   const running = new Map<string, AbortController>()
   const ownerOf = (principal: TokenPrincipal) => ({ principal, serverId: 'mcp' })
   return {
-    begin: (principal) => sessions.bind(ownerOf(principal), randomUUID()),
+    begin: (principal, facts) => sessions.bind(ownerOf(principal), randomUUID(), facts),
     isTheirs: (principal, id) => sessions.unbind(ownerOf(principal), id) !== undefined,
     running: (call) => {
       const controller = new AbortController()

@@ -7,7 +7,7 @@ import type { Visitor } from '../journal/attempts.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Aggregate, Target, Visit } from './aggregate.ts'
 import type { Answer } from './answers.ts'
-import { faultAnswer, notRpc, unknownSession } from './answers.ts'
+import { faultAnswer, notRpc, staleState, unknownSession } from './answers.ts'
 import type { Builtin } from './builtin.ts'
 import type { CallLimits } from './call-limits.ts'
 import { refuseStranger, tooManyCalls } from './call-limits.ts'
@@ -18,6 +18,8 @@ import { eraOf } from './eras.ts'
 import { isJsonObject } from './exact-json.ts'
 import { sessionHeader } from './headers.ts'
 import type { OwnSessions } from './own-sessions.ts'
+import type { RequestStates } from './request-state.ts'
+import type { AskSignIn } from './sign-in-ask.ts'
 import { onePolicy, scopesTogether } from './policy.ts'
 import type { Refusal } from '../protect/index.ts'
 import { foreignOrigin, isOwnOrigin, protectEndpoint, refusalOf } from './protection.ts'
@@ -44,6 +46,8 @@ interface Needs extends ProtectionNeeds {
   readonly scopes: Pick<Scopes, 'all'>
   readonly aggregate: Pick<Aggregate, 'targetOf'>
   readonly sessions: OwnSessions
+  readonly states: RequestStates
+  readonly askSignIn: AskSignIn
   readonly recorder: Recorder
   readonly noteRefusal: NoteRefusal
   readonly clock: Clock
@@ -98,8 +102,8 @@ async function run(
   const tooMany = tooManyCalls(counted, call)
   if (tooMany !== undefined) return toResponse(tooMany)
   const era = eraOf(request.headers.get('mcp-protocol-version') ?? undefined, call)
-  const body: unknown = text === undefined ? undefined : JSON.parse(text) // readCall() has read it as JSON
-  const asked = { request, guarded, call, era, body, startedAt }
+  const body = text === undefined ? undefined : Buffer.from(text)
+  const asked = { request, guarded, call, era, body, message: messageIn(body), startedAt }
   return withFields(await answerTo(needs, asked), counted.fields)
 }
 
@@ -108,23 +112,29 @@ interface Asked {
   readonly guarded: Guarded
   readonly call: Call
   readonly era: Era
-  readonly body: unknown
+  readonly body: Buffer | undefined
+  /** What stands in the body. */
+  readonly message: unknown
   readonly startedAt: number
 }
 
 async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
-  const { request, guarded, call, era, body } = asked
+  const { request, guarded, call, era } = asked
   const { principal } = guarded
   const target = await targetIn(needs, asked)
   const refusal = refusalOf(guarded, call) ?? (target && refusalAt(guarded, call, target))
   const session = sessionOf(needs, asked)
-  const refused = refusal ?? (session === 'unknown' ? unknownSession(call) : undefined)
+  const resumed = resumedIn(needs, asked, target)
+  const refused =
+    refusal ??
+    (session === 'unknown' ? unknownSession(call) : undefined) ??
+    (resumed.kind === 'refused' ? staleState(call) : undefined)
   if (refused !== undefined) {
     record(needs, asked, { status: refused.status, ...reasonOf(refused) }, target?.server)
     return toResponse(refused)
   }
   const sessionId = session === 'unknown' ? undefined : session.id
-  if (sessionId !== undefined) cancelIn(needs.sessions, sessionId, body)
+  if (sessionId !== undefined) cancelIn(needs.sessions, sessionId, asked.message)
   const running = runningIn(needs.sessions, sessionId, call)
   let isRouted = false
   const visit: Visit = {
@@ -133,11 +143,14 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
     signal: AbortSignal.any([request.signal, ...(running === undefined ? [] : [running.signal])]),
     fields: paramFields(request.headers),
     target,
+    askSignIn: askingIn(needs, { ...asked, ...resumed }),
     routed: () => void (isRouted = true),
   }
-  const response = asOurs(await needs.builtin.answer(request, visit, body))
+  const message = resumed.kind === 'resumed' ? messageIn(resumed.body) : asked.message
+  const response = asOurs(await needs.builtin.answer(request, visit, message))
   if (isHello(asked) && response.status === 200) {
-    response.headers.set(sessionHeader, needs.sessions.begin(principal))
+    const facts = { opensUrls: call.opensUrls === true }
+    response.headers.set(sessionHeader, needs.sessions.begin(principal, facts))
   }
   return whenOver(response, () => {
     running?.end()
@@ -148,8 +161,8 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
 
 /** Undefined for what is ours, or nobody's; that it cannot be found out now is told by whoever needs it. */
 async function targetIn({ aggregate }: Needs, asked: Asked): Promise<Target | undefined> {
-  const { body, call, guarded, request } = asked
-  const params = isJsonObject(body) && isJsonObject(body['params']) ? body['params'] : {}
+  const { message, call, guarded, request } = asked
+  const params = isJsonObject(message) && isJsonObject(message['params']) ? message['params'] : {}
   const { principal } = guarded
   // Nothing is asked anywhere for whom our own door is shut.
   if (guarded.policy.decide(principal, call).kind !== 'allowed') return undefined
@@ -169,6 +182,32 @@ function refusalAt(guarded: Guarded, call: Call, { policy, own }: Target): Refus
   const scopes = [...new Set([...onePolicy.usualScopes, ...decision.scopes])]
   const { protection, scheme } = guarded
   return protection.insufficientScope(scopes, { id, scheme })
+}
+
+/** readCall() has read it as JSON, or we wrote it. */
+function messageIn(body: Buffer | undefined): unknown {
+  return body === undefined ? undefined : JSON.parse(body.toString())
+}
+
+/** A retry of a call whose person was asked to sign in is again what it was; a state of the server's own stays. */
+function resumedIn(
+  { states }: Needs,
+  { call, era, body, guarded }: Asked,
+  target: Target | undefined,
+): ReturnType<RequestStates['resume']> {
+  const owner = target && { principal: guarded.principal, server: target.server }
+  if (era !== 'modern' || owner === undefined) return { kind: 'untouched' }
+  return states.resume(owner, { call, body })
+}
+
+function askingIn(
+  { askSignIn }: Needs,
+  { request, guarded, call, era, body, isDeclined }: Asked & { readonly isDeclined?: boolean },
+): Visit['askSignIn'] {
+  const headers = { [sessionHeader]: request.headers.get(sessionHeader) ?? undefined }
+  const asked = { request: { headers }, principal: guarded.principal, call, era, body }
+  return (server, connect) =>
+    askSignIn({ ...asked, server, ...(isDeclined === undefined ? {} : { isDeclined }) }, connect)
 }
 
 function reasonOf({ reason }: { readonly reason?: string }) {

@@ -23,6 +23,8 @@ export interface UpstreamCall extends Question {
   readonly server: Server
   readonly principal: TokenPrincipal
   readonly notified?: ((notification: Message) => void) | undefined
+  /** Asks whoever calls to sign in, where their client can show it; else they get the link. */
+  readonly askSignIn?: ((connect: Connect) => Answer) | undefined
   readonly signal: AbortSignal
 }
 
@@ -77,7 +79,7 @@ async function attempt(needs: Needs, call: UpstreamCall, credential: Credential)
     const { connectUrl, isShared } = credential
     const reason = 'authorization_required'
     const connect = { serverName: server.name, connectUrl, reason, isShared } as const
-    return { kind: 'answer', answer: connectAnswer(callOf(call), connect) }
+    return { kind: 'answer', answer: signInAnswer(call, connect) }
   }
   const once = () => sendOnce(needs, call, credential)
   const outcome = await once()
@@ -138,11 +140,7 @@ async function replyOf(
 ): Promise<Reply> {
   const { server, principal, signal } = call
   const held = { principal, server, method: 'POST', call: callOf(call) } as const
-  // There is no request of the client's here that could be answered by a question of ours.
-  const asking = {
-    ...needs,
-    askSignIn: (connect: Connect) => connectAnswer(held.call, connect),
-  }
+  const asking = { ...needs, askSignIn: (connect: Connect) => signInAnswer(call, connect) }
   if (outcome.kind === 'answer') return outcome
   if (outcome.kind === 'held') {
     needs.log.info({ server: server.slug, status: outcome.status }, 'a server’s answer is ours')
@@ -157,6 +155,10 @@ async function replyOf(
   }
   await notePassed(needs, held, credential, 200)
   return readReply(outcome.message)
+}
+
+function signInAnswer(call: UpstreamCall, connect: Connect): Answer {
+  return call.askSignIn?.(connect) ?? connectAnswer(callOf(call), connect)
 }
 
 function readReply({ result, error }: Message): Reply {

@@ -17,10 +17,15 @@ import { signInClient } from './signed-in-client.ts'
 
 const identity = { name: 'latchkey-tests', version: '1.0.0' }
 const capabilities = { elicitation: { form: {}, url: {} } }
-const echo = { name: 'echo', arguments: { text: 'hello' } }
+/** A server as it is, and as one of all. */
+const doors = [
+  { path: '/notes/mcp', echo: { name: 'echo', arguments: { text: 'hello' } } },
+  { path: '/mcp', echo: { name: 'mcp__notes__echo', arguments: { text: 'hello' } } },
+] as const
+type Door = (typeof doors)[number]
 
 /** A person whose account is connected, with a token of a client of theirs. */
-async function start(t: TestContext, store: Store, keepsSessions: boolean) {
+async function start(t: TestContext, store: Store, { path }: Door, keepsSessions = false) {
   const { foreign, server } = await startUpstream(t, {}, { keepsSessions })
   const { origin, platform, alsoSecret } = await startTestPlatform(t, store)
   const browser = await signIn(origin)
@@ -29,7 +34,7 @@ async function start(t: TestContext, store: Store, keepsSessions: boolean) {
   const { body: made } = await rest('POST', '/connections', { serverId: added.id })
   const { body: begun } = await rest('POST', `/connections/${made.id}/authorize`, {})
   await browser.open(begun.authorizeUrl)
-  const url = new URL(`${origin}/notes/mcp`)
+  const url = new URL(origin + path)
   const { client, tokens } = await signInClient({ origin, url: url.href, browser })
   await client.close()
   const authorization = `Bearer ${tokens()?.access_token ?? ''}`
@@ -53,17 +58,16 @@ async function start(t: TestContext, store: Store, keepsSessions: boolean) {
   return { origin, platform, server, url, requestInit, signInAt, lose, remove }
 }
 
-for (const keepsSessions of [true, false]) {
+const cases = doors.flatMap((door) => [true, false].map((keeps) => [door, keeps] as const))
+for (const [door, keepsSessions] of cases) {
+  const { path, echo } = door
   const which = keepsSessions ? 'with sessions' : 'without sessions'
   onEveryDatabase(
-    `a client of 2025-11-25 is told which link to open, by a server ${which}`,
+    `a client of 2025-11-25 at ${path} is told which link to open, by a server ${which}`,
     async (t, store) => {
       verifies(t, 'S4-11', 'S4-19', 'A4-3')
-      const { server, url, requestInit, signInAt, lose, remove } = await start(
-        t,
-        store,
-        keepsSessions,
-      )
+      const set = await start(t, store, door, keepsSessions)
+      const { server, url, requestInit, signInAt, lose, remove } = set
       const open = async () => {
         const client = new OlderClient(identity, { capabilities })
         const transport = new OlderTransport(url, { requestInit })
@@ -96,7 +100,9 @@ for (const keepsSessions of [true, false]) {
       await client.close()
 
       await remove()
-      await signInAt(await asked(open()))
+      // Where one server is meant, it begins with a question; all of them begin without any.
+      const begun = path === '/mcp' ? open().then((one) => one.client.callTool(echo)) : open()
+      await signInAt(await asked(begun))
       const again = await open()
       assert.match(JSON.stringify(await again.client.callTool(echo)), /hello/)
       await again.client.close()
@@ -105,67 +111,73 @@ for (const keepsSessions of [true, false]) {
   )
 }
 
-onEveryDatabase('a client of 2026-07-28 asks the person and goes on', async (t, store) => {
-  verifies(t, 'S4-11', 'A4-3')
-  const { server, url, requestInit, signInAt, lose, remove } = await start(t, store, false)
-  const asked: unknown[] = []
-  const client = new Client(identity, {
-    capabilities,
-    versionNegotiation: { mode: { pin: '2026-07-28' } },
-  })
-  client.setRequestHandler('elicitation/create', async ({ params }) => {
-    asked.push(params.mode)
-    if (params.mode === 'url') await signInAt(params.url)
-    return { action: 'accept' as const }
-  })
-  await client.connect(new StreamableHTTPClientTransport(url, { requestInit }))
-  assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
-
-  lose()
-  assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
-  await remove()
-  assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
-
-  assert.deepEqual(asked, ['url', 'url'])
-  const seen = JSON.stringify(server.calls())
-  // The server sees the call as if nobody had been asked.
-  assert.ok(!/requestState|inputResponses/.test(seen))
-  assert.ok(!seen.includes(secretMarker))
-  await client.close()
-})
-
-onEveryDatabase(
-  'who declines, or cannot be asked, gets the link in the error',
-  async (t, store) => {
-    verifies(t, 'S4-11')
-    const { url, requestInit, lose } = await start(t, store, false)
-    const pinned = { versionNegotiation: { mode: { pin: '2026-07-28' } } } as const
-    const declining = new Client(identity, { capabilities, ...pinned })
-    let questions = 0
-    declining.setRequestHandler('elicitation/create', () => {
-      questions += 1
-      return { action: 'decline' }
-    })
-    const clients = [
-      declining,
-      new Client(identity, pinned),
-      new Client(identity, { capabilities: { elicitation: { form: {} } }, ...pinned }),
-    ]
-    for (const client of clients) {
+for (const door of doors) {
+  const { path, echo } = door
+  onEveryDatabase(
+    `a client of 2026-07-28 at ${path} asks the person and goes on`,
+    async (t, store) => {
+      verifies(t, 'S4-11', 'A4-3')
+      const { server, url, requestInit, signInAt, lose, remove } = await start(t, store, door)
+      const asked: unknown[] = []
+      const client = new Client(identity, {
+        capabilities,
+        versionNegotiation: { mode: { pin: '2026-07-28' } },
+      })
+      client.setRequestHandler('elicitation/create', async ({ params }) => {
+        asked.push(params.mode)
+        if (params.mode === 'url') await signInAt(params.url)
+        return { action: 'accept' as const }
+      })
       await client.connect(new StreamableHTTPClientTransport(url, { requestInit }))
-    }
-    lose()
-    for (const client of clients) {
-      await assert.rejects(client.callTool(echo), /\/connect\/con_\w+/)
+      assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
+
+      lose()
+      assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
+      await remove()
+      assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
+
+      assert.deepEqual(asked, ['url', 'url'])
+      const seen = JSON.stringify(server.calls())
+      // The server sees the call as if nobody had been asked.
+      assert.ok(!/requestState|inputResponses/.test(seen))
+      assert.ok(!seen.includes(secretMarker))
       await client.close()
-    }
-    assert.equal(questions, 1)
-  },
-)
+    },
+  )
+
+  onEveryDatabase(
+    `who declines at ${path}, or cannot be asked, gets the link in the error`,
+    async (t, store) => {
+      verifies(t, 'S4-11')
+      const { url, requestInit, lose } = await start(t, store, door)
+      const pinned = { versionNegotiation: { mode: { pin: '2026-07-28' } } } as const
+      const declining = new Client(identity, { capabilities, ...pinned })
+      let questions = 0
+      declining.setRequestHandler('elicitation/create', () => {
+        questions += 1
+        return { action: 'decline' }
+      })
+      const clients = [
+        declining,
+        new Client(identity, pinned),
+        new Client(identity, { capabilities: { elicitation: { form: {} } }, ...pinned }),
+      ]
+      for (const client of clients) {
+        await client.connect(new StreamableHTTPClientTransport(url, { requestInit }))
+      }
+      lose()
+      for (const client of clients) {
+        await assert.rejects(client.callTool(echo), /\/connect\/con_\w+/)
+        await client.close()
+      }
+      assert.equal(questions, 1)
+    },
+  )
+}
 
 onEveryDatabase('the link opens for the person alone who was asked', async (t, store) => {
   verifies(t, 'S4-11')
-  const { origin, platform, url, requestInit, lose } = await start(t, store, false)
+  const { origin, platform, url, requestInit, lose } = await start(t, store, doors[0])
   lose()
   const client = new Client(identity, { versionNegotiation: { mode: 'auto' } })
   const refusal = await client

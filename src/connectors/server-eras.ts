@@ -26,6 +26,8 @@ export interface Question {
   readonly params: Readonly<Record<string, unknown>>
   /** More header fields, for servers of the newer era only. */
   readonly fields?: Readonly<Record<string, string>>
+  /** What whoever asks can be asked in turn, by servers of the newer era only. */
+  readonly capabilities?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** Where to, and how our credential is shown there. */
@@ -129,9 +131,9 @@ function speaksModern({ answer }: Posted): boolean {
   return Array.isArray(versions) && versions.includes(statelessVersion)
 }
 
-function modernRequest({ method, params, fields = {} }: Question): McpRequest {
+function modernRequest({ method, params, fields = {}, capabilities }: Question): McpRequest {
   const { _meta: said, ...others } = params
-  const request = statelessRequest(method, others)
+  const request = statelessRequest(method, others, capabilities)
   const body = JSON.parse(request.body) as { params: { _meta: Message } } // we wrote it just now
   const meta = isObject(said) ? said : {}
   const all = { ...body, params: { ...body.params, _meta: { ...meta, ...body.params._meta } } }

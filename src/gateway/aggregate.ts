@@ -46,6 +46,8 @@ export interface Visit {
   readonly routed?: () => void
   /** Asks whoever calls to sign in at a server, where their client can show it. */
   readonly askSignIn?: ((server: Server, connect: Connect) => Answer) | undefined
+  /** What the client can be asked by a server (MCP 2026-07-28, "Multi Round-Trip Requests"). */
+  readonly capabilities?: Message | undefined
   /** Told what the server says on the way. */
   readonly notified?: ((notification: Message) => void) | undefined
 }
@@ -293,7 +295,7 @@ async function route(
   try {
     const reply = await askTarget(needs, asked, target, visit)
     record(visit.signal.aborted ? brokenOff : factsOf(reply), reply)
-    if (reply.kind === 'result') return finished(server, reply.result)
+    if (reply.kind === 'result') return finished(server, reply.result, visit)
     const question = reply.kind === 'answer' ? questionIn(reply.answer) : undefined
     if (question === undefined) throw errorFor(reply)
     return question
@@ -318,7 +320,7 @@ async function askTarget(
   visit: Visit,
 ): Promise<Reply> {
   const { server, policy, own } = target
-  const { principal, fields, notified, askSignIn } = visit
+  const { principal, fields, notified, askSignIn, capabilities } = visit
   const call = callOf({ method, params: { name: own } })
   const decision = policy.decide(principal, call)
   if (decision.kind === 'lacks') throw lacksScope(decision.scopes)
@@ -335,6 +337,7 @@ async function askTarget(
       method,
       params: ownParams(method, params, own),
       fields,
+      capabilities,
       signal: patience.signal,
       askSignIn: askSignIn && ((connect) => askSignIn(server, connect)),
       notified: (message) => {
@@ -355,10 +358,11 @@ function ownParams(method: RoutedMethod, params: Message, own: string): Message 
 }
 
 /** What the server says of itself is said of us on the way out; what it says of resources leads back to it. */
-function finished({ slug }: Server, result: Message): Message {
+function finished({ slug }: Server, result: Message, { capabilities }: Visit): Message {
   const { resultType, ttlMs: _time, cacheScope: _scope, _meta: said, ...others } = result
+  if (resultType === 'input_required' && capabilities !== undefined) return result
   if (resultType !== undefined && resultType !== 'complete') {
-    // We told it of no capability with which it could be answered.
+    // It was told of no capability with which it could be answered.
     const words = `This needs an answer that only a client can give which calls the server at /${slug}/mcp.`
     throw new ProtocolError(ProtocolErrorCode.InternalError, words, { reason: 'input_required' })
   }

@@ -2,6 +2,7 @@
 // what a server is to be asked for a person goes through the aggregate.
 import type { AuthInfo, ServerContext } from '@modelcontextprotocol/server'
 import {
+  CLIENT_CAPABILITIES_META_KEY,
   createMcpHandler,
   ProtocolError,
   ProtocolErrorCode,
@@ -11,6 +12,7 @@ import type { Log } from '../base/log.ts'
 import { rpcCodes } from '../protect/index.ts'
 import { faultCatalogue } from '../base/fault.ts'
 import type { Aggregate, Missing, Visit } from './aggregate.ts'
+import { isJsonObject } from './exact-json.ts'
 import { ownToolsFor } from './own-tools.ts'
 import type { OwnToolNeeds } from './own-tools.ts'
 import { listMethods } from './server-lists.ts'
@@ -66,7 +68,7 @@ function serverFor(needs: Needs, visit: Visit): Server {
   const server = new Server(identity, { capabilities })
   const handle = (method: string, work: (params: Message, visit: Visit) => Promise<Message>) =>
     server.setRequestHandler(method as 'tools/list', async (request, context) => {
-      const params: Message = { ...request.params, ...metaOf(context) }
+      const params: Message = { ...request.params, ...metaOf(context), ...inputOf(context) }
       const result = await answered(needs.log, () => work(params, visitWith(visit, context)))
       return result as never // what it holds is checked by the SDK, or was when it was listed
     })
@@ -125,11 +127,33 @@ function metaOf({ mcpReq }: ServerContext): Message {
   return mcpReq._meta === undefined ? {} : { _meta: mcpReq._meta }
 }
 
+/** What a client brings back with a retry is for the server that asked. */
+function inputOf({ mcpReq }: ServerContext): Message {
+  const [requestState, inputResponses] = [mcpReq.requestState(), mcpReq.inputResponses]
+  return {
+    ...(requestState === undefined ? {} : { requestState }),
+    ...(inputResponses === undefined ? {} : { inputResponses }),
+  }
+}
+
+/** Said by every request of the newer era. The others are between the client and us. */
+function askableOf({ mcpReq }: ServerContext): Message | undefined {
+  const envelope: Message = mcpReq.envelope ?? {}
+  const said = envelope[CLIENT_CAPABILITIES_META_KEY]
+  if (!isJsonObject(said)) return undefined
+  const { elicitation, sampling, roots } = said
+  return Object.fromEntries(
+    Object.entries({ elicitation, sampling, roots }).filter(([, value]) => value !== undefined),
+  )
+}
+
 const passedOn = new Set(['notifications/progress'])
 
-function visitWith(visit: Visit, { mcpReq }: ServerContext): Visit {
+function visitWith(visit: Visit, context: ServerContext): Visit {
+  const { mcpReq } = context
   return {
     ...visit,
+    capabilities: askableOf(context),
     signal: AbortSignal.any([visit.signal, mcpReq.signal]),
     notified: (message) => {
       const { method, params } = message

@@ -3,9 +3,23 @@ import assert from 'node:assert/strict'
 import type { RequestListener } from 'node:http'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
-import { aliceToken, at, bobToken, bodyOf, startRig, tenant } from './gateway.rig.ts'
+import {
+  aliceToken,
+  at,
+  bearer,
+  bobToken,
+  bodyOf,
+  connectUrl,
+  startRig,
+  tenant,
+} from './gateway.rig.ts'
 
 const call = { jsonrpc: '2.0', id: 3, method: 'tools/call' }
+const asking = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientCapabilities': { elicitation: { url: {} } },
+  'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+}
 const whoAmI = {
   userId: 'usr_alice',
   email: 'alice@example.com',
@@ -159,6 +173,43 @@ test('a tool that only a scope of its server opens is asked for with a challenge
   assert.equal((await rich.gateway.own(post(put), at)).status, 200)
 })
 
+test('a state of ours comes back for the same call alone', async (t) => {
+  verifies(t, 'A4-14', 'S4-11')
+  const missing = {
+    kind: 'authorization_required',
+    connectUrl,
+    connectionId: 'con_1',
+    reason: 'never_connected',
+    isShared: false,
+  } as const
+  const rig = await startRig(t, {
+    isUsable: true,
+    credentials: [missing, bearer],
+    upstream: answering({}),
+  })
+  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call' }
+  const ask = async (params: object, name = 'mcp__notes__echo') => {
+    const message = { ...call, params: { name, arguments: {}, _meta: asking, ...params } }
+    const request = post(message, { ...headers, 'mcp-name': name })
+    return jsonIn(await rig.gateway.own(request, at))
+  }
+  const { requestState, inputRequests } = (await ask({})).result ?? {}
+  assert.ok(typeof requestState === 'string' && inputRequests !== undefined)
+  const stale = { code: -32_602, reason: 'invalid_request_state' }
+  for (const [params, name] of [
+    [{ requestState: `${requestState}A` }],
+    [{ requestState, arguments: { other: true } }],
+    [{ requestState }, 'mcp__other__echo'],
+    [{ requestState }, 'mcp__notes__other'],
+  ] as const) {
+    const { error } = await ask(params, name)
+    assert.deepEqual({ code: error?.code, reason: error?.data['reason'] }, stale)
+  }
+  assert.equal(rig.seen.length, 0)
+  assert.ok((await ask({ requestState })).result)
+  assert.ok(rig.seen.every(({ body }) => !body.includes('requestState')))
+})
+
 /** A server of the newest revision that answers everything alike. */
 function answering(result: Readonly<Record<string, unknown>>): RequestListener {
   return (request, response) => {
@@ -187,11 +238,21 @@ interface Result {
   readonly tools?: readonly { readonly name: string }[]
   readonly structuredContent?: Readonly<Record<string, unknown>>
   readonly _meta?: Readonly<Record<string, unknown>>
+  readonly requestState?: string
+  readonly inputRequests?: unknown
+}
+
+interface Said {
+  readonly result?: Result
+  readonly error?: { readonly code: number; readonly data: Readonly<Record<string, unknown>> }
 }
 
 async function resultOf(response: Response): Promise<Result> {
+  return (await jsonIn(response)).result ?? {}
+}
+
+async function jsonIn(response: Response): Promise<Said> {
   const text = await response.text()
   const json = /^data: (?<json>\{.*)$/m.exec(text)?.groups?.['json'] ?? text
-  const { result } = JSON.parse(json) as { result: Result }
-  return result
+  return JSON.parse(json) as Said
 }

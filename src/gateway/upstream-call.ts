@@ -95,7 +95,7 @@ async function sendOnce(
   call: UpstreamCall,
   credential: Shown,
 ): Promise<Outcome> {
-  const { server, notified, signal, method, params, fields = {} } = call
+  const { server, notified, signal, method, params, fields = {}, capabilities } = call
   const way: Way = {
     server,
     notified,
@@ -107,7 +107,7 @@ async function sendOnce(
     },
   }
   try {
-    return await eras.ask(way, { method, params, fields })
+    return await eras.ask(way, { method, params, fields, capabilities })
   } catch (thrown) {
     return { kind: 'failed', thrown }
   }

@@ -24,11 +24,12 @@ const clientInfo = { name: 'latchkey', version: '0.1.0' }
 export function statelessRequest(
   method: string,
   params: Readonly<Record<string, unknown>> = {},
+  capabilities: Readonly<Record<string, unknown>> = {},
 ): McpRequest {
   const meta = {
     'io.modelcontextprotocol/protocolVersion': statelessVersion,
     'io.modelcontextprotocol/clientInfo': clientInfo,
-    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientCapabilities': capabilities,
   }
   return post(
     { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: meta } },

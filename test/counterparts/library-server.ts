@@ -53,6 +53,7 @@ function fill(sdk: 1 | 2, seen: { cancelled: number }): AnyServer {
   const shape = (fields: Record<string, z.ZodType>) =>
     (sdk === 1 ? fields : z.object(fields)) as unknown as z.ZodObject // the first version takes bare fields
   fillTools(server, shape, seen)
+  if (sdk === 2) addAsking(server)
   server.registerPrompt(
     'greet',
     { description: 'Greets', argsSchema: shape({ name: z.string() }) },
@@ -111,6 +112,19 @@ function fillTools(
     seen.cancelled += 1
     return say('nobody waits')
   }) as never) // likewise
+}
+
+/** A tool that asks the person before it answers (MCP 2026-07-28, "Multi Round-Trip Requests"). */
+function addAsking(server: AnyServer): void {
+  const requestedSchema = { type: 'object', properties: { title: { type: 'string' } } } as const
+  const question = second.inputRequired.elicit({ message: 'Which book?', requestedSchema })
+  server.registerTool('ask', { inputSchema: z.object({}) }, (_none, { mcpReq }) => {
+    const answer = second.inputResponse(mcpReq.inputResponses, 'book')
+    if (answer.kind === 'missing') {
+      return second.inputRequired({ inputRequests: { book: question }, requestState: 'page 1' })
+    }
+    return say(`${String(mcpReq.requestState())}: ${JSON.stringify(answer)}`)
+  })
 }
 
 /** What a handler of either version is given. */

@@ -1,6 +1,8 @@
 // All servers of a person as one, end to end: real clients of both eras at `/mcp`, real servers of both SDKs behind it.
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import type { ClientCapabilities } from '@modelcontextprotocol/client'
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { startLibraryServer } from '../counterparts/library-server.ts'
 import { restAs, signIn, startTestPlatform } from '../harness.ts'
@@ -9,6 +11,8 @@ import { verifies } from '../requirements.ts'
 import { until } from '../until.ts'
 import type { Store } from '../../src/store/database.ts'
 import { signInClient } from './signed-in-client.ts'
+
+const identity = { name: 'latchkey-tests', version: '1.0.0' }
 
 interface Block {
   readonly text?: string
@@ -128,3 +132,36 @@ for (const era of ['legacy', 'modern'] as const) {
     }
   })
 }
+
+onEveryDatabase('a server asks the person of a client that can be asked', async (t, store) => {
+  verifies(t, 'S4-9')
+  const { origin, browser } = await setUp(t, store)
+  const url = `${origin}/mcp`
+  const signedIn = await signInClient({ origin, url, era: 'modern', browser })
+  await signedIn.client.close()
+  const headers = { authorization: `Bearer ${signedIn.tokens()?.access_token ?? ''}` }
+  const questions: string[] = []
+  const connect = async (capabilities: ClientCapabilities) => {
+    const pinned = { mode: { pin: '2026-07-28' } } as const
+    const client = new Client(identity, { capabilities, versionNegotiation: pinned })
+    t.after(() => client.close())
+    if (capabilities.elicitation !== undefined) {
+      client.setRequestHandler('elicitation/create', ({ params }) => {
+        questions.push(params.message)
+        return { action: 'accept', content: { title: 'emma' } }
+      })
+    }
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }),
+    )
+    return client
+  }
+  const asked = await connect({ elicitation: { form: {} } })
+  const silent = await connect({})
+  for (const slug of ['both', 'modern']) {
+    const call = { name: `mcp__${slug}__ask`, arguments: {} }
+    assert.match(JSON.stringify(await asked.callTool(call)), /page 1: .*emma/)
+    await assert.rejects(silent.callTool(call))
+  }
+  assert.deepEqual(questions, ['Which book?', 'Which book?'])
+})

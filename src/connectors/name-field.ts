@@ -15,6 +15,11 @@ export function nameField(
 ): Readonly<Record<string, string>> {
   const value = params[named[method] ?? '']
   if (typeof value !== 'string') return {}
-  const isPlain = plainValue.test(value) && !value.startsWith('=?base64?')
-  return { 'mcp-name': isPlain ? value : `=?base64?${Buffer.from(value).toString('base64')}?=` }
+  return { 'mcp-name': fieldValue(value) }
+}
+
+/** A text as the value of a header field (MCP 2026-07-28, "Value Encoding"). */
+export function fieldValue(text: string): string {
+  const isPlain = plainValue.test(text) && !text.startsWith('=?base64?')
+  return isPlain ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`
 }

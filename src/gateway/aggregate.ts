@@ -18,13 +18,14 @@ import type { Answer, Connect } from './answers.ts'
 import type { Era } from './eras.ts'
 import { isJsonObject } from './exact-json.ts'
 import { inGroups } from './in-groups.ts'
-import { createPatience } from './patience.ts'
+import { askPatiently, createPatience } from './patience.ts'
 import { policyFor } from './policy.ts'
 import type { Policy } from './policy.ts'
 import type { RequireReading } from './reading-only.ts'
 import type { Recorder } from './recorder.ts'
 import { listMethods } from './server-lists.ts'
 import type { Kind, MissingReply, ServerLists } from './server-lists.ts'
+import { errorFor, errorIn, questionIn, resultOf } from './rpc-replies.ts'
 import { isHashed, readName, readUri, uriFor, withOurUris } from './shared-names.ts'
 import type { Owned } from './shared-names.ts'
 import { toFault } from './unexpected.ts'
@@ -296,7 +297,7 @@ async function route(
     const reply = await askTarget(needs, asked, target, visit)
     record(visit.signal.aborted ? brokenOff : factsOf(reply), reply)
     if (reply.kind === 'result') return finished(server, reply.result, visit)
-    const question = reply.kind === 'answer' ? questionIn(reply.answer) : undefined
+    const question = questionIn(reply)
     if (question === undefined) throw errorFor(reply)
     return question
   } catch (thrown) {
@@ -320,7 +321,7 @@ async function askTarget(
   visit: Visit,
 ): Promise<Reply> {
   const { server, policy, own } = target
-  const { principal, fields, notified, askSignIn, capabilities } = visit
+  const { principal, fields, notified, signal, askSignIn, capabilities } = visit
   const call = callOf({ method, params: { name: own } })
   const decision = policy.decide(principal, call)
   if (decision.kind === 'lacks') throw lacksScope(decision.scopes)
@@ -329,25 +330,17 @@ async function askTarget(
   }
   const instead = await needs.requireReading({ server, principal, policy }, call)
   if (instead !== undefined) return { kind: 'answer', answer: instead }
-  const patience = createPatience(needs.answerTimeMs, visit.signal)
-  try {
-    return await needs.askServer({
-      server,
-      principal,
-      method,
-      params: ownParams(method, params, own),
-      fields,
-      capabilities,
-      signal: patience.signal,
-      askSignIn: askSignIn && ((connect) => askSignIn(server, connect)),
-      notified: (message) => {
-        patience.renew()
-        notified?.(message)
-      },
-    })
-  } finally {
-    patience.end()
-  }
+  return askPatiently(needs.askServer, needs.answerTimeMs, {
+    server,
+    principal,
+    method,
+    params: ownParams(method, params, own),
+    fields,
+    capabilities,
+    askSignIn: askSignIn && ((connect) => askSignIn(server, connect)),
+    signal,
+    notified,
+  })
 }
 
 function ownParams(method: RoutedMethod, params: Message, own: string): Message {
@@ -357,17 +350,12 @@ function ownParams(method: RoutedMethod, params: Message, own: string): Message 
   return { ...params, ref: 'uri' in ref ? { ...ref, uri: own } : { ...ref, name: own } }
 }
 
-/** What the server says of itself is said of us on the way out; what it says of resources leads back to it. */
+/** What the server says of resources leads back to it; a question of its own is for a client that can be asked. */
 function finished({ slug }: Server, result: Message, { capabilities }: Visit): Message {
-  const { resultType, ttlMs: _time, cacheScope: _scope, _meta: said, ...others } = result
-  if (resultType === 'input_required' && capabilities !== undefined) return result
-  if (resultType !== undefined && resultType !== 'complete') {
-    // It was told of no capability with which it could be answered.
-    const words = `This needs an answer that only a client can give which calls the server at /${slug}/mcp.`
-    throw new ProtocolError(ProtocolErrorCode.InternalError, words, { reason: 'input_required' })
-  }
-  const { 'io.modelcontextprotocol/serverInfo': _itself, ...meta } = isJsonObject(said) ? said : {}
-  return withOurUris(slug, { ...others, _meta: { ...meta, [serverKey]: slug } })
+  if (result['resultType'] === 'input_required' && capabilities !== undefined) return result
+  const elsewhere = `This needs an answer that only a client can give which calls the server at /${slug}/mcp.`
+  const { _meta: meta, ...others } = resultOf(result, elsewhere)
+  return withOurUris(slug, { ...others, _meta: { ...(meta as Message), [serverKey]: slug } })
 }
 
 function lacksScope(scopes: readonly string[]): ProtocolError {
@@ -382,27 +370,4 @@ function nobodys({ method, params }: Asked): ProtocolError {
   const what = method === 'tools/call' ? 'tool' : 'prompt'
   const words = `There is no such ${what} here: ${String(name).slice(0, 128)}`
   return new ProtocolError(ProtocolErrorCode.InvalidParams, words)
-}
-
-function errorFor(reply: MissingReply): ProtocolError {
-  const { code, message, data } = reply.kind === 'error' ? reply.error : errorIn(reply.answer)
-  return new ProtocolError(code, message, data)
-}
-
-interface RpcErrorObject {
-  readonly code: number
-  readonly message: string
-  readonly data: Readonly<Record<string, unknown>>
-}
-
-/** MCP 2026-07-28, "Multi Round-Trip Requests": what we ask the client for is a result. */
-function questionIn({ body }: Answer): Message | undefined {
-  const { result } = JSON.parse(body) as { readonly result?: Message } // written by answers.ts
-  return result
-}
-
-/** Every other answer to a request that wants one is a JSON-RPC error of ours. */
-function errorIn({ body }: Answer): RpcErrorObject {
-  const { error } = JSON.parse(body) as { readonly error: RpcErrorObject } // written by rpcErrorText()
-  return error
 }

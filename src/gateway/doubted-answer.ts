@@ -2,6 +2,7 @@
 // whether it does.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
+import { isJsonObject } from './exact-json.ts'
 
 export interface Doubted {
   readonly kind: 'doubted'
@@ -48,5 +49,19 @@ export function keepDoubtful({ handler, settle }: Relay): Dispatcher.DispatchHan
       if (head === undefined) return handler.onResponseEnd?.(controller, trailers)
       settle({ kind: 'doubted', ...head, body: Buffer.concat(chunks) })
     },
+  }
+}
+
+/** MCP 2026-07-28, "Backward Compatibility": what a server without sessions says to `initialize`. */
+const noSessionCodes: ReadonlySet<unknown> = new Set([-32_022, -32_601])
+
+/** Does it know only the revisions that have no sessions? Where it knows no `initialize`, it may be. */
+export function saysNoSessions({ body }: Doubted): boolean {
+  try {
+    const said: unknown = JSON.parse(body.toString())
+    const error = isJsonObject(said) ? said['error'] : undefined
+    return isJsonObject(error) && noSessionCodes.has(error['code'])
+  } catch {
+    return false // What is no JSON says nothing of revisions.
   }
 }

@@ -21,6 +21,7 @@ import { bodylessCall, readCall } from './calls.ts'
 import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
 import type { CalledAt } from './own.ts'
+import type { OlderClients } from './older-clients.ts'
 import { createOwnEndpoint } from './own-endpoint.ts'
 import type { OwnToolNeeds } from './own-tools.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
@@ -115,7 +116,7 @@ export function createGateway(
   const askSignIn = createSignInAsk({ ...needs, states })
   const asking = { sessions, states, askSignIn }
   const parts = { ...needs, ...asking, recorder, noteRefusal, listTimeMs, answerTimeMs }
-  const { own, requireReading } = createOwnEndpoint(parts)
+  const { own, olderClients, requireReading } = createOwnEndpoint(parts)
   const run = createRun({
     ...needs,
     recorder,
@@ -124,6 +125,7 @@ export function createGateway(
     ...asking,
     transports: createTransports(needs),
     requireReading,
+    olderClients,
     answerTimeMs,
   })
 
@@ -141,6 +143,7 @@ export function createGateway(
     resourceMetadata: (tenant, resource) => protectResource(needs, tenant, resource).metadata(),
     close: async () => {
       await own.close()
+      await olderClients.close()
       streams.close()
       await recorder.close()
     },
@@ -205,6 +208,7 @@ interface RunNeeds extends ServerCallNeeds, Pick<Needs, 'clock'> {
   readonly noteRefusal: NoteRefusal
   readonly states: RequestStates
   readonly requireReading: RequireReading
+  readonly olderClients: OlderClients
 }
 
 /** It is noted like a stranger's refusal: that finds the attempt of a program, whose grant has none. */
@@ -225,10 +229,14 @@ async function finish(needs: RunNeeds, visit: VerifiedVisit, asked: Asked): Prom
   if (resumed.kind === 'refused') return { kind: 'answer', answer: staleState(call) }
   const instead = await needs.requireReading(visit, call)
   if (instead !== undefined) return { kind: 'answer', answer: instead }
-  return callServer(needs, { ...visit, ...asked, ...resumed, isOffered: offersFor(visit, call) })
+  const verified = { ...visit, ...asked, ...resumed, isOffered: offersFor(visit, call) }
+  const isOlder = era === 'legacy' && needs.olderClients.isOurs(visit.request)
+  const ending = isOlder ? withoutSessions : await callServer(needs, verified)
+  return ending.kind === 'without_sessions' ? needs.olderClients.serve(verified) : ending
 }
 
 const untouched = { kind: 'untouched' } as const
+const withoutSessions = { kind: 'without_sessions' } as const
 
 interface Visit extends ServedAt {
   readonly request: IncomingMessage

@@ -1,25 +1,24 @@
-// The sessions of clients at `/mcp`, without a table: an id is given out with `initialize`, remembers what the client
-// can, and proves itself later. All that hangs on one is that a call can be cancelled by another request of the same session.
+// Sessions that are ours and no server's: at `/mcp`, and where a server has none but the client wants one. Without a table: an
+// id is given out with `initialize`, remembers what is to be known of the client, and proves itself later. All that hangs on
+// one is that a call can be cancelled by another request of the same session.
 import { randomUUID } from 'node:crypto'
-import type { TokenPrincipal } from '../people/principal.ts'
-import type { SessionBinding, SessionFacts } from './sessions.ts'
+import type { Call } from './calls.ts'
+import { isJsonObject } from './exact-json.ts'
+import type { SessionBinding, SessionFacts, SessionOwner } from './sessions.ts'
 
 export interface OwnSessions {
-  readonly begin: (principal: TokenPrincipal, facts: SessionFacts) => string
-  /** Was it given to this caller? */
-  readonly isTheirs: (principal: TokenPrincipal, id: string) => boolean
-  /** Ends with the call; the other half is `cancel`. */
-  readonly running: (call: RunningCall) => {
-    readonly signal: AbortSignal
-    readonly end: () => void
-  }
-  readonly cancel: (call: RunningCall) => void
+  readonly begin: (owner: SessionOwner, facts: SessionFacts) => string
+  /** Was it given to this caller, for this server? */
+  readonly isTheirs: (owner: SessionOwner, id: string) => boolean
+  /** A call that can be cancelled until it ends; undefined for what has no session or no id. */
+  readonly running: (sessionId: string | undefined, call: Pick<Call, 'id'>) => Running | undefined
+  /** Cancels what a message of a session says is to be cancelled (MCP 2025-11-25, "Cancellation"). */
+  readonly heed: (sessionId: string, message: unknown) => void
 }
 
-/** One request of one session. */
-export interface RunningCall {
-  readonly sessionId: string
-  readonly requestId: string | number
+export interface Running {
+  readonly signal: AbortSignal
+  readonly end: () => void
 }
 
 /** Makes them for one process: a call is cancelled where it runs. */
@@ -29,23 +28,28 @@ export function createOwnSessions({
   readonly sessions: SessionBinding
 }): OwnSessions {
   const running = new Map<string, AbortController>()
-  const ownerOf = (principal: TokenPrincipal) => ({ principal, serverId: 'mcp' })
   return {
-    begin: (principal, facts) => sessions.bind(ownerOf(principal), randomUUID(), facts),
-    isTheirs: (principal, id) => sessions.unbind(ownerOf(principal), id) !== undefined,
-    running: (call) => {
+    begin: (owner, facts) => sessions.bind(owner, randomUUID(), facts),
+    isTheirs: (owner, id) => sessions.unbind(owner, id) !== undefined,
+    running: (sessionId, { id }) => {
+      if (sessionId === undefined || id === null) return undefined
       const controller = new AbortController()
-      const key = keyOf(call)
+      const key = keyOf(sessionId, id)
       running.set(key, controller)
       return {
         signal: controller.signal,
         end: () => void (running.get(key) === controller && running.delete(key)),
       }
     },
-    cancel: (call) => running.get(keyOf(call))?.abort(),
+    heed: (sessionId, message) => {
+      if (!isJsonObject(message) || message['method'] !== 'notifications/cancelled') return
+      const { requestId } = isJsonObject(message['params']) ? message['params'] : {}
+      if (typeof requestId !== 'string' && typeof requestId !== 'number') return
+      running.get(keyOf(sessionId, requestId))?.abort()
+    },
   }
 }
 
-function keyOf({ sessionId, requestId }: RunningCall): string {
+function keyOf(sessionId: string, requestId: string | number): string {
   return JSON.stringify([sessionId, requestId])
 }

@@ -13,6 +13,7 @@ import {
   startRig,
   tenant,
 } from './gateway.rig.ts'
+import { said } from './said.rig.ts'
 
 const call = { jsonrpc: '2.0', id: 3, method: 'tools/call' }
 const asking = {
@@ -139,9 +140,9 @@ test('a server that says nothing keeps nobody waiting, and the others and our ow
 
   const response = await rig.gateway.own(post({ ...call, method: 'tools/list' }), at)
 
-  const { tools, _meta: said } = await resultOf(response)
+  const { tools, _meta: meta } = await resultOf(response)
   assert.ok(tools?.some(({ name }) => name === 'whoami'))
-  assert.deepEqual(said?.['latchkey/missing'], [{ server: 'notes', reason: 'upstream_timeout' }])
+  assert.deepEqual(meta?.['latchkey/missing'], [{ server: 'notes', reason: 'upstream_timeout' }])
 })
 
 test('a tool that only a scope of its server opens is asked for with a challenge, and not listed', async (t) => {
@@ -191,7 +192,7 @@ test('a state of ours comes back for the same call alone', async (t) => {
   const ask = async (params: object, name = 'mcp__notes__echo') => {
     const message = { ...call, params: { name, arguments: {}, _meta: asking, ...params } }
     const request = post(message, { ...headers, 'mcp-name': name })
-    return jsonIn(await rig.gateway.own(request, at))
+    return (await said(rig.gateway.own(request, at))) as Said
   }
   const { requestState, inputRequests } = (await ask({})).result ?? {}
   assert.ok(typeof requestState === 'string' && inputRequests !== undefined)
@@ -248,11 +249,5 @@ interface Said {
 }
 
 async function resultOf(response: Response): Promise<Result> {
-  return (await jsonIn(response)).result ?? {}
-}
-
-async function jsonIn(response: Response): Promise<Said> {
-  const text = await response.text()
-  const json = /^data: (?<json>\{.*)$/m.exec(text)?.groups?.['json'] ?? text
-  return JSON.parse(json) as Said
+  return ((await said(response)) as Said).result ?? {}
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
 import type { Visitor } from '../journal/attempts.ts'
+import type { TokenPrincipal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Aggregate, Target, Visit } from './aggregate.ts'
 import type { Answer } from './answers.ts'
@@ -19,6 +20,7 @@ import { isJsonObject } from './exact-json.ts'
 import { sessionHeader } from './headers.ts'
 import type { OwnSessions } from './own-sessions.ts'
 import type { RequestStates } from './request-state.ts'
+import type { SessionOwner } from './sessions.ts'
 import type { AskSignIn } from './sign-in-ask.ts'
 import { onePolicy, scopesTogether } from './policy.ts'
 import type { Refusal } from '../protect/index.ts'
@@ -55,6 +57,10 @@ interface Needs extends ProtectionNeeds {
 
 /** How our own server is called in the journal. */
 const ownServer = { id: 'mcp', slug: 'mcp' } as const
+
+function ownerOf(principal: TokenPrincipal): SessionOwner {
+  return { principal, serverId: ownServer.id }
+}
 
 /** Makes the endpoint. */
 export function createOwn(needs: Needs): Own {
@@ -134,8 +140,8 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
     return toResponse(refused)
   }
   const sessionId = session === 'unknown' ? undefined : session.id
-  if (sessionId !== undefined) cancelIn(needs.sessions, sessionId, asked.message)
-  const running = runningIn(needs.sessions, sessionId, call)
+  if (sessionId !== undefined) needs.sessions.heed(sessionId, asked.message)
+  const running = needs.sessions.running(sessionId, call)
   let isRouted = false
   const visit: Visit = {
     principal,
@@ -150,7 +156,7 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
   const response = asOurs(await needs.builtin.answer(request, visit, message))
   if (isHello(asked) && response.status === 200) {
     const facts = { opensUrls: call.opensUrls === true }
-    response.headers.set(sessionHeader, needs.sessions.begin(principal, facts))
+    response.headers.set(sessionHeader, needs.sessions.begin(ownerOf(principal), facts))
   }
   return whenOver(response, () => {
     running?.end()
@@ -230,25 +236,11 @@ function sessionOf(
 ): { readonly id?: string } | 'unknown' {
   const id = request.headers.get(sessionHeader)
   if (id === null || era === 'modern') return {}
-  return sessions.isTheirs(guarded.principal, id) ? { id } : 'unknown'
+  return sessions.isTheirs(ownerOf(guarded.principal), id) ? { id } : 'unknown'
 }
 
 function isHello({ call, era }: Asked): boolean {
   return call.method === 'initialize' && era === 'legacy'
-}
-
-/** MCP 2025-11-25, "Cancellation": another request of the same session says so. */
-function cancelIn(sessions: OwnSessions, sessionId: string, body: unknown): void {
-  if (!isJsonObject(body) || body['method'] !== 'notifications/cancelled') return
-  const params = isJsonObject(body['params']) ? body['params'] : {}
-  const { requestId } = params
-  if (typeof requestId !== 'string' && typeof requestId !== 'number') return
-  sessions.cancel({ sessionId, requestId })
-}
-
-function runningIn(sessions: OwnSessions, sessionId: string | undefined, { id }: Call) {
-  if (sessionId === undefined || id === null) return undefined
-  return sessions.running({ sessionId, requestId: id })
 }
 
 /** What a server of the newer era compares with the arguments (MCP 2026-07-28, "Custom Headers from Tool Parameters"). */

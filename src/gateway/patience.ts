@@ -1,5 +1,6 @@
 // How long something may be silent: until it says something, or nobody waits for it any more.
 import { Fault } from '../base/fault.ts'
+import type { AskServer, Reply, UpstreamCall } from './upstream-call.ts'
 
 export interface Patience {
   /** Ends with the patience, with Fault('upstream_timeout'), or with whoever waits. */
@@ -26,5 +27,26 @@ export function createPatience(ms: number, waiting: AbortSignal): Patience {
     within: (work) => Promise.race([work, over]),
     renew: () => void timer.refresh(),
     end: () => clearTimeout(timer),
+  }
+}
+
+/** Asks a server, which may be silent for so long at a time. */
+export async function askPatiently(
+  askServer: AskServer,
+  ms: number,
+  call: UpstreamCall,
+): Promise<Reply> {
+  const patience = createPatience(ms, call.signal)
+  try {
+    return await askServer({
+      ...call,
+      signal: patience.signal,
+      notified: (message) => {
+        patience.renew()
+        call.notified?.(message)
+      },
+    })
+  } finally {
+    patience.end()
   }
 }

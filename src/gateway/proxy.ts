@@ -209,7 +209,7 @@ export function endedByUs(status: number): Outcome {
 }
 
 /** The client did not wait for its answer. */
-export function clientLeft(status: number): Outcome {
+export function clientLeft(status: number): Extract<Outcome, { kind: 'broken' }> {
   return { kind: 'broken', status, because: 'the client left' }
 }
 

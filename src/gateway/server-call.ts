@@ -24,7 +24,7 @@ import { sessionOpensUrls } from './sessions.ts'
 import type { SessionBinding, SessionFacts, SessionOwner } from './sessions.ts'
 import type { AskSignIn } from './sign-in-ask.ts'
 import { forwardOverSse } from './sse-call.ts'
-import type { Transports } from './transports.ts'
+import type { Transports, WithoutSessions } from './transports.ts'
 
 /** A call whose caller is verified. */
 export interface VerifiedCall {
@@ -70,7 +70,10 @@ export interface ServerCallNeeds {
 }
 
 /** Runs a verified call to its end. */
-export async function callServer(needs: ServerCallNeeds, verified: VerifiedCall): Promise<Ending> {
+export async function callServer(
+  needs: ServerCallNeeds,
+  verified: VerifiedCall,
+): Promise<Ending | WithoutSessions> {
   const { credentials, log } = needs
   const { server, principal } = verified
   const wish = connectionWish(verified.request)
@@ -106,6 +109,7 @@ function sessionOf(
 
 type AttemptOutcome =
   | Outcome
+  | WithoutSessions
   | { readonly kind: 'not_connected'; readonly connectUrl: string; readonly isShared: boolean }
   /** The session was not begun by this caller with this connection. */
   | { readonly kind: 'foreign_session' }
@@ -148,12 +152,12 @@ function sendOnce(
   needs: ServerCallNeeds,
   verified: VerifiedCall,
   sending: Sending,
-): Promise<Outcome> {
+): Promise<Outcome | WithoutSessions> {
   const { response, server, method, call, isOffered } = verified
   const mayFindOut = method === 'POST' && call.id !== null && sending.sessionId === undefined
   const { present, heard, headersOf, watch } = waysOf(needs, verified, sending)
   return needs.transports.send(
-    { server, mayFindOut },
+    { server, mayFindOut, isHello: call.method === 'initialize' },
     {
       overHttp: ({ keepsDoubtful }) =>
         forward({
@@ -249,18 +253,18 @@ function isUnauthorized(outcome: AttemptOutcome): boolean {
   return outcome.kind === 'held' && outcome.status === 401
 }
 
-interface Concluded {
+interface Concluded<O = AttemptOutcome> {
   readonly credential: Credential
-  readonly outcome: AttemptOutcome
+  readonly outcome: O
 }
 
 async function conclude(
   needs: ServerCallNeeds,
   verified: VerifiedCall,
-  concluded: Concluded,
-): Promise<Ending> {
-  const ending = await endingOf(needs, verified, concluded)
-  const { credential } = concluded
+  { credential, outcome }: Concluded,
+): Promise<Ending | WithoutSessions> {
+  if (outcome.kind === 'without_sessions') return outcome
+  const ending = await endingOf(needs, verified, { credential, outcome })
   if (credential.kind !== 'bearer' || credential.ownerId === undefined) return ending
   return { ...ending, shared: { id: credential.connectionId, ownerId: credential.ownerId } }
 }
@@ -268,7 +272,7 @@ async function conclude(
 async function endingOf(
   needs: ServerCallNeeds,
   verified: VerifiedCall,
-  { credential, outcome }: Concluded,
+  { credential, outcome }: Concluded<Exclude<AttemptOutcome, WithoutSessions>>,
 ): Promise<Ending> {
   const { log } = needs
   const { server, call } = verified

@@ -22,19 +22,24 @@ export interface SessionBinding {
 export interface SessionFacts {
   /** It can show a person a link that a server asks them to open. */
   readonly opensUrls: boolean
+  /** The session is ours alone: the server has none. */
+  readonly isOurs?: boolean
 }
 
 const purpose = 'upstream_session'
 const opensUrlsMark = 'u'
-/** An HMAC-SHA256 in base64url, and before it the mark. */
-const tailShape = /^(?<mark>u?)(?<tag>[\w-]{43})$/
+const oursMark = 'o'
+/** An HMAC-SHA256 in base64url, and before it the marks. */
+const tailShape = /^(?<mark>u?o?)(?<tag>[\w-]{43})$/
 const boundCharsMax = 2048
 
 /** Makes the binding under one keyring; it outlives restarts and key rotation. */
 export function createSessionBinding({ keyring }: { readonly keyring: Keyring }): SessionBinding {
   return {
     bind: (owner, id, facts) => {
-      const mark = facts?.opensUrls === true ? opensUrlsMark : ''
+      const mark = [facts?.opensUrls === true && opensUrlsMark, facts?.isOurs && oursMark]
+        .filter(Boolean)
+        .join('')
       return `${id}.${mark}${keyring.sign(purpose, describe(owner, id, mark))}`
     },
     unbind: (owner, bound) => {
@@ -52,7 +57,16 @@ export function createSessionBinding({ keyring }: { readonly keyring: Keyring })
  * comes up exactly where the connection is gone that the session was bound to.
  */
 export function sessionOpensUrls(bound: string | readonly string[] | undefined): boolean {
-  return typeof bound === 'string' && tailOf(bound)?.mark === opensUrlsMark
+  return hasMark(bound, opensUrlsMark)
+}
+
+/** The same of whose session it is: that it is this caller's is asked later. */
+export function sessionIsOurs(bound: string | readonly string[] | undefined): boolean {
+  return hasMark(bound, oursMark)
+}
+
+function hasMark(bound: string | readonly string[] | undefined, mark: string): boolean {
+  return typeof bound === 'string' && tailOf(bound)?.mark.includes(mark) === true
 }
 
 function tailOf(bound: string): { readonly mark: string; readonly tag: string } | undefined {

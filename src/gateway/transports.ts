@@ -4,18 +4,26 @@ import { createBoundedMap } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
+import { saysNoSessions } from './doubted-answer.ts'
 import type { Doubted } from './doubted-answer.ts'
 import type { Outcome } from './proxy.ts'
 
 export interface Transports {
   /** Sends a call the way its server speaks; where that is not known, the older way when the newer one leads nowhere. */
-  readonly send: (call: TransportCall, ways: Ways) => Promise<Outcome>
+  readonly send: (call: TransportCall, ways: Ways) => Promise<Outcome | WithoutSessions>
 }
 
 export interface TransportCall {
   readonly server: Server
   /** It asks for one answer and begins nothing that went before: it may be what finds the transport out. */
   readonly mayFindOut: boolean
+  /** It asks for a session. */
+  readonly isHello: boolean
+}
+
+/** It was asked to begin a session, and knows only the revisions that have none. Nothing is sent. */
+export interface WithoutSessions {
+  readonly kind: 'without_sessions'
 }
 
 /** The two ways of one call. */
@@ -63,7 +71,7 @@ export function createTransports({ servers, clock, log }: Needs): Transports {
   }
 
   return {
-    send: async ({ server, mayFindOut }, ways) => {
+    send: async ({ server, mayFindOut, isHello }, ways) => {
       if (server.transport === 'sse') {
         const outcome = await ways.overSse({})
         if (outcome.kind !== 'other_transport') return outcome
@@ -72,8 +80,11 @@ export function createTransports({ servers, clock, log }: Needs): Transports {
       }
       const isOpen = server.transport === undefined && mayFindOut
       const mayBeOlder = isOpen && (refused.get(placeOf(server)) ?? 0) <= clock.now()
-      const first = await ways.overHttp({ keepsDoubtful: mayBeOlder })
-      if (first.kind === 'doubted') return tryOlder(server, ways, first)
+      const first = await ways.overHttp({ keepsDoubtful: mayBeOlder || isHello })
+      if (first.kind === 'doubted') {
+        if (isHello && saysNoSessions(first)) return { kind: 'without_sessions' }
+        return mayBeOlder ? tryOlder(server, ways, first) : ways.pass(first)
+      }
       const isAnswered = first.kind === 'passed' && first.status === 200
       if (isOpen && isAnswered) await note(server, 'streamable_http')
       return first

@@ -53,7 +53,7 @@ function fill(sdk: 1 | 2, seen: { cancelled: number }): AnyServer {
   const shape = (fields: Record<string, z.ZodType>) =>
     (sdk === 1 ? fields : z.object(fields)) as unknown as z.ZodObject // the first version takes bare fields
   fillTools(server, shape, seen)
-  if (sdk === 2) addAsking(server)
+  if (sdk === 2) addNewerTools(server)
   server.registerPrompt(
     'greet',
     { description: 'Greets', argsSchema: shape({ name: z.string() }) },
@@ -114,8 +114,10 @@ function fillTools(
   }) as never) // likewise
 }
 
-/** A tool that asks the person before it answers (MCP 2026-07-28, "Multi Round-Trip Requests"). */
-function addAsking(server: AnyServer): void {
+/** What only MCP 2026-07-28 has: a tool that asks the person before it answers, and one with an argument in the header. */
+function addNewerTools(server: AnyServer): void {
+  const inHeader = z.object({ title: z.string().meta({ 'x-mcp-header': 'Title' }) })
+  server.registerTool('reserve', { inputSchema: inHeader }, ({ title }) => say(`kept ${title}`))
   const requestedSchema = { type: 'object', properties: { title: { type: 'string' } } } as const
   const question = second.inputRequired.elicit({ message: 'Which book?', requestedSchema })
   server.registerTool('ask', { inputSchema: z.object({}) }, (_none, { mcpReq }) => {

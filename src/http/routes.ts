@@ -59,9 +59,11 @@ import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { providerPages } from './pages/providers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
+import { supportPages } from './pages/support.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -130,6 +132,8 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionPages(withForms),
     ...appPages(withForms),
     ...clientPages(withForms),
+    ...providerPages(withForms),
+    ...supportPages(withForms),
     ...connectRoutes(withForms),
     ...devicePages(withForms),
     ...operationRoutes(needs),

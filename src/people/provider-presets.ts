@@ -86,3 +86,8 @@ export const providerPresets: readonly ProviderPreset[] = [
     scopes: usual,
   },
 ]
+
+/** The one with this issuer, where that is the same for everybody. */
+export function presetOf(issuer: string | null | undefined): ProviderPreset | undefined {
+  return providerPresets.find((one) => one.issuer === issuer)
+}

@@ -39,6 +39,8 @@ async function drawAll(doors: Doors, browser: CookieBrowser): Promise<ReadonlyMa
   await draw('/console/connections', {})
   await draw('/console/apps', {})
   await draw('/console/clients', { '/console/clients': { client: client.id, action: 'disable' } })
+  await draw('/console/providers', { '/console/providers': { action: 'check' } })
+  await draw('/console/support', { '/console/support': { action: 'dashboard' } })
   await draw(authorizePath(client, { prompt: 'consent' }), {
     '/oauth/consent': { decision: 'approve' },
   })
@@ -59,7 +61,9 @@ test('the token of one form opens no other [X-13] [row 14]', async (t) => {
   const targets = [...drawn.keys()].toSorted()
   assert.deepEqual(targets, [
     '/console/clients',
+    '/console/providers',
     '/console/servers',
+    '/console/support',
     '/device',
     '/device/decision',
     '/oauth/consent',
@@ -120,6 +124,8 @@ test('the token of one form opens no other [X-13] [row 14]', async (t) => {
       ['/oauth/consent', 303],
       ['/device/decision', 303],
       ['/console/clients', 303],
+      ['/console/providers', 422],
+      ['/console/support', 303],
       ['/sign-in', 401],
       ['/sign-out', 303],
     ] as const) {

@@ -17,6 +17,11 @@ const files = [
     file: './browser/connections.js',
     type: 'text/javascript; charset=utf-8',
   },
+  {
+    path: '/assets/providers.js',
+    file: './browser/providers.js',
+    type: 'text/javascript; charset=utf-8',
+  },
 ] as const
 
 /** The rows of the assets. */

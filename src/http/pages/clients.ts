@@ -6,13 +6,12 @@ import { Fault, isFault } from '../../base/fault.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { PublicClient } from '../../issuer/client-list.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
-import { requireAdmin } from '../../people/principal.ts'
-import { redirect, toSignIn } from '../answers.ts'
+import { redirect } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
-import { route } from '../route.ts'
 import type { Route, SignedIn } from '../route.ts'
+import { adminForm, adminPage } from './admin-page.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote, problemOf } from './problem.ts'
@@ -28,30 +27,15 @@ const path = '/console/clients'
 /** The rows of the page. */
 export function clientPages(needs: Needs): readonly Route[] {
   return [
-    route({
-      method: 'GET',
+    adminPage({
       path,
-      guard: 'visitor',
-      surface: 'page',
       words: 'The clients of this tenant, for administrators.',
-      run: async (visit) => {
-        const { session: principal } = visit
-        if (principal === undefined) return toSignIn(path, 302)
-        requireAdmin(principal)
-        return clientsPage(needs, { ...visit, principal })
-      },
+      run: (visit) => clientsPage(needs, visit),
     }),
-    route({
-      method: 'POST',
+    adminForm({
       path,
-      guard: 'admin',
-      surface: 'page',
       words: 'Switches a client off or on, or gives it a new secret, shown once.',
-      run: async (visit) => {
-        const { principal } = visit
-        if (principal.kind !== 'session') return redirect(path, 303)
-        return change(needs, { ...visit, principal })
-      },
+      run: (visit) => change(needs, visit),
     }),
   ]
 }

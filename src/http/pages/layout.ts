@@ -13,7 +13,7 @@ export interface Page {
   /** Which page of the console this is; it then leads to the others. */
   readonly place?: Place
   /** A script of ours under /assets/ that makes the page nicer. */
-  readonly script?: 'callback.js' | 'connections.js'
+  readonly script?: keyof typeof scripts
   /**
    * Where a form on this page may lead, redirects included: browsers check `form-action` at every hop. `anywhere` is for
    * forms that end at another party's sign-in page or callback, whose address is checked on our side.
@@ -21,9 +21,16 @@ export interface Page {
   readonly formsLeadTo?: 'here' | 'anywhere'
 }
 
+/** Our scripts, and whether they ask us anything. */
+const scripts = {
+  'callback.js': { asks: false },
+  'connections.js': { asks: true },
+  'providers.js': { asks: true },
+} as const
+
 /** A page of the console, and whether the person also sees those for administrators. */
 export interface Place {
-  readonly here: 'connections' | 'apps' | 'clients'
+  readonly here: (typeof places)[number]['name']
   readonly isAdmin: boolean
 }
 
@@ -57,6 +64,8 @@ const places = [
   { name: 'connections', words: 'Connections', isForAdmins: false },
   { name: 'apps', words: 'Apps with access', isForAdmins: false },
   { name: 'clients', words: 'Clients', isForAdmins: true },
+  { name: 'providers', words: 'Sign-in providers', isForAdmins: true },
+  { name: 'support', words: 'Support', isForAdmins: true },
 ] as const
 
 function navigation({ here, isAdmin }: Place): Html {
@@ -76,7 +85,7 @@ function pageHeaders({ formsLeadTo = 'here', script }: Page): Record<string, str
     "style-src 'self'",
     "img-src 'self'",
     ...(script === undefined ? [] : ["script-src 'self'"]),
-    ...(script === 'connections.js' ? ["connect-src 'self'"] : []),
+    ...(script !== undefined && scripts[script].asks ? ["connect-src 'self'"] : []),
     ...(formsLeadTo === 'here' ? ["form-action 'self'"] : []),
     "frame-ancestors 'none'",
     "base-uri 'none'",

@@ -71,7 +71,7 @@ const findShared = hotQuery(
       .selectAll()
       .where('tenant_id', '=', tenantId)
       .where('server_id', '=', serverId)
-      .where('of_tenant', '=', sql.lit(1)), // As in choose-connection.ts: or it would be planned for each call.
+      .where('of_tenant', '=', sql.lit(1)),
 )
 
 // No person can give this label, so that it is nobody's already.

@@ -65,8 +65,6 @@ function best(rows: readonly ConnectionRow[], inUseId: string | undefined) {
   return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
 }
 
-// Written out, and not a value: SQLite plans a statement anew each time where an index of some rows only, or a limit, may
-// depend on a value. That takes longer than the question itself.
 const rowsMax = sql.lit(50)
 const isOfPerson = sql.lit(0)
 

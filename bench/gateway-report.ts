@@ -27,6 +27,8 @@ export interface Grown {
 }
 
 interface Results {
+  /** How many processes wanted to run before the first of ours did. */
+  readonly loadBefore: number
   readonly rounds: readonly Round[]
   readonly grown: readonly Grown[]
 }
@@ -35,10 +37,21 @@ const direct = 'the server itself'
 const yardstick = 'a bare proxy'
 
 /** Writes the results as Markdown. */
-export function formatGatewayReport({ rounds, grown }: Results): string {
-  return [describeMachine(), callsTable(rounds), delayTable(rounds), memoryTable(grown)].join(
-    '\n\n',
-  )
+export function formatGatewayReport({ loadBefore, rounds, grown }: Results): string {
+  return [
+    `${describeMachine()}  \n${describeLoad(loadBefore)}`,
+    callsTable(rounds),
+    delayTable(rounds),
+    memoryTable(grown),
+  ].join('\n\n')
+}
+
+const idleUpTo = 0.5
+
+function describeLoad(before: number): string {
+  const trust =
+    before > idleUpTo ? 'it did other work besides, so trust the ratios only so far' : 'idle'
+  return `load of the machine before: ${before.toFixed(1)} (${trust})`
 }
 
 function callsTable(rounds: readonly Round[]): string {

@@ -1,6 +1,7 @@
 // The benchmark of the gateway: the same calls to the same server directly, through a proxy that only copies bytes, through
 // Latchkey on both databases, and through peers, measured in turn again and again, so that what the machine does meanwhile
 // meets all alike. Prints tables in Markdown; `--write` puts them into docs/performance.md.
+import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../test/harness.ts'
 import { startPostgres } from '../test/postgres-server.ts'
@@ -36,6 +37,7 @@ interface Upstream {
   readonly token: string
 }
 
+const [loadBefore = 0] = loadavg()
 installPeers()
 const postgres = await startPostgres({ isDurable: true })
 if (postgres.kind === 'none') throw new Error(`no Postgres: ${postgres.because}`)
@@ -71,7 +73,7 @@ try {
   await upstream.stop()
   await postgres.stop()
 }
-const report = formatGatewayReport({ rounds: measured, grown })
+const report = formatGatewayReport({ loadBefore, rounds: measured, grown })
 console.log(report)
 if (process.argv.includes('--write')) writeReport('npm run bench:gateway', report)
 

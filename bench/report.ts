@@ -1,6 +1,6 @@
 // The table that the benchmark prints: the median round of each server, and what it is to oidc-provider in the same run.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem, type } from 'node:os'
+import { arch, cpus, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { connectionCount } from './driver.ts'
 import type { Measured } from './driver.ts'
@@ -45,11 +45,10 @@ export function writeReport(command: string, report: string): void {
 
 /** On what and how it was measured. */
 export function describeMachine(): string {
-  const [first] = cpus()
   const memory = Math.round(totalmem() / 2 ** 30)
   return [
-    `${new Date().toISOString().slice(0, 10)} · ${first?.model.trim() ?? 'a processor'}, ${cpus().length} cores, ${memory} GiB`,
-    `${type()} ${release()} · Node ${process.version.slice(1)} · ${connectionCount} connections, one request each at a time`,
+    `${new Date().toISOString().slice(0, 10)} · ${cpus().length} cores, ${memory} GiB · ${type()} ${arch()} · Node ${process.version.slice(1)}`,
+    `${connectionCount} connections, one request each at a time`,
   ].join('  \n')
 }
 

@@ -13,6 +13,8 @@ export interface Worker {
 export interface Load {
   readonly origin: string
   readonly path: string
+  /** Of each request; those of a form unless said. */
+  readonly headers?: Readonly<Record<string, string>>
   /** One for each connection. */
   readonly workers: readonly Worker[]
   /** What a right answer contains. */
@@ -20,6 +22,8 @@ export interface Load {
 }
 
 export interface Measured {
+  /** How many were answered in all, those of the warm-up too. */
+  readonly answers: number
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -32,8 +36,10 @@ export async function measure(load: Load, times: Times): Promise<Measured> {
     const startsAt = performance.now() + times.warmUpMs
     const endsAt = startsAt + times.countedMs
     const runs = load.workers.map((worker) => work(pool, load, worker, { startsAt, endsAt }))
-    const latencies = (await Promise.all(runs)).flat().toSorted((a, b) => a - b)
+    const ran = await Promise.all(runs)
+    const latencies = ran.flatMap((run) => run.latencies).toSorted((a, b) => a - b)
     return {
+      answers: ran.reduce((sum, run) => sum + run.answers, 0),
       perSecond: latencies.length / (times.countedMs / 1000),
       p50Ms: percentile(latencies, 0.5),
       p99Ms: percentile(latencies, 0.99),
@@ -48,27 +54,30 @@ export interface Times {
   readonly countedMs: number
 }
 
-/** The latencies, in milliseconds, of the requests that began in the counted time. */
+/** How many were answered, and the latencies, in milliseconds, of the requests that began in the counted time. */
 async function work(
   pool: Pool,
-  { path, expects }: Load,
+  load: Load,
   worker: Worker,
   { startsAt, endsAt }: { readonly startsAt: number; readonly endsAt: number },
-): Promise<number[]> {
+): Promise<{ readonly answers: number; readonly latencies: readonly number[] }> {
+  const { expects } = load
   const latencies: number[] = []
+  let answers = 0
   let answer: string | undefined
   for (let now = performance.now(); now < endsAt; now = performance.now()) {
-    answer = await ask(pool, path, worker.next(answer))
+    answer = await ask(pool, load, worker.next(answer))
+    answers += 1
     if (!answer.includes(expects)) throw new Error(`a wrong answer: ${answer.slice(0, 200)}`)
     if (now >= startsAt) latencies.push(performance.now() - now)
   }
-  return latencies
+  return { answers, latencies }
 }
 
-const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+const ofForm = { 'content-type': 'application/x-www-form-urlencoded' }
 
 // `dispatch` without streams around it, so that the driver does not become what is measured.
-function ask(pool: Pool, path: string, body: string): Promise<string> {
+function ask(pool: Pool, { path, headers = ofForm }: Load, body: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     const handler: Dispatcher.DispatchHandler = {

@@ -1,6 +1,6 @@
 // The table that the benchmark prints: the median round of each server, and what it is to oidc-provider in the same run.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem, type } from 'node:os'
+import { arch, cpus, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { connectionCount } from './driver.ts'
 import type { Measured } from './driver.ts'
@@ -31,20 +31,24 @@ export function formatReport(results: readonly Results[]): string {
 }
 
 const page = join(import.meta.dirname, '..', 'docs', 'performance.md')
-const mark = '<!-- what `npm run bench -- --write` measured last -->'
+const nextSection = '\n## '
 
-/** Puts the report under the mark in docs/performance.md. */
-export function writeReport(report: string): void {
-  const [words] = readFileSync(page, 'utf8').split(mark)
-  writeFileSync(page, `${words}${mark}\n\n${report}\n`)
+/** Puts the report of a command under its mark in docs/performance.md, in place of what stands there up to the next section. */
+export function writeReport(command: string, report: string): void {
+  const mark = `<!-- what \`${command} -- --write\` measured last -->`
+  const [words = '', rest] = readFileSync(page, 'utf8').split(mark)
+  if (rest === undefined) throw new Error(`no place in ${page} for ${command}`)
+  const end = rest.indexOf(nextSection)
+  const after = end < 0 ? '' : rest.slice(end)
+  writeFileSync(page, `${words}${mark}\n\n${report}\n${after}`)
 }
 
-function describeMachine(): string {
-  const [first] = cpus()
+/** On what and how it was measured. */
+export function describeMachine(): string {
   const memory = Math.round(totalmem() / 2 ** 30)
   return [
-    `${new Date().toISOString().slice(0, 10)} · ${first?.model.trim() ?? 'a processor'}, ${cpus().length} cores, ${memory} GiB`,
-    `${type()} ${release()} · Node ${process.version.slice(1)} · ${connectionCount} connections, one request each at a time`,
+    `${new Date().toISOString().slice(0, 10)} · ${cpus().length} cores, ${memory} GiB · ${type()} ${arch()} · Node ${process.version.slice(1)}`,
+    `${connectionCount} connections, one request each at a time`,
   ].join('  \n')
 }
 

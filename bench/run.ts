@@ -1,14 +1,12 @@
 // The benchmark of the authorization server: Latchkey on both databases, oidc-provider and better-auth, measured in turn
 // by the same driver on the same machine. Prints a table in Markdown; `--write` puts it into docs/performance.md.
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { startPostgres } from '../test/postgres-server.ts'
 import { asOwner, databaseUrl } from '../test/templates.ts'
 import { connectionCount, measure } from './driver.ts'
 import type { Load, Measured, Worker } from './driver.ts'
 import { formatLiveTokens, measureLiveTokens } from './live-tokens.ts'
 import type { LiveTokens } from './live-tokens.ts'
+import { installPeers } from './peers.ts'
 import { formatReport, writeReport } from './report.ts'
 import type { Results } from './report.ts'
 import { startSubject } from './subjects.ts'
@@ -51,7 +49,7 @@ try {
 }
 const report = `${formatReport(results)}\n\n${formatLiveTokens(liveTokens)}`
 console.log(report)
-if (process.argv.includes('--write')) writeReport(report)
+if (process.argv.includes('--write')) writeReport('npm run bench', report)
 
 async function runRound(round: number, subject: Subject): Promise<Results> {
   const running = await startSubject(subject, round)
@@ -141,16 +139,4 @@ function readToken(answer: string, name: string): string {
   const token = new RegExp(`"${name}":"([^"]+)"`).exec(answer)?.[1]
   if (token === undefined) throw new Error(`no ${name} in ${answer.slice(0, 200)}`)
   return token
-}
-
-/** The peers are no dependency of the product's tests, so only the benchmark installs them. */
-function installPeers(): void {
-  if (existsSync(join(import.meta.dirname, 'node_modules'))) return
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  const run = spawnSync(npm, ['ci', '--ignore-scripts'], {
-    cwd: import.meta.dirname,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    shell: process.platform === 'win32',
-  })
-  if (run.status !== 0) throw new Error('the peers could not be installed')
 }

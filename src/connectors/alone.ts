@@ -1,5 +1,6 @@
 // Servers that are reached without a browser: which connection holds their tokens, and a token that works now. One with
 // our own credential has one connection, shared by everybody who may use the server, made when it is first needed.
+import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
@@ -70,7 +71,7 @@ const findShared = hotQuery(
       .selectAll()
       .where('tenant_id', '=', tenantId)
       .where('server_id', '=', serverId)
-      .where('of_tenant', '=', 1),
+      .where('of_tenant', '=', sql.lit(1)),
 )
 
 // No person can give this label, so that it is nobody's already.

@@ -1,4 +1,5 @@
 // Which connection a call uses: one of the caller's own; else, for whoever has none, one that an administrator shares.
+import { sql } from 'kysely'
 import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
@@ -64,7 +65,9 @@ function best(rows: readonly ConnectionRow[], inUseId: string | undefined) {
   return working.find(({ id }) => id === inUseId) ?? working[0] ?? rows[0]
 }
 
-const rowsMax = 50
+const rowsMax = sql.lit(50)
+const isOfPerson = sql.lit(0)
+
 type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
 
 /** A person's own connections to a server, the oldest first. Asked for every call that passes through. */
@@ -75,7 +78,7 @@ export const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
     .where('tenant_id', '=', tenantId)
     .where('server_id', '=', serverId)
     .where('user_id', '=', userId)
-    .where('of_tenant', '=', 0)
+    .where('of_tenant', '=', isOfPerson)
     .orderBy('created_at')
     .orderBy('id')
     .limit(rowsMax),
@@ -113,7 +116,7 @@ function sharedConnections(db: Database, tenantId: string) {
         .onRef('users.id', '=', 'connections.user_id'),
     )
     .where('connections.tenant_id', '=', tenantId)
-    .where('connections.of_tenant', '=', 0)
+    .where('connections.of_tenant', '=', isOfPerson)
     .where('connections.shared_at', 'is not', null)
     .where('users.disabled_at', 'is', null)
     .where('users.role', '!=', 'user')

@@ -1,5 +1,6 @@
 // The scopes of a tenant: what every tenant has, in the words that this one chose, and what it added. Administrators
 // change them; the consent page, the clients and the gateway read them.
+import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import type { EntryType, Journal } from '../journal/entries.ts'
@@ -117,7 +118,7 @@ const findRows = hotQuery((db, { tenantId }: { readonly tenantId: string }) =>
     .where('tenant_id', '=', tenantId)
     .orderBy('name')
     // Several who add the last one at once may get a few more.
-    .limit(2 * ownScopesMax),
+    .limit(sql.lit(2 * ownScopesMax)),
 )
 
 function mergeRows(rows: readonly ScopeRow[]): readonly PublicScope[] {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { sql } from 'kysely'
 import { onEveryDatabase } from '../../test/on-every-database.ts'
 import type { Database } from './database.ts'
 import { hotQuery } from './hot-query.ts'
@@ -60,6 +61,19 @@ onEveryDatabase('inside a transaction it is part of it', async (_t, { db }) => {
   })
   await assert.rejects(work, /undone/)
   assert.deepEqual(await db.selectFrom('tenants').selectAll().execute(), [])
+})
+
+onEveryDatabase('a number that is no value is written out, or refused', async (_t, { db }) => {
+  await fill(db)
+  const bound = hotQuery((on, { at }: { readonly at: number }) =>
+    on.selectFrom('tenants').select('id').where('created_at', '=', at).limit(1),
+  )
+  const written = hotQuery((on, { at }: { readonly at: number }) =>
+    on.selectFrom('tenants').select('id').where('created_at', '=', at).limit(sql.lit(1)),
+  )
+
+  await assert.rejects(bound(db, { at: 7 }), /binds the constant 1/)
+  assert.equal((await written(db, { at: 7 })).length, 1)
 })
 
 onEveryDatabase('a value that neither engine stores alike is refused', async (_t, { db }) => {

@@ -10,7 +10,8 @@ export type HotValues = Readonly<Record<string, SqlValue | readonly string[]>>
 
 /**
  * Makes a query of a function that builds it from its values. The function is called once per database and shape, with
- * stand-ins: it must hand each value to the query as it is, and decide nothing by it.
+ * stand-ins: it must hand each value to the query as it is, and decide nothing by it. A number that is no value is written
+ * out with `sql.lit()`.
  */
 export function hotQuery<Values extends HotValues, Query extends Compilable>(
   build: (db: Database, values: Values) => Query,
@@ -67,6 +68,11 @@ function compile<Row>(query: Compilable): Compiled<Row> {
 }
 
 function sourceOf(parameter: unknown): (values: HotValues) => unknown {
+  // SQLite plans a statement anew each time where a bound number decides whether an index of some rows only will do, or
+  // how many are wanted, and that takes longer than to answer it. What never changes is part of the statement.
+  if (typeof parameter === 'number') {
+    throw new Error(`a hot query binds the constant ${parameter}: write it out with sql.lit()`)
+  }
   if (typeof parameter !== 'string' || !parameter.startsWith(mark)) return () => parameter
   const [, name = '', index] = parameter.split('|')
   if (index === undefined) return (values) => values[name]

@@ -2,10 +2,10 @@
 // 64-bit integers are numbers as they are on SQLite.
 import { createHash } from 'node:crypto'
 import { PostgresDialect } from 'kysely'
-import type { PostgresPoolClient } from 'kysely'
+import type { CompiledQuery, PostgresPoolClient, QueryResult } from 'kysely'
 import { Pool, types } from 'pg'
 import type { PoolClient } from 'pg'
-import type { Engine } from './engine.ts'
+import type { Engine, RunApart } from './engine.ts'
 
 const connectionsMax = 16
 const connectLimitMs = 10_000
@@ -36,8 +36,21 @@ export async function openPostgres(place: PostgresPlace): Promise<Engine> {
   return {
     name: 'postgres',
     dialect: new PostgresDialect({ pool: { connect, end, options: pool.options } }),
+    run: runOn(connect),
     isRetryable,
     close: () => pool.end(),
+  }
+}
+
+function runOn(connect: () => Promise<PostgresPoolClient>): RunApart {
+  return async <R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> => {
+    const client = await connect()
+    try {
+      const { rows } = await client.query<R>(sql, parameters)
+      return { rows }
+    } finally {
+      client.release()
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // How one statement is run outside of any transaction where the engine has a cheaper way than a connection of Kysely's,
-// whose handling costs more than what SQLite does for a hot query.
+// whose handling costs more than what SQLite does for a hot query, and a good part of what Postgres does.
 import type { RunApart } from './engine.ts'
 
 const ways = new WeakMap<object, RunApart>()

@@ -63,7 +63,7 @@ function statusPill({ authorized, label, shared }: PublicConnection): Html {
 
 /** A person signs in to it, and to no other. */
 function isSignedInTo({ auth, grantType }: PublicServer): boolean {
-  return auth === 'oauth' && grantType === 'authorization_code'
+  return auth === 'provider' || (auth === 'oauth' && grantType === 'authorization_code')
 }
 
 function connectionButtons(connection: PublicConnection, row: ServerRow): Html {

@@ -1,0 +1,198 @@
+// Servers that are reached with the caller's own sign-in at a provider of the tenant: whose token goes there, how it stays
+// alive, where a person without one is led, and what an administrator may do about it.
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { createManualClock } from '../../src/base/clock.ts'
+import type { Store } from '../../src/store/database.ts'
+import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
+import type { ForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
+import { startMcpServer } from '../counterparts/mcp-server.ts'
+import { signIn, startTestPlatform } from '../harness.ts'
+import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
+import { signInElsewhere, startPersonProvider } from './person-provider.ts'
+import { signInClient } from './signed-in-client.ts'
+
+const echo = { name: 'echo', arguments: { text: 'hello' } }
+
+/** A server that takes the provider's tokens, asks the provider about each, and notes whose it was. */
+async function startTaker(t: TestContext, idp: ForeignAuthorizationServer) {
+  const callers: string[] = []
+  const refused = new Set<string>()
+  const server = await startMcpServer(() => async (request) => {
+    const token = /^Bearer (\S+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
+    const { active, sub } = await idp.introspect(token)
+    if (!active || refused.has(token)) return new Response('not let in', { status: 401 })
+    callers.push(String(sub))
+    return undefined
+  })
+  t.after(() => server.stop())
+  const tokens = () =>
+    server.calls().map(({ headers }) => headers['authorization']?.slice('Bearer '.length) ?? '')
+  return { ...server, callers, tokens, refuse: (token: string) => refused.add(token) }
+}
+
+async function start(
+  t: TestContext,
+  store: Store,
+  options: Parameters<typeof startPersonProvider>[2] = {},
+) {
+  const clock = createManualClock(Date.now())
+  const platform = await startTestPlatform(t, store, { clock })
+  const elsewhere = await startPersonProvider(t, platform, {
+    user: 'grace',
+    accessTokenTtlS: 600,
+    ...options,
+    input: { keepsTokens: true, ...options.input },
+  })
+  const { idp, ada, provider } = elsewhere
+  const taker = await startTaker(t, idp)
+  const wish = { url: taker.url, slug: 'notes', auth: 'provider', providerId: provider.id }
+  const add = (more: Readonly<Record<string, unknown>> = {}) =>
+    ada('POST', '/servers', { ...wish, ...more })
+  const connect = (browser: CookieBrowser) =>
+    signInClient({ origin: platform.origin, url: `${platform.origin}/notes/mcp`, browser })
+  return { ...platform, ...elsewhere, clock, taker, add, connect }
+}
+
+onEveryDatabase('a call carries the token of the caller’s own sign-in', async (t, store) => {
+  verifies(t, 'S4-42', 'S4-43', 'A4-9')
+  const { origin, idp, provider, taker, add, connect, clock } = await start(t, store)
+  const added = await add()
+  assert.equal(added.status, 201, JSON.stringify(added.body))
+  assert.deepEqual([added.body.auth, added.body.providerId], ['provider', provider.id])
+  // One provider serves many servers.
+  assert.equal((await add({ slug: 'others' })).status, 201)
+
+  const grace = await connect(await signInElsewhere(origin))
+  const henry = await connect(await signInElsewhere(origin, { as: idp, user: 'henry' }))
+  assert.match(JSON.stringify(await grace.client.callTool(echo)), /hello/)
+  assert.equal(taker.callers.at(-1), 'grace')
+  assert.match(JSON.stringify(await henry.client.callTool(echo)), /hello/)
+  assert.equal(taker.callers.at(-1), 'henry')
+
+  const refreshes = () => idp.tokenRequests().filter(({ grant }) => grant === 'refresh_token')
+  await clock.advance(595_000)
+  await Promise.all(Array.from({ length: 20 }, () => grace.client.callTool(echo)))
+  assert.equal(refreshes().length, 1, 'once for all who ask')
+
+  // The server refuses what the provider still holds good: a newer one is got once, and the call goes through.
+  taker.refuse(taker.tokens().at(-1) ?? '')
+  assert.match(JSON.stringify(await grace.client.callTool(echo)), /hello/)
+  assert.equal(taker.callers.at(-1), 'grace')
+  assert.equal(refreshes().length, 2)
+  await grace.client.close()
+  await henry.client.close()
+})
+
+onEveryDatabase('who signed in with a password is led to the provider once', async (t, store) => {
+  verifies(t, 'S4-42', 'A4-9')
+  const { origin, idp, ada, taker, add, connect } = await start(t, store)
+  const { body: server } = await add()
+  const browser = await signIn(origin)
+  const link = await linkIn(connect(browser))
+  assert.match(link, new RegExp(`^${origin}/connect/con_\\w+$`))
+  const tested = await ada('POST', `/servers/${server.id}/test`)
+  assert.equal(tested.body.error, 'authorization_required')
+
+  browser.setStopAt(() => false)
+  const asked = await browser.open(link)
+  assert.ok(asked.url.startsWith(origin), 'our page first')
+  const landed = await browser.submit({ button: 'Continue with Company' })
+  assert.match(landed.html, /go back to your app/)
+  const { client } = await connect(browser)
+  assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
+  assert.equal(taker.callers.at(-1), 'grace')
+  const { body: mine } = await ada('GET', '/connections')
+  assert.deepEqual(
+    mine.items.map(({ authorized }: { authorized: boolean }) => authorized),
+    [true],
+  )
+  assert.equal((await ada('POST', `/servers/${server.id}/test`)).body.ok, true)
+  for (const token of idp.tokensIssued()) assert.ok(!JSON.stringify(mine).includes(token))
+  await client.close()
+})
+
+async function linkIn(work: Promise<unknown>): Promise<string> {
+  const told = await work.then(
+    (value) => JSON.stringify(value),
+    (error: unknown) => `${String(error)} ${JSON.stringify((error as { data?: unknown }).data)}`,
+  )
+  const [link = ''] = /https?:\/\/[^\s"]+\/connect\/con_\w+/.exec(told) ?? []
+  assert.notEqual(link, '', told)
+  return link
+}
+
+onEveryDatabase('nobody becomes another person on the way', async (t, store) => {
+  verifies(t, 'A4-11', 'S4-42')
+  const { origin, add, ada, taker } = await start(t, store)
+  const { body: server } = await add()
+  // Grace is here already, by the provider; and an administrator with a password comes back as grace.
+  await signInElsewhere(origin)
+  const { body: made } = await ada('POST', '/connections', { serverId: server.id })
+  const browser = await signIn(origin)
+  await browser.open(`${origin}/connect/${made.id}`)
+  const landed = await browser.submit({ button: 'Continue with Company' })
+  assert.match(landed.html, /belongs to somebody else here/)
+  const { body: after } = await ada('GET', `/connections/${made.id}`)
+  assert.equal(after.authorized, false)
+  const grants = await store.db.selectFrom('provider_grants').select('user_id').execute()
+  assert.equal(grants.length, 1)
+  assert.deepEqual(taker.callers, [])
+
+  // A link opens for its owner and nobody else.
+  const stranger = await signInElsewhere(origin)
+  assert.equal((await stranger.open(`${origin}/connect/${made.id}`)).status, 404)
+})
+
+onEveryDatabase('a server names a provider of its tenant, and no other thing', async (t, store) => {
+  verifies(t, 'S4-13', 'S4-42', 'A4-5', 'A4-6')
+  const { add, ada, provider } = await start(t, store)
+  const without = await add({ providerId: undefined })
+  assert.equal(without.status, 422, JSON.stringify(without.body))
+  assert.match(JSON.stringify(without.body), /providerId/)
+  const unknown = await add({ providerId: 'prv_nobody' })
+  assert.equal(unknown.status, 404)
+  const useless = await add({ auth: 'none' })
+  assert.equal(useless.status, 422)
+  const { body: server } = await add()
+  const mixed = await ada('PATCH', `/servers/${server.id}`, {
+    auth: 'none',
+    providerId: provider.id,
+  })
+  assert.equal(mixed.status, 422)
+  const left = await ada('PATCH', `/servers/${server.id}`, { auth: 'none' })
+  assert.deepEqual([left.status, left.body.providerId], [200, undefined])
+  const back = await ada('PATCH', `/servers/${server.id}`, {
+    auth: 'provider',
+    providerId: provider.id,
+  })
+  assert.deepEqual([back.status, back.body.providerId], [200, provider.id])
+})
+
+onEveryDatabase('what a server uses is not taken from under it', async (t, store) => {
+  verifies(t, 'S4-40', 'S4-43')
+  const { add, ada, provider } = await start(t, store)
+  const { body: server } = await add()
+  assert.equal((await ada('DELETE', `/providers/${provider.id}`)).status, 409)
+  assert.equal(
+    (await ada('PATCH', `/providers/${provider.id}`, { keepsTokens: false })).status,
+    409,
+  )
+  assert.equal((await ada('PATCH', `/providers/${provider.id}`, { name: 'Firm' })).status, 200)
+  assert.equal((await ada('DELETE', `/servers/${server.id}`)).status, 204)
+  const forgets = await ada('PATCH', `/providers/${provider.id}`, { keepsTokens: false })
+  assert.equal(forgets.status, 200)
+  assert.equal((await add()).status, 422, 'one that keeps nothing gives nothing')
+  assert.equal((await ada('PATCH', `/providers/${provider.id}`, { keepsTokens: true })).status, 200)
+
+  const answers = await Promise.all([
+    ...Array.from({ length: 25 }, (_, index) => add({ slug: `s${index}` })),
+    ...Array.from({ length: 25 }, () => ada('DELETE', `/providers/${provider.id}`)),
+  ])
+  for (const { status } of answers) assert.ok([201, 204, 404, 409].includes(status), `${status}`)
+  const servers = await store.db.selectFrom('servers').select('provider_id').execute()
+  const providers = await store.db.selectFrom('providers').select('id').execute()
+  const isThere = providers.length === 1
+  assert.equal(servers.length > 0, isThere, 'either the provider stays, or nobody has it')
+})

@@ -196,3 +196,85 @@ onEveryDatabase('what a server uses is not taken from under it', async (t, store
   const isThere = providers.length === 1
   assert.equal(servers.length > 0, isThere, 'either the provider stays, or nobody has it')
 })
+
+onEveryDatabase(
+  'what the provider has ended ends here, and leads to a sign-in and no storm',
+  async (t, store) => {
+    verifies(t, 'A4-9', 'S4-42')
+    const { origin, idp, add, connect, clock, taker } = await start(t, store)
+    await add()
+    const { client, tokens } = await connect(await signInElsewhere(origin))
+    await client.callTool(echo)
+    idp.revokeEverything()
+    const before = idp.tokenRequests().length
+    const outcomes = async () =>
+      Promise.allSettled(Array.from({ length: 20 }, () => client.callTool(echo)))
+    const lost = await outcomes()
+    assert.ok(lost.every(({ status }) => status === 'rejected'))
+    await clock.advance(31_000)
+    await outcomes()
+    assert.ok(idp.tokenRequests().length - before <= 3, 'the provider is not run against')
+    const rows = await store.db.selectFrom('provider_grants').select('end_reason').execute()
+    assert.deepEqual(rows, [{ end_reason: 'provider_ended' }])
+    const authorization = `Bearer ${tokens()?.access_token ?? ''}`
+    const { status } = await fetch(`${origin}/notes/mcp`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: '{}',
+    })
+    assert.equal(status, 401)
+    assert.ok(taker.callers.every((sub) => sub === 'grace'))
+    await client.close()
+  },
+)
+
+onEveryDatabase(
+  'one server’s refusal ends no sign-in, and the newest one is taken instead',
+  async (t, store) => {
+    verifies(t, 'S4-43', 'A4-9')
+    const { origin, idp, add, connect, taker, alsoSecret } = await start(t, store, {
+      clientMetadata: { grant_types: ['authorization_code'] },
+    })
+    await add()
+    const browser = await signInElsewhere(origin)
+    const { client, tokens } = await connect(browser)
+    await client.callTool(echo)
+    taker.refuse(taker.tokens().at(-1) ?? '')
+    const link = await linkIn(client.callTool(echo))
+    const standing = await store.db.selectFrom('provider_grants').select('ended_at').execute()
+    assert.deepEqual(standing, [{ ended_at: null }])
+
+    browser.setStopAt(() => false)
+    await browser.open(link)
+    assert.match((await browser.submit({ button: 'Continue with Company' })).html, /go back to/)
+    assert.match(JSON.stringify(await client.callTool(echo)), /hello/)
+    assert.equal(new Set(idp.tokensIssued().filter((one) => taker.tokens().includes(one))).size, 2)
+    assert.ok(!taker.tokens().includes(tokens()?.access_token ?? ''), 'ours goes nowhere')
+    alsoSecret(taker.tokens())
+    await client.close()
+  },
+)
+
+onEveryDatabase('the tools of our own endpoint say how a person stands', async (t, store) => {
+  verifies(t, 'S4-42')
+  const { origin, add } = await start(t, store)
+  await add()
+  const ask = async (browser: CookieBrowser) => {
+    const { client } = await signInClient({ origin, url: `${origin}/mcp`, browser })
+    const told = await client.callTool({ name: 'list_connections', arguments: {} })
+    const link = await client.callTool({ name: 'connect', arguments: { server: 'notes' } })
+    await client.close()
+    const { connections } = told.structuredContent as { connections: readonly State[] }
+    return { state: connections[0], link: JSON.stringify(link.structuredContent) }
+  }
+  interface State {
+    readonly status: string
+    readonly connectUrl?: string
+  }
+  const grace = await ask(await signInElsewhere(origin))
+  assert.deepEqual([grace.state?.status, grace.state?.connectUrl], ['connected', undefined])
+  assert.match(grace.link, /\/connect\/con_/)
+  const ada = await ask(await signIn(origin))
+  assert.equal(ada.state?.status, 'disconnected')
+  assert.match(ada.state?.connectUrl ?? '', /\/connect\/con_/)
+})

@@ -85,6 +85,28 @@ onEveryDatabase('a call carries the token of the caller’s own sign-in', async 
   await henry.client.close()
 })
 
+onEveryDatabase('a sign-in at one provider is none at another', async (t, store) => {
+  verifies(t, 'S4-42', 'S4-43')
+  const { origin, idp, ada, taker, add, connect } = await start(t, store)
+  const { body: other } = await ada('POST', '/providers', {
+    kind: 'oidc',
+    name: 'Other',
+    issuer: idp.issuer,
+    clientId: 'latchkey-at-the-other',
+    keepsTokens: true,
+  })
+  const { body: server } = await add()
+  const browser = await signInElsewhere(origin)
+  const { client } = await connect(browser)
+  await client.callTool(echo)
+  const moved = await ada('PATCH', `/servers/${server.id}`, { providerId: other.id })
+  assert.deepEqual([moved.status, moved.body.providerId], [200, other.id])
+  const before = taker.callers.length
+  await linkIn(client.callTool(echo))
+  assert.equal(taker.callers.length, before)
+  await client.close()
+})
+
 onEveryDatabase('who signed in with a password is led to the provider once', async (t, store) => {
   verifies(t, 'S4-42', 'A4-9')
   const { origin, idp, ada, taker, add, connect } = await start(t, store)
@@ -129,6 +151,8 @@ onEveryDatabase('nobody becomes another person on the way', async (t, store) => 
   const { body: server } = await add()
   // Grace is here already, by the provider; and an administrator with a password comes back as grace.
   await signInElsewhere(origin)
+  const tested = await ada('POST', `/servers/${server.id}/test`)
+  assert.equal(tested.body.error, 'authorization_required', 'nobody has another’s sign-in')
   const { body: made } = await ada('POST', '/connections', { serverId: server.id })
   const browser = await signIn(origin)
   await browser.open(`${origin}/connect/${made.id}`)

@@ -17,10 +17,11 @@ import { createServers } from './connectors/servers.ts'
 import { createJournal } from './journal/entries.ts'
 import { openMasterKeys } from './key-file.ts'
 import type { KeySource } from './key-file.ts'
-import { createArrive } from './people/arrivals.ts'
+import { createArrive, createJoin } from './people/arrivals.ts'
 import { createIdentities } from './people/identities.ts'
 import { createPasswords } from './people/passwords.ts'
 import { createProviderGrants } from './people/provider-grants.ts'
+import { createProviderTokens } from './people/provider-tokens.ts'
 import { createProviders } from './people/providers.ts'
 import { createTenants } from './people/tenants.ts'
 import type { Tenant } from './people/tenants.ts'
@@ -108,21 +109,26 @@ export function createReachOut(
     ...(discoveryCacheMs === undefined ? {} : { discoveryCacheMs }),
   })
   const providerGrants = createProviderGrants({ ...ground, ...neighbours, upstream })
+  const providerTokens = createProviderTokens({ ...ground, upstream })
   const providers = createProviders({
     ...ground,
+    isUsed: (tx, tenant, providerId) => servers.usesProvider(tx, tenant, providerId),
     providerEnds: async (tx, tenant, providerId) => {
       await providerGrants.end(tx, tenant, { providerId }, 'provider_ended')
     },
   })
   const arrive = createArrive({ ...ground, users, identities })
-  const servers = createServers({ ...ground, ...neighbours, upstream })
+  const joinIdentity = createJoin({ ...ground, identities })
+  const servers = createServers({ ...ground, ...neighbours, upstream, providerTokens })
   const connections = createConnections(
     { ...ground, upstream, servers },
     returnOrigins === undefined ? {} : { returnOrigins },
   )
   const { introduce } = neighbours
-  const credentials = createCredentials({ ...ground, introduce, upstream, servers, connections })
-  const people = { tenants, passwords, users, identities, providers, providerGrants, arrive }
+  const reached = { upstream, servers, connections, providerTokens }
+  const credentials = createCredentials({ ...ground, introduce, ...reached })
+  const elsewhere = { providers, providerGrants, arrive, joinIdentity }
+  const people = { tenants, passwords, users, identities, ...elsewhere }
   return { ...people, upstream, servers, connections, credentials }
 }
 

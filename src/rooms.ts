@@ -118,7 +118,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   )
   const { tenants, passwords, users, identities, upstream } = reachOut
   const { servers, connections, credentials } = reachOut
-  const { providers, providerGrants, arrive } = reachOut
+  const { providers, providerGrants, arrive, joinIdentity } = reachOut
   const personEnds = async (tx: Database, tenantId: string, userId: string) => {
     await endSignIns({ upstream }, tx, { tenant_id: tenantId, user_id: userId })
     await providerGrants.end(tx, { id: tenantId }, { userId }, 'person_removed')
@@ -156,7 +156,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
 
   const tenantAdministration = createTenantAdministration({ ...ground, setup })
   const persons = { users, administration, sessions, apiKeys, setup, support }
-  const signedInElsewhere = { providers, providerGrants, arrive }
+  const signedInElsewhere = { providers, providerGrants, arrive, joinIdentity }
   const people = { tenants, tenantAdministration, ...persons, ...signedInElsewhere }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
 }

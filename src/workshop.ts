@@ -16,6 +16,7 @@ import { listMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
 import { createApiKeyAdministration } from './people/api-key-administration.ts'
 import type { ApiKeyAdministration } from './people/api-key-administration.ts'
+import type { Providers } from './people/providers.ts'
 import type { Sessions } from './people/sessions.ts'
 import type { TenantAdministration } from './people/tenant-administration.ts'
 import type { Tenant, Tenants } from './people/tenants.ts'
@@ -35,6 +36,7 @@ export interface Workshop {
   readonly tenantAdministration: TenantAdministration
   readonly issuer: Issuer
   readonly servers: Servers
+  readonly providers: Pick<Providers, 'list' | 'create' | 'update' | 'remove'>
   readonly users: Users
   readonly people: UserAdministration
   readonly apiKeys: ApiKeyAdministration
@@ -67,13 +69,13 @@ export function openWorkshop(config: Config, world: WorkshopWorld = {}): Promise
     const { ground, rooms, sweep } = await createRoomsOver(config, world, closers)
     const { attemptList: attempts, usage, callUsage } = ground
     const { issuer, servers, users, sessions, administration: people } = rooms
-    const { tenants, tenantAdministration } = rooms
+    const { tenants, tenantAdministration, providers } = rooms
     const masterKeys = () => listMasterKeys(ground)
     const served = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
     const tenant = await chooseTenant(tenants, served, world.tenantSlug)
     const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
     const apiKeys = createApiKeyAdministration(ground)
-    const persons = { users, sessions, people, apiKeys }
+    const persons = { users, sessions, people, apiKeys, providers }
     const watch = { masterKeys, attempts, usage, callUsage, sweep }
     const hosts = { tenant, tenants, tenantAdministration }
     return { ...hosts, ground, issuer, servers, ...persons, ...watch, testHeader, close }

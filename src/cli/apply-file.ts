@@ -12,13 +12,41 @@ const server = z.strictObject({
   slug: text,
   url: text,
   name: text.exactOptional(),
-  auth: z.enum(['none', 'headers', 'oauth']).exactOptional(),
+  auth: z.enum(['none', 'headers', 'oauth', 'provider']).exactOptional(),
+  /** For `provider`: the slug of one of the tenant. */
+  provider: text.exactOptional(),
   headers: z.record(z.string(), secret).exactOptional(),
   issuer: text.exactOptional(),
   clientId: text.exactOptional(),
   clientSecret: secret.exactOptional(),
   scopes: text.exactOptional(),
   tokenFormat: z.enum(['opaque', 'jwt']).exactOptional(),
+})
+
+const provider = z.strictObject({
+  slug: text,
+  kind: z.enum(['oidc', 'oauth2']),
+  name: text,
+  issuer: text.exactOptional(),
+  authorizationEndpoint: text.exactOptional(),
+  tokenEndpoint: text.exactOptional(),
+  userinfoEndpoint: text.exactOptional(),
+  emailsEndpoint: text.exactOptional(),
+  clientId: text,
+  clientSecret: secret.exactOptional(),
+  scopes: text.exactOptional(),
+  claims: z
+    .strictObject({
+      subject: text.exactOptional(),
+      email: text.exactOptional(),
+      emailVerified: text.exactOptional(),
+      name: text.exactOptional(),
+    })
+    .exactOptional(),
+  emailDomains: z.array(text).max(50).exactOptional(),
+  emailsAreVerified: z.boolean().exactOptional(),
+  linksVerifiedEmail: z.boolean().exactOptional(),
+  keepsTokens: z.boolean().exactOptional(),
 })
 
 const tenant = z.strictObject({
@@ -37,13 +65,22 @@ const tenant = z.strictObject({
   /** E-mail addresses. */
   admins: z.array(text).max(100).exactOptional(),
   servers: z.array(server).max(1000).exactOptional(),
-  // A tenant's sign-in providers would be a list here, beside its servers.
+  /** Where its people sign in elsewhere. */
+  providers: z.array(provider).max(50).exactOptional(),
 })
 
 const file = z.looseObject({ tenants: z.array(tenant).max(1000) })
 
 export type WantedTenant = z.infer<typeof tenant>
 type WrittenServer = z.infer<typeof server>
+type WrittenProvider = z.infer<typeof provider>
+
+/** A provider as the file wants it. */
+export interface WantedProvider {
+  readonly slug: string
+  readonly facts: Omit<WrittenProvider, 'slug' | 'clientSecret'>
+  readonly clientSecret: Secret | undefined
+}
 
 /** A server as the file wants it; what is secret comes from the environment. */
 export interface WantedServer {
@@ -64,8 +101,10 @@ export function readWanted(path: string, { isSettings }: { readonly isSettings: 
   const { success, data, error } = file.safeParse(written)
   if (!success) throw new Error(`${path}: ${wordsOf(error)}`)
   refuseTwice(path, 'tenants', data.tenants)
-  for (const { slug, servers = [] } of data.tenants)
+  for (const { slug, servers = [], providers = [] } of data.tenants) {
     refuseTwice(path, `servers of ${slug}`, servers)
+    refuseTwice(path, `providers of ${slug}`, providers)
+  }
   return data.tenants
 }
 
@@ -96,6 +135,16 @@ export function readServer(
     ),
     clientSecret: clientSecret === undefined ? undefined : read('clientSecret', clientSecret),
   }
+}
+
+/** A provider of the file with its secret. Throws as readServer. */
+export function readProvider(
+  { slug, clientSecret, ...facts }: WrittenProvider,
+  environment: Environment,
+): WantedProvider {
+  const what = `clientSecret of the provider ${slug}`
+  const read = clientSecret === undefined ? undefined : expand(what, clientSecret, environment)
+  return { slug, facts, clientSecret: read }
 }
 
 const reference = /\$\{(?<name>[A-Za-z_][A-Za-z0-9_]*)\}/g

@@ -5,17 +5,20 @@ import { operatorAtTheMachine } from '../people/principal.ts'
 import type { ListedTenant } from '../people/tenant-administration.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Workshop } from '../workshop.ts'
-import { readServer } from './apply-file.ts'
+import { readProvider, readServer } from './apply-file.ts'
 import type { WantedServer, WantedTenant } from './apply-file.ts'
+import { providerRemoval, providerStep } from './apply-providers.ts'
+import type { ProviderStep } from './apply-providers.ts'
+import { findProvider, listProviders } from './find-provider.ts'
 import { listAll } from './tenants.ts'
 import type { Bench } from './workshop.ts'
 
 /** One thing of the file, or one that the file does not have. */
 export interface Step {
   readonly action: 'create' | 'change' | 'keep' | 'remove'
-  readonly kind: 'tenant' | 'admin' | 'server'
+  readonly kind: 'tenant' | 'admin' | 'provider' | 'server'
   readonly tenant: string
-  /** The slug of a server, the e-mail address of a person; of a tenant its own. */
+  /** The slug of a server or provider, the e-mail address of a person; of a tenant its own. */
   readonly name: string
   /** Which fields change. */
   readonly changed?: readonly string[]
@@ -61,7 +64,10 @@ export async function makePlan(
     const found = known.find(({ slug }) => slug === wanted.slug)
     const planning = { bench, options, wanted, known: found }
     steps.push(tenantStep(planning))
-    steps.push(...(await adminSteps(planning)), ...(await serverSteps(planning)))
+    const providers = await providerSteps(planning)
+    steps.push(...(await adminSteps(planning)), ...providers.made)
+    // A provider goes after the servers that took its tokens.
+    steps.push(...(await serverSteps(planning)), ...providers.removed)
   }
   if (options.prune !== true) return steps
   const slugs = new Set(all.map(({ slug }) => slug))
@@ -155,7 +161,37 @@ async function requireTenant({ tenants }: Workshop, slug: string): Promise<Tenan
   return tenant
 }
 
-type KnownServer = Awaited<ReturnType<Workshop['servers']['get']>>
+async function providerSteps({ bench, wanted, known, options }: Planning) {
+  // As with servers: a file that says nothing of them leaves them to others.
+  if (wanted.providers === undefined) return { made: [], removed: [] }
+  const { workshop, environment } = bench
+  const all = wanted.providers.map((provider) => readProvider(provider, environment))
+  const there = known === undefined ? [] : await listProviders(workshop, known)
+  const toStep = ({ run, ...step }: ProviderStep): Step => ({
+    ...step,
+    kind: 'provider',
+    tenant: wanted.slug,
+    run: async () => run(await requireTenant(workshop, wanted.slug)),
+  })
+  const planning = { workshop, secrets: options.secrets === true }
+  const made = all.map((provider) =>
+    toStep(
+      providerStep(
+        planning,
+        provider,
+        there.find(({ slug }) => slug === provider.slug),
+      ),
+    ),
+  )
+  const slugs = new Set(all.map(({ slug }) => slug))
+  const surplus = options.prune === true ? there.filter(({ slug }) => !slugs.has(slug)) : []
+  return { made, removed: surplus.map((one) => toStep(providerRemoval(workshop, one))) }
+}
+
+type KnownServer = Awaited<ReturnType<Workshop['servers']['get']>> & {
+  /** The slug of the provider whose tokens it takes. */
+  readonly provider?: string
+}
 
 async function serverSteps(planning: Planning): Promise<readonly Step[]> {
   const { bench, wanted, known, options } = planning
@@ -176,7 +212,8 @@ async function serverSteps(planning: Planning): Promise<readonly Step[]> {
   return [...steps, ...surplus.map((server) => serverRemoval(planning, server))]
 }
 
-async function listServers({ servers }: Workshop, tenant: Tenant): Promise<readonly KnownServer[]> {
+async function listServers(workshop: Workshop, tenant: Tenant): Promise<readonly KnownServer[]> {
+  const { servers } = workshop
   const items: KnownServer[] = []
   let cursor: string | undefined
   do {
@@ -185,7 +222,12 @@ async function listServers({ servers }: Workshop, tenant: Tenant): Promise<reado
     items.push(...page.items)
     cursor = page.nextCursor
   } while (cursor !== undefined)
-  return items
+  const slugs = new Map((await listProviders(workshop, tenant)).map(({ id, slug }) => [id, slug]))
+  return items.map((item) => withProvider(item, slugs.get(item.providerId ?? '')))
+}
+
+function withProvider(server: KnownServer, provider: string | undefined): KnownServer {
+  return provider === undefined ? server : { ...server, provider }
 }
 
 function serverRemoval({ bench, wanted }: Planning, { id, slug }: KnownServer): Step {
@@ -207,8 +249,10 @@ function serverStep(
   const as = async () => operatorAtTheMachine(await requireTenant(bench.workshop, wanted.slug))
   if (known === undefined) {
     const run = async () => {
+      const by = await as()
       const { slug, facts } = server
-      await servers.create(await as(), { slug, ...facts, ...secretsOf(server) })
+      const provided = await withProviderId(bench.workshop, by.tenant, facts)
+      await servers.create(by, { slug, ...provided, url: facts.url, ...secretsOf(server) })
       return undefined
     }
     return { ...step, action: 'create', run }
@@ -218,10 +262,23 @@ function serverStep(
   const changed = [...Object.keys(change), ...secrets]
   const run = async () => {
     // Whatever makes it another server to sign in at drops its secrets, so they go with every change.
-    await servers.update(await as(), known.id, { ...change, ...secretsOf(server) })
+    const by = await as()
+    const provided = await withProviderId(bench.workshop, by.tenant, change)
+    await servers.update(by, known.id, { ...provided, ...secretsOf(server) })
     return undefined
   }
   return { ...step, ...changeOrKeep(changed), run }
+}
+
+/** With the id of the provider that the file calls by its slug; it may have been made a moment ago. */
+async function withProviderId(
+  workshop: Workshop,
+  tenant: Tenant,
+  { provider, ...facts }: Partial<WantedServer['facts']>,
+) {
+  if (provider === undefined) return facts
+  const { id } = await findProvider(workshop, tenant, provider)
+  return { ...facts, providerId: id }
 }
 
 /** Which secrets are to be written: those that are not there, or all when that is asked for. */

@@ -31,6 +31,7 @@ const words: Readonly<Record<keyof Awaited<ReturnType<Workshop['sweep']>>, strin
   sessions: 'sessions',
   setupLinks: 'set-up links',
   signInFlows: 'sign-ins at providers that were begun',
+  providerGrants: 'sign-ins at providers that ended',
   flows: 'sign-ins elsewhere',
   discoveries: 'findings of discovery',
   subjectTokens: 'ID tokens of people',

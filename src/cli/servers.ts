@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { operatorAtTheMachine } from '../people/principal.ts'
 import type { Workshop } from '../workshop.ts'
+import { findProvider } from './find-provider.ts'
 import { readSecret } from './secret-input.ts'
 import { grantTypes } from '../upstream/grant.ts'
 import { table } from './terminal.ts'
@@ -53,7 +54,8 @@ function addAdd(servers: Command): void {
     .description('add one, by its URL or by a name that "servers templates" lists')
     .option('--name <name>', 'what people see')
     .option('--slug <slug>', 'its path here: /<slug>/mcp')
-    .option('--auth <how>', 'none, headers, oauth or assertion; found out unless said')
+    .option('--auth <how>', 'none, headers, oauth, provider or assertion; found out unless said')
+    .option('--provider <provider>', 'for provider: where people sign in, by slug, id or name')
     .option('--header <line>', 'a fixed header, "Name: value"; may come several times', list)
     .option('--issuer <url>', 'its authorization server, if it does not say so itself')
     .option('--client-id <id>', 'our client id there, if it has to be made by hand')
@@ -75,6 +77,7 @@ interface AddOptions extends JsonOption {
   readonly name?: string
   readonly slug?: string
   readonly auth?: string
+  readonly provider?: string
   readonly header?: readonly string[]
   readonly issuer?: string
   readonly clientId?: string
@@ -85,7 +88,7 @@ interface AddOptions extends JsonOption {
   readonly tokenFormat: string
 }
 
-const auths = ['none', 'headers', 'oauth', 'assertion'] as const
+const auths = ['none', 'headers', 'oauth', 'provider', 'assertion'] as const
 const tokenFormats = ['opaque', 'jwt'] as const
 
 async function add(
@@ -93,15 +96,17 @@ async function add(
   which: string,
   { json, header, clientSecret: hasSecret, clientKey: keyFile, ...options }: AddOptions,
 ): Promise<void> {
-  const { auth: _how, tokenFormat: _format, grantType: _type, ...rest } = options
+  const { auth: _how, tokenFormat: _format, grantType: _type, provider, ...rest } = options
   const words = wordsOf(options)
   const { tenant, servers } = workshop
   const secret = hasSecret === true ? await readSecret() : undefined
   const clientKey = keyFile === undefined ? undefined : readKey(keyFile)
+  const there = provider === undefined ? undefined : await findProvider(workshop, tenant, provider)
   const made = await servers.create(operatorAtTheMachine(tenant), {
     ...placeOf(workshop, which),
     ...rest,
     ...words,
+    ...(there === undefined ? {} : { providerId: there.id }),
     ...(secret === undefined ? {} : { clientSecret: secret.reveal() }),
     ...(clientKey === undefined ? {} : { clientKey }),
     ...(header === undefined ? {} : { headers: readHeaders(header) }),

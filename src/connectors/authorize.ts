@@ -9,7 +9,7 @@ import type { Registration } from '../upstream/register.ts'
 import { isSubset, parseScope, unionScopes } from '../upstream/scopes.ts'
 import { obtainAlone } from './alone.ts'
 import type { AloneNeeds } from './alone.ts'
-import { toPublicConnection } from './connection-rows.ts'
+import { connectUrlOf, toPublicConnection } from './connection-rows.ts'
 import type { JoinedConnection } from './connection-rows.ts'
 import { appRedirectUri } from './app-callback.ts'
 import { prepare, readServer } from './prepare.ts'
@@ -57,6 +57,10 @@ export async function authorizeConnection(
   }
   const grantType = connection.server_grant_type as GrantType // only this room writes it
   const isFitting = (connection.of_tenant === 1) === isForEverybody(grantType)
+  if (connection.provider_slug !== null) {
+    const page = connectUrlOf(principal.tenant, connection.id)
+    throw invalid('serverId', `People sign in to this server on our page: ${page}`)
+  }
   if (connection.server_auth !== 'oauth' || !isFitting) {
     throw invalid('serverId', 'This server needs no sign-in.')
   }

@@ -16,6 +16,7 @@ import type { Secret } from '../base/secret.ts'
 import { createJournal } from '../journal/entries.ts'
 import { verifiedPrincipal } from '../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
+import { createProviderTokens } from '../people/provider-tokens.ts'
 import { createTenants } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Role, User } from '../people/users.ts'
@@ -65,10 +66,11 @@ export async function createBench(
   const journal = createJournal({ db, clock, random, keyring })
   const ground = { db, clock, time, random, keyring, journal, outbound, log }
   const upstream = createUpstream(ground, { spoolFolder, processName })
-  const told = { addressEnded: async () => {}, knownScopes: everyScope }
+  const providerTokens = createProviderTokens({ ...ground, upstream })
+  const told = { addressEnded: async () => {}, knownScopes: everyScope, providerTokens }
   const servers = createServers({ ...ground, ...told, upstream })
   const connections = createConnections({ ...ground, upstream, servers })
-  const credentials = createCredentials({ ...ground, upstream, servers, connections })
+  const credentials = createCredentials({ ...ground, ...told, upstream, servers, connections })
   const tenant = await createTenants(ground).ensureDefault('http://localhost:8787')
   const parts = { ...ground, ...told, shared, upstream, servers, connections, credentials, tenant }
 

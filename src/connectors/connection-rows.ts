@@ -1,20 +1,22 @@
 // The rows of `connections` with their server and what is known of their tokens, and what of it leaves this room: never a
 // token, a verifier, a secret or a header value.
+import type { ExpressionBuilder } from 'kysely'
 import { Fault } from '../base/fault.ts'
 import { limitOf, positionOf } from '../base/page.ts'
 import type { PageRequest } from '../base/page.ts'
 import type { Principal } from '../people/principal.ts'
 import { isAdmin } from '../people/principal.ts'
+import type { OfferedProvider } from '../people/providers.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import type { ConnectionRow } from '../store/schema.ts'
+import type { ConnectionRow, Schema } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
 import { scopesOf } from '../upstream/scopes.ts'
 import { readAccess } from './server-access.ts'
 import type { Access } from './server-access.ts'
 import { standingOf, wordsOf } from './status.ts'
-import type { ConnectionStatus, TokenFacts } from './status.ts'
+import type { ConnectionStatus, Standing, TokenFacts } from './status.ts'
 
 /** A connection as people and programs see it. */
 export interface PublicConnection {
@@ -51,6 +53,11 @@ export type JoinedConnection = ConnectionRow &
     readonly server_auth: string
     readonly server_grant_type: string
     readonly server_may_use: string | null
+    /** The provider at which its person signs in, for a server that takes that sign-in. */
+    readonly provider_slug: string | null
+    readonly provider_name: string | null
+    /** Until when the person's own sign-in there is good; null: they have none. */
+    readonly provider_until: number | null
   }
 
 /** Whose connections: one person's, or anybody's for an admin. */
@@ -90,6 +97,16 @@ export async function requireManaged(
   const row = await joined(db, owner.tenant).where('connections.id', '=', id).executeTakeFirst()
   if (row !== undefined && (isOf(row, owner) || owner.isAdmin)) return row
   throw new Fault('not_found', { because: 'no such connection that the caller may end' })
+}
+
+/** The provider of the tenant at which its person signs in; undefined for one with a sign-in of its own. */
+export async function providerOf(
+  db: Database,
+  owner: Owner,
+  id: string,
+): Promise<OfferedProvider | undefined> {
+  const { provider_slug: slug, provider_name: name } = await requireOwn(db, owner, id)
+  return slug === null || name === null ? undefined : { slug, name }
 }
 
 function isOf(row: ConnectionRow, { userId, isAdmin: ofAll }: Owner): boolean {
@@ -150,7 +167,14 @@ function joined(db: Database, tenant: Tenant) {
         .onRef('credentials.tenant_id', '=', 'connections.tenant_id')
         .onRef('credentials.connection_id', '=', 'connections.id'),
     )
+    .leftJoin('providers', (join) =>
+      join
+        .onRef('providers.tenant_id', '=', 'servers.tenant_id')
+        .onRef('providers.id', '=', 'servers.provider_id'),
+    )
     .selectAll('connections')
+    .select(['providers.slug as provider_slug', 'providers.name as provider_name'])
+    .select((is) => providerUntil(is).as('provider_until'))
     .select([
       'servers.name as server_name',
       'servers.url as server_url',
@@ -167,6 +191,34 @@ function joined(db: Database, tenant: Tenant) {
       'credentials.scope',
     ])
     .where('connections.tenant_id', '=', tenant.id)
+}
+
+/** Until when the best of the person's own sign-ins at the provider is good, as far as that is known. */
+function providerUntil(is: ExpressionBuilder<Schema, 'connections' | 'servers'>) {
+  return is
+    .selectFrom('provider_grants')
+    .innerJoin('credentials as kept', (join) =>
+      join
+        .onRef('kept.tenant_id', '=', 'provider_grants.tenant_id')
+        .onRef('kept.connection_id', '=', 'provider_grants.id'),
+    )
+    .select((of) =>
+      of.fn
+        .max<number | null>(
+          of
+            .case()
+            .when('kept.refresh_token_sealed', 'is not', null)
+            .then(Number.MAX_SAFE_INTEGER)
+            .else(of.fn.coalesce('kept.expires_at', of.val(Number.MAX_SAFE_INTEGER)))
+            .end(),
+        )
+        .as('until'),
+    )
+    .whereRef('provider_grants.tenant_id', '=', 'servers.tenant_id')
+    .whereRef('provider_grants.provider_id', '=', 'servers.provider_id')
+    .whereRef('provider_grants.user_id', '=', 'connections.user_id')
+    .where('provider_grants.ended_at', 'is', null)
+    .where('kept.access_token_sealed', '!=', '')
 }
 
 /** Who may use its server. */
@@ -191,7 +243,10 @@ export function toPublicConnection(
 ): PublicConnection {
   const needsTokens = row.server_auth === 'oauth'
   const facts = { needsTokens, asksAlone: asksAlone(row), isSigningIn, now }
-  const standing = standingOf({ connection: row, tokens: row, ...facts })
+  const standing =
+    row.provider_slug === null
+      ? standingOf({ connection: row, tokens: row, ...facts })
+      : standingThere(row, now)
   const { status, reason, authorized } = standing
   const words = reason === undefined ? undefined : wordsOf(reason)
   return {
@@ -213,6 +268,13 @@ export function toPublicConnection(
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
+}
+
+/** A server that takes the person's sign-in at a provider stands as that does. */
+function standingThere({ provider_until: until }: JoinedConnection, now: number): Standing {
+  const authorized = (until ?? 0) > now
+  const status = authorized ? 'connected' : 'disconnected'
+  return { status, reason: undefined, authorized }
 }
 
 function missingOf(row: JoinedConnection) {

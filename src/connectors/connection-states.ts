@@ -36,7 +36,7 @@ export async function connectionStates(
 
 /** Does somebody sign in to it with an account of their own? */
 export function isSignedInTo({ auth, grantType }: Pick<Server, 'auth' | 'grantType'>): boolean {
-  return auth === 'oauth' && needsBrowser(grantType)
+  return auth === 'provider' || (auth === 'oauth' && needsBrowser(grantType))
 }
 
 /** The page where this person signs in to the server. */
@@ -55,6 +55,8 @@ async function stateOf(
 ): Promise<ConnectionState> {
   const { slug, name, id: serverId } = server
   if (!isSignedInTo(server)) return { server: slug, name, status: 'connected' }
+  // Who has signed in at the provider is connected, whether or not they were ever here.
+  if (server.auth === 'provider') await needs.connections.ensure(principal, serverId)
   const { items } = await needs.connections.list(principal, {}, { serverId })
   const own = chosen(items)
   if (own?.authorized !== true && isShared) return { server: slug, name, status: 'connected' }

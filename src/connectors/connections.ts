@@ -11,6 +11,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import { actorOf, isAdmin } from '../people/principal.ts'
 import type { Principal, SessionPrincipal } from '../people/principal.ts'
+import type { OfferedProvider } from '../people/providers.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { FlowOutcome, FlowView } from '../upstream/flows.ts'
@@ -28,6 +29,7 @@ import {
   listOwn,
   connectUrlOf,
   ownerOf,
+  providerOf,
   requireManaged,
   requireOwn,
   toPublicConnection,
@@ -96,6 +98,8 @@ export interface Connections {
     answer: BroughtAnswer & { readonly browser?: Secret | undefined },
   ) => Promise<PublicConnection>
   readonly flow: (principal: Principal, id: string) => Promise<FlowView>
+  /** The provider of the tenant at which its person signs in; undefined for one with a sign-in of its own. */
+  readonly providerOf: (principal: Principal, id: string) => Promise<OfferedProvider | undefined>
   /** How it is signed in. Throws Fault('not_found') for somebody else's. */
   readonly signIn: (principal: Principal, id: string) => Promise<SignIn>
   /** Refreshes now, even a token that still lives (S1-67). */
@@ -174,6 +178,8 @@ export function createConnections(
 
     flow: (principal, id) =>
       upstream.flows.view(principal.tenant, { id: ownerOf(principal).userId }, id),
+
+    providerOf: (principal, id) => providerOf(db, ownerOf(principal), id),
 
     signIn: async (principal, id) =>
       readSignIn(needs, principal.tenant, await requireOwn(db, ownerOf(principal), id)),

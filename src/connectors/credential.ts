@@ -7,6 +7,8 @@ import type { Tenant } from '../people/tenants.ts'
 import { isSameIssuer } from '../upstream/adapt.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import type { Held } from '../upstream/held.ts'
+import { isSignIn } from '../upstream/provider-client.ts'
+import { scopesOf } from '../upstream/scopes.ts'
 import { ownConnection } from './alone.ts'
 import type { Spent } from './alone.ts'
 import { connectUrlOf } from './connection-rows.ts'
@@ -57,6 +59,8 @@ export interface Credentials extends Presenter {
     refused?: Credential,
     wish?: ConnectionWish,
   ) => Promise<Credential>
+  /** Our page where the owner of what a call carried signs in again. */
+  readonly signInUrl: (used: Bearer, principal: Principal, server: Server) => Promise<string>
   /** After the server's `insufficient_scope`: notes what it asks for, and says what helps. */
   readonly noteInsufficientScope: (
     used: Bearer,
@@ -92,6 +96,12 @@ export function createCredentials(needs: Needs): Credentials {
     refreshAfterUnauthorized: async (server, principal, refused, wish = {}) => {
       requireUse(server, principal)
       const caller = callerOf(principal, server)
+      if (server.auth === 'provider') {
+        // Where the provider is, and what our client there is, are no business of this server.
+        const refusedToken = refused?.kind === 'bearer' ? { spent: refused } : {}
+        const way = await reach(needs, caller, server, refusedToken)
+        return toCredential(needs, { principal, server, way })
+      }
       const spent = await spentToken(needs, caller, server, { ...wish, refused })
       if (spent !== undefined && (await hasMoved(needs, caller, server, spent))) {
         await dropTokens(needs, caller, spent)
@@ -100,8 +110,19 @@ export function createCredentials(needs: Needs): Credentials {
       return toCredential(needs, { principal, server, way })
     },
 
-    noteInsufficientScope: ({ connectionId }, { id: tenantId }, refused) =>
-      noteInsufficientScope(needs, { tenantId, connectionId }, refused),
+    signInUrl: async (used, principal, { id }) => {
+      const isThere = isSignIn(used)
+      const connectionId = isThere
+        ? await needs.connections.ensure(principal, id)
+        : used.connectionId
+      return connectUrlOf(principal.tenant, connectionId)
+    },
+    noteInsufficientScope: async ({ connectionId }, { id: tenantId }, refused) => {
+      // What a sign-in at a provider is for, an administrator says; another one would bring the same.
+      const isOver = isSignIn({ connectionId })
+      if (isOver) return { kind: 'over', scopes: scopesOf(refused.scope) }
+      return noteInsufficientScope(needs, { tenantId, connectionId }, refused)
+    },
     noteSufficientScope: ({ connectionId }, { id: tenantId }, operation) =>
       noteSufficientScope(needs, { tenantId, connectionId }, operation),
   }
@@ -120,6 +141,7 @@ async function holds(needs: Needs, { principal, server, credential }: Carried): 
   if (known?.url !== url || !mayUse(known, principal)) return false
   if (credential.kind !== 'bearer') return true
   const { connectionId, ownerId } = credential
+  if (isSignIn(credential)) return holdsByProvider(needs, { principal, server: known, credential })
   const binding = await needs.upstream.vault.binding({ tenant, connectionId })
   if (binding?.serverUrl !== url) return false
   if (ownerId === undefined) return true
@@ -128,12 +150,30 @@ async function holds(needs: Needs, { principal, server, credential }: Carried): 
   return shared?.id === connectionId
 }
 
+/** The sign-in it came of, and the choice of the provider, are what they were. */
+async function holdsByProvider(
+  { providerTokens }: Needs,
+  { principal, server, credential }: Carried & { readonly credential: Bearer },
+): Promise<boolean> {
+  const { providerId } = server
+  if (providerId === undefined) return false
+  const owner = { ...callerOf(principal, server), providerId }
+  return providerTokens.stands(owner, credential.connectionId)
+}
+
 function callerOf(principal: Principal, server: Server): ReachCaller {
   const { tenant, user } = principal
   const clientId = principal.kind === 'token' ? principal.clientId : undefined
+  const providerGrantId = providerGrantOf(principal)
   if (server.tenantId !== tenant.id) throw new Error('a server of another tenant')
-  if (user !== undefined) return { tenant, user, clientId }
+  if (user !== undefined) return { tenant, user, clientId, providerGrantId }
   throw new Fault('forbidden', { because: 'nobody stands behind this token' })
+}
+
+/** The sign-in at a provider on which the caller hangs, if any. */
+function providerGrantOf(principal: Principal): string | undefined {
+  const hangs = principal.kind === 'token' || principal.kind === 'session'
+  return hangs ? principal.providerGrantId : undefined
 }
 
 /** The tokens that the server refused; undefined when others have taken their place already. */

@@ -6,6 +6,7 @@ import type { ConnectionRow } from '../store/schema.ts'
 import { needsBrowser } from '../upstream/grant.ts'
 import { liveAlone, ownConnection } from './alone.ts'
 import type { AliveToken, AloneNeeds, Spent } from './alone.ts'
+import type { ProviderTokens } from '../people/provider-tokens.ts'
 import type { User } from '../people/users.ts'
 import type { Introduce } from './introduce.ts'
 import { chooseConnection, isOthers } from './choose-connection.ts'
@@ -39,6 +40,7 @@ export type Reach =
 
 export interface ReachNeeds extends AloneNeeds {
   readonly introduce?: Introduce | undefined
+  readonly providerTokens: ProviderTokens
 }
 
 /** Who reaches it. */
@@ -46,6 +48,8 @@ export interface ReachCaller extends Caller {
   readonly user: User
   /** Through which client of ours. */
   readonly clientId?: string | undefined
+  /** The sign-in at a provider on which their session or client hangs. */
+  readonly providerGrantId?: string | undefined
 }
 
 /** How this person reaches this server. Throws Fault('provider_unreachable' | …) when that may pass. */
@@ -60,6 +64,7 @@ export async function reach(
     return { kind: 'headers', headers: await readHeaders(needs, server) }
   }
   if (server.auth === 'assertion') return reachIntroduced(needs, caller, server)
+  if (server.auth === 'provider') return reachByProvider(needs, caller, server, spent)
   if (!needsBrowser(server.grantType)) return reachAlone(needs, caller, server, spent)
   const connection = await chooseConnection(needs.db, caller, {
     ...wish,
@@ -91,6 +96,28 @@ async function reachIntroduced(
   if (introduce === undefined) throw new Error('nobody signs for a server that wants it')
   const token = await introduce({ ...caller, audience })
   return { kind: 'headers', headers: { authorization: new Secret(`Bearer ${token.reveal()}`) } }
+}
+
+/** With the token of the caller's own sign-in at the provider that an administrator chose for this server. */
+async function reachByProvider(
+  { providerTokens }: ReachNeeds,
+  { tenant, user, providerGrantId }: ReachCaller,
+  { providerId }: Server,
+  spent: Spent | undefined,
+): Promise<Reach> {
+  if (providerId === undefined)
+    throw new Error('a server without the provider that it is reached by')
+  const token = await providerTokens.live({ tenant, user, providerId, providerGrantId }, spent)
+  if (token === undefined) return { kind: 'sign_in', connection: undefined, reason: 'disconnected' }
+  const { id: connectionId, accessToken, generation, proofKey } = token
+  return {
+    kind: 'bearer',
+    token: accessToken,
+    connectionId,
+    generation,
+    isSignedIn: true,
+    proofKey,
+  }
 }
 
 async function reachAlone(

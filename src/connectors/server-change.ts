@@ -13,6 +13,7 @@ import { accessColumn } from './server-access.ts'
 import { grantInputOf, grantSettingsOf } from './server-grant.ts'
 import { checkName, checkSlug, checkUrl } from './server-input.ts'
 import { requireIntroduce } from './introduce.ts'
+import { providerColumn, requireProvider } from './server-provider.ts'
 import type { ServerAuth, ServerInput } from './server-input.ts'
 import {
   cacheMinutesOf,
@@ -46,6 +47,7 @@ export async function changeServer(
     ...plainColumns(needs, wanted, { hasKey: hasKey(wanted) }),
     url,
     auth,
+    provider_id: providerColumn(auth, wanted),
     transport: discovered?.transport ?? (url === before.url ? before.transport : null),
     tool_scopes:
       input.toolScopes === undefined
@@ -106,7 +108,10 @@ function wantedInput(
   const grant = isSameUrl ? grantInputOf({ keyring }, row) : {}
   const metadataCacheMinutes = cacheMinutesOf(row)
   const identityHeaders = row.identity_headers === 1
+  // With another way in, the provider is left behind; who names one all the same is told.
+  const providerId = auth === 'provider' ? (row.provider_id ?? undefined) : undefined
   const stored = {
+    providerId,
     scopes: row.scopes ?? undefined,
     ...grant,
     metadataCacheMinutes,
@@ -119,6 +124,7 @@ function isAnotherSignIn(row: ServerRow, wanted: WantedInput): boolean {
   return (
     wanted.url !== row.url ||
     wanted.auth !== row.auth ||
+    (wanted.providerId ?? null) !== row.provider_id ||
     (wanted.grantType ?? 'authorization_code') !== row.grant_type ||
     isAnotherGrant(row, wanted) ||
     (wanted.issuer ?? null) !== row.issuer ||
@@ -169,6 +175,7 @@ async function storeChange(
 ): Promise<void> {
   const { before, after, isElsewhere, input } = change
   await needs.db.transaction().execute(async (tx) => {
+    await requireProvider(tx, after)
     await requireFreeSlug(tx, after)
     const stored = await tx
       .updateTable('servers')

@@ -4,7 +4,7 @@ import type { Outbound } from '../base/outbound.ts'
 import type { GrantType } from '../upstream/grant.ts'
 
 /** How a server is reached. */
-export const serverAuths = ['none', 'headers', 'oauth', 'assertion'] as const
+export const serverAuths = ['none', 'headers', 'oauth', 'provider', 'assertion'] as const
 export type ServerAuth = (typeof serverAuths)[number]
 
 /** How the access tokens that we make for a server look: random, or signed for it to read (RFC 9068). */
@@ -33,6 +33,8 @@ export interface ServerInput {
   readonly name?: string | undefined
   readonly slug?: string | undefined
   readonly auth?: ServerAuth | undefined
+  /** For `provider`: the provider of the tenant whose token it takes. */
+  readonly providerId?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined

@@ -10,6 +10,7 @@ import { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import { isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
+import type { ProviderTokens } from '../people/provider-tokens.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
 import type { ServerRow } from '../store/schema.ts'
@@ -44,6 +45,8 @@ export interface Server {
   readonly name: string
   readonly url: string
   readonly auth: ServerAuth
+  /** For `provider`: at which one the caller has to be signed in. */
+  readonly providerId?: string
   readonly headerNames: readonly string[]
   readonly issuer?: string
   readonly clientId?: string
@@ -74,6 +77,7 @@ export interface PublicServer {
   readonly name: string
   readonly url: string
   readonly auth: ServerAuth
+  readonly providerId?: string
   readonly headerNames: readonly string[]
   readonly issuer?: string
   readonly clientId?: string
@@ -117,6 +121,8 @@ export interface ServerNeeds {
   readonly knownScopes: (tenant: Tenant, names: readonly string[]) => Promise<readonly string[]>
   /** Signs who calls, for servers that are reached so; absent where nobody publishes our keys. */
   readonly introduce?: Introduce | undefined
+  /** The tokens of people's own sign-ins at the providers of the tenant. */
+  readonly providerTokens: ProviderTokens
 }
 
 /** What named a server: its place behind the gateway, or its own URL. */
@@ -238,6 +244,7 @@ export function toServer(row: ServerRow): Server {
     name: row.name,
     url: row.url,
     auth: row.auth as ServerAuth, // only this room writes it
+    ...(row.provider_id === null ? {} : { providerId: row.provider_id }),
     headerNames: JSON.parse(row.header_names) as readonly string[], // only this room writes it
     ...(row.issuer === null ? {} : { issuer: row.issuer }),
     ...(row.client_id === null ? {} : { clientId: row.client_id }),

@@ -7,12 +7,14 @@ import { randomId } from '../base/random.ts'
 import { actorOf, isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
+import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
 import type { Transport } from '../upstream/mcp.ts'
 import { createClientDocuments } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { requireIntroduce } from './introduce.ts'
+import { isProviderUsed, providerColumn, requireProvider } from './server-provider.ts'
 import { decideAuth } from './decide-auth.ts'
 import { endSignIns } from './end-sign-ins.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
@@ -69,6 +71,8 @@ export interface Servers extends ClientDocuments {
   readonly scopesInUse: (tenant: Tenant) => Promise<readonly string[]>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
+  /** Is a server reached with the tokens of this provider? To be asked inside the transaction that holds the provider. */
+  readonly usesProvider: (tx: Database, tenant: Tenant, providerId: string) => Promise<boolean>
 }
 
 // Asked for every call that passes through.
@@ -126,6 +130,7 @@ export function createServers(needs: ServerNeeds): Servers {
     byUrl: (tenant, url, issuer) => oldestAt(needs, tenant, { url, issuer }),
     scopesInUse: (tenant) => scopesInUse(needs, tenant),
     usesScope: async (tenant, scope) => (await scopesInUse(needs, tenant)).includes(scope),
+    usesProvider: isProviderUsed,
     ...createClientDocuments(needs),
   }
 }
@@ -175,6 +180,7 @@ async function createServer(
     tool_scopes: toolScopes,
     tool_policy: toolPolicyColumn(input.toolPolicy ?? null),
     // A client id is known to one issuer only; which one, as it spells itself, is fixed at the first look.
+    provider_id: providerColumn(auth, input),
     issuer:
       facts.issuer === null && facts.client_id === null
         ? null
@@ -199,6 +205,7 @@ async function insertServer(
   slugs: readonly string[],
 ): Promise<ServerRow> {
   return db.transaction().execute(async (tx) => {
+    await requireProvider(tx, row)
     for (const slug of slugs) {
       const stored = await tx
         .insertInto('servers')

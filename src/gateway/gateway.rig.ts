@@ -278,6 +278,8 @@ function countedCredentials(settings: RigSettings) {
       if (refused?.kind === 'bearer') counts.refreshes += 1
       return settings.renewed ?? bearer
     },
+    signInUrl: async ({ connectionId }: Bearer, { tenant }: Principal) =>
+      `${tenant.issuer}/connect/${connectionId}`,
     noteInsufficientScope: async (_used: Bearer, _tenant: Tenant, refused: Refused) => {
       counts.notes.push(`${refused.operation}: ${refused.scope}`)
       return settings.stepUp ?? ({ kind: 'sign_in' } as const)

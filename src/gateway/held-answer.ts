@@ -2,7 +2,6 @@
 // form that is not MCP's, in words and codes of our own. What it says about scope is noted at the connection.
 import type { IncomingHttpHeaders } from 'node:http'
 import { Fault } from '../base/fault.ts'
-import { connectUrlOf } from '../connectors/connection-rows.ts'
 import type { Bearer, Credential, Credentials } from '../connectors/credential.ts'
 import type { Server } from '../connectors/servers.ts'
 import { bearerChallenge } from '../oauth/challenge.ts'
@@ -79,19 +78,19 @@ async function lacking(
   return scopeRefused(call, { serverName: server.name, scopes: stepUp.scopes })
 }
 
-function connectFor(
-  { askSignIn }: Needs,
+async function connectFor(
+  { askSignIn, credentials }: Needs,
   held: HeldCall,
-  { connectionId, ownerId }: Bearer,
+  used: Bearer,
   reason: 'authorization_required' | 'scope_insufficient',
-): Answer {
+): Promise<Answer> {
   const { principal, server } = held
   const { tenant } = principal
-  const isShared = ownerId !== undefined
+  const isShared = used.ownerId !== undefined
   // The sign-in of a shared connection is its owner's alone; what anybody can do is to connect an account of their own.
   const connectUrl = isShared
     ? `${tenant.issuer}/console/connections`
-    : connectUrlOf(tenant, connectionId)
+    : await credentials.signInUrl(used, principal, server)
   return askSignIn({ serverName: server.name, connectUrl, reason, isShared })
 }
 

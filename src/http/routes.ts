@@ -15,7 +15,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
-import type { Arrive } from '../people/arrivals.ts'
+import type { Arrive, Join } from '../people/arrivals.ts'
 import type { ProviderGrants } from '../people/provider-grants.ts'
 import type { Providers } from '../people/providers.ts'
 import type { Sessions } from '../people/sessions.ts'
@@ -81,6 +81,7 @@ export interface RouteNeeds {
   readonly providers: Providers
   readonly providerGrants: ProviderGrants
   readonly arrive: Arrive
+  readonly joinIdentity: Join
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
   readonly setup: Setup

@@ -50,6 +50,7 @@ export function createVerify(needs: Needs): Verify {
       user: readUser(tenant, row),
       clientId: row.client_id,
       grantId: row.grant_id,
+      providerGrantId: row.provider_grant_id ?? undefined,
       scopes: parseScope(row.scope),
       resource: row.resource,
       // Only until a call of it was answered: what comes later is no part of the attempt to connect.
@@ -109,7 +110,7 @@ const queryToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
     .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
     .select(['grants.first_used_at', 'grants.last_used_at'])
     .select('grants.revoked_at as grant_revoked_at')
-    .select(['grants.attempt', 'grants.first_call_at'])
+    .select(['grants.attempt', 'grants.first_call_at', 'grants.provider_grant_id'])
     .select('clients.disabled_at as client_disabled_at')
     .select(['users.email', 'users.email_verified', 'users.name', 'users.role'])
     .select(['users.disabled_at as user_disabled_at', 'users.created_at as user_created_at'])

@@ -17,6 +17,16 @@ export type Arrive = (
   person: ProvidedPerson,
 ) => Promise<User>
 
+/**
+ * A person who is signed in here has signed in at the provider too: from now on that subject is theirs. Throws Fault('forbidden'),
+ * and changes nothing, where it is another's, or from elsewhere than the tenant allows.
+ */
+export type Join = (
+  tenant: Tenant,
+  provider: SignInProvider,
+  arrival: { readonly person: ProvidedPerson; readonly user: User },
+) => Promise<void>
+
 interface Needs {
   readonly db: Database
   readonly users: Pick<Users, 'byId' | 'byEmail'>
@@ -44,6 +54,40 @@ export function createArrive(needs: Needs): Arrive {
       detail: { person: 'This account is switched off. An administrator can switch it on.' },
     })
   }
+}
+
+/** Makes the other way in, for who is here already. */
+export function createJoin({ db, identities }: Pick<Needs, 'db' | 'identities'>): Join {
+  return async (tenant, provider, { person, user }) => {
+    requireDomain(provider, person)
+    const key = { issuer: provider.issuer, subject: person.subject }
+    const owner = await identities.find(tenant, key)
+    if (owner !== undefined && owner !== user.id) throw anothers(provider)
+    if (owner === undefined) {
+      await orAnothers(provider, () =>
+        identities.link(tenant, key, { userId: user.id, actor: { kind: 'user', id: user.id } }),
+      )
+    }
+    await db.transaction().execute((tx) => identities.noteUse(tx, tenant, key))
+  }
+}
+
+async function orAnothers(provider: SignInProvider, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (thrown) {
+    if (!isFault(thrown) || thrown.code !== 'conflict') throw thrown
+    throw anothers(provider)
+  }
+}
+
+function anothers({ name }: SignInProvider): Fault {
+  return new Fault('forbidden', {
+    because: 'the subject belongs to another person here',
+    detail: {
+      person: `That account at ${name} belongs to somebody else here. Sign in there with your own.`,
+    },
+  })
 }
 
 function verifiedEmail({ email, emailVerified }: ProvidedPerson): string | undefined {

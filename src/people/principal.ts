@@ -41,6 +41,8 @@ export interface TokenPrincipal extends Caller {
   readonly user: User | undefined
   readonly clientId: string
   readonly grantId: string
+  /** What the person's provider gave with the sign-in on which the grant hangs. */
+  readonly providerGrantId?: string | undefined
   readonly scopes: readonly string[]
   /** The audience of the token (RFC 8707). */
   readonly resource: string

@@ -35,6 +35,7 @@ import {
   slugOf,
 } from './provider-input.ts'
 import type { NewProvider, ProviderChange, ProviderPlace } from './provider-input.ts'
+import { lockProvider } from './provider-lock.ts'
 import type { Tenant } from './tenants.ts'
 
 /** A provider as its administrators see it. */
@@ -111,6 +112,8 @@ export interface ProviderNeeds {
   readonly outbound: Outbound
   /** Ends what hangs on a provider that goes, inside the transaction that takes it away. */
   readonly providerEnds: (tx: Database, tenant: Tenant, providerId: string) => Promise<void>
+  /** Is a server reached with its tokens? Told by the platform; this room does not know servers. */
+  readonly isUsed: (tx: Database, tenant: Tenant, providerId: string) => Promise<boolean>
 }
 
 const providersMax = 50
@@ -264,6 +267,7 @@ async function update(
   const changed = Object.keys(change)
   if (Object.keys(columns).length === 0) return shown(tenant, before)
   return db.transaction().execute(async (tx) => {
+    if (columns.keeps_tokens === 0) await requireUnused(needs, tx, by, before.id)
     await requireFree(tx, tenant, { ...before, ...columns })
     const row = await tx
       .updateTable('providers')
@@ -327,6 +331,7 @@ async function remove(needs: ProviderNeeds, by: ProviderMaker, id: string): Prom
   const { tenant } = by
   const row = await requireRow(db, tenant, id)
   await db.transaction().execute(async (tx) => {
+    await requireUnused(needs, tx, by, row.id)
     await needs.providerEnds(tx, tenant, row.id)
     const gone = await tx
       .deleteFrom('providers')
@@ -336,6 +341,21 @@ async function remove(needs: ProviderNeeds, by: ProviderMaker, id: string): Prom
       .executeTakeFirst()
     if (gone === undefined) return notFound()
     await note(needs, { tx, by, row }, 'provider.deleted', { issuer: row.issuer })
+  })
+}
+
+/** S4-40. Throws Fault('conflict') while a server is reached with its tokens; none begins to be until the transaction ends. */
+async function requireUnused(
+  { isUsed }: ProviderNeeds,
+  tx: Database,
+  { tenant }: ProviderMaker,
+  id: string,
+): Promise<void> {
+  await lockProvider(tx, tenant, id)
+  if (!(await isUsed(tx, tenant, id))) return
+  throw new Fault('conflict', {
+    because: 'a server is reached with the tokens of this provider',
+    detail: { provider: 'A server takes its tokens. Change or remove that server first.' },
   })
 }
 

@@ -370,6 +370,8 @@ export interface ServerRow {
   /** How long what discovery found is used again; null: as long as the installation says. */
   metadata_cache_ms: number | null
   identity_headers: number
+  /** For `provider`: where the caller has to be signed in, in the same tenant. */
+  provider_id: string | null
 }
 
 /** One user's credential for one server. */

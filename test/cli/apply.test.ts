@@ -10,6 +10,7 @@ import type { Store } from '../../src/store/database.ts'
 import { openWorkshop } from '../../src/workshop.ts'
 import { makeDatabaseFolder } from '../database-folder.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
+import { verifies } from '../requirements.ts'
 
 const secret = 'hunter2-hunter2-hunter2'
 
@@ -121,6 +122,73 @@ tenants:
     assert.deepEqual(await slugs(), ['default', 'acme-co'])
     const user = (await workshop.users.byEmail(tenant, 'eve@acme.test')) ?? assert.fail()
     assert.equal(user.role, 'admin')
+  },
+)
+
+const provided = (rest: string) => `
+tenants:
+  - slug: acme-co
+    url: https://acme.test
+    ${rest}
+`
+const company = (more: string) => `providers:
+      - slug: company
+        kind: oauth2
+        name: Company
+        issuer: http://127.0.0.1:9
+        authorizationEndpoint: http://127.0.0.1:9/authorize
+        tokenEndpoint: http://127.0.0.1:9/token
+        userinfoEndpoint: http://127.0.0.1:9/userinfo
+        clientId: latchkey
+        clientSecret: '\${NOTES_KEY}'
+        claims: { subject: id }
+        emailDomains: [acme.test]
+        keepsTokens: true${more}`
+const taker = `servers:
+      - { slug: notes, url: 'http://127.0.0.1:9/mcp', auth: provider, provider: company }`
+
+onEveryDatabase(
+  'providers are made before the servers that take their tokens, and go after them',
+  async (t, store) => {
+    verifies(t, 'S4-13', 'S4-40', 'S4-43')
+    const { workshop, run, json } = await openBench(t, store)
+    const both = provided(`${company('')}\n    ${taker}`)
+    assert.deepEqual(told(await json(both)).slice(1), [
+      'create provider company',
+      'create server notes',
+    ])
+    assert.deepEqual(told(await json(both)).slice(1), [
+      'keep provider company',
+      'keep server notes',
+    ])
+    const tenant = (await workshop.tenants.bySlug('acme-co')) ?? assert.fail()
+    const by = operatorAtTheMachine(tenant)
+    const [made] = (await workshop.providers.list(by)).items
+    const [server] = (await workshop.servers.list(by)).items
+    assert.deepEqual([server?.auth, server?.providerId], ['provider', made?.id])
+
+    const renamed = both.replace('name: Company', 'name: Firm')
+    assert.deepEqual(told(await json(renamed, { secrets: true })).slice(1), [
+      'change provider company name clientSecret',
+      'keep server notes',
+    ])
+    await assert.rejects(
+      run(provided(`providers: []\n    ${taker}`), { yes: true, prune: true }),
+      ({ code }: { code: string }) => code === 'conflict',
+    )
+    await assert.rejects(
+      run(both.replace('kind: oauth2', 'kind: oidc'), { yes: true }),
+      /The provider company cannot become oidc/,
+    )
+    await assert.rejects(
+      run(provided(taker.replace('provider: company', 'provider: none')), { yes: true }),
+      /There is no provider none in acme-co/,
+    )
+    const gone = provided('providers: []\n    servers: []')
+    assert.deepEqual(told(await json(gone, { prune: true })).slice(1), [
+      'remove server notes',
+      'remove provider company',
+    ])
   },
 )
 

@@ -65,6 +65,27 @@ test('a well-known server is added by its name, and one without registrations sa
   assert.equal(unknown.code, 1)
   assert.match(unknown.error, /nothing is neither an address nor a template/)
 
+  const nobody = ['--auth', 'provider', '--provider', 'company']
+  const nowhere = await shell.run('servers', 'add', 'notion', '--slug', 'taker', ...nobody)
+  assert.deepEqual([nowhere.code, nowhere.out], [1, ''])
+  assert.match(nowhere.error, /There is no provider company in default/)
+  const file = join(shell.environment['LATCHKEY_DATA'] ?? '', 'tenants.json')
+  const at = 'https://login.example'
+  const company = {
+    slug: 'company',
+    kind: 'oauth2',
+    name: 'Company',
+    authorizationEndpoint: `${at}/authorize`,
+    tokenEndpoint: `${at}/token`,
+    userinfoEndpoint: `${at}/me`,
+    clientId: 'latchkey',
+    keepsTokens: true,
+  }
+  writeFileSync(file, JSON.stringify({ tenants: [{ slug: 'default', providers: [company] }] }))
+  await shell.json('apply', '-f', file, '--yes')
+  const taker = await shell.json('servers', 'add', 'notion', '--slug', 'taker', ...nobody)
+  assert.match(taker.providerId, /^prv_/)
+
   const provider = await startFaultProvider({ offersRegistration: false })
   t.after(provider.stop)
   const byHand = await shell.run('servers', 'add', provider.mcpUrl, '--slug', 'by-hand')

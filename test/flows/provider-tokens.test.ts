@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { createManualClock } from '../../src/base/clock.ts'
 import type { ManualClock } from '../../src/base/clock.ts'
+import { sweepPeople } from '../../src/people/sweep.ts'
 import type { Store } from '../../src/store/database.ts'
 import { createCookieBrowser } from '../counterparts/cookie-browser.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
@@ -202,4 +203,22 @@ onEveryDatabase('a provider that is taken away takes along what came of it', asy
   assert.match((await browser.open(`${origin}/console/connections`)).url, /\/sign-in/)
   const rows = await store.db.selectFrom('provider_grants').selectAll().execute()
   assert.deepEqual(rows, [])
+})
+
+onEveryDatabase('a sign-in that ended a day ago is thrown away, and no other', async (t, store) => {
+  verifies(t, 'S4-45')
+  const { origin, idp, clock } = await start(t, store)
+  await signInElsewhere(origin)
+  await signInElsewhere(origin, { as: idp, user: 'henry' })
+  const { db } = store
+  await db
+    .updateTable('provider_grants')
+    .set({ ended_at: clock.now(), end_reason: 'signed_out_there' })
+    .where('subject', '=', 'grace')
+    .execute()
+  const sweep = async (at: number) => (await sweepPeople(db, at)).providerGrants
+  assert.equal(await sweep(clock.now() + 24 * hourMs - 1), 0)
+  assert.equal(await sweep(clock.now() + 24 * hourMs), 1)
+  const left = await db.selectFrom('provider_grants').select('subject').execute()
+  assert.deepEqual(left, [{ subject: 'henry' }])
 })

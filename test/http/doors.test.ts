@@ -35,6 +35,7 @@ const withoutName = [
   'GET /connect/client-metadata/{context}',
   'GET /connect/finished/{flow}',
   'GET /connect/{connection}',
+  'GET /connect/{connection}/arrived',
   'GET /console',
   'GET /console/apps',
   'GET /console/clients',

@@ -95,6 +95,7 @@ export function providerRoutes({ providers }: { readonly providers: Providers })
       ...one,
       method: 'DELETE',
       output: nothing,
+      faults: ['conflict'],
       words: 'Takes one away; whoever came by it is signed out.',
       run: async ({ principal, params }) => {
         await providers.remove(principal, idOf(params))

@@ -18,6 +18,8 @@ const newServer = z.strictObject({
   name: z.string().min(1).max(80).exactOptional(),
   slug: z.string().max(36).exactOptional(),
   auth: z.enum(serverAuths).exactOptional(),
+  /** For `provider`: the provider of the tenant at which the caller has to be signed in. */
+  providerId: z.string().max(100).exactOptional(),
   headers: z.record(z.string(), z.string().max(4096)).exactOptional(),
   issuer: z.string().max(1000).exactOptional(),
   clientId: z.string().max(500).exactOptional(),
@@ -83,7 +85,7 @@ export function serverRoutes({ servers }: { readonly servers: Servers }): readon
       guard: 'admin',
       input: newServer,
       output: made(shapes.server),
-      faults: ['conflict', ...discoveryFaults],
+      faults: ['conflict', 'not_found', ...discoveryFaults],
       words: 'Adds an MCP server; runs discovery and says what it found.',
       run: async ({ principal, input }) => json(await servers.create(principal, input), 201),
     }),

@@ -4,6 +4,8 @@ import { html } from 'hono/html'
 import { nameOf } from '../../people/users.ts'
 import { Fault } from '../../base/fault.ts'
 import type { Connections, FinishedFlow } from '../../connectors/connections.ts'
+import type { OfferedProvider, Providers } from '../../people/providers.ts'
+import type { SignIns } from '../../upstream/sign-ins.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
@@ -11,11 +13,14 @@ import { returnAddress } from '../return-address.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
+import type { Html } from './layout.ts'
 import { toldToOpener } from './told-to-opener.ts'
 
 interface Needs {
   readonly connections: Connections
   readonly forms: Forms
+  readonly providers: Pick<Providers, 'bySlug'>
+  readonly upstream: { readonly signIns: Pick<SignIns, 'begin'> }
 }
 
 type FailedFlow = Extract<FinishedFlow, { kind: 'failed' }>
@@ -43,6 +48,13 @@ export function connectRoutes(needs: Needs): readonly Route[] {
     route({
       ...shared,
       method: 'GET',
+      path: '/connect/{connection}/arrived',
+      words: 'Where a sign-in at a provider of the tenant ends that a server takes.',
+      run: (visit) => showArrived(needs, visit),
+    }),
+    route({
+      ...shared,
+      method: 'GET',
       path: '/connect/{connection}',
       words: 'Our page that starts a sign-in elsewhere.',
       run: (visit) => askToConnect(needs, visit),
@@ -61,6 +73,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
   const { session, params } = visit
   if (session === undefined) return signInFirst(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
+  const provider = await connections.providerOf(session, connection.id)
   const { token, cookies } = forms.issue(visit, 'connect')
   const missing = connection.missingScopes ?? []
   const drawn = await page({
@@ -70,10 +83,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
     body: html`
       <section class="card narrow">
         <h1>Connect <bdi>${connection.serverName}</bdi></h1>
-        <p>
-          You will sign in at its own page and come back here. Latchkey keeps the result encrypted
-          and uses it only for calls that you make.
-        </p>
+        ${wayWords(provider)}
         <dl class="facts">
           <dt>Server</dt>
           <dd><code>${connection.serverUrl}</code></dd>
@@ -87,7 +97,7 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
         <form method="post" action="/connect/${connection.id}" class="buttons">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
-          <button class="primary">Continue to sign in</button>
+          <button class="primary">${buttonWords(provider)}</button>
           <a class="button" href="${home}">Not now</a>
         </form>
       </section>
@@ -96,8 +106,49 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
   return withCookies(drawn, cookies)
 }
 
+function wayWords(provider: OfferedProvider | undefined): Html {
+  if (provider === undefined) {
+    return html`<p>
+      You will sign in at its own page and come back here. Latchkey keeps the result encrypted and
+      uses it only for calls that you make.
+    </p>`
+  }
+  return html`<p>
+    It takes your sign-in at <bdi>${provider.name}</bdi>. You will sign in there and come back here.
+    Latchkey keeps the result encrypted and uses it only for calls that you make.
+  </p>`
+}
+
+function buttonWords(provider: OfferedProvider | undefined): Html {
+  if (provider === undefined) return html`Continue to sign in`
+  return html`Continue with <bdi>${provider.name}</bdi>`
+}
+
+/** The connection whose person comes back here from a provider of the tenant; undefined for any other path. */
+export function connectionIn(next: string): string | undefined {
+  return /^\/connect\/(?<id>con_\w{1,64})\/arrived$/.exec(next)?.groups?.['id']
+}
+
+async function showArrived({ connections }: Needs, { session, params }: Recognised) {
+  const id = params['connection'] ?? ''
+  if (session === undefined) return toSignIn(`/connect/${id}`, 303)
+  const { serverName, authorized } = await connections.get(session, id)
+  if (!authorized) return redirect(`/connect/${id}`, 302)
+  return page({
+    title: 'Connected',
+    signedInAs: nameOf(session.user),
+    body: html`
+      <section class="card narrow">
+        <h1>Connected</h1>
+        <p><bdi>${serverName}</bdi> is signed in. You can go back to your app.</p>
+        <p><a href="${home}">Go to your connections</a></p>
+      </section>
+    `,
+  })
+}
+
 async function startConnecting(
-  { connections, forms }: Needs,
+  { connections, forms, providers, upstream }: Needs,
   visit: Recognised,
 ): Promise<Response> {
   const { session, browser, params } = visit
@@ -106,6 +157,13 @@ async function startConnecting(
   const flowId = fields.get('flow') ?? ''
   if (browser === undefined) throw new Fault('bad_form', { because: 'the browser has no cookie' })
   const id = params['connection'] ?? ''
+  const provider = await connections.providerOf(session, id)
+  if (provider !== undefined) {
+    const there = await providers.bySlug(visit.tenant, provider.slug)
+    const next = `/connect/${id}/arrived`
+    const wish = { provider: there, browser, next, isFresh: false }
+    return redirect(await upstream.signIns.begin(wish), 303)
+  }
   const begun = await connections.authorize(session, id, {
     browser,
     again: true,
@@ -159,6 +217,28 @@ function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promis
         class="card narrow"
         ${toldToOpener({ flowId, connectionId, tenant, success: false })}
       >
+        <h1>Not connected</h1>
+        <p>${words}</p>
+        <p class="buttons">
+          <a class="button primary" href="/connect/${connectionId}">Try again</a>
+          <a class="button" href="${home}">Your connections</a>
+        </p>
+      </section>
+    `,
+  })
+}
+
+/** Says why a sign-in at a provider of the tenant connected nothing. */
+export function notConnected(
+  { session }: Pick<Recognised, 'session'>,
+  { connectionId, words }: { readonly connectionId: string; readonly words: string },
+): Promise<Response> {
+  return page({
+    title: 'Not connected',
+    status: 400,
+    signedInAs: session === undefined ? undefined : nameOf(session.user),
+    body: html`
+      <section class="card narrow">
         <h1>Not connected</h1>
         <p>${words}</p>
         <p class="buttons">

@@ -1,18 +1,19 @@
 // The way in through a provider of the tenant: our form sends the browser there, and it comes back to an address that is
 // that provider's alone. Who the person is, and what waits for them, is decided behind.
 import type { FaultCode } from '../../base/fault.ts'
-import type { Fault } from '../../base/fault.ts'
 import type { AuthorizeHub } from '../../issuer/authorize.ts'
-import type { Arrive } from '../../people/arrivals.ts'
+import type { Connections } from '../../connectors/connections.ts'
+import type { Arrive, Join } from '../../people/arrivals.ts'
 import type { ProviderGrants } from '../../people/provider-grants.ts'
 import type { Providers } from '../../people/providers.ts'
 import type { SignInProvider } from '../../upstream/sign-in-provider.ts'
 import type { SignInOutcome, SignIns } from '../../upstream/sign-ins.ts'
-import { isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import { redirect } from '../answers.ts'
 import { browserCookie, writeCookie } from '../cookies.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route } from '../route.ts'
+import { connectionIn, notConnected } from './connect.ts'
 import { problemOf } from './problem.ts'
 import { requestIn, safeNext, signedIn, signInPage } from './sign-in.ts'
 import type { SignInNeeds } from './sign-in.ts'
@@ -21,6 +22,8 @@ interface Needs extends Omit<SignInNeeds, 'tries' | 'providers' | 'issuer'> {
   readonly providers: Pick<Providers, 'offered' | 'bySlug'>
   readonly providerGrants: Pick<ProviderGrants, 'begin'>
   readonly arrive: Arrive
+  readonly joinIdentity: Join
+  readonly connections: Pick<Connections, 'get'>
   readonly upstream: { readonly signIns: SignIns }
   readonly issuer: { readonly authorize: Pick<AuthorizeHub, 'waiting' | 'giveUp'> }
 }
@@ -79,14 +82,37 @@ async function welcome(
   needs: Needs,
   visit: Recognised,
   provider: SignInProvider,
-  outcome: Extract<SignInOutcome, { kind: 'person' }>,
+  outcome: Came,
 ): Promise<Response> {
   const { person, sid, tokens, next } = outcome
+  const connectionId = connectionIn(next)
+  if (connectionId !== undefined) return joinHere(needs, visit, provider, { outcome, connectionId })
   const user = await needs.arrive(visit.tenant, provider, person)
   const arrived = { user, subject: person.subject, sid, tokens }
   const providerGrantId = await needs.providerGrants.begin(visit.tenant, provider, arrived)
   return signedIn(needs, visit, { user, providerGrantId }, next)
 }
+
+/** Who was signed in here when they went there, and still is: they stay who they are. */
+async function joinHere(
+  needs: Needs,
+  { tenant, session }: Recognised,
+  provider: SignInProvider,
+  { outcome, connectionId }: { readonly outcome: Came; readonly connectionId: string },
+): Promise<Response> {
+  const { person, sid, tokens, next } = outcome
+  if (session === undefined) {
+    throw new Fault('not_signed_in', { because: 'the session ended while they were there' })
+  }
+  // The connection is one person's: whoever else signed in in this browser meanwhile is not who went there.
+  await needs.connections.get(session, connectionId)
+  const { user } = session
+  await needs.joinIdentity(tenant, provider, { person, user })
+  await needs.providerGrants.begin(tenant, provider, { user, subject: person.subject, sid, tokens })
+  return redirect(next, 303)
+}
+
+type Came = Extract<SignInOutcome, { kind: 'person' }>
 
 /** To the client that waits, with its own state (A4-8); where none does, on our page. */
 async function tellFailure(
@@ -110,6 +136,10 @@ async function tellFailure(
     const code = errorForClient(fault.code)
     const { location } = await needs.issuer.authorize.giveUp(tenant, requestId, browser, code)
     return redirect(location, 302)
+  }
+  const connectionId = connectionIn(next)
+  if (connectionId !== undefined && visit.session !== undefined) {
+    return notConnected(visit, { connectionId, words: problemOf(fault) })
   }
   return signInPage(needs, visit, { next, problem: problemOf(fault), status: statusOf(fault) })
 }

@@ -63,14 +63,16 @@ function statusPill({ authorized, label, shared }: PublicConnection): Html {
 
 /** A person signs in to it, and to no other. */
 function isSignedInTo({ auth, grantType }: PublicServer): boolean {
-  return auth === 'oauth' && grantType === 'authorization_code'
+  return auth === 'provider' || (auth === 'oauth' && grantType === 'authorization_code')
 }
 
 function connectionButtons(connection: PublicConnection, row: ServerRow): Html {
   const { id, authorized, shared, missingScopes } = connection
   if (!isSignedInTo(row.server)) return html``
-  if (!authorized || missingScopes !== undefined) return signInForm(id)
-  if (!row.isAdmin) return html``
+  const isByProvider = row.server.auth === 'provider'
+  if (!authorized || missingScopes !== undefined) return signInForm(id, isByProvider)
+  // A sign-in at a provider of the tenant is nobody's to share.
+  if (!row.isAdmin || isByProvider) return html``
   return html`<form method="post" action="${connectionsPath}/${id}">
     <input type="hidden" name="form_token" value="${row.token}" />
     <input type="hidden" name="shared" value="${String(!shared)}" />
@@ -79,7 +81,12 @@ function connectionButtons(connection: PublicConnection, row: ServerRow): Html {
 }
 
 /** Leads to our page that starts the sign-in; the script opens the provider's in a popup instead. */
-function signInForm(id: string): Html {
+function signInForm(id: string, isByProvider: boolean): Html {
+  if (isByProvider) {
+    return html`<form method="get" action="/connect/${id}">
+      <button class="primary">Sign in</button>
+    </form>`
+  }
   return html`<form method="get" action="/connect/${id}" data-sign-in="${id}">
     <button class="primary">Sign in</button>
   </form>`

@@ -39,6 +39,10 @@ export const server = z
     name: z.string(),
     url: z.string(),
     auth: z.enum(serverAuths),
+    providerId: z
+      .string()
+      .exactOptional()
+      .describe('For `provider`: at which one the caller has to be signed in.'),
     headerNames: texts,
     issuer: z.string().exactOptional(),
     clientId: z.string().exactOptional(),

@@ -1,6 +1,7 @@
 // The tokens of people's own sign-ins at the providers of the tenant, for the servers that take them. Never another person's;
 // what ends a sign-in is decided by provider-grants.ts.
 import type { Database } from '../store/database.ts'
+import { sql } from 'kysely'
 import { hotQuery } from '../store/hot-query.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -52,10 +53,10 @@ const findStanding = hotQuery(
       .where('user_id', '=', userId)
       .where('provider_id', '=', providerId)
       .where('ended_at', 'is', null)
-      .orderBy((is) => is.case().when('id', '=', ownId).then(0).else(1).end())
+      .orderBy((is) => is.case().when('id', '=', ownId).then(sql.lit(0)).else(sql.lit(1)).end())
       .orderBy('created_at', 'desc')
       .orderBy('id')
-      .limit(triedMax),
+      .limit(sql.lit(triedMax)),
 )
 
 type Asked = 'tenantId' | 'userId' | 'providerId' | 'ownId'

@@ -53,3 +53,18 @@ export async function isProviderUsed(
     .executeTakeFirst()
   return server !== undefined
 }
+
+/** How many servers are reached with the tokens of each provider; one that none uses is not among them. */
+export async function countByProvider(
+  db: Database,
+  { id }: Pick<Tenant, 'id'>,
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await db
+    .selectFrom('servers')
+    .select(({ fn }) => ['provider_id', fn.countAll<number | string>().as('count')])
+    .where('tenant_id', '=', id)
+    .where('provider_id', 'is not', null)
+    .groupBy('provider_id')
+    .execute()
+  return new Map(rows.map(({ provider_id: provider, count }) => [provider ?? '', Number(count)]))
+}

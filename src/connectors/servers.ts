@@ -14,7 +14,12 @@ import type { Transport } from '../upstream/mcp.ts'
 import { createClientDocuments } from './client-documents.ts'
 import type { ClientDocuments } from './client-documents.ts'
 import { requireIntroduce } from './introduce.ts'
-import { isProviderUsed, providerColumn, requireProvider } from './server-provider.ts'
+import {
+  countByProvider,
+  isProviderUsed,
+  providerColumn,
+  requireProvider,
+} from './server-provider.ts'
 import { decideAuth } from './decide-auth.ts'
 import { endSignIns } from './end-sign-ins.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
@@ -72,6 +77,8 @@ export interface Servers extends ClientDocuments {
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
   /** Is a server reached with the tokens of this provider? To be asked inside the transaction that holds the provider. */
+  /** How many servers use each provider; one that none uses is not among them. */
+  readonly perProvider: (tenant: Tenant) => Promise<ReadonlyMap<string, number>>
   readonly usesProvider: (tx: Database, tenant: Tenant, providerId: string) => Promise<boolean>
 }
 
@@ -131,6 +138,7 @@ export function createServers(needs: ServerNeeds): Servers {
     scopesInUse: (tenant) => scopesInUse(needs, tenant),
     usesScope: async (tenant, scope) => (await scopesInUse(needs, tenant)).includes(scope),
     usesProvider: isProviderUsed,
+    perProvider: (tenant) => countByProvider(needs.db, tenant),
     ...createClientDocuments(needs),
   }
 }

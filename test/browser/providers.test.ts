@@ -9,7 +9,7 @@ import { fits, openBrowser, signIn } from './in-a-browser.ts'
 const secret = 'a very secret secret of ours'
 
 test('the form of a new provider looks at its address two seconds after the last key', async (t) => {
-  verifies(t, 'S4-37', 'S4-38', 'S4-39', 'S4-41')
+  verifies(t, 'S4-37', 'S4-38', 'S4-39', 'S4-41', 'A4-13')
   const browsing = await openBrowser(t)
   if (browsing === undefined) return
   const { page, origin, problems, picture, alsoSecret } = browsing
@@ -93,7 +93,7 @@ test('the form of a new provider looks at its address two seconds after the last
   await page.goto(`${origin}/console/providers`)
   const list = await page.locator('main').innerText()
   assert.match(list, /The company/)
-  assert.match(list, /Added just now/)
+  assert.match(list, /Unused by servers · Added just now/)
   assert.equal(await page.getByRole('link', { name: '127.0.0.1' }).getAttribute('href'), idp.origin)
   await picture(page, 'providers')
   assert.deepEqual(
@@ -103,10 +103,10 @@ test('the form of a new provider looks at its address two seconds after the last
 })
 
 test('without scripts a provider is looked at, entered, changed and removed', async (t) => {
-  verifies(t, 'S4-37', 'S4-38', 'S4-39')
+  verifies(t, 'S4-37', 'S4-38', 'S4-39', 'S4-40', 'A4-13')
   const browsing = await openBrowser(t, { browser: { javaScriptEnabled: false } })
   if (browsing === undefined) return
-  const { page, origin, alsoSecret } = browsing
+  const { page, context, origin, alsoSecret } = browsing
   const idp = await startIdentityProvider()
   t.after(() => idp.stop())
   alsoSecret([secret])
@@ -133,6 +133,26 @@ test('without scripts a provider is looked at, entered, changed and removed', as
     `${idp.origin}/nowhere`,
     'what was entered is still there',
   )
+  await page.getByLabel('OAuth server URL').fill(idp.origin)
+  await page.getByLabel(/Keep the tokens/).check()
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('Saved.').waitFor()
+  const data = {
+    url: `${idp.origin}/mcp`,
+    auth: 'provider',
+    providerId: new URL(page.url()).pathname.split('/').at(-1),
+  }
+  const headers = { origin }
+  const made = await context.request.post(`${origin}/api/v1/servers`, { headers, data })
+  assert.equal(made.status(), 201, await made.text())
+  await page.goto(`${origin}/console/providers`)
+  assert.match(await page.locator('main').innerText(), /1 server · Added/)
+  await page.getByRole('link', { name: /^Edit/ }).click()
+  await page.getByText('Remove this provider').click()
+  await page.getByRole('button', { name: 'Remove' }).click()
+  assert.match(await page.getByRole('alert').innerText(), /A server takes its tokens/)
+  const { id } = (await made.json()) as { readonly id: string } // what was just made
+  await context.request.delete(`${origin}/api/v1/servers/${id}`, { headers })
   await page.getByText('Remove this provider').click()
   await page.getByRole('button', { name: 'Remove' }).click()
   await page.waitForURL('**/console/providers')

@@ -3,6 +3,7 @@
 import { html } from 'hono/html'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import type { Servers } from '../../connectors/servers.ts'
 import type { Provider, ProviderFinding, Providers } from '../../people/providers.ts'
 import { nameOf } from '../../people/users.ts'
 import { redirect } from '../answers.ts'
@@ -20,6 +21,7 @@ import { ago } from './when.ts'
 
 interface Needs {
   readonly providers: Providers
+  readonly servers: Pick<Servers, 'perProvider'>
   readonly forms: Forms
   readonly clock: Clock
 }
@@ -149,12 +151,15 @@ function statusOf({ look, problem }: Shown): 200 | 422 {
 }
 
 async function providersPage(
-  { providers, forms, clock }: Needs,
+  { providers, servers, forms, clock }: Needs,
   visit: SignedIn,
   shown: Shown = {},
 ): Promise<Response> {
   const { principal, tenant } = visit
-  const { items } = await providers.list(principal)
+  const [{ items }, uses] = await Promise.all([
+    providers.list(principal),
+    servers.perProvider(tenant),
+  ])
   const { token, cookies } = forms.issue(visit, 'providers')
   const drawn = await page({
     title: 'Sign-in providers',
@@ -171,7 +176,9 @@ async function providersPage(
         ${
           items.length === 0
             ? html`<p>There is no provider yet. People sign in with a password.</p>`
-            : items.map((provider) => providerRow(provider, clock.now()))
+            : items.map((provider) =>
+                providerRow(provider, { now: clock.now(), uses: uses.get(provider.id) ?? 0 }),
+              )
         }
       </section>
       ${newForm({ token, tenant, ...shown })}
@@ -180,7 +187,10 @@ async function providersPage(
   return withCookies(drawn, cookies)
 }
 
-function providerRow(provider: Provider, now: number): Html {
+function providerRow(
+  provider: Provider,
+  { now, uses }: { readonly now: number; readonly uses: number },
+): Html {
   const { id, name, issuer, clientId, createdAt } = provider
   const { host } = new URL(issuer)
   return html`
@@ -192,13 +202,19 @@ function providerRow(provider: Provider, now: number): Html {
           <a href="${issuer}" rel="noreferrer noopener" target="_blank">${host}</a> · Client ID
           <code>${clientId}</code>
         </div>
-        <div class="quiet">Added ${ago(createdAt, now)}</div>
+        <div class="quiet">${usesIn(uses)} · Added ${ago(createdAt, now)}</div>
       </div>
       <p class="buttons">
         <a class="button" href="${path}/${id}" aria-label="Edit ${name}">Edit</a>
       </p>
     </div>
   `
+}
+
+/** Whether a server is reached with its tokens. */
+function usesIn(uses: number): string {
+  if (uses === 0) return 'Unused by servers'
+  return uses === 1 ? '1 server' : `${uses} servers`
 }
 
 async function providerPage(

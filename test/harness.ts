@@ -125,14 +125,15 @@ export interface RestAnswer {
 }
 
 /** REST as the person who is signed in in a browser, as a page of ours would call it. */
-export function restAs(browser: CookieBrowser, origin: string) {
+export function restAs(browser: CookieBrowser, issuer: string) {
+  const { origin } = new URL(issuer)
   const cookie = () =>
     browser
       .cookies()
       .map(({ name, value }) => `${name}=${value}`)
       .join('; ')
   return (method: string, path: string, body?: unknown): Promise<RestAnswer> =>
-    rest(`${origin}/api/v1${path}`, { method, headers: { cookie: cookie(), origin } }, body)
+    rest(`${issuer}/api/v1${path}`, { method, headers: { cookie: cookie(), origin } }, body)
 }
 
 /** REST with an API key. */
@@ -153,6 +154,7 @@ async function rest(
   })
   const text = await answer.text()
   const type = answer.headers.get('content-type')
-  assertDescribed({ method, path: url, status: answer.status, type, text })
+  const path = url.slice(url.indexOf('/api/v1'))
+  assertDescribed({ method, path, status: answer.status, type, text })
   return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) }
 }

@@ -152,7 +152,7 @@ async function examineAddress(config: Config, workshop: Workshop, tell: Tell): P
     const mend = { by: 'administrator', how } as const
     tell(note({ about: 'address', code: 'address_moves', words, mend }))
   }
-  const facts = { url: issuer, issuer, testHeader: workshop.testHeader() }
+  const facts = { url: issuer, tenant: workshop.tenant, testHeader: workshop.testHeader() }
   const ask = createAskServer(facts, AbortSignal.timeout(askLimitMs))
   const isOurs = await attempt(tell, places.address, async () => {
     await checkServer(workshop, { ask, url: issuer })

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { operatorAtTheMachine } from '../people/principal.ts'
 import type { ListedTenant } from '../people/tenant-administration.ts'
+import { pathOfSlug } from '../people/tenants.ts'
 import { day, table } from './terminal.ts'
 import { atTheBench } from './workshop.ts'
 import type { Bench } from './workshop.ts'
@@ -50,7 +51,8 @@ export function addTenants(program: Command): void {
 }
 
 interface AddOptions extends JsonOption {
-  readonly url: string
+  readonly url?: string
+  readonly path?: boolean
   readonly name?: string
   readonly accent?: string
   readonly logoUrl?: string
@@ -62,7 +64,8 @@ function addAdd(tenants: Command): void {
   tenants
     .command('add <slug>')
     .description('make one, and a way in for its first administrator that is shown once')
-    .requiredOption('--url <origin>', 'where it is, such as https://acme.example.com')
+    .option('--url <origin>', 'where it is, such as https://acme.example.com')
+    .option('--path', 'without a host of its own: at /t/<slug> of LATCHKEY_PUBLIC_URL')
     .option('--name <name>', 'what people see')
     .option('--accent <colour>', 'the colour of its pages, such as #2f6fed')
     .option('--logo-url <url>', 'its picture, https')
@@ -75,15 +78,27 @@ function addAdd(tenants: Command): void {
 async function add(
   bench: Bench,
   slug: string,
-  { json, url, admin, support, ...looks }: AddOptions,
+  { json, url, path, admin, support, ...looks }: AddOptions,
 ): Promise<void> {
   const { workshop, terminal } = bench
   const contact = support === undefined ? {} : { supportContact: support }
-  const input = { slug, issuer: url, ...looks, ...contact }
+  const issuer = addressOf(bench, slug, url, path)
+  const input = { slug, issuer, ...looks, ...contact }
   const tenant = await workshop.tenantAdministration.create(by(bench), input)
   const way = await makeWayIn(bench, tenant, admin)
   if (json === true) return terminal.print(JSON.stringify({ ...tenant, ...way.json }))
   terminal.print(`${tenant.name} is at ${tenant.issuer}.\n\n${way.words}`)
+}
+
+function addressOf(
+  { workshop }: Bench,
+  slug: string,
+  url: string | undefined,
+  path = false,
+): string {
+  const isSaidOnce = (url === undefined) === path
+  if (!isSaidOnce) throw new Error('Say where it is: either --url with an address, or --path.')
+  return url ?? workshop.tenant.issuer + pathOfSlug(slug)
 }
 
 /** How its first administrator gets in. */

@@ -5,8 +5,10 @@ import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { randomId, systemRandom } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
+import { baseOf } from '../people/tenants.ts'
+import type { Tenant } from '../people/tenants.ts'
 
-/** A request; `form` and `json` are bodies. */
+/** A request; `form` and `json` are bodies. Paths and cookies are as at a host of its own, here and in the answer. */
 export interface Ask {
   readonly path: string
   readonly form?: Readonly<Record<string, string>>
@@ -33,17 +35,19 @@ const bytesMax = 1_048_576
 /** What is the same in every request of a run. */
 interface Common {
   readonly url: string
-  readonly issuer: string
+  readonly tenant: Tenant
   /** Says that it is the test which asks. */
   readonly testHeader: { readonly name: string; readonly value: Secret }
 }
 
 /** Makes the asking of one server. */
 export function createAskServer(
-  { url, issuer, testHeader }: Common,
+  { url, tenant, testHeader }: Common,
   signal: AbortSignal,
 ): AskServer {
-  const { host, hostname } = new URL(issuer)
+  const { host, hostname } = new URL(tenant.issuer)
+  const base = baseOf(tenant)
+  const tail = base === '' ? '' : `_${tenant.slug}`
   // A name that nobody else has, so that no other program's attempt to connect is taken for this one's.
   const agent = randomId(systemRandom, 'latchkey-test-flow/')
   const send = url.startsWith('https:') ? httpsRequest : httpRequest
@@ -52,7 +56,7 @@ export function createAskServer(
       const body = bodyOf({ form, json })
       const fail = (cause: unknown) =>
         reject(signal.aborted ? signal.reason : new Error(noAnswer(url, cause), { cause }))
-      const request = send(new URL(path, url), {
+      const request = send(new URL(base + path, url), {
         method: body === undefined ? 'GET' : 'POST',
         agent: false,
         servername: hostname,
@@ -65,12 +69,15 @@ export function createAskServer(
           ...(body === undefined
             ? {}
             : { 'content-type': body.type, 'content-length': Buffer.byteLength(body.text) }),
-          ...(cookies.length === 0 ? {} : { cookie: cookieLine(cookies) }),
+          ...(cookies.length === 0 ? {} : { cookie: cookieLine(cookies, tail) }),
           ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
         },
       })
       request.on('error', fail)
-      request.on('response', (answer) => void readAnswer(answer).then(resolve, fail))
+      request.on(
+        'response',
+        (answer) => void readAnswer(answer, { base, tail }).then(resolve, fail),
+      )
       request.end(body?.text)
     })
 }
@@ -89,11 +96,14 @@ function bodyOf({
   return json === undefined ? undefined : { type: 'application/json', text: JSON.stringify(json) }
 }
 
-function cookieLine(cookies: readonly (readonly [string, Secret])[]): string {
-  return cookies.map(([name, value]) => `${name}=${value.reveal()}`).join('; ')
+function cookieLine(cookies: readonly (readonly [string, Secret])[], tail: string): string {
+  return cookies.map(([name, value]) => `${name}${tail}=${value.reveal()}`).join('; ')
 }
 
-async function readAnswer(answer: IncomingMessage): Promise<Answer> {
+async function readAnswer(
+  answer: IncomingMessage,
+  { base, tail }: { readonly base: string; readonly tail: string },
+): Promise<Answer> {
   let text = ''
   for await (const chunk of answer) {
     text += String(chunk)
@@ -102,11 +112,15 @@ async function readAnswer(answer: IncomingMessage): Promise<Answer> {
   const { headers } = answer
   return {
     status: answer.statusCode ?? 0,
-    header: (name) => [headers[name] ?? ''].flat().join(', '),
+    header: (name) => {
+      const value = [headers[name] ?? ''].flat().join(', ')
+      const isWithin = name === 'location' && value.startsWith(`${base}/`)
+      return isWithin ? value.slice(base.length) : value
+    },
     cookie: (name) =>
       headers['set-cookie']
-        ?.find((line) => line.startsWith(`${name}=`))
-        ?.slice(name.length + 1)
+        ?.find((line) => line.startsWith(`${name}${tail}=`))
+        ?.slice(name.length + tail.length + 1)
         .split(';')[0],
     text,
     json: parse(text),

@@ -56,7 +56,7 @@ export async function testFlow(
 ): Promise<void> {
   const print = json ? () => {} : terminal.print
   const signal = AbortSignal.any([stopping, AbortSignal.timeout(runLimitMs)])
-  const common = { issuer: workshop.tenant.issuer, testHeader: workshop.testHeader() }
+  const common = { tenant: workshop.tenant, testHeader: workshop.testHeader() }
   const ask = createAskServer({ url: readOrigin(url), ...common }, signal)
   await checkServer(workshop, { ask, url })
   const isOurs = { words: `${url} is the Latchkey of this database`, ok: true }

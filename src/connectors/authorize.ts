@@ -2,6 +2,7 @@
 // the flow that an API key began.
 import type { Secret } from '../base/secret.ts'
 import type { Principal } from '../people/principal.ts'
+import { baseOf, originOf } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { isForEverybody, needsBrowser } from '../upstream/grant.ts'
 import type { GrantType } from '../upstream/grant.ts'
@@ -134,15 +135,21 @@ function isAuthorized(
   return authorized && status !== 'error' && isSubset(additional, scopes)
 }
 
-/** Only known origins are returned to; a URL is read as a browser would read it (RFC 9700 §4.11). */
+/**
+ * Only known origins are returned to, and of one that the tenant shares with others its own part; a URL is read as a browser
+ * would read it (RFC 9700 §4.11).
+ */
 function safeReturn(
   { returnOrigins }: Pick<Needs, 'returnOrigins'>,
-  { issuer }: Tenant,
+  tenant: Tenant,
   returnTo: string | undefined,
 ): string | undefined {
-  if (returnTo === undefined || !URL.canParse(returnTo, issuer)) return undefined
-  const url = new URL(returnTo, issuer)
-  const isKnown = [new URL(issuer).origin, ...returnOrigins].includes(url.origin)
+  if (returnTo === undefined) return undefined
+  const [origin, base] = [originOf(tenant), baseOf(tenant)]
+  const written = /^\/(?![/\\])/.test(returnTo) ? base + returnTo : returnTo
+  if (!URL.canParse(written, origin)) return undefined
+  const url = new URL(written, origin)
+  const isOwn = url.origin === origin && `${url.pathname}/`.startsWith(`${base}/`)
   const isPlain = url.username === '' && url.password === ''
-  return isKnown && isPlain ? url.href : undefined
+  return (isOwn || returnOrigins.includes(url.origin)) && isPlain ? url.href : undefined
 }

@@ -6,6 +6,7 @@ import { dpopAlgorithms } from '../oauth/dpop-algorithms.ts'
 import type { Issuer } from '../issuer/issuer.ts'
 import type { Verify } from '../issuer/verify.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
+import { originOf } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Protection, Refusal, Scheme } from '../protect/index.ts'
 import { protectMcpServer, rpcCodes } from '../protect/index.ts'
@@ -112,5 +113,5 @@ export function foreignOrigin(): Fault {
 
 /** A page of another origin may not call (MCP Streamable HTTP, "Security": DNS rebinding); programs send no Origin. */
 export function isOwnOrigin(origin: string | null | undefined, tenant: Tenant): boolean {
-  return origin === null || origin === undefined || origin === tenant.issuer
+  return origin === null || origin === undefined || origin === originOf(tenant)
 }

@@ -32,7 +32,7 @@ export function empty(status: 200 | 202 | 204): Response {
   return new Response(null, { status, headers: noStore })
 }
 
-/** Sends the browser on: 302 for a read, 303 after a form, never 307 (RFC 9700 §4.12). */
+/** Sends the browser on, to a path of the tenant or to a whole URL: 302 for a read, 303 after a form, never 307 (RFC 9700 §4.12). */
 export function redirect(
   location: string,
   status: 302 | 303,

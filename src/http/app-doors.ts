@@ -123,20 +123,20 @@ async function clientKeys({ servers, tenant }: Needs, context: string): Promise<
 
 /** Gives the flow to this browser of its own user, and sends it on to the provider. */
 async function start(
-  { connections, random }: Needs,
+  { connections, random, tenant }: Needs,
   person: AppPrincipal,
   { request, connectionId }: { readonly request: Request; readonly connectionId: string },
 ): Promise<Response> {
   const flowId = new URL(request.url).searchParams.get('flow')
   if (flowId === null) throw new Fault('not_found', { because: 'the address names no flow' })
-  const known = readCookie(request, browserCookie)
+  const known = readCookie(tenant, request, browserCookie)
   const browser = known ?? randomSecret(random)
   const bound = await connections.authorize(person, connectionId, { flowId, browser })
   if ('alreadyAuthorized' in bound) throw new Error('a flow that is carried on is not over')
   return redirect(
     bound.authorizeUrl,
     302,
-    known === undefined ? [writeCookie(browserCookie, browser)] : [],
+    known === undefined ? [writeCookie(tenant, browserCookie, browser)] : [],
   )
 }
 
@@ -153,7 +153,7 @@ async function finish(
     tenant,
     context: door.name,
     query: new URL(request.url).searchParams,
-    browser: readCookie(request, browserCookie),
+    browser: readCookie(tenant, request, browserCookie),
     session: await visitor.person(),
   })
 }

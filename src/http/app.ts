@@ -1,4 +1,4 @@
-// The router: finds the tenant by host and the row by path, lets the row's guard decide, runs it, and renders whatever
+// The router: finds the tenant by host and base path and the row by the path within it, lets the row's guard decide, runs it, and renders whatever
 // was thrown. The only place of the doors that catches.
 import { TrieRouter } from 'hono/router/trie-router'
 import { collectUpTo } from '../base/collect.ts'
@@ -14,6 +14,7 @@ import type { Admitted } from './guards.ts'
 import type { Idempotency } from './idempotency.ts'
 import { readInput } from './input.ts'
 import type { Meter, MeterOf } from './meter.ts'
+import { pathIn, placeOf, tenantAt } from './place.ts'
 import { queryFor } from './query.ts'
 import type { Route, Surface, Visit } from './route.ts'
 import { countingStrangers, takeAsClient, takeAsPrincipal, takeAtTheDoor } from './row-limits.ts'
@@ -53,6 +54,8 @@ interface Asked {
   readonly tenant: Tenant
   readonly request: Request
   readonly url: URL
+  /** Within the tenant. */
+  readonly path: string
   readonly meter: Meter
 }
 
@@ -64,9 +67,10 @@ export function createApp(needs: Needs) {
 
   return async (request: Request, { remoteAddress }: Extra = {}): Promise<Response> => {
     const url = new URL(request.url)
-    const matches = find(url.pathname)
+    const target = placeOf(url.pathname)
+    const matches = find(target.path)
     const match = matches.find(({ row }) => row.method === methodOf(request))
-    const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(url.pathname)
+    const surface = (match ?? matches[0])?.row.surface ?? surfaceOf(target.path)
     const path = matches[0]?.row.path
     const { address, place } = callerOf(arrivalOf(request, remoteAddress))
     const passage = witness.begin(request, { url, address, route: path })
@@ -74,11 +78,14 @@ export function createApp(needs: Needs) {
     let tenant: Tenant | undefined
     let meter: Meter | undefined
     const respond = async () => {
-      tenant = await tenants.byHost(hostOf(request, url))
-      if (tenant === undefined) throw await misdirected(tenants, url)
+      const host = hostOf(request, url)
+      const asked = await tenantAt(tenants, { host, slug: target.slug })
+      if (asked === 'no_such_host') throw await misdirected(tenants, url)
+      if (asked === 'no_such_path') throw noSuchPath()
+      tenant = asked
       if (match === undefined) return otherwise(request, matches)
       meter = meterOf(tenant, place)
-      return answer({ tenant, request, url, meter }, { ...match, passage, sent })
+      return answer({ tenant, request, url, path: target.path, meter }, { ...match, passage, sent })
     }
     try {
       const response = await respond()
@@ -96,7 +103,7 @@ export function createApp(needs: Needs) {
 /** Makes what answers a request whose row is known: limits, guard, body, input, and then the row itself. */
 function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency'>) {
   return async (asked: Asked, matched: Matched): Promise<Response> => {
-    const { tenant, request, url, meter } = asked
+    const { tenant, request, url, path, meter } = asked
     const { row, params, passage, sent } = matched
     await takeAtTheDoor(meter, row)
     const admitted = await countingStrangers(meter, () => admit(row, tenant, request))
@@ -108,9 +115,10 @@ function createAnswer({ admit, idempotency }: Pick<Needs, 'admit' | 'idempotency
     const visit: Visit = {
       tenant,
       request,
+      path: path + url.search,
       query: queryFor(row, url.searchParams),
       params,
-      browser: readCookie(request, browserCookie),
+      browser: readCookie(tenant, request, browserCookie),
       body,
       meter,
       visitor: passage.visitorOf(tenant),
@@ -160,7 +168,7 @@ function methodOf(request: Request): string {
 
 /** No row for this method: a preflight, a wrong method, or no such path at all. */
 function otherwise(request: Request, matches: readonly Match[]): Response {
-  if (matches.length === 0) throw new Fault('not_found', { because: 'there is no such path' })
+  if (matches.length === 0) throw noSuchPath()
   if (request.method === 'OPTIONS' && isPublic(matches)) {
     const response = empty(204)
     response.headers.set('access-control-allow-methods', allowed(matches))
@@ -199,8 +207,13 @@ const yearS = 31_536_000
 
 const exposed = 'WWW-Authenticate, DPoP-Nonce, Retry-After, RateLimit, RateLimit-Policy'
 
-/** What every answer has in common: who may read it, how much is left, and that https stays https (RFC 6797). */
+/**
+ * What every answer has in common: who may read it, how much is left, that https stays https (RFC 6797), and that a redirect
+ * to a path stays in its tenant.
+ */
 function withHeaders(response: Response, { matches, tenant, meter }: Answered): Response {
+  const location = response.headers.get('location')
+  if (location?.startsWith('/') === true) response.headers.set('location', pathIn(tenant, location))
   for (const [name, value] of Object.entries(meter?.fields() ?? {})) {
     response.headers.set(name, value)
   }
@@ -240,6 +253,10 @@ async function readUnannounced(request: Request, limitBytes: number): Promise<st
 
 function tooLarge(limitBytes: number): Fault {
   return new Fault('payload_too_large', { because: `the body is over ${limitBytes} bytes` })
+}
+
+function noSuchPath(): Fault {
+  return new Fault('not_found', { because: 'there is no such path' })
 }
 
 /** Who types 127.0.0.1 where localhost is served is told so; to anybody else no name is given away. */

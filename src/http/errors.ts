@@ -72,11 +72,11 @@ const renderers: Record<Surface, (fault: Fault, refused: Refused) => Response | 
       return json(problem, status, headers)
     },
 
-    page: (fault) => {
+    page: (fault, { tenant }) => {
       const { status } = faultCatalogue[fault.code]
       // RFC 6749 §4.1.2.1: for a person an unknown client is a bad link; RFC 9110 §15.5.2: a 401 would need a challenge.
       const shown = fault.code === 'invalid_client' ? 400 : status
-      return errorPage({ status: shown, words: describeFault(fault), detail: fault.detail })
+      return errorPage({ tenant, status: shown, words: describeFault(fault), detail: fault.detail })
     },
   }
 

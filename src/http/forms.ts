@@ -30,7 +30,8 @@ export function createForms(needs: { readonly keyring: Keyring; readonly random:
   return {
     issue: (visit, form) => {
       const browser = visit.browser ?? randomSecret(random)
-      const cookies = visit.browser === undefined ? [writeCookie(browserCookie, browser)] : []
+      const cookies =
+        visit.browser === undefined ? [writeCookie(visit.tenant, browserCookie, browser)] : []
       return { token: keyring.sign('form', factsOf(visit, form, browser)), cookies, browser }
     },
 

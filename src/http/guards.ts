@@ -6,6 +6,7 @@ import type { ApiKeys } from '../people/api-keys.ts'
 import { requireAdmin, requireOperator } from '../people/principal.ts'
 import type { KeyPrincipal, SessionPrincipal } from '../people/principal.ts'
 import type { Sessions } from '../people/sessions.ts'
+import { originOf } from '../people/tenants.ts'
 import type { Tenant } from '../people/tenants.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
 import type { Guard, Route } from './route.ts'
@@ -24,7 +25,7 @@ export interface Admitted {
 /** Makes the guards. The result admits a request to a route or throws a Fault. */
 export function createGuards({ sessions, apiKeys }: Needs) {
   const sessionOf = async (tenant: Tenant, request: Request) => {
-    const cookie = readCookie(request, sessionCookie)
+    const cookie = readCookie(tenant, request, sessionCookie)
     return cookie && sessions.find(tenant, cookie)
   }
 
@@ -88,6 +89,6 @@ function requireSameOrigin(tenant: Tenant, request: Request): void {
   const site = request.headers.get('sec-fetch-site')
   const origin = request.headers.get('origin')
   if (site === 'same-origin' || site === 'none') return
-  if (site === null && (origin === null || origin === tenant.issuer)) return
+  if (site === null && (origin === null || origin === originOf(tenant))) return
   throw new Fault('forbidden', { because: 'another site sent this request' })
 }

@@ -246,7 +246,7 @@ test('a call while the database is away is answered, with the time to come back 
   verifies(t, 'T-31')
   const away = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
   const { ask } = await startListener(t, {
-    byHost: async () => {
+    at: async () => {
       throw away
     },
   })
@@ -287,7 +287,7 @@ test('the app is told where a request comes from', async (t) => {
 })
 
 interface ListenerSettings extends RigSettings {
-  readonly byHost?: Tenants['byHost']
+  readonly at?: Tenants['at']
   readonly log?: Log
   readonly requestTimeMs?: number
   readonly measured?: (ms: number) => void
@@ -303,7 +303,7 @@ interface Started {
 }
 
 async function startListener(t: TestContext, settings: ListenerSettings = {}): Promise<Started> {
-  const { log = silentLog, requestTimeMs = 30_000, byHost = ofOurHost } = settings
+  const { log = silentLog, requestTimeMs = 30_000, at = ofOurHost } = settings
   const rig = await startRig(t, settings)
   const reached: string[] = []
   const listener = createListener(
@@ -313,7 +313,7 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
         return new Response('from the app')
       },
       gateway: rig.gateway,
-      tenants: { byHost },
+      tenants: { at },
       meterOf: () => unlimited,
       callerOf: createCallerOf([]),
       metrics: { observe: ({ ms }) => settings.measured?.(ms) },
@@ -331,7 +331,8 @@ async function startListener(t: TestContext, settings: ListenerSettings = {}): P
   return { rig, reached, open, ask }
 }
 
-const ofOurHost: Tenants['byHost'] = async (name) => (name === host ? tenant : undefined)
+const ofOurHost: Tenants['at'] = async ({ host: name, slug }) =>
+  name === host && slug === undefined ? tenant : undefined
 
 async function readAll(socket: Socket): Promise<string> {
   const chunks: Buffer[] = []

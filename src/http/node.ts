@@ -8,12 +8,13 @@ import { getRequestListener } from '@hono/node-server'
 import type { Log } from '../base/log.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { slugOf } from '../gateway/targets.ts'
-import type { Tenant, Tenants } from '../people/tenants.ts'
+import type { Address, Tenant, Tenants } from '../people/tenants.ts'
 import { isStoreUnavailable } from '../store/unavailable.ts'
 import { callLimitsOf } from './call-limits.ts'
 import type { Arrival, CallerOf } from './callers-address.ts'
 import type { MeterOf } from './meter.ts'
 import type { Metrics } from './metrics.ts'
+import { hasDotSegment, placeOfTarget, tenantAt } from './place.ts'
 
 interface Needs {
   readonly app: (
@@ -21,7 +22,7 @@ interface Needs {
     extra: { readonly remoteAddress: string | undefined },
   ) => Promise<Response>
   readonly gateway: Pick<Gateway, 'serve'>
-  readonly tenants: Pick<Tenants, 'byHost'>
+  readonly tenants: Pick<Tenants, 'at'>
   readonly callerOf: CallerOf
   readonly meterOf: MeterOf
   readonly metrics: Pick<Metrics, 'observe'>
@@ -49,24 +50,7 @@ export function createListener(
   const toApp = getRequestListener(async (request, { incoming }) =>
     app(request, { remoteAddress: incoming.socket.remoteAddress }),
   )
-  const toGateway = async (request: IncomingMessage, response: ServerResponse, slug: string) => {
-    const tenant = await findTenant(tenants, request)
-    if (tenant === 'unavailable') {
-      return refuse(response, { status: 503, because: 'the database cannot be asked now' })
-    }
-    if (tenant === undefined) return refuse(response, { status: 421, because: 'unknown host' })
-    const { address, place } = callerOf(arrivalOf(request))
-    const limits = callLimitsOf(meterOf(tenant, place))
-    const startedMs = performance.now()
-    const begun = whenBegun(response)
-    response.once('close', () => {
-      const { method = '' } = request
-      const { statusCode: status } = response
-      metrics.observe({ method, route: '/{slug}/mcp', status, ms: begun() - startedMs })
-    })
-    const visitor = { tenantId: tenant.id, address, agent: request.headers['user-agent'] }
-    await gateway.serve(request, response, { tenant, slug, limits, visitor })
-  }
+  const toGateway = createToGateway({ gateway, tenants, callerOf, meterOf, metrics })
 
   // What follows a refused request on its connection may have been smuggled in by it: it is not even looked at.
   const distrusted = new WeakSet<Socket>()
@@ -78,8 +62,11 @@ export function createListener(
       distrusted.add(request.socket)
       return refuse(response, { status: 400, because: fault })
     }
-    const slug = slugOf(request.url ?? '')
-    return slug === undefined ? toApp(request, response) : toGateway(request, response, slug)
+    const { slug: tenantSlug, path } = placeOfTarget(request.url ?? '')
+    const slug = slugOf(path)
+    return slug === undefined
+      ? toApp(request, response)
+      : toGateway(request, response, { tenantSlug, slug })
   }
 
   return createServer(
@@ -98,6 +85,37 @@ export function createListener(
   )
 }
 
+/** The endpoint of a server, and whose it is. */
+interface Endpoint {
+  readonly tenantSlug: string | undefined
+  readonly slug: string
+}
+
+function createToGateway({
+  gateway,
+  tenants,
+  callerOf,
+  meterOf,
+  metrics,
+}: Omit<Needs, 'app' | 'log'>) {
+  return async (request: IncomingMessage, response: ServerResponse, endpoint: Endpoint) => {
+    const host = (request.headers.host ?? '').toLowerCase()
+    const tenant = await findTenant(tenants, { host, slug: endpoint.tenantSlug })
+    if (typeof tenant === 'string') return refuse(response, nobodys[tenant])
+    const { address, place } = callerOf(arrivalOf(request))
+    const limits = callLimitsOf(meterOf(tenant, place))
+    const startedMs = performance.now()
+    const begun = whenBegun(response)
+    response.once('close', () => {
+      const { method = '' } = request
+      const { statusCode: status } = response
+      metrics.observe({ method, route: '/{slug}/mcp', status, ms: begun() - startedMs })
+    })
+    const visitor = { tenantId: tenant.id, address, agent: request.headers['user-agent'] }
+    await gateway.serve(request, response, { tenant, slug: endpoint.slug, limits, visitor })
+  }
+}
+
 /** When the answer began, which a stream does long before it ends; now, while it has not. */
 function whenBegun(response: ServerResponse): () => number {
   let begunMs: number | undefined
@@ -112,10 +130,10 @@ function whenBegun(response: ServerResponse): () => number {
 
 async function findTenant(
   tenants: Needs['tenants'],
-  { headers }: IncomingMessage,
-): Promise<Tenant | 'unavailable' | undefined> {
+  address: Address,
+): Promise<Tenant | keyof typeof nobodys> {
   try {
-    return await tenants.byHost((headers.host ?? '').toLowerCase())
+    return await tenantAt(tenants, address)
   } catch (thrown) {
     if (isStoreUnavailable(thrown)) return 'unavailable'
     throw thrown
@@ -135,7 +153,6 @@ const namePattern = /^[a-z0-9.-]+(?::\d{1,5})?$/i
 const ipv6Pattern = /^\[[0-9a-f:.]+\](?::\d{1,5})?$/i
 // RFC 9112 §3.2.1: origin-form. A second slash or a backslash at its start would name a host to a URL parser.
 const originFormPattern = /^\/(?![/\\])[^\\#\x00-\x20\x7f-\uffff]*$/
-const dotSegmentPattern = /\/(?:\.|%2e){1,2}(?:\/|$)/i
 
 /** What is wrong with a raw request, if anything. */
 function findFault(request: IncomingMessage): string | undefined {
@@ -144,7 +161,7 @@ function findFault(request: IncomingMessage): string | undefined {
   if (!namePattern.test(host) && !ipv6Pattern.test(host)) return 'a Host that is none'
   const target = request.url ?? ''
   if (!originFormPattern.test(target)) return 'a request target that is not in origin form'
-  if (dotSegmentPattern.test(pathOf(target))) return 'dot segments in the path'
+  if (hasDotSegment(pathOf(target))) return 'dot segments in the path'
   return findFramingFault(request)
 }
 
@@ -168,9 +185,15 @@ function pathOf(target: string): string {
 }
 
 interface RawRefusal {
-  readonly status: 400 | 421 | 503
+  readonly status: 400 | 404 | 421 | 503
   readonly because: string
 }
+
+const nobodys = {
+  no_such_host: { status: 421, because: 'unknown host' },
+  no_such_path: { status: 404, because: 'there is no such path' },
+  unavailable: { status: 503, because: 'the database cannot be asked now' },
+} as const satisfies Readonly<Record<string, RawRefusal>>
 
 const retryAfterS = 5
 
@@ -190,7 +213,8 @@ function logWhenDone(log: Log, request: IncomingMessage, response: ServerRespons
   response.once('close', () => {
     const { method, url = '' } = request
     const ms = Math.round(performance.now() - startedAt)
-    const path = slugOf(url) === undefined ? templateOf(pathOf(url)) : '/{slug}/mcp'
+    const path =
+      slugOf(placeOfTarget(url).path) === undefined ? templateOf(pathOf(url)) : '/{slug}/mcp'
     log.info({ method, path, status: response.statusCode, ms }, 'access')
   })
 }

@@ -34,6 +34,8 @@ export type Surface = 'oauth' | 'api' | 'page'
 export interface Visit {
   readonly tenant: Tenant
   readonly request: Request
+  /** Path and query as they were asked for, within the tenant. */
+  readonly path: string
   readonly query: URLSearchParams
   readonly params: Readonly<Record<string, string>>
   /** The cookie that marks this browser, if it has one. */

@@ -270,11 +270,11 @@ onEveryDatabase('the default tenant is one row, and moves with its setting', asy
     Array.from({ length: 50 }, () => tenants.ensureDefault('https://latchkey.test')),
   )
   assert.deepEqual(new Set(found.map(({ id }) => id)), new Set([tenant.id]))
-  assert.equal((await tenants.byHost('latchkey.test'))?.id, tenant.id)
-  assert.equal(await tenants.byHost('evil.test'), undefined)
+  assert.equal((await tenants.at({ host: 'latchkey.test', slug: undefined }))?.id, tenant.id)
+  assert.equal(await tenants.at({ host: 'evil.test', slug: undefined }), undefined)
   await tenants.ensureDefault('https://new.test')
-  assert.equal(await tenants.byHost('latchkey.test'), undefined)
-  assert.equal((await tenants.byHost('new.test'))?.id, tenant.id)
+  assert.equal(await tenants.at({ host: 'latchkey.test', slug: undefined }), undefined)
+  assert.equal((await tenants.at({ host: 'new.test', slug: undefined }))?.id, tenant.id)
 })
 
 // A principal that nobody verified cannot be written down: without the brand this does not compile.

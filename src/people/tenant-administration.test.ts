@@ -75,10 +75,10 @@ onEveryDatabase('a tenant is found by its host, and by no other', async (t, stor
   const { administration, tenants, by, journal, tenant } = await createRig(store)
   const made = await administration.create(by, acme)
   assert.equal(made.issuer, 'https://acme.test')
-  assert.equal((await tenants.byHost('acme.test'))?.id, made.id)
+  assert.equal((await tenants.at({ host: 'acme.test', slug: undefined }))?.id, made.id)
   assert.equal((await tenants.bySlug('acme-co'))?.id, made.id)
   for (const host of ['acme.test.', 'acme.test:443', 'x.acme.test', 'acme.test:8443', '']) {
-    assert.equal(await tenants.byHost(host), undefined, host)
+    assert.equal(await tenants.at({ host, slug: undefined }), undefined, host)
   }
   const { items } = await administration.list(by)
   assert.deepEqual(
@@ -222,22 +222,22 @@ onEveryDatabase(
     const { administration, by, tenants, tenant, journal } = await createRig(store)
     const { id } = await administration.create(by, acme)
     assert.equal((await administration.update(by, id, { disabled: true })).disabled, true)
-    assert.equal(await tenants.byHost('acme.test'), undefined)
+    assert.equal(await tenants.at({ host: 'acme.test', slug: undefined }), undefined)
     await administration.update(by, id, { disabled: true })
     await administration.update(by, id, { disabled: false, issuer: 'https://new.test' })
-    assert.equal(await tenants.byHost('acme.test'), undefined)
-    assert.equal((await tenants.byHost('new.test'))?.id, id)
+    assert.equal(await tenants.at({ host: 'acme.test', slug: undefined }), undefined)
+    assert.equal((await tenants.at({ host: 'new.test', slug: undefined }))?.id, id)
     const change = {
       accent: '#AABBCC',
       logoUrl: 'https://x.test/l.png',
       supportContact: 'help@acme.test',
     }
     await administration.update(by, id, { ...change, limitScale: 0.5 })
-    const found = await tenants.byHost('new.test')
+    const found = await tenants.at({ host: 'new.test', slug: undefined })
     assert.deepEqual(found?.branding, { ...change, accent: '#aabbcc' })
     assert.equal(found?.limitScale, 0.5)
     await administration.update(by, id, { accent: null, logoUrl: null, supportContact: null })
-    assert.equal((await tenants.byHost('new.test'))?.branding, undefined)
+    assert.equal((await tenants.at({ host: 'new.test', slug: undefined }))?.branding, undefined)
 
     const taken = { issuer: 'https://latchkey.test' }
     await assert.rejects(administration.update(by, id, taken), withCode('conflict', 'issuer'))

@@ -80,7 +80,7 @@ function toListed(row: TenantRow): ListedTenant {
 async function create(needs: Needs, by: Principal, input: NewTenant): Promise<ListedTenant> {
   const { db, clock, random } = needs
   const row: TenantRow = {
-    ...describeNew(input),
+    ...describeNew(input, by.tenant),
     id: randomId(random, 'ten_'),
     created_at: clock.now(),
     disabled_at: null,
@@ -137,10 +137,10 @@ async function update(
 ): Promise<ListedTenant> {
   const { db, clock } = needs
   const { disabled, ...change } = wanted
-  const columns = describeChange(change)
   return db.transaction().execute(async (tx) => {
     await lockTenant(tx, by.tenant)
     const before = await requireRow(tx, id)
+    const columns = describeChange(change, { slug: before.slug, home: by.tenant })
     requireAllowed(before, wanted)
     const wasOff = before.disabled_at !== null
     const isOff = disabled ?? wasOff

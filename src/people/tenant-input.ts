@@ -1,12 +1,14 @@
 // What an operator writes of a tenant, checked and as it is stored. Every refusal names the field and what it should be.
 import { Fault } from '../base/fault.ts'
 import type { TenantRow } from '../store/schema.ts'
+import { pathOfSlug } from './tenants.ts'
+import type { Tenant } from './tenants.ts'
 import { addressIn } from './users.ts'
 
 /** What may change; null takes back what was set. */
 export interface TenantChange {
   readonly name?: string
-  /** Its origin, byte for byte (RFC 8414 §2): https, or http on loopback. */
+  /** Its origin, byte for byte (RFC 8414 §2): https, or http on loopback; or `/t/{slug}` at the default tenant's. */
   readonly issuer?: string
   readonly accent?: string | null
   readonly logoUrl?: string | null
@@ -24,25 +26,38 @@ export type NewTenant = Omit<TenantChange, 'disabled'> & {
 type Described = Omit<TenantRow, 'id' | 'created_at' | 'disabled_at'>
 
 /** The columns of a new tenant. Throws Fault('invalid_input'). */
-export function describeNew({ slug, issuer, name = slug, ...rest }: NewTenant): Described {
+export function describeNew(
+  { slug, issuer, name = slug, ...rest }: NewTenant,
+  home: Tenant,
+): Described {
   return {
     slug: requireSlug(slug),
-    issuer: requireOrigin(issuer),
+    issuer: requireIssuer(issuer, { slug, home }),
     name: requireName(name),
     accent: null,
     logo_url: null,
     support_contact: null,
     limit_percent: null,
-    ...describeChange(rest),
+    ...describeChange(rest, { slug, home }),
   }
 }
 
-/** The columns that a change writes. Throws Fault('invalid_input'). */
-export function describeChange(change: Omit<TenantChange, 'disabled'>): Partial<Described> {
+/** What decides where a tenant may be without a host of its own. */
+interface Whereabouts {
+  readonly slug: string
+  /** The default tenant. */
+  readonly home: Pick<Tenant, 'issuer'>
+}
+
+/** The columns that a change of this tenant writes. Throws Fault('invalid_input'). */
+export function describeChange(
+  change: Omit<TenantChange, 'disabled'>,
+  whereabouts: Whereabouts,
+): Partial<Described> {
   const { name, issuer, accent, logoUrl, supportContact, limitScale } = change
   return {
     ...(name === undefined ? {} : { name: requireName(name) }),
-    ...(issuer === undefined ? {} : { issuer: requireOrigin(issuer) }),
+    ...(issuer === undefined ? {} : { issuer: requireIssuer(issuer, whereabouts) }),
     ...(accent === undefined ? {} : { accent: accent && requireAccent(accent) }),
     ...(logoUrl === undefined ? {} : { logo_url: logoUrl && requireLogo(logoUrl) }),
     ...(supportContact === undefined
@@ -76,14 +91,19 @@ function requireName(name: string): string {
 const issuerMax = 255
 const loopbackNames = /^(?:(?:[a-z0-9-]+\.)*localhost|127\.0\.0\.1|\[::1\])$/
 
-function requireOrigin(issuer: string): string {
+function requireIssuer(issuer: string, { slug, home }: Whereabouts): string {
+  // Written so and not otherwise: how requests name it is compared byte for byte.
+  if (issuer === home.issuer + pathOfSlug(slug)) return issuer
   const url = issuer.length <= issuerMax && URL.canParse(issuer) ? new URL(issuer) : undefined
   const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:'
   // A dot at the end makes another host of the same name, which no certificate and no Host header has (X-18).
   if (url === undefined || !isWeb || url.hostname.endsWith('.')) {
     throw invalid('issuer', 'Enter an origin such as https://acme.example.com.')
   }
-  if (url.origin !== issuer) throw invalid('issuer', `Write it as ${url.origin}.`)
+  if (url.origin !== issuer) {
+    const path = home.issuer + pathOfSlug(slug)
+    throw invalid('issuer', `Write it as ${url.origin}, or as ${path} without a host of its own.`)
+  }
   if (url.protocol === 'https:' || loopbackNames.test(url.hostname)) return issuer
   throw invalid('issuer', 'Use https: secrets travel to it. Only on loopback may it be http.')
 }

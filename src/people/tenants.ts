@@ -1,5 +1,6 @@
-// The virtual hosts. Owns which host belongs to which tenant; what a tenant contains belongs to the other rooms, and how one
-// is made, changed and removed to tenant-administration.ts.
+// The virtual hosts. Owns which address belongs to which tenant; what a tenant contains belongs to the other rooms, and how
+// one is made, changed and removed to tenant-administration.ts.
+import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
@@ -7,7 +8,7 @@ import type { Database } from '../store/database.ts'
 import { hotQuery } from '../store/hot-query.ts'
 import type { TenantRow } from '../store/schema.ts'
 
-/** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */
+/** One virtual host. `issuer` is its origin, or `/t/{slug}` at that of the default tenant, byte for byte (RFC 8414 §2). */
 export interface Tenant {
   readonly id: string
   readonly slug: string
@@ -34,11 +35,19 @@ export interface Tenants {
   readonly ensureDefault: (issuer: string, name?: string) => Promise<Tenant>
   /** The default tenant as it is stored, before any setting moves it. */
   readonly default: () => Promise<Tenant | undefined>
-  /** The tenant whose origin has this `host[:port]`; undefined for a host that is nobody's or whose tenant is switched off. */
-  readonly byHost: (host: string) => Promise<Tenant | undefined>
+  /** The tenant whose address this is; undefined for one that is nobody's or whose tenant is switched off. */
+  readonly at: (address: Address) => Promise<Tenant | undefined>
   /** The same by name, whether it is switched off or not. */
   readonly bySlug: (slug: string) => Promise<Tenant | undefined>
   readonly byId: (id: string) => Promise<Tenant | undefined>
+}
+
+/** Where a request went, as far as that names a tenant. */
+export interface Address {
+  /** `host[:port]` */
+  readonly host: string
+  /** The slug in `/t/{slug}`; undefined for the tenant that has the host to itself. */
+  readonly slug: string | undefined
 }
 
 interface Needs {
@@ -50,8 +59,24 @@ interface Needs {
 const defaultSlug = 'default'
 
 /** Is it the tenant of `LATCHKEY_PUBLIC_URL`? What is of the whole installation is its administrators' business. */
-export function isDefault({ slug }: Tenant): boolean {
+export function isDefault({ slug }: Pick<Tenant, 'slug'>): boolean {
   return slug === defaultSlug
+}
+
+/** Where a tenant without a host of its own is, from the origin of the default tenant on. */
+export function pathOfSlug(slug: string): string {
+  return `/t/${slug}`
+}
+
+/** What stands before every path of the tenant: nothing at a host of its own. */
+export function baseOf(tenant: Pick<Tenant, 'slug' | 'issuer'>): string {
+  const path = pathOfSlug(tenant.slug)
+  return !isDefault(tenant) && tenant.issuer.endsWith(path) ? path : ''
+}
+
+/** What a browser calls the place of its pages (RFC 6454 §4); tenants without a host of their own share one. */
+export function originOf({ issuer }: Pick<Tenant, 'issuer'>): string {
+  return new URL(issuer).origin
 }
 
 /** Of two transactions about the whole of a tenant the second waits here, and then sees what the first did. */
@@ -76,7 +101,10 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
         const isSame = existing.issuer === issuer && existing.name === wanted.name
         if (isSame) return toTenant(existing)
         await requireFree(db, existing, issuer)
-        await db.updateTable('tenants').set(wanted).where('id', '=', existing.id).execute()
+        await db.transaction().execute(async (tx) => {
+          await tx.updateTable('tenants').set(wanted).where('id', '=', existing.id).execute()
+          await moveAlong(tx, { from: existing.issuer, to: issuer })
+        })
         return toTenant({ ...existing, ...wanted })
       }
       const row = {
@@ -102,8 +130,11 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
       return row && toTenant(row)
     },
 
-    byHost: async (host) => {
-      const rows = await findByOrigin(db, { secure: `https://${host}`, plain: `http://${host}` })
+    at: async ({ host, slug }) => {
+      // A host with a slash would name a path of another host.
+      if (host.includes('/')) return undefined
+      const place = slug === undefined ? host : host + pathOfSlug(slug)
+      const rows = await findByIssuer(db, { secure: `https://${place}`, plain: `http://${place}` })
       const row = rows.find(({ issuer }) => issuer.startsWith('https:')) ?? rows[0]
       return row && toTenant(row)
     },
@@ -121,7 +152,7 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
 }
 
 // Asked for every request.
-const findByOrigin = hotQuery(
+const findByIssuer = hotQuery(
   (db, { secure, plain }: { readonly secure: string; readonly plain: string }) =>
     db
       .selectFrom('tenants')
@@ -148,13 +179,13 @@ export function toTenant(row: TenantRow): Tenant {
   }
 }
 
-/** The tenant that has an address already, whichever scheme it is written with; two of one host could not be told apart. */
+/** The tenant that has an address already, whichever scheme it is written with; two of them could not be told apart. */
 export async function ownerOf(db: Database, issuer: string): Promise<TenantRow | undefined> {
-  const { host } = new URL(issuer)
+  const place = issuer.replace(/^https?:\/\//, '')
   return db
     .selectFrom('tenants')
     .selectAll()
-    .where('issuer', 'in', [`https://${host}`, `http://${host}`])
+    .where('issuer', 'in', [`https://${place}`, `http://${place}`])
     .executeTakeFirst()
 }
 
@@ -164,4 +195,16 @@ async function requireFree(db: Database, { id }: TenantRow, issuer: string): Pro
   throw new Error(
     `LATCHKEY_PUBLIC_URL is ${issuer}, which is the address of the tenant ${owner.slug}`,
   )
+}
+
+/** Those that are at the default tenant's origin go where it goes. */
+async function moveAlong(
+  tx: Database,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  await tx
+    .updateTable('tenants')
+    .set({ issuer: sql<string>`${to} || '/t/' || slug` })
+    .where('issuer', '=', sql<string>`${from} || '/t/' || slug`)
+    .execute()
 }

@@ -70,7 +70,7 @@ export interface RateLimitRow {
   expires_at: number
 }
 
-/** One virtual host. `issuer` is its origin, byte for byte (RFC 8414 §2). */
+/** One virtual host. `issuer` is its origin, or `/t/{slug}` at that of the default tenant, byte for byte (RFC 8414 §2). */
 export interface TenantRow {
   id: string
   slug: string

@@ -25,6 +25,18 @@ test('the command line makes a tenant, hands it over, switches it and removes it
     [['eve@example.com', 'admin']],
   )
 
+  const near = await shell.json('tenants', 'add', 'near-co', '--path', '--admin', 'bo@x.test')
+  assert.equal(near.issuer, `${shell.origin}/t/near-co`)
+  const nearly = await signIn(near.issuer, near.admin)
+  assert.equal(await statusOf(near.issuer, nearly, '/clients'), 200)
+  const both = ['--path', '--url', at('near')]
+  for (const where of [[], both]) {
+    const { code, error } = await shell.run('tenants', 'add', 'never-co', ...where)
+    assert.notEqual(code, 0)
+    assert.match(error, /either --url with an address, or --path/)
+  }
+  await shell.run('tenants', 'remove', 'near-co', '--yes')
+
   const other = await shell.json(
     'tenants',
     'add',

@@ -6,6 +6,7 @@ import type { Era, OAuthMcpClient } from '../counterparts/mcp-client.ts'
 import { operator } from '../harness.ts'
 
 export interface ClientSignIn {
+  /** The issuer, which may have a path. */
   readonly origin: string
   readonly url: string
   readonly era?: Era
@@ -20,9 +21,9 @@ export function signInClient(options: ClientSignIn): Promise<OAuthMcpClient> {
     url,
     ...(era === undefined ? {} : { era }),
     authorize: async (authorizeUrl) => {
-      browser.setStopAt((target) => target.origin !== origin)
+      browser.setStopAt((target) => target.origin !== new URL(origin).origin)
       const first = await browser.open(authorizeUrl)
-      const isSignIn = new URL(first.url).pathname === '/sign-in'
+      const isSignIn = new URL(first.url).pathname.endsWith('/sign-in')
       if (isSignIn) await browser.submit({ fields: operator })
       const back = await browser.submit({ button: { name: 'decision', value: 'approve' } })
       return back.url

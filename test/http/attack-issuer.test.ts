@@ -422,7 +422,7 @@ function postingApp({ db }: Store, clock: Clock, routes: readonly Route[]) {
   const notes = { note: () => {} }
   const traces = { ofForm: async () => undefined }
   const app = createApp({
-    tenants: { byHost: find, bySlug: find, byId: find, ensureDefault: find, default: find },
+    tenants: { at: find, bySlug: find, byId: find, ensureDefault: find, default: find },
     admit: async () => ({ principal: verifiedPrincipal<KeyPrincipal>(facts) }),
     idempotency: createIdempotency({ db, clock, keyring, random: systemRandom }),
     callerOf: createCallerOf([]),

@@ -206,7 +206,13 @@ export type Call = (
 /** REST as a page of ours would call it for the person in this browser. */
 export function callAs({ ask, origin }: Doors, browser: CookieBrowser): Call {
   return (method, path, json, headers = {}) =>
-    ask({ method, path: `/api/v1${path}`, browser, json, headers: { origin, ...headers } })
+    ask({
+      method,
+      path: `/api/v1${path}`,
+      browser,
+      json,
+      headers: { origin: new URL(origin).origin, ...headers },
+    })
 }
 
 /** Adds an open server, as an administrator who is signed in in this browser. */
@@ -219,8 +225,8 @@ export async function addServer(
   assert.equal(added.status, 201, added.text)
 }
 
-/** Sends one request to the doors at an origin. */
-export async function ask(origin: string, request: Ask): Promise<Answer> {
+/** Sends one request to the doors of a tenant, whose issuer may have a path. */
+export async function ask(issuer: string, request: Ask): Promise<Answer> {
   const { form, json, browser } = request
   const body =
     request.body ??
@@ -228,7 +234,7 @@ export async function ask(origin: string, request: Ask): Promise<Answer> {
     (json === undefined ? undefined : JSON.stringify(json))
   const type = form === undefined ? 'application/json' : 'application/x-www-form-urlencoded'
   const method = request.method ?? (body === undefined ? 'GET' : 'POST')
-  const answer = await fetchOverHttp(new URL(request.path, origin).href, {
+  const answer = await fetchOverHttp(new URL(baseOf(issuer) + request.path, issuer).href, {
     method,
     headers: {
       ...(form === undefined && json === undefined ? {} : { 'content-type': type }),
@@ -243,6 +249,11 @@ export async function ask(origin: string, request: Ask): Promise<Answer> {
   const { status, headers } = answer
   assertDescribed({ method, path: request.path, status, type: headers.get('content-type'), text })
   return { status, headers, text, json: parse(text) }
+}
+
+function baseOf(issuer: string): string {
+  const { pathname } = new URL(issuer)
+  return pathname === '/' ? '' : pathname
 }
 
 function parse(text: string): unknown {

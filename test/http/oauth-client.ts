@@ -60,7 +60,7 @@ export async function approve(
   client: OAuthClient,
   changes: Fields = {},
 ): Promise<URLSearchParams> {
-  browser.setStopAt((url) => url.origin !== origin)
+  browser.setStopAt((url) => url.origin !== new URL(origin).origin)
   const asked = await browser.open(origin + authorizePath(client, changes))
   const back = asked.isStopped
     ? asked

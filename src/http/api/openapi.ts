@@ -1,8 +1,10 @@
 // The description of REST (OpenAPI 3.1), made from the rows that serve it. It is the same for everybody and tells nothing
 // about a tenant.
 import { z } from 'zod'
-import { publicText } from '../answers.ts'
-import { sessionCookie } from '../cookies.ts'
+import { baseOf } from '../../people/tenants.ts'
+import type { Tenant } from '../../people/tenants.ts'
+import { publicDocument, publicText } from '../answers.ts'
+import { cookieNameIn, sessionCookie } from '../cookies.ts'
 import { found } from '../output.ts'
 import type { Output } from '../output.ts'
 import { route } from '../route.ts'
@@ -19,7 +21,8 @@ import type { DescribedShapes } from './openapi-schemas.ts'
 
 /** The row of `/api/v1/openapi.json`, which describes these rows and itself. */
 export function openApiRoutes(rows: readonly Route[]): readonly Route[] {
-  let document: string | undefined
+  const made: { document?: ReturnType<typeof describe>; text?: string } = {}
+  const documentOf = () => (made.document ??= describe([...rows.filter(isDescribed), own]))
   const own: Route = route({
     surface: 'api',
     guard: 'open',
@@ -28,12 +31,25 @@ export function openApiRoutes(rows: readonly Route[]): readonly Route[] {
     method: 'GET',
     output: found(z.looseObject({})),
     words: 'This description.',
-    run: async () => {
-      document ??= JSON.stringify(describe([...rows.filter(isDescribed), own]))
-      return publicText(document)
+    run: async ({ tenant }) => {
+      const isAtItsHost = baseOf(tenant) === ''
+      if (isAtItsHost) return publicText((made.text ??= JSON.stringify(documentOf())))
+      return publicDocument(withinTenant(documentOf(), tenant))
     },
   })
   return [own]
+}
+
+/** The same for a tenant without a host of its own: other are where its paths begin, and the name of its cookie. */
+function withinTenant(document: ReturnType<typeof describe>, tenant: Tenant) {
+  const { session } = components.securitySchemes
+  const cookie = { ...session, name: cookieNameIn(tenant, sessionCookie) }
+  const schemes = { ...document.components.securitySchemes, session: cookie }
+  return {
+    ...document,
+    servers: [{ url: baseOf(tenant) }],
+    components: { ...document.components, securitySchemes: schemes },
+  }
 }
 
 /** Is the row one of REST? */

@@ -44,7 +44,8 @@ export function tenantRoutes({ tenantAdministration: tenants }: Needs): readonly
       input: newTenant,
       output: made(shapes.tenant),
       faults: ['conflict'],
-      words: 'Makes a tenant: a host with its own people, clients, servers and keys.',
+      words:
+        'Makes a tenant: a host, or a path of the default one, with its own people, clients, servers and keys.',
       run: async ({ principal, input }) => json(show(await tenants.create(principal, input)), 201),
     }),
     route({

@@ -2,6 +2,7 @@
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
 import type { Attempts } from '../../journal/attempts.ts'
+import type { Tenant } from '../../people/tenants.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import { browserCookie, writeCookie } from '../cookies.ts'
 import { consentPage } from '../pages/consent.ts'
@@ -33,10 +34,10 @@ function beginRoute({ issuer, attempts }: Needs): Route {
       const begun = await issuer.authorize.begin(tenant, query, browser, session, arrival)
       const { step, browser: made, refusal } = begun
       if (refusal !== undefined) noteRefusal(refusal)
-      const cookies = made === undefined ? [] : [writeCookie(browserCookie, made)]
+      const cookies = made === undefined ? [] : [writeCookie(tenant, browserCookie, made)]
       // The question has an address of its own, so that loading it again asks it again and begins nothing new.
       if (step.kind === 'consent') return redirect(consentPath(step.requestId), 302, cookies)
-      return follow(step, 302, cookies)
+      return follow(tenant, step, 302, cookies)
     },
   })
 }
@@ -55,7 +56,7 @@ function consentRoutes({ issuer }: Needs): readonly Route[] {
           browser,
           session,
         )
-        return follow(step, 302)
+        return follow(tenant, step, 302)
       },
     }),
     route({
@@ -76,7 +77,7 @@ function consentRoutes({ issuer }: Needs): readonly Route[] {
             scopes: form.getAll('scope'),
           },
         )
-        return follow(step, 303)
+        return follow(tenant, step, 303)
       },
     }),
   ]
@@ -90,12 +91,13 @@ function isByHand({ headers }: Request): boolean {
 }
 
 async function follow(
+  tenant: Tenant,
   step: AuthorizeStep,
   status: 302 | 303,
   cookies: readonly string[] = [],
 ): Promise<Response> {
   if (step.kind === 'redirect') return redirect(step.location, status, cookies)
-  if (step.kind === 'consent') return consentPage(step)
+  if (step.kind === 'consent') return consentPage(tenant, step)
   return toSignIn(consentPath(step.requestId), status, cookies)
 }
 

@@ -1,6 +1,8 @@
 // The form that adds a server, and what it says. Which fields show is decided by the style sheet, so it needs no script.
 import { html } from 'hono/html'
 import type { ServerInput } from '../../connectors/servers.ts'
+import type { Tenant } from '../../people/tenants.ts'
+import { pathIn } from '../place.ts'
 import type { Html } from './layout.ts'
 import { problemNote } from './problem.ts'
 
@@ -27,13 +29,13 @@ export function serverOf(fields: URLSearchParams): ServerInput {
 }
 
 /** Draws the form. */
-export function addForm(token: string, failed: FailedForm | undefined): Html {
+export function addForm(tenant: Tenant, token: string, failed: FailedForm | undefined): Html {
   return html`
     <section class="card">
       <h2>Add a server</h2>
       <p class="quiet">Only add servers that you trust.</p>
       ${problemNote(failed?.problem)}
-      <form method="post" action="/console/servers" class="add" data-add>
+      <form method="post" action="${pathIn(tenant, '/console/servers')}" class="add" data-add>
         <input type="hidden" name="form_token" value="${token}" />
         <label>
           URL

@@ -20,7 +20,7 @@ export function adminPage({ path, words, run }: AdminRow): Route {
     words,
     run: async (visit) => {
       const { session: principal } = visit
-      if (principal === undefined) return toSignIn(new URL(visit.request.url).pathname, 302)
+      if (principal === undefined) return toSignIn(visit.path, 302)
       requireAdmin(principal)
       return run({ ...visit, principal })
     },

@@ -12,6 +12,7 @@ import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Route, SignedIn } from '../route.ts'
 import { scopeList } from './consent.ts'
@@ -74,7 +75,9 @@ async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Resp
   })
   const scopes = await issuer.scopes.show(tenant, [...new Set(items.flatMap((one) => one.scopes))])
   const { token, cookies } = forms.issue(visit, 'apps')
+  const here = pathIn(tenant, path)
   const drawn = await page({
+    tenant,
     title: 'Apps with access',
     signedInAs: nameOf(principal.user),
     place: { here: 'apps', isAdmin: isAdmin(principal) },
@@ -87,10 +90,10 @@ async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Resp
         ${
           items.length === 0
             ? html`<p>No app has access${query.has('cursor') ? ' from here on' : ' yet'}.</p>`
-            : items.map((grant) => appRow({ grant, scopes, token }))
+            : items.map((grant) => appRow({ grant, scopes, token, here }))
         }
       </section>
-      ${nextCursor === undefined ? '' : html`<p><a href="${path}?cursor=${nextCursor}">Show more</a></p>`}
+      ${nextCursor === undefined ? '' : html`<p><a href="${here}?cursor=${nextCursor}">Show more</a></p>`}
     `,
   })
   return withCookies(drawn, cookies)
@@ -101,9 +104,11 @@ interface Row {
   /** The scopes of all rows, with their words. */
   readonly scopes: readonly ShownScope[]
   readonly token: string
+  /** The address of the page. */
+  readonly here: string
 }
 
-function appRow({ grant, scopes, token }: Row): Html {
+function appRow({ grant, scopes, token, here }: Row): Html {
   const own = scopes.filter(({ name }) => grant.scopes.includes(name))
   return html`
     <div class="row">
@@ -116,7 +121,7 @@ function appRow({ grant, scopes, token }: Row): Html {
         ${scopeList(own)}
         <div class="quiet">${useOf(grant)}</div>
       </div>
-      <form method="post" action="${path}">
+      <form method="post" action="${here}">
         <input type="hidden" name="form_token" value="${token}" />
         <input type="hidden" name="grant" value="${grant.id}" />
         <button aria-label="Take access back from ${grant.clientName}">Take access back</button>

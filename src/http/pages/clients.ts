@@ -10,6 +10,7 @@ import { redirect } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { pathIn } from '../place.ts'
 import type { Route, SignedIn } from '../route.ts'
 import { adminForm, adminPage } from './admin-page.ts'
 import { page } from './layout.ts'
@@ -72,13 +73,15 @@ async function clientsPage(
   visit: SignedIn,
   outcome?: Outcome,
 ): Promise<Response> {
-  const { principal, query } = visit
+  const { principal, query, tenant } = visit
   const { items, nextCursor } = await issuer.clients.list(principal, {
     ...pageRequestOf(query),
     limit: perPage,
   })
   const { token, cookies } = forms.issue(visit, 'clients')
+  const here = pathIn(tenant, path)
   const drawn = await page({
+    tenant,
     title: 'Clients',
     status: outcome !== undefined && 'problem' in outcome ? 422 : 200,
     signedInAs: nameOf(principal.user),
@@ -94,10 +97,10 @@ async function clientsPage(
         ${
           items.length === 0
             ? html`<p>No program has come yet.</p>`
-            : items.map((client) => clientRow(client, token))
+            : items.map((client) => clientRow(client, { token, here }))
         }
       </section>
-      ${nextCursor === undefined ? '' : html`<p><a href="${path}?cursor=${nextCursor}">Show more</a></p>`}
+      ${nextCursor === undefined ? '' : html`<p><a href="${here}?cursor=${nextCursor}">Show more</a></p>`}
     `,
   })
   return withCookies(drawn, cookies)
@@ -117,7 +120,10 @@ function outcomeCard(outcome: Outcome): Html {
   `
 }
 
-function clientRow(client: PublicClient, token: string): Html {
+function clientRow(
+  client: PublicClient,
+  { token, here }: { readonly token: string; readonly here: string },
+): Html {
   const { id, name, disabled, authMethod } = client
   const hasSecret = authMethod.startsWith('client_secret')
   return html`
@@ -129,7 +135,7 @@ function clientRow(client: PublicClient, token: string): Html {
         <div class="quiet"><code>${id}</code></div>
         <div class="quiet">${useOf(client)}</div>
       </div>
-      <form method="post" action="${path}" class="buttons">
+      <form method="post" action="${here}" class="buttons">
         <input type="hidden" name="form_token" value="${token}" />
         <input type="hidden" name="client" value="${id}" />
         ${

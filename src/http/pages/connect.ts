@@ -10,6 +10,7 @@ import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { returnAddress } from '../return-address.ts'
+import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
@@ -70,13 +71,14 @@ export function connectRoutes(needs: Needs): readonly Route[] {
 }
 
 async function askToConnect({ connections, forms }: Needs, visit: Recognised): Promise<Response> {
-  const { session, params } = visit
+  const { session, params, tenant } = visit
   if (session === undefined) return signInFirst(visit)
   const connection = await connections.get(session, params['connection'] ?? '')
   const provider = await connections.providerOf(session, connection.id)
   const { token, cookies } = forms.issue(visit, 'connect')
   const missing = connection.missingScopes ?? []
   const drawn = await page({
+    tenant,
     title: `Connect ${connection.serverName}`,
     signedInAs: nameOf(session.user),
     formsLeadTo: 'anywhere',
@@ -94,11 +96,11 @@ async function askToConnect({ connections, forms }: Needs, visit: Recognised): P
                   <dd><code>${missing.join(' ')}</code></dd>`
           }
         </dl>
-        <form method="post" action="/connect/${connection.id}" class="buttons">
+        <form method="post" action="${pathIn(tenant, `/connect/${connection.id}`)}" class="buttons">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="flow" value="${visit.query.get('flow') ?? ''}" />
           <button class="primary">${buttonWords(provider)}</button>
-          <a class="button" href="${home}">Not now</a>
+          <a class="button" href="${pathIn(tenant, home)}">Not now</a>
         </form>
       </section>
     `,
@@ -129,19 +131,20 @@ export function connectionIn(next: string): string | undefined {
   return /^\/connect\/(?<id>con_\w{1,64})\/arrived$/.exec(next)?.groups?.['id']
 }
 
-async function showArrived({ connections }: Needs, { session, params }: Recognised) {
+async function showArrived({ connections }: Needs, { session, params, tenant }: Recognised) {
   const id = params['connection'] ?? ''
   if (session === undefined) return toSignIn(`/connect/${id}`, 303)
   const { serverName, authorized } = await connections.get(session, id)
   if (!authorized) return redirect(`/connect/${id}`, 302)
   return page({
+    tenant,
     title: 'Connected',
     signedInAs: nameOf(session.user),
     body: html`
       <section class="card narrow">
         <h1>Connected</h1>
         <p><bdi>${serverName}</bdi> is signed in. You can go back to your app.</p>
-        <p><a href="${home}">Go to your connections</a></p>
+        <p><a href="${pathIn(tenant, home)}">Go to your connections</a></p>
       </section>
     `,
   })
@@ -192,6 +195,7 @@ async function showFinished({ connections }: Needs, visit: Recognised): Promise<
   if (status !== 'completed') return redirect(home, 302)
   const { serverName } = await connections.get(session, connectionId)
   return page({
+    tenant,
     title: 'Connected',
     signedInAs: nameOf(session.user),
     script: 'callback.js',
@@ -199,7 +203,7 @@ async function showFinished({ connections }: Needs, visit: Recognised): Promise<
       <section class="card narrow" ${toldToOpener({ flowId, connectionId, tenant, success: true })}>
         <h1>Connected</h1>
         <p><bdi>${serverName}</bdi> is signed in. You can close this window.</p>
-        <p><a href="${home}">Go to your connections</a></p>
+        <p><a href="${pathIn(tenant, home)}">Go to your connections</a></p>
       </section>
     `,
   })
@@ -208,6 +212,7 @@ async function showFinished({ connections }: Needs, visit: Recognised): Promise<
 function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promise<Response> {
   const { flowId, connectionId, words } = failed
   return page({
+    tenant,
     title: 'Not connected',
     status: 400,
     signedInAs: session?.user.email,
@@ -220,8 +225,10 @@ function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promis
         <h1>Not connected</h1>
         <p>${words}</p>
         <p class="buttons">
-          <a class="button primary" href="/connect/${connectionId}">Try again</a>
-          <a class="button" href="${home}">Your connections</a>
+          <a class="button primary" href="${pathIn(tenant, `/connect/${connectionId}`)}"
+            >Try again</a
+          >
+          <a class="button" href="${pathIn(tenant, home)}">Your connections</a>
         </p>
       </section>
     `,
@@ -230,10 +237,11 @@ function failedPage({ tenant, session }: Recognised, failed: FailedFlow): Promis
 
 /** Says why a sign-in at a provider of the tenant connected nothing. */
 export function notConnected(
-  { session }: Pick<Recognised, 'session'>,
+  { session, tenant }: Pick<Recognised, 'session' | 'tenant'>,
   { connectionId, words }: { readonly connectionId: string; readonly words: string },
 ): Promise<Response> {
   return page({
+    tenant,
     title: 'Not connected',
     status: 400,
     signedInAs: session === undefined ? undefined : nameOf(session.user),
@@ -242,15 +250,16 @@ export function notConnected(
         <h1>Not connected</h1>
         <p>${words}</p>
         <p class="buttons">
-          <a class="button primary" href="/connect/${connectionId}">Try again</a>
-          <a class="button" href="${home}">Your connections</a>
+          <a class="button primary" href="${pathIn(tenant, `/connect/${connectionId}`)}"
+            >Try again</a
+          >
+          <a class="button" href="${pathIn(tenant, home)}">Your connections</a>
         </p>
       </section>
     `,
   })
 }
 
-function signInFirst({ request }: Visit): Response {
-  const { pathname, search } = new URL(request.url)
-  return toSignIn(pathname + search, 303)
+function signInFirst({ path }: Visit): Response {
+  return toSignIn(path, 303)
 }

@@ -9,6 +9,7 @@ import { isAdmin } from '../../people/principal.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, SignedIn } from '../route.ts'
 import { addForm, serverOf } from './add-server.ts'
@@ -143,6 +144,7 @@ async function connectionsPage(
   const { token, cookies, browser } = forms.issue(visit, 'connections')
   const signOut = forms.issue({ ...visit, browser }, 'sign-out')
   const drawn = await page({
+    tenant,
     title: 'Connections',
     status: failed === undefined ? 200 : 422,
     signedInAs: nameOf(principal.user),
@@ -150,7 +152,12 @@ async function connectionsPage(
     place: { here: 'connections', isAdmin: isAdmin(principal) },
     body: html`
       <h1>Connections</h1>
-      <section class="card" id="servers" data-form-token="${token}">
+      <section
+        class="card"
+        id="servers"
+        data-base="${pathIn(tenant, '')}"
+        data-form-token="${token}"
+      >
         ${
           known.items.length === 0
             ? html`<p>
@@ -163,6 +170,7 @@ async function connectionsPage(
                   isShared: shared.has(server.id),
                   isAdmin: isAdmin(principal),
                   token,
+                  tenant,
                   address: resourceOf(tenant, server.slug),
                   test: tested?.serverId === server.id ? tested.test : undefined,
                 }),
@@ -172,8 +180,8 @@ async function connectionsPage(
       <p class="warning" role="status" data-waiting hidden>
         Sign in in the other window. <button type="button">Cancel</button>
       </p>
-      ${isAdmin(principal) ? addForm(token, failed) : ''}
-      <form method="post" action="/sign-out">
+      ${isAdmin(principal) ? addForm(tenant, token, failed) : ''}
+      <form method="post" action="${pathIn(tenant, '/sign-out')}">
         <input type="hidden" name="form_token" value="${signOut.token}" />
         <button>Sign out</button>
       </form>

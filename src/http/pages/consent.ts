@@ -3,19 +3,20 @@ import { html } from 'hono/html'
 import type { AuthorizeStep } from '../../issuer/authorize.ts'
 import type { RequestView } from '../../issuer/consent.ts'
 import type { ShownScope } from '../../issuer/scopes.ts'
+import type { Tenant } from '../../people/tenants.ts'
+import { pathIn } from '../place.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 
 type ConsentStep = Extract<AuthorizeStep, { kind: 'consent' }>
 
 /** Draws the question; the answer is bound to this person, this browser and this request by the form token. */
-export function consentPage({
-  requestId,
-  formToken,
-  view,
-  problem,
-}: ConsentStep): Promise<Response> {
+export function consentPage(
+  tenant: Tenant,
+  { requestId, formToken, view, problem }: ConsentStep,
+): Promise<Response> {
   return page({
+    tenant,
     title: `Let ${view.clientName} in?`,
     status: problem === undefined ? 200 : 422,
     signedInAs: view.userEmail,
@@ -35,7 +36,7 @@ export function consentPage({
           <dd><code>${view.resource}</code></dd>
         </dl>
         ${warning(view)}
-        <form method="post" action="/oauth/consent">
+        <form method="post" action="${pathIn(tenant, '/oauth/consent')}">
           <input type="hidden" name="request" value="${requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
           ${scopeTicks(view, problem)}
@@ -44,7 +45,8 @@ export function consentPage({
             <button name="decision" value="deny">Deny</button>
           </div>
           <p class="quiet">
-            You can take this back at any time under <a href="/console/apps">Apps with access</a>.
+            You can take this back at any time under
+            <a href="${pathIn(tenant, '/console/apps')}">Apps with access</a>.
           </p>
         </form>
       </section>

@@ -3,11 +3,13 @@
 import { html } from 'hono/html'
 import type { DeviceQuestion, DeviceStep, DeviceView } from '../../issuer/device.ts'
 import type { Issuer } from '../../issuer/issuer.ts'
+import type { Tenant } from '../../people/tenants.ts'
 import type { SessionPrincipal } from '../../people/principal.ts'
 import { nameOf } from '../../people/users.ts'
 import { redirect, toSignIn } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
 import { badge, scopeTicks } from './consent.ts'
@@ -33,11 +35,13 @@ export function devicePages(needs: Needs): readonly Route[] {
       path: '/device',
       words: 'Asks for the code of a device, or what the device with that code may do.',
       run: async (visit) => {
-        const { session, query } = visit
+        const { session, query, tenant } = visit
         const id = query.get('request') ?? ''
         if (session === undefined) return toSignIn(devicePath(id), 302)
         const step = await issuer.devices.look(session, id)
-        return step === undefined ? codePage(forms, visit, { session }) : stepPage(step, session)
+        return step === undefined
+          ? codePage(forms, visit, { session })
+          : stepPage(tenant, step, session)
       },
     }),
     route({
@@ -61,7 +65,7 @@ export function devicePages(needs: Needs): readonly Route[] {
       method: 'POST',
       path: '/device/decision',
       words: 'Takes the person’s decision about a device.',
-      run: async ({ session, body }) => {
+      run: async ({ tenant, session, body }) => {
         const fields = new URLSearchParams(body)
         const id = fields.get('request') ?? ''
         if (session === undefined) return toSignIn(devicePath(id), 303)
@@ -70,7 +74,7 @@ export function devicePages(needs: Needs): readonly Route[] {
           formToken: fields.get('form_token') ?? '',
           scopes: fields.getAll('scope'),
         })
-        return again === undefined ? redirect(devicePath(id), 303) : questionPage(again)
+        return again === undefined ? redirect(devicePath(id), 303) : questionPage(tenant, again)
       },
     }),
   ]
@@ -92,7 +96,9 @@ async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Re
   const { token, cookies } = forms.issue(visit, form)
   const { session, typed = '', problem } = shown
   const who = nameOf(session.user)
+  const { tenant } = visit
   const drawn = await page({
+    tenant,
     title: 'Connect a device',
     status: problem === undefined ? 200 : 422,
     signedInAs: who,
@@ -101,7 +107,7 @@ async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Re
         <h1>Connect a device</h1>
         <p>Type the code that your device shows.</p>
         ${problemNote(problem)}
-        <form method="post" action="/device">
+        <form method="post" action="${pathIn(tenant, '/device')}">
           <input type="hidden" name="form_token" value="${token}" />
           <label>
             Code
@@ -120,7 +126,7 @@ async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Re
           </label>
           <button class="primary">Continue</button>
         </form>
-        ${otherAccount(who)}
+        ${otherAccount(tenant, who)}
       </section>
     `,
   })
@@ -128,19 +134,25 @@ async function codePage(forms: Forms, visit: Visit, shown: CodeForm): Promise<Re
 }
 
 /** Whoever changes the account types the code again: what is decided is decided by who typed it. */
-function otherAccount(who: string): Html {
+function otherAccount(tenant: Tenant, who: string): Html {
   return html`<p class="quiet">
-    Not ${who}? <a href="/sign-in?next=%2Fdevice">Sign in as somebody else</a>, then type the code.
+    Not ${who}?
+    <a href="${pathIn(tenant, '/sign-in?next=%2Fdevice')}">Sign in as somebody else</a>, then type
+    the code.
   </p>`
 }
 
-function stepPage(step: DeviceStep, session: SessionPrincipal): Promise<Response> {
-  if (step.kind === 'question') return questionPage(step)
-  return donePage(step, nameOf(session.user))
+function stepPage(tenant: Tenant, step: DeviceStep, session: SessionPrincipal): Promise<Response> {
+  if (step.kind === 'question') return questionPage(tenant, step)
+  return donePage(tenant, step, nameOf(session.user))
 }
 
-function questionPage({ view, formToken, problem }: DeviceQuestion): Promise<Response> {
+function questionPage(
+  tenant: Tenant,
+  { view, formToken, problem }: DeviceQuestion,
+): Promise<Response> {
   return page({
+    tenant,
     title: `Let ${view.clientName} in?`,
     status: problem === undefined ? 200 : 422,
     signedInAs: view.userEmail,
@@ -158,7 +170,7 @@ function questionPage({ view, formToken, problem }: DeviceQuestion): Promise<Res
         </p>
         <dl class="facts">${facts(view)}</dl>
         ${warning(view)}
-        <form method="post" action="/device/decision">
+        <form method="post" action="${pathIn(tenant, '/device/decision')}">
           <input type="hidden" name="request" value="${view.requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
           ${scopeTicks(view, problem)}
@@ -167,7 +179,7 @@ function questionPage({ view, formToken, problem }: DeviceQuestion): Promise<Res
             <button name="decision" value="deny">Deny</button>
           </div>
         </form>
-        ${otherAccount(view.userEmail)}
+        ${otherAccount(tenant, view.userEmail)}
       </section>
     `,
   })
@@ -225,11 +237,13 @@ function aboutProgram(standing: DeviceView['standing']): Html {
 }
 
 function donePage(
+  tenant: Tenant,
   { kind, clientName }: Exclude<DeviceStep, { kind: 'question' }>,
   signedInAs: string,
 ): Promise<Response> {
   const isIn = kind === 'approved'
   return page({
+    tenant,
     title: isIn ? 'Device connected' : 'Device denied',
     signedInAs,
     body: html`
@@ -243,7 +257,8 @@ function donePage(
             : html`<p><bdi>${clientName}</bdi> was not let in, and your device is told so.</p>`
         }
         <p class="quiet">
-          You can close this page, or go to <a href="/console/connections">your connections</a>.
+          You can close this page, or go to
+          <a href="${pathIn(tenant, '/console/connections')}">your connections</a>.
         </p>
       </section>
     `,

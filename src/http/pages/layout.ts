@@ -1,10 +1,14 @@
 // The frame of every page: one style sheet, no script unless a page names one, and headers that let nobody frame it.
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
+import type { Tenant } from '../../people/tenants.ts'
+import { pathIn } from '../place.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
 export interface Page {
+  /** Whose page it is; undefined where that is nobody's. All links of a page lead to its own tenant. */
+  readonly tenant: Tenant | undefined
   readonly title: string
   readonly body: Html
   readonly status?: number
@@ -36,7 +40,8 @@ export interface Place {
 
 /** Draws a page. */
 export async function page(content: Page): Promise<Response> {
-  const { title, body, status = 200, signedInAs, script, place } = content
+  const { tenant, title, body, status = 200, signedInAs, script, place } = content
+  const to = (path: string) => pathIn(tenant, path)
   const text = await html`<!doctype html>
     <html lang="en">
       <head>
@@ -44,16 +49,16 @@ export async function page(content: Page): Promise<Response> {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>${title} · Latchkey</title>
-        <link rel="stylesheet" href="/assets/console.css" />
-        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        ${script === undefined ? '' : html`<script src="/assets/${script}" defer></script>`}
+        <link rel="stylesheet" href="${to('/assets/console.css')}" />
+        <link rel="icon" href="${to('/assets/icon.svg')}" type="image/svg+xml" />
+        ${script === undefined ? '' : html`<script src="${to(`/assets/${script}`)}" defer></script>`}
       </head>
       <body>
         <header class="top">
-          <a class="brand" href="/console/connections">Latchkey</a>
+          <a class="brand" href="${to('/console/connections')}">Latchkey</a>
           ${signedInAs === undefined ? '' : html`<span class="who">${signedInAs}</span>`}
         </header>
-        ${place === undefined ? '' : navigation(place)}
+        ${place === undefined ? '' : navigation(tenant, place)}
         <main>${body}</main>
       </body>
     </html>`
@@ -68,14 +73,15 @@ const places = [
   { name: 'support', words: 'Support', isForAdmins: true },
 ] as const
 
-function navigation({ here, isAdmin }: Place): Html {
+function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {
   const shown = places.filter(({ isForAdmins }) => isAdmin || !isForAdmins)
   return html`<nav class="places" aria-label="Console">
-    ${shown.map(({ name, words }) =>
-      name === here
-        ? html`<a href="/console/${name}" aria-current="page">${words}</a>`
-        : html`<a href="/console/${name}">${words}</a>`,
-    )}
+    ${shown.map(({ name, words }) => {
+      const href = pathIn(tenant, `/console/${name}`)
+      return name === here
+        ? html`<a href="${href}" aria-current="page">${words}</a>`
+        : html`<a href="${href}">${words}</a>`
+    })}
   </nav>`
 }
 

@@ -5,6 +5,7 @@ import { usualScopes, slugOf } from '../../people/provider-input.ts'
 import type { Provider, ProviderFinding } from '../../people/providers.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { signInRedirectUri } from '../../upstream/sign-in-provider.ts'
+import { pathIn } from '../place.ts'
 import type { Html } from './layout.ts'
 import { problemNote } from './problem.ts'
 import { endpointFields, ticks, wordsOf } from './provider-fields.ts'
@@ -30,7 +31,12 @@ export function newForm({ token, tenant, fields, look, problem }: NewForm): Html
     <section class="card">
       <h2>Add a provider</h2>
       ${problemNote(problem)}
-      <form method="post" action="/console/providers" data-live-check autocomplete="off">
+      <form
+        method="post"
+        action="${pathIn(tenant, '/console/providers')}"
+        data-live-check
+        autocomplete="off"
+      >
         <input type="hidden" name="form_token" value="${token}" />
         <label>
           Name

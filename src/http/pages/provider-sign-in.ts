@@ -62,7 +62,7 @@ async function goThere(needs: Needs, visit: Recognised): Promise<Response> {
   if (browser === undefined) throw new Error('a form was read without its browser')
   const isFresh = waiting?.asksAgain === true
   const address = await needs.upstream.signIns.begin({ provider, browser, next, isFresh })
-  return redirect(address, 303, [writeCookie(browserCookie, browser)])
+  return redirect(address, 303, [writeCookie(tenant, browserCookie, browser)])
 }
 
 async function comeBack(needs: Needs, visit: Recognised): Promise<Response> {

@@ -9,6 +9,7 @@ import { nameOf } from '../../people/users.ts'
 import { redirect } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { pathIn } from '../place.ts'
 import type { Route, SignedIn } from '../route.ts'
 import { adminForm, adminPage } from './admin-page.ts'
 import { page } from './layout.ts'
@@ -162,6 +163,7 @@ async function providersPage(
   ])
   const { token, cookies } = forms.issue(visit, 'providers')
   const drawn = await page({
+    tenant,
     title: 'Sign-in providers',
     status: statusOf(shown),
     signedInAs: nameOf(principal.user),
@@ -177,7 +179,11 @@ async function providersPage(
           items.length === 0
             ? html`<p>There is no provider yet. People sign in with a password.</p>`
             : items.map((provider) =>
-                providerRow(provider, { now: clock.now(), uses: uses.get(provider.id) ?? 0 }),
+                providerRow(provider, {
+                  now: clock.now(),
+                  uses: uses.get(provider.id) ?? 0,
+                  here: pathIn(tenant, path),
+                }),
               )
         }
       </section>
@@ -189,7 +195,7 @@ async function providersPage(
 
 function providerRow(
   provider: Provider,
-  { now, uses }: { readonly now: number; readonly uses: number },
+  { now, uses, here }: { readonly now: number; readonly uses: number; readonly here: string },
 ): Html {
   const { id, name, issuer, clientId, createdAt } = provider
   const { host } = new URL(issuer)
@@ -205,7 +211,7 @@ function providerRow(
         <div class="quiet">${usesIn(uses)} · Added ${ago(createdAt, now)}</div>
       </div>
       <p class="buttons">
-        <a class="button" href="${path}/${id}" aria-label="Edit ${name}">Edit</a>
+        <a class="button" href="${here}/${id}" aria-label="Edit ${name}">Edit</a>
       </p>
     </div>
   `
@@ -223,19 +229,21 @@ async function providerPage(
   provider: Provider,
   shown: Shown = {},
 ): Promise<Response> {
+  const { tenant } = visit
   const { token, cookies } = forms.issue(visit, 'providers')
   const drawn = await page({
+    tenant,
     title: provider.name,
     status: statusOf(shown),
     signedInAs: nameOf(visit.principal.user),
     script: 'providers.js',
     place: { here: 'providers', isAdmin: true },
     body: html`
-      <p><a href="${path}">All providers</a></p>
+      <p><a href="${pathIn(tenant, path)}">All providers</a></p>
       <h1><bdi>${provider.name}</bdi></h1>
       ${shown.note === undefined ? '' : html`<p class="note" role="status">${shown.note}</p>`}
       ${problemNote(shown.problem)}
-      ${ownForm({ token, provider, action: `${path}/${provider.id}`, ...shown })}
+      ${ownForm({ token, provider, action: pathIn(tenant, `${path}/${provider.id}`), ...shown })}
     `,
   })
   return withCookies(drawn, cookies)

@@ -3,6 +3,8 @@
 import { html } from 'hono/html'
 import type { PublicConnection } from '../../connectors/connections.ts'
 import type { PublicServer, ServerTest } from '../../connectors/servers.ts'
+import type { Tenant } from '../../people/tenants.ts'
+import { pathIn } from '../place.ts'
 import type { Html } from './layout.ts'
 
 export interface ServerRow {
@@ -14,6 +16,7 @@ export interface ServerRow {
   /** The person may share. */
   readonly isAdmin: boolean
   readonly token: string
+  readonly tenant: Tenant
   readonly address: string
   /** What trying it out has just shown. */
   readonly test?: ServerTest | undefined
@@ -70,10 +73,12 @@ function connectionButtons(connection: PublicConnection, row: ServerRow): Html {
   const { id, authorized, shared, missingScopes } = connection
   if (!isSignedInTo(row.server)) return html``
   const isByProvider = row.server.auth === 'provider'
-  if (!authorized || missingScopes !== undefined) return signInForm(id, isByProvider)
+  if (!authorized || missingScopes !== undefined) {
+    return signInForm(row.tenant, { id, isByProvider })
+  }
   // A sign-in at a provider of the tenant is nobody's to share.
   if (!row.isAdmin || isByProvider) return html``
-  return html`<form method="post" action="${connectionsPath}/${id}">
+  return html`<form method="post" action="${pathIn(row.tenant, `${connectionsPath}/${id}`)}">
     <input type="hidden" name="form_token" value="${row.token}" />
     <input type="hidden" name="shared" value="${String(!shared)}" />
     <button>${shared ? 'Stop sharing' : 'Share with everybody'}</button>
@@ -81,22 +86,26 @@ function connectionButtons(connection: PublicConnection, row: ServerRow): Html {
 }
 
 /** Leads to our page that starts the sign-in; the script opens the provider's in a popup instead. */
-function signInForm(id: string, isByProvider: boolean): Html {
+function signInForm(
+  tenant: Tenant,
+  { id, isByProvider }: { readonly id: string; readonly isByProvider: boolean },
+): Html {
+  const path = pathIn(tenant, `/connect/${id}`)
   if (isByProvider) {
-    return html`<form method="get" action="/connect/${id}">
+    return html`<form method="get" action="${path}">
       <button class="primary">Sign in</button>
     </form>`
   }
-  return html`<form method="get" action="/connect/${id}" data-sign-in="${id}">
+  return html`<form method="get" action="${path}" data-sign-in="${id}">
     <button class="primary">Sign in</button>
   </form>`
 }
 
 /** Who cannot call it yet has nothing to try. */
-function testForm({ server, connections, isShared, token }: ServerRow): Html {
+function testForm({ server, connections, isShared, token, tenant }: ServerRow): Html {
   const isReady = !isSignedInTo(server) || isShared || connections.some((one) => one.authorized)
   if (!isReady) return html``
-  return html`<form method="post" action="${connectionsPath}/test">
+  return html`<form method="post" action="${pathIn(tenant, `${connectionsPath}/test`)}">
     <input type="hidden" name="form_token" value="${token}" />
     <input type="hidden" name="server" value="${server.id}" />
     <button>Test</button>
@@ -117,9 +126,9 @@ function testResult(test: ServerTest | undefined): Html {
 
 const toolsShown = 100
 
-function connectForm({ server, connections, isShared, token }: ServerRow): Html {
+function connectForm({ server, connections, isShared, token, tenant }: ServerRow): Html {
   if (!isSignedInTo(server) || connections.length > 0) return html``
-  return html`<form method="post" action="${connectionsPath}">
+  return html`<form method="post" action="${pathIn(tenant, connectionsPath)}">
     <input type="hidden" name="form_token" value="${token}" />
     <input type="hidden" name="server" value="${server.id}" />
     ${

@@ -44,7 +44,7 @@ export function createSignInTries(needs: Needs): SignInTries {
       const person = personOf(email)
       const browser = browserOf(needs, visit, person) ?? randomId(needs.random, '')
       const tag = needs.keyring.sign('known_browser', factsOf(visit, person, browser))
-      return writeCookie(knownCookie, new Secret(`${browser}.${tag}`), rememberedS)
+      return writeCookie(visit.tenant, knownCookie, new Secret(`${browser}.${tag}`), rememberedS)
     },
   }
 }
@@ -64,9 +64,9 @@ function personOf(email: string): string {
 
 /** The browser, if this person has signed in in it: only we can have written the tag. */
 function browserOf({ keyring }: Needs, visit: Visit, person: string): string | undefined {
-  const [browser = '', tag = ''] = (readCookie(visit.request, knownCookie)?.reveal() ?? '').split(
-    '.',
-  )
+  const [browser = '', tag = ''] = (
+    readCookie(visit.tenant, visit.request, knownCookie)?.reveal() ?? ''
+  ).split('.')
   const isOurs = keyring.verify('known_browser', factsOf(visit, person, browser), tag)
   return isOurs ? browser : undefined
 }

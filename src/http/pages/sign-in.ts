@@ -9,12 +9,14 @@ import type { OfferedProvider, Providers } from '../../people/providers.ts'
 import type { Sessions } from '../../people/sessions.ts'
 import type { Setup } from '../../people/setup.ts'
 import { isDefault } from '../../people/tenants.ts'
+import type { Tenant } from '../../people/tenants.ts'
 import type { User, Users } from '../../people/users.ts'
 import type { Database } from '../../store/database.ts'
 import { redirect } from '../answers.ts'
 import { clearCookie, sessionCookie, writeCookie } from '../cookies.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
+import { hasDotSegment, pathIn, placeOf } from '../place.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, Visit } from '../route.ts'
 import { page } from './layout.ts'
@@ -52,7 +54,7 @@ export function signInRoutes(needs: Needs): readonly Route[] {
       run: async (visit) => {
         const isNew = (await needs.users.count(visit.tenant)) === 0
         const isClosed = isNew && (await needs.providers.offered(visit.tenant)).length === 0
-        if (isClosed) return notSetUpPage()
+        if (isClosed) return notSetUpPage(visit.tenant)
         return signInPage(needs, visit, { next: visit.query.get('next') ?? home })
       },
     }),
@@ -72,7 +74,7 @@ export function signInRoutes(needs: Needs): readonly Route[] {
       run: async (visit) => {
         needs.forms.read(visit, 'sign-out')
         await needs.sessions.end(visit.principal)
-        return redirect('/sign-in', 303, [clearCookie(sessionCookie)])
+        return redirect('/sign-in', 303, [clearCookie(visit.tenant, sessionCookie)])
       },
     }),
     ...setupRoutes(needs),
@@ -148,12 +150,14 @@ export async function signedIn(
   // One browser has one session: the one before must not live on where nobody can see or end it.
   if (session !== undefined) await sessions.end(session)
   const { cookie } = await sessions.begin(tenant, user, providerGrantId)
-  return redirect(next, 303, [writeCookie(sessionCookie, cookie)])
+  return redirect(next, 303, [writeCookie(tenant, sessionCookie, cookie)])
 }
 
-/** Only a path of ours may follow a sign-in: no scheme, no host, no `//`, no backslash. */
+/** Only a path of this tenant may follow a sign-in: no scheme, no host, no `//`, no backslash, and no way out of it. */
 export function safeNext(next: string | null): string {
-  return next !== null && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(next) ? next : home
+  if (next === null || !/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(next)) return home
+  const [path = ''] = next.split(/[?#]/, 1)
+  return hasDotSegment(path) || placeOf(path).slug !== undefined ? home : next
 }
 
 function emailField(email: string): Html {
@@ -163,8 +167,9 @@ function emailField(email: string): Html {
   </label>`
 }
 
-function notSetUpPage(): Promise<Response> {
+function notSetUpPage(tenant: Tenant): Promise<Response> {
   return page({
+    tenant,
     title: 'Not set up yet',
     body: html`
       <section class="card narrow">
@@ -198,10 +203,12 @@ export async function signInPage(
   const { forms, users, providers } = needs
   const { token, cookies } = forms.issue(visit, 'sign-in')
   const { next, email = '', problem, status = 401 } = form
-  const shared = { token, next: safeNext(next) }
+  const shared = { token, next: safeNext(next), tenant: visit.tenant }
   const others = await providers.offered(visit.tenant)
   const takesPasswords = others.length === 0 || (await users.haveAnyPassword(visit.tenant))
+  const { tenant } = visit
   const drawn = await page({
+    tenant,
     title: 'Sign in',
     status: problem === undefined ? 200 : status,
     formsLeadTo: 'anywhere',
@@ -221,6 +228,7 @@ export async function signInPage(
 }
 
 interface FormFields {
+  readonly tenant: Tenant
   readonly token: string
   readonly next: string
 }
@@ -231,7 +239,7 @@ function hiddenFields({ token, next }: FormFields): Html {
 }
 
 function passwordForm(fields: FormFields, email: string): Html {
-  return html`<form method="post" action="/sign-in">
+  return html`<form method="post" action="${pathIn(fields.tenant, '/sign-in')}">
     ${hiddenFields(fields)} ${emailField(email)}
     <label>
       Password
@@ -242,7 +250,7 @@ function passwordForm(fields: FormFields, email: string): Html {
 }
 
 function providerForm(fields: FormFields, { slug, name }: OfferedProvider): Html {
-  return html`<form method="post" action="/sign-in/${slug}">
+  return html`<form method="post" action="${pathIn(fields.tenant, `/sign-in/${slug}`)}">
     ${hiddenFields(fields)}
     <button>Continue with <bdi>${name}</bdi></button>
   </form>`
@@ -269,7 +277,9 @@ interface SetupForm {
 async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promise<Response> {
   const { token, cookies } = forms.issue(visit, 'setup')
   const { link, email = '', problem } = form
+  const { tenant } = visit
   const drawn = await page({
+    tenant,
     title: 'Set up Latchkey',
     status: problem === undefined ? 200 : 422,
     body: html`
@@ -277,7 +287,7 @@ async function setupPage({ forms }: Needs, visit: Visit, form: SetupForm): Promi
         <h1>Set up Latchkey</h1>
         <p>You are the first. This makes your account, ${chiefWords(visit)}.</p>
         ${problemNote(problem)}
-        <form method="post" action="/setup">
+        <form method="post" action="${pathIn(tenant, '/setup')}">
           <input type="hidden" name="form_token" value="${token}" />
           <input type="hidden" name="link" value="${link}" />
           ${emailField(email)}

@@ -10,6 +10,7 @@ import { redirect } from '../answers.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
 import { pageRequestOf } from '../page-request.ts'
+import { pathIn } from '../place.ts'
 import type { Route, SignedIn } from '../route.ts'
 import { adminForm, adminPage } from './admin-page.ts'
 import { page } from './layout.ts'
@@ -59,7 +60,8 @@ async function change({ support, forms }: Needs, visit: SignedIn): Promise<Respo
 }
 
 async function supportPage({ support, forms, clock }: Needs, visit: SignedIn): Promise<Response> {
-  const { principal, query } = visit
+  const { principal, query, tenant } = visit
+  const here = pathIn(tenant, path)
   const status = supportStatuses.find((one) => one === query.get('status'))
   const asked = { ...pageRequestOf(query), limit: perPage }
   const [{ items, nextCursor }, { support: kind }] = await Promise.all([
@@ -72,30 +74,34 @@ async function supportPage({ support, forms, clock }: Needs, visit: SignedIn): P
     ...(nextCursor === undefined ? {} : { cursor: nextCursor }),
   })
   const drawn = await page({
+    tenant,
     title: 'Support',
     signedInAs: nameOf(principal.user),
     place: { here: 'support', isAdmin: true },
     body: html`
       <h1>Support</h1>
-      ${switchCard(kind === 'dashboard', token)} ${filterOf(status)}
+      ${switchCard(kind === 'dashboard', { token, here })} ${filterOf(status, here)}
       <section class="card">
         ${
           items.length === 0
             ? html`<p>Nobody has asked${status === undefined ? ' yet' : ' that stands so'}.</p>`
-            : items.map((request) => requestRow(request, { token, now: clock.now() }))
+            : items.map((request) => requestRow(request, { token, here, now: clock.now() }))
         }
       </section>
-      ${nextCursor === undefined ? '' : html`<p><a href="${path}?${String(more)}">Show more</a></p>`}
+      ${nextCursor === undefined ? '' : html`<p><a href="${here}?${String(more)}">Show more</a></p>`}
     `,
   })
   return withCookies(drawn, cookies)
 }
 
-function switchCard(isOn: boolean, token: string): Html {
+function switchCard(
+  isOn: boolean,
+  { token, here }: { readonly token: string; readonly here: string },
+): Html {
   const words = isOn
     ? 'People can ask for help through their apps, with the tool get_support.'
     : 'People cannot ask for help through their apps. Switch it on when somebody reads what they write.'
-  return html`<form method="post" action="${path}" class="card">
+  return html`<form method="post" action="${here}" class="card">
     <input type="hidden" name="form_token" value="${token}" />
     <p>${words}</p>
     <button name="action" value="${isOn ? 'none' : 'dashboard'}">
@@ -117,10 +123,10 @@ const priorityWords: Readonly<Record<SupportRequest['priority'], string>> = {
   high: 'High',
 }
 
-function filterOf(chosen: SupportRequest['status'] | undefined): Html {
+function filterOf(chosen: SupportRequest['status'] | undefined, here: string): Html {
   const link = (status: SupportRequest['status'] | undefined) => {
     const words = status === undefined ? 'All' : statusWords[status]
-    const href = status === undefined ? path : `${path}?status=${status}`
+    const href = status === undefined ? here : `${here}?status=${status}`
     return status === chosen
       ? html`<a href="${href}" aria-current="true">${words}</a>`
       : html`<a href="${href}">${words}</a>`
@@ -132,7 +138,7 @@ function filterOf(chosen: SupportRequest['status'] | undefined): Html {
 
 function requestRow(
   request: SupportRequest,
-  { token, now }: { readonly token: string; readonly now: number },
+  { token, here, now }: { readonly token: string; readonly here: string; readonly now: number },
 ): Html {
   const { id, title, description, context, email, emailVerified, createdAt } = request
   const { status, priority } = request
@@ -155,7 +161,7 @@ function requestRow(
           ${email === undefined || emailVerified ? '' : '(not proven)'} · ${ago(createdAt, now)}
         </div>
       </div>
-      <form method="post" action="${path}" class="buttons">
+      <form method="post" action="${here}" class="buttons">
         <input type="hidden" name="form_token" value="${token}" />
         <input type="hidden" name="request" value="${id}" />
         ${choice({ name: 'status', label: `How far is ${title}?`, chosen: status, words: statusWords })}

@@ -6,7 +6,11 @@ export const tenant = z
   .strictObject({
     id: z.string(),
     slug: z.string(),
-    issuer: z.string().describe('Its origin, byte for byte (RFC 8414 §2).'),
+    issuer: z
+      .string()
+      .describe(
+        'Its origin, or `/t/{slug}` at that of the default tenant, byte for byte (RFC 8414 §2).',
+      ),
     name: z.string(),
     accent: z.string().exactOptional().describe('The colour of its pages, `#rrggbb`.'),
     logoUrl: z.string().exactOptional(),

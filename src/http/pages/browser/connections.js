@@ -2,7 +2,7 @@
 // without this script, one page after the other; what is shown is always drawn by the server.
 const everyMs = 1500
 const patienceMs = 5 * 60 * 1000
-const api = '/api/v1'
+const base = () => document.querySelector('#servers').dataset.base
 
 document.addEventListener('submit', (event) => {
   const form = event.target
@@ -33,7 +33,7 @@ async function signIn(id, popup) {
   const url = begun.body.authorizeUrl
   if (popup === null || url === undefined) {
     popup?.close()
-    return location.assign(`/connect/${id}`)
+    return location.assign(`${base()}/connect/${id}`)
   }
   popup.location.replace(url)
   await redraw(await fetch(location.pathname))
@@ -90,7 +90,7 @@ async function redraw(response) {
 }
 
 async function call(method, path, body) {
-  const answer = await fetch(api + path, {
+  const answer = await fetch(`${base()}/api/v1${path}`, {
     method,
     headers: { 'content-type': 'application/json' },
     ...(body && { body: JSON.stringify(body) }),

@@ -258,7 +258,7 @@ test('nothing of the server’s cookies, challenges or framing crosses (threat X
         'x-powered-by': 'upstream',
         'keep-alive': 'timeout=99',
         'cache-control': 'public, max-age=60',
-        'mcp-extra': 'kept',
+        'mcp-param-extra': 'kept',
       })
       response.end('{}')
     },
@@ -271,7 +271,7 @@ test('nothing of the server’s cookies, challenges or framing crosses (threat X
   }
   assert.notEqual(response.headers.get('keep-alive'), 'timeout=99')
   assert.equal(response.headers.get('cache-control'), 'no-store')
-  assert.equal(response.headers.get('mcp-extra'), 'kept')
+  assert.equal(response.headers.get('mcp-param-extra'), 'kept')
 })
 
 test('a 403 that asks for more scope becomes the connect link, without the server’s challenge', async (t) => {
@@ -344,14 +344,14 @@ test('who uses a shared connection is never led to its sign-in, but told who can
     credentials: [shared],
     renewed: shared,
     upstream: (request, response) => {
-      const isUnauthorized = request.headers['mcp-extra'] === '401'
+      const isUnauthorized = request.headers['mcp-param-extra'] === '401'
       response.writeHead(isUnauthorized ? 401 : 403, { 'www-authenticate': wants }).end()
     },
   })
   const over = await startRig(t, { credentials: [{ ...notConnected, isShared: true }] })
 
   const lacking = await refusing.post(toolsList)
-  const refused = await refusing.post(toolsList, { headers: { 'mcp-extra': '401' } })
+  const refused = await refusing.post(toolsList, { headers: { 'mcp-param-extra': '401' } })
   const ended = await over.post(toolsList)
 
   const answers = [
@@ -604,7 +604,7 @@ test('a session belongs to the connection that it was begun with', async (t) => 
     credentials: [bearer, bearer, another, bearer],
     renewed: another,
     upstream: (request, response) => {
-      if (request.headers['mcp-extra'] === '401') return void response.writeHead(401).end()
+      if (request.headers['mcp-param-extra'] === '401') return void response.writeHead(401).end()
       response.writeHead(200, { 'content-type': 'application/json', 'mcp-session-id': 'abc' })
       response.end('{}')
     },
@@ -614,7 +614,7 @@ test('a session belongs to the connection that it was begun with', async (t) => 
 
   const same = await rig.post(toolsList, { headers })
   const crossed = await rig.post(toolsList, { headers })
-  const renewed = await rig.post(toolsList, { headers: { ...headers, 'mcp-extra': '401' } })
+  const renewed = await rig.post(toolsList, { headers: { ...headers, 'mcp-param-extra': '401' } })
 
   assert.equal(same.status, 200)
   for (const answer of [crossed, renewed]) {

@@ -9,9 +9,9 @@ const credential = { authorization: new Secret('Bearer upstream') }
 test('Connection takes its own fields out, but never what we add (threat X-29)', () => {
   const headers = requestHeaders({
     incoming: {
-      connection: 'Authorization, MCP-Session-Id, mcp-extra, close',
+      connection: 'Authorization, MCP-Session-Id, mcp-param-extra, close',
       authorization: 'Bearer mcp_at_client',
-      'mcp-extra': 'hop',
+      'mcp-param-extra': 'hop',
       'mcp-name': 'search',
     },
     sessionId: 'abc',
@@ -21,7 +21,7 @@ test('Connection takes its own fields out, but never what we add (threat X-29)',
   assert.equal(headers['authorization'], 'Bearer upstream')
   assert.equal(headers['mcp-session-id'], 'abc')
   assert.equal(headers['mcp-name'], 'search')
-  assert.equal(headers['mcp-extra'], undefined)
+  assert.equal(headers['mcp-param-extra'], undefined)
   assert.equal(headers['connection'], undefined)
 })
 

@@ -8,6 +8,9 @@ const requestNames = new Set([
   'accept-language',
   'content-type',
   'last-event-id',
+  'mcp-method',
+  'mcp-name',
+  'mcp-protocol-version',
   'traceparent',
   'tracestate',
 ])
@@ -18,6 +21,9 @@ const responseNames = new Set([
   'content-type',
   'retry-after',
 ])
+
+/** Each tool has its own (MCP 2026-07-28, "Custom Headers from Tool Parameters"). */
+const paramPrefix = 'mcp-param-'
 
 /** What we say about ourselves; compressed answers would only cost the event streams their pace. */
 const ownFields = { 'accept-encoding': 'identity', 'user-agent': 'latchkey' }
@@ -37,7 +43,7 @@ interface RequestParts {
 export function requestHeaders({ incoming, sessionId, credential }: RequestParts) {
   const dropped = new Set([...listOf(incoming.connection), sessionHeader])
   const forwarded = Object.entries(incoming).filter(
-    ([name]) => (requestNames.has(name) || name.startsWith('mcp-')) && !dropped.has(name),
+    ([name]) => (requestNames.has(name) || name.startsWith(paramPrefix)) && !dropped.has(name),
   )
   const shown = Object.entries(credential).map(([name, value]) => [lower(name), value.reveal()])
   const headers: Record<string, string> = {

@@ -85,3 +85,24 @@ test('it needs a Node that is kept, PKCE is made by node:crypto, and JWTs by jos
   assert.ok('jose' in dependencies)
   assert.match(readFileSync(join(root, 'src/oauth/pkce.ts'), 'utf8'), /from 'node:crypto'/)
 })
+
+test('who calls is decided in one place of each kind, and everything asks there', (t) => {
+  verifies(t, 'S4-6', 'S4-47')
+  const sources = globSync('src/**/*.ts', { cwd: root }).filter(
+    // What clears up after a run of `test-flow` reads for nobody.
+    (file) => !/\.(?:test|rig)\.ts$|test-flow/.test(file),
+  )
+  const having = (pattern: RegExp) =>
+    sources.filter((file) => pattern.test(readFileSync(join(root, file), 'utf8'))).toSorted()
+  // A principal is made where a token, a session, a key or an app's word is verified, and at the machine; nowhere else.
+  assert.deepEqual(having(/\bverifiedPrincipal</), [
+    'src/issuer/verify.ts',
+    'src/people/api-keys.ts',
+    'src/people/app-people.ts',
+    'src/people/principal.ts',
+    'src/people/sessions.ts',
+  ])
+  // Who stands behind a name at a provider, or in an app's own word, is read in one place of each.
+  const readers = ['src/people/app-people.ts', 'src/people/identities.ts']
+  assert.deepEqual(having(/selectFrom\('identities'\)/), readers)
+})

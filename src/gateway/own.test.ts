@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http'
 import { test } from 'node:test'
 import { verifies } from '../../test/requirements.ts'
 import {
+  listen,
   aliceToken,
   at,
   bearer,
@@ -209,6 +210,35 @@ test('a state of ours comes back for the same call alone', async (t) => {
   assert.equal(rig.seen.length, 0)
   assert.ok((await ask({ requestState })).result)
   assert.ok(rig.seen.every(({ body }) => !body.includes('requestState')))
+})
+
+test('a link that a server wants opened goes to the client whole, and nobody else opens it', async (t) => {
+  verifies(t, 'C31')
+  const opened: string[] = []
+  const site = await listen(t, (request, response) => {
+    opened.push(request.url ?? '')
+    response.end()
+  })
+  const link = `${site}/pay?for=a%20book&at=%2Fshop#now`
+  const elicit = { mode: 'url', elicitationId: 'e1', message: 'Pay first', url: link }
+  const inputRequests = { pay: { method: 'elicitation/create', params: elicit } }
+  const question = { resultType: 'input_required', inputRequests, requestState: 'theirs' }
+  const rig = await startRig(t, { isUsable: true, upstream: answering(question) })
+  const headers = {
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': 'mcp__notes__buy',
+  }
+  const ask = async (meta: object) => {
+    const params = { name: 'mcp__notes__buy', arguments: {}, _meta: meta }
+    return (await said(rig.gateway.own(post({ ...call, params }, headers), at))) as Said
+  }
+  const { result } = await ask(asking)
+  assert.deepEqual(result?.inputRequests, inputRequests)
+  assert.equal(result?.requestState, 'theirs')
+  const silent = { ...asking, 'io.modelcontextprotocol/clientCapabilities': {} }
+  assert.ok((await ask(silent)).error, 'who cannot show it is not asked')
+  assert.deepEqual(opened, [])
 })
 
 /** A server of the newest revision that answers everything alike. */

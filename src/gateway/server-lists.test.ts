@@ -54,7 +54,8 @@ function setUp(pages: readonly Record<string, unknown>[] = []) {
   return { clock, calls, lists, asker, recall, use }
 }
 
-test('fifty look-ups of two people at once give each their own', async () => {
+test('fifty look-ups of two people at once give each their own', async (t) => {
+  verifies(t, 'C30')
   const { recall } = setUp()
   const names = Array.from({ length: 50 }, (_, index) => (index % 2 === 0 ? 'alice' : 'bob'))
   assert.deepEqual(
@@ -64,7 +65,7 @@ test('fifty look-ups of two people at once give each their own', async () => {
 })
 
 test('a list is remembered for half a minute and for one token only; clients ask anew', async (t) => {
-  verifies(t, 'S4-3')
+  verifies(t, 'S4-3', 'C30')
   const { clock, calls, lists, asker, recall, use } = setUp()
   await recall('alice')
   await clock.advance(29_999)
@@ -83,7 +84,8 @@ test('a list is remembered for half a minute and for one token only; clients ask
   assert.equal(calls.length, 5)
 })
 
-test('pages are followed to an end, and what is no tool is left out alone', async () => {
+test('pages are followed to an end, and what is no tool is left out alone', async (t) => {
+  verifies(t, 'C29')
   const tool = (name: unknown) => ({ name, inputSchema: { type: 'object' } })
   const { recall, calls } = setUp([
     { tools: [tool('a'), tool(1), { name: 'b' }, null, 'c'], nextCursor: '2' },

@@ -43,7 +43,7 @@ async function start(t: TestContext, store: Store) {
 }
 
 onEveryDatabase('an older client has all of a server without sessions', async (t, store) => {
-  verifies(t, 'S4-9', 'S4-19')
+  verifies(t, 'S4-9', 'S4-19', 'C29')
   const { library, open, tokenOf, browser } = await start(t, store)
   const { client, transport } = await open(await tokenOf(browser))
   assert.deepEqual(client.getServerVersion(), { name: 'library', version: '2.0.0' })
@@ -101,7 +101,7 @@ onEveryDatabase('it hears of progress, and cancelling reaches the server', async
 })
 
 onEveryDatabase('its session is its own, and policy holds in it', async (t, store) => {
-  verifies(t, 'A4-14', 'S4-9')
+  verifies(t, 'A4-14', 'S4-9', 'P-64')
   const { origin, platform, rest, open, tokenOf, browser, url, serverId } = await start(t, store)
   const token = await tokenOf(browser)
   const { client, transport } = await open(token)

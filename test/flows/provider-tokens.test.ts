@@ -96,9 +96,9 @@ onEveryDatabase(
 )
 
 onEveryDatabase(
-  'what the provider has ended ends ours, and the client is led to sign in again',
+  'what the provider has ended ends ours, and the client is led to sign in again [row 45]',
   async (t, store) => {
-    verifies(t, 'S4-27', 'S4-29', 'A4-9')
+    verifies(t, 'T-45', 'S4-27', 'S4-29', 'A4-9')
     const { origin, idp, clock } = await start(t, store, { accessTokenTtlS: 600 })
     const browser = await signInElsewhere(origin)
     const { first, refresh, userInfo } = await letIn(origin, browser)
@@ -127,9 +127,9 @@ onEveryDatabase(
 )
 
 onEveryDatabase(
-  'a provider that is down ends nothing, and is not run against',
+  'a provider that is down ends nothing, and is not run against [row 45]',
   async (t, store) => {
-    verifies(t, 'S4-45', 'A4-8', 'A4-9')
+    verifies(t, 'T-45', 'S4-45', 'A4-8', 'A4-9')
     const { origin, idp, clock } = await start(t, store, { accessTokenTtlS: 600 })
     const { first, refresh, userInfo } = await letIn(origin, await signInElsewhere(origin))
     await idp.stop()

@@ -56,7 +56,10 @@ onEveryDatabase('each scope is given or left out', async (t, store) => {
 
   const question = await open(both)
   assert.equal(question.html.match(/<input type="checkbox" name="scope"[^>]*checked/g)?.length, 2)
-  assert.match(question.html, /You can take this back at any time under <a href="\/console\/apps">/)
+  assert.match(
+    question.html,
+    /You can take this back at any time under\s+<a href="\/console\/apps">/,
+  )
   for (const scope of ['mcp', 'openid', ['memories:read', 'admin'], '', both]) {
     assertAnswer(await answer(question, scope), { status: 403, hasNot: ['location'] })
   }

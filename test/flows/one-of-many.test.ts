@@ -206,7 +206,7 @@ onEveryDatabase(
     })
     const lifted = await rest('PATCH', path, { toolPolicy: null })
     assert.equal(lifted.body.toolPolicy, undefined)
-    assert.equal((await offered()).length, 5)
+    assert.equal((await offered()).length, 7)
     for (const toolPolicy of [{ allow: ['a*b'] }, { deny: [''] }, { readOnly: 1 }, { other: [] }]) {
       assert.equal(
         (await rest('PATCH', path, { toolPolicy })).status,

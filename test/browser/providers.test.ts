@@ -103,10 +103,10 @@ test('the form of a new provider looks at its address two seconds after the last
 })
 
 test('without scripts a provider is looked at, entered, changed and removed', async (t) => {
-  verifies(t, 'S4-37', 'S4-38', 'S4-39', 'S4-40', 'A4-13')
+  verifies(t, 'S4-37', 'S4-38', 'S4-39', 'S4-40', 'S4-42', 'A4-13')
   const browsing = await openBrowser(t, { browser: { javaScriptEnabled: false } })
   if (browsing === undefined) return
-  const { page, context, origin, alsoSecret } = browsing
+  const { page, context, origin, picture, alsoSecret } = browsing
   const idp = await startIdentityProvider()
   t.after(() => idp.stop())
   alsoSecret([secret])
@@ -137,22 +137,24 @@ test('without scripts a provider is looked at, entered, changed and removed', as
   await page.getByLabel(/Keep the tokens/).check()
   await page.getByRole('button', { name: 'Save' }).click()
   await page.getByText('Saved.').waitFor()
-  const data = {
-    url: `${idp.origin}/mcp`,
-    auth: 'provider',
-    providerId: new URL(page.url()).pathname.split('/').at(-1),
-  }
+  await page.goto(`${origin}/console/connections`)
+  await page.getByLabel('URL').fill(`${idp.origin}/mcp`)
+  await page.getByLabel('The person’s own sign-in').check()
+  assert.equal(await page.getByLabel('Header', { exact: true }).isVisible(), false)
+  await page.getByRole('combobox', { name: /Sign-in provider/ }).selectOption('<b>Company</b>')
+  await picture(page, 'add-provider')
+  await page.getByRole('button', { name: 'Save connector' }).click()
   const headers = { origin }
-  const made = await context.request.post(`${origin}/api/v1/servers`, { headers, data })
-  assert.equal(made.status(), 201, await made.text())
+  const listed = await context.request.get(`${origin}/api/v1/servers`, { headers })
+  const [server] = ((await listed.json()) as { items: { id: string; auth: string }[] }).items
+  assert.equal(server?.auth, 'provider')
   await page.goto(`${origin}/console/providers`)
   assert.match(await page.locator('main').innerText(), /1 server · Added/)
   await page.getByRole('link', { name: /^Edit/ }).click()
   await page.getByText('Remove this provider').click()
   await page.getByRole('button', { name: 'Remove' }).click()
   assert.match(await page.getByRole('alert').innerText(), /A server takes its tokens/)
-  const { id } = (await made.json()) as { readonly id: string } // what was just made
-  await context.request.delete(`${origin}/api/v1/servers/${id}`, { headers })
+  await context.request.delete(`${origin}/api/v1/servers/${server?.id}`, { headers })
   await page.getByText('Remove this provider').click()
   await page.getByRole('button', { name: 'Remove' }).click()
   await page.waitForURL('**/console/providers')

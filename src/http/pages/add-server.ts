@@ -1,6 +1,7 @@
 // The form that adds a server, and what it says. Which fields show is decided by the style sheet, so it needs no script.
 import { html } from 'hono/html'
 import type { ServerInput } from '../../connectors/servers.ts'
+import type { Provider } from '../../people/providers.ts'
 import type { Tenant } from '../../people/tenants.ts'
 import { pathIn } from '../place.ts'
 import type { Html } from './layout.ts'
@@ -25,11 +26,20 @@ export function serverOf(fields: URLSearchParams): ServerInput {
     ...(name === '' ? {} : { name }),
     ...(isByHeader ? { auth, headers: { [header]: fields.get('value') ?? '' } } : {}),
     ...(auth === 'assertion' ? { auth } : {}),
+    ...(auth === 'provider' ? { auth, providerId: text('provider') } : {}),
   }
 }
 
+interface AddForm {
+  readonly tenant: Tenant
+  readonly token: string
+  readonly failed?: FailedForm | undefined
+  /** Those whose tokens a server may take. */
+  readonly providers: readonly Pick<Provider, 'id' | 'name'>[]
+}
+
 /** Draws the form. */
-export function addForm(tenant: Tenant, token: string, failed: FailedForm | undefined): Html {
+export function addForm({ tenant, token, failed, providers }: AddForm): Html {
   return html`
     <section class="card">
       <h2>Add a server</h2>
@@ -67,7 +77,19 @@ export function addForm(tenant: Tenant, token: string, failed: FailedForm | unde
               >Signed assertion <span class="quiet">The server checks our signature.</span></span
             >
           </label>
+          ${
+            providers.length === 0
+              ? ''
+              : html`<label class="tick">
+                  <input type="radio" name="auth" value="provider" />
+                  <span
+                    >The person’s own sign-in
+                    <span class="quiet">It takes the tokens of a sign-in provider.</span></span
+                  >
+                </label>`
+          }
         </fieldset>
+        ${providers.length === 0 ? '' : providerChoice(providers)}
         <div class="headers">
           <label>Header <input name="header" maxlength="100" placeholder="Authorization" /></label>
           <label>
@@ -82,4 +104,15 @@ export function addForm(tenant: Tenant, token: string, failed: FailedForm | unde
       </form>
     </section>
   `
+}
+
+function providerChoice(providers: AddForm['providers']): Html {
+  return html`<div class="provider">
+    <label>
+      Sign-in provider
+      <select name="provider">
+        ${providers.map(({ id, name }) => html`<option value="${id}">${name}</option>`)}
+      </select>
+    </label>
+  </div>`
 }

@@ -2,6 +2,7 @@
 import { html } from 'hono/html'
 import { faultCatalogue, isFault } from '../../base/fault.ts'
 import { nameOf } from '../../people/users.ts'
+import type { Providers } from '../../people/providers.ts'
 import type { Connections } from '../../connectors/connections.ts'
 import type { Servers, ServerTest } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
@@ -21,6 +22,7 @@ import { connectionsPath, serverRow } from './server-row.ts'
 interface Needs {
   readonly servers: Servers
   readonly connections: Connections
+  readonly providers: Pick<Providers, 'list'>
   readonly forms: Forms
 }
 
@@ -131,15 +133,16 @@ interface Shown {
 }
 
 async function connectionsPage(
-  { servers, connections, forms }: Needs,
+  { servers, connections, providers, forms }: Needs,
   visit: SignedIn,
   { failed, tested }: Shown = {},
 ): Promise<Response> {
   const { principal, tenant } = visit
-  const [known, mine, shared] = await Promise.all([
+  const [known, mine, shared, usable] = await Promise.all([
     servers.list(principal, { limit: 200 }),
     connections.list(principal, { limit: 200 }),
     connections.sharedServers(tenant),
+    isAdmin(principal) ? keepingTokens(providers, principal) : [],
   ])
   const { token, cookies, browser } = forms.issue(visit, 'connections')
   const signOut = forms.issue({ ...visit, browser }, 'sign-out')
@@ -180,7 +183,7 @@ async function connectionsPage(
       <p class="warning" role="status" data-waiting hidden>
         Sign in in the other window. <button type="button">Cancel</button>
       </p>
-      ${isAdmin(principal) ? addForm(tenant, token, failed) : ''}
+      ${isAdmin(principal) ? addForm({ tenant, token, failed, providers: usable }) : ''}
       <form method="post" action="${pathIn(tenant, '/sign-out')}">
         <input type="hidden" name="form_token" value="${signOut.token}" />
         <button>Sign out</button>
@@ -188,4 +191,9 @@ async function connectionsPage(
     `,
   })
   return withCookies(drawn, cookies)
+}
+
+async function keepingTokens(providers: Pick<Providers, 'list'>, by: SignedIn['principal']) {
+  const { items } = await providers.list(by)
+  return items.filter(({ keepsTokens }) => keepsTokens)
 }

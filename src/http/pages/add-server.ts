@@ -61,35 +61,7 @@ export function addForm({ tenant, token, failed, providers }: AddForm): Html {
           Name <span class="quiet">Optional.</span>
           <input name="name" maxlength="80" value="${failed?.name ?? ''}" />
         </label>
-        <fieldset>
-          <legend>Authentication</legend>
-          <label class="tick">
-            <input type="radio" name="auth" value="oauth" checked />
-            <span>OAuth (auto-discover)</span>
-          </label>
-          <label class="tick">
-            <input type="radio" name="auth" value="headers" />
-            <span>API key / headers</span>
-          </label>
-          <label class="tick">
-            <input type="radio" name="auth" value="assertion" />
-            <span
-              >Signed assertion <span class="quiet">The server checks our signature.</span></span
-            >
-          </label>
-          ${
-            providers.length === 0
-              ? ''
-              : html`<label class="tick">
-                  <input type="radio" name="auth" value="provider" />
-                  <span
-                    >The person’s own sign-in
-                    <span class="quiet">It takes the tokens of a sign-in provider.</span></span
-                  >
-                </label>`
-          }
-        </fieldset>
-        ${providers.length === 0 ? '' : providerChoice(providers)}
+        ${ways(providers.length > 0)} ${providers.length === 0 ? '' : providerChoice(providers)}
         <div class="headers">
           <label>Header <input name="header" maxlength="100" placeholder="Authorization" /></label>
           <label>
@@ -104,6 +76,32 @@ export function addForm({ tenant, token, failed, providers }: AddForm): Html {
       </form>
     </section>
   `
+}
+
+const allWays = [
+  { auth: 'oauth', words: 'OAuth (auto-discover)', hint: '' },
+  { auth: 'headers', words: 'API key / headers', hint: '' },
+  { auth: 'assertion', words: 'Signed assertion', hint: 'The server checks our signature.' },
+  {
+    auth: 'provider',
+    words: 'The person’s own sign-in',
+    hint: 'It takes the tokens of a sign-in provider.',
+  },
+] as const
+
+function ways(hasProviders: boolean): Html {
+  return html`<fieldset>
+    <legend>Authentication</legend>
+    ${allWays
+      .filter(({ auth }) => hasProviders || auth !== 'provider')
+      .map(
+        ({ auth, words, hint }) =>
+          html`<label class="tick">
+            <input type="radio" name="auth" value="${auth}" ${auth === 'oauth' ? 'checked' : ''} />
+            <span>${words} ${hint === '' ? '' : html`<span class="quiet">${hint}</span>`}</span>
+          </label>`,
+      )}
+  </fieldset>`
 }
 
 function providerChoice(providers: AddForm['providers']): Html {

@@ -50,17 +50,17 @@ export function createOlderClients(needs: Needs): OlderClients {
   const endpoint = createMcpEndpoint(needs.log, (visit: Visit) => serverFor(needs, visit))
 
   const answer = async (verified: VerifiedCall, signal: AbortSignal): Promise<Ending> => {
-    const { request, response, principal, call, body } = verified
+    const { request, response, principal, call } = verified
     const isHello = call.method === 'initialize'
     const about = isHello ? await aboutServer(needs, verified, signal) : all
     if ('kind' in about) return about
-    const message: unknown = JSON.parse(body?.toString() ?? '') // readCall() has read it
     const asked = new Request(`http://localhost${request.url ?? '/'}`, {
       method: 'POST',
       headers: fieldsOf(request),
       signal,
     })
-    const web = await endpoint.answer(asked, { verified, principal, signal, about }, message)
+    const visit = { verified, principal, signal, about }
+    const web = await endpoint.answer(asked, visit, messageOf(verified))
     const begun = isHello && web.status === 200 ? sessionFor(needs, verified) : {}
     await sendWeb(response, web, { ...begun, 'cache-control': 'no-store' })
     return signal.aborted ? clientLeft(web.status) : { kind: 'passed', status: web.status }
@@ -146,11 +146,11 @@ async function aboutServer(
   }
 }
 
-const lists = ['prompts/list', 'resources/list', 'resources/templates/list'] as const
+/** What a client may ask by each capability. */
 const methodsOf: Readonly<Record<string, readonly string[]>> = {
   tools: ['tools/list', 'tools/call'],
   prompts: ['prompts/list', 'prompts/get'],
-  resources: [lists[1], lists[2], 'resources/read'],
+  resources: ['resources/list', 'resources/templates/list', 'resources/read'],
   completions: ['completion/complete'],
 }
 

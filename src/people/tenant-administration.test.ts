@@ -345,13 +345,12 @@ async function fill(store: Store, tables: readonly string[], tenantId: string): 
   }
 }
 
-/** Every text is the same, so that every row is what the others point to. */
+/** Every text of a tenant is the same, so that every row is what the others point to. */
 async function insertAny(store: Store, table: string, tenantId: string): Promise<void> {
   const columns = await columnsOf(store, table)
   const names = columns.map(({ name }) => sql.ref(name))
   const values = columns.map(({ name, isText }) => {
-    if (name === 'tenant_id') return tenantId
-    return isText ? 'x' : 1
+    return isText ? tenantId : 1
   })
   await sql`
     insert into ${sql.table(table)} (${sql.join(names)}) values (${sql.join(values)})

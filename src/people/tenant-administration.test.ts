@@ -349,9 +349,7 @@ async function fill(store: Store, tables: readonly string[], tenantId: string): 
 async function insertAny(store: Store, table: string, tenantId: string): Promise<void> {
   const columns = await columnsOf(store, table)
   const names = columns.map(({ name }) => sql.ref(name))
-  const values = columns.map(({ name, isText }) => {
-    return isText ? tenantId : 1
-  })
+  const values = columns.map(({ isText }) => (isText ? tenantId : 1))
   await sql`
     insert into ${sql.table(table)} (${sql.join(names)}) values (${sql.join(values)})
   `.execute(store.db)

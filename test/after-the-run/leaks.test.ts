@@ -82,7 +82,9 @@ function nameOf({ method, path, status }: RecordedAnswer): string {
 }
 
 function isHandingOut(answer: RecordedAnswer): boolean {
-  return handingOut.some((pattern) => pattern.test(nameOf(answer)))
+  // A tenant without a host of its own has the same paths below its own.
+  const path = answer.path.replace(/^\/t\/[a-z0-9-]+(?=\/)/, '')
+  return handingOut.some((pattern) => pattern.test(nameOf({ ...answer, path })))
 }
 
 /** Cookies and codes travel in headers by design: the cookie to its browser, the code to the client's redirect URI. */

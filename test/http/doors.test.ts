@@ -336,6 +336,7 @@ test('no answer repeats a host that was claimed [X-18] [X-26] [P-54]', async (t)
 })
 
 test('other sites may read what is public, and never with cookies [X-30]', async (t) => {
+  verifies(t, 'X-30')
   const doors = await openDoors(t)
   const browser = await signIn(doors.origin)
   for (const [path, served] of paths) {
@@ -387,6 +388,7 @@ test('what is public, and nothing more: no row with a person behind it', () => {
 })
 
 test('a page comes with its headers, whoever asks and however it ends [X-13] [X-30]', async (t) => {
+  verifies(t, 'X-30')
   const doors = await openDoors(t)
   const browser = await signIn(doors.origin)
   let count = 0

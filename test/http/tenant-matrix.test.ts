@@ -145,7 +145,7 @@ onEveryDatabase(
     )
     for (const row of withId) {
       await t.test(nameOf(row), async (t) => {
-        verifies(t, 'A4-6', 'S4-45', 'X-25')
+        verifies(t, 'A4-6', 'S4-45', 'X-25', 'P-113')
         const kind = row.path.split('/')[3] ?? ''
         assert.ok(kinds.includes(kind), `no id of ${kind} to try: add one to fillHouse`)
         const theirs = ids[kind] ?? ''
@@ -262,7 +262,7 @@ for (const where of wheres) {
   onEveryDatabase(
     `codes, tokens, clients and flows of one tenant are refused by the other ${where}, and keys differ [P-80] [P-113]`,
     async (t, store) => {
-      verifies(t, 'A4-6', 'S4-45', 'A4-4')
+      verifies(t, 'A4-6', 'S4-45', 'A4-4', 'P-80', 'P-113')
       const doors = await openDoorsOn(t, store)
       const { home, acme } = await openHouses(doors, where)
       for (const [own, other] of [

@@ -93,6 +93,15 @@ test('it is asked to sign in as its session says that it can be', async (t) => {
   assert.equal(error.data.elicitations[0].url, connectUrl)
 })
 
+test('a client of 2026-07-28 that asks for a session gets the server’s own refusal', async (t) => {
+  verifies(t, 'S4-9')
+  const rig = await startRig(t, { upstream: refusing(-32_601, 404) })
+  const fields = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'initialize' }
+  const refused = await rig.post(hello, { headers: { ...both, ...fields } })
+  assert.equal(refused.status, 404)
+  assert.equal((await said(refused)).error.code, -32_601)
+})
+
 test('another refusal of a session is the server’s own and passes', async (t) => {
   verifies(t, 'S4-9')
   const rig = await startRig(t, { upstream: refusing(-32_000) })

@@ -153,11 +153,11 @@ function sendOnce(
   verified: VerifiedCall,
   sending: Sending,
 ): Promise<Outcome | WithoutSessions> {
-  const { response, server, method, call, isOffered } = verified
+  const { response, server, method, call, era, isOffered } = verified
   const mayFindOut = method === 'POST' && call.id !== null && sending.sessionId === undefined
   const { present, heard, headersOf, watch } = waysOf(needs, verified, sending)
   return needs.transports.send(
-    { server, mayFindOut, isHello: call.method === 'initialize' },
+    { server, mayFindOut, isHello: era === 'legacy' && call.method === 'initialize' },
     {
       overHttp: ({ keepsDoubtful }) =>
         forward({

@@ -6,12 +6,13 @@ const { existsSync } = require('node:fs')
 const { join } = require('node:path')
 const { pathToFileURL } = require('node:url')
 
-const oldestMajor = 24
+const [oldestMajor, oldestMinor] = [24, 10]
 // The package has compiled files only, because Node strips no types below node_modules; a checkout has only sources.
 const compiled = join(__dirname, '..', 'cli', 'entry.js')
 const entry = existsSync(compiled) ? compiled : join(__dirname, '..', 'src', 'cli', 'entry.ts')
 
-if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) {
   import(pathToFileURL(entry).href)
 } else {
   runBundled()

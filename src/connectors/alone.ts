@@ -8,7 +8,7 @@ import type { Random } from '../base/random.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { steadyQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 import { isForEverybody } from '../upstream/grant.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
@@ -64,7 +64,7 @@ export async function ownConnection(
 }
 
 // Asked for every call that passes through.
-const findShared = hotQuery(
+const findShared = steadyQuery(
   (db, { tenantId, serverId }: { readonly tenantId: string; readonly serverId: string }) =>
     db
       .selectFrom('connections')

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { Fault } from '../base/fault.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { steadyQuery } from '../store/hot-query.ts'
 import type { ConnectionRow } from '../store/schema.ts'
 
 /** Whose call it is. */
@@ -71,7 +71,7 @@ const isOfPerson = sql.lit(0)
 type Owned = { readonly tenantId: string; readonly serverId: string; readonly userId: string }
 
 /** A person's own connections to a server, the oldest first. Asked for every call that passes through. */
-export const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
+export const findOwned = steadyQuery((db, { tenantId, serverId, userId }: Owned) =>
   db
     .selectFrom('connections')
     .selectAll()
@@ -85,7 +85,7 @@ export const findOwned = hotQuery((db, { tenantId, serverId, userId }: Owned) =>
 )
 
 // Asked for every call of whoever has none. What is shared counts only while its owner is an administrator.
-const findShared = hotQuery((db, { tenantId, serverId }: Omit<Owned, 'userId'>) =>
+const findShared = steadyQuery((db, { tenantId, serverId }: Omit<Owned, 'userId'>) =>
   sharedConnections(db, tenantId)
     .selectAll('connections')
     .where('connections.server_id', '=', serverId)

@@ -8,7 +8,7 @@ import { actorOf, isAdmin } from '../people/principal.ts'
 import type { Principal } from '../people/principal.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { ofRow, steadyQuery } from '../store/hot-query.ts'
 import type { ServerRow } from '../store/schema.ts'
 import type { Transport } from '../upstream/mcp.ts'
 import { createClientDocuments } from './client-documents.ts'
@@ -83,10 +83,12 @@ export interface Servers extends ClientDocuments {
 }
 
 // Asked for every call that passes through.
-const findBySlug = hotQuery(
+const findBySlug = steadyQuery(
   (db, { tenantId, slug }: { readonly tenantId: string; readonly slug: string }) =>
     db.selectFrom('servers').selectAll().where('tenant_id', '=', tenantId).where('slug', '=', slug),
 )
+
+const serverOf = ofRow(toServer)
 
 /** Makes the servers of all tenants over one database. */
 export function createServers(needs: ServerNeeds): Servers {
@@ -131,7 +133,7 @@ export function createServers(needs: ServerNeeds): Servers {
     },
     bySlug: async (tenant, slug) => {
       const [row] = await findBySlug(needs.db, { tenantId: tenant.id, slug })
-      return row && toServer(row)
+      return row && serverOf(row)
     },
     byAddress: (tenant, url) => oldestAt(needs, tenant, { url }),
     byUrl: (tenant, url, issuer) => oldestAt(needs, tenant, { url, issuer }),

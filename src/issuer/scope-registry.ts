@@ -7,7 +7,7 @@ import type { EntryType, Journal } from '../journal/entries.ts'
 import { formatScope, isScopeToken, parseScope } from '../oauth/scope.ts'
 import type { Tenant } from '../people/tenants.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { steadyQuery } from '../store/hot-query.ts'
 import type { ScopeRow } from '../store/schema.ts'
 import { actorOf, requireAdministrator } from './administrator.ts'
 import type { ClientMaker } from './administrator.ts'
@@ -106,12 +106,12 @@ export function createScopes(needs: Needs): Scopes {
   }
 }
 
-function readRows(db: Database, { id: tenantId }: Tenant): Promise<ScopeRow[]> {
+function readRows(db: Database, { id: tenantId }: Tenant): Promise<readonly ScopeRow[]> {
   return findRows(db, { tenantId })
 }
 
 // Asked for every call to a server whose tools have scopes.
-const findRows = hotQuery((db, { tenantId }: { readonly tenantId: string }) =>
+const findRows = steadyQuery((db, { tenantId }: { readonly tenantId: string }) =>
   db
     .selectFrom('scopes')
     .selectAll()

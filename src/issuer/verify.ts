@@ -13,7 +13,7 @@ import type { Tenant } from '../people/tenants.ts'
 import { toUser } from '../people/users.ts'
 import type { User } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { steadyQuery } from '../store/hot-query.ts'
 import type { Schema } from '../store/schema.ts'
 import { spendProof } from './dpop-proofs.ts'
 import type { UseNotes } from './use-notes.ts'
@@ -68,24 +68,24 @@ export async function findLiveToken(
   tenant: Tenant,
   token: Secret,
 ): Promise<LiveToken | undefined> {
-  const row = await findToken({ db, keyring, clock }, tenant, token)
+  const row = await findToken({ db, keyring }, tenant, token)
   return row !== undefined && whyEnded(row, clock.now()) === undefined ? row : undefined
 }
 
 /** An access token as its row says, alive or not. */
 export async function findToken(
-  { db, keyring, clock }: Pick<Needs, 'db' | 'keyring' | 'clock'>,
+  { db, keyring }: Pick<Needs, 'db' | 'keyring'>,
   tenant: Tenant,
   token: Secret,
 ): Promise<LiveToken | undefined> {
   const digests = keyring.digests('access_token', token)
-  const [row] = await queryToken(db, { tenantId: tenant.id, digests, now: clock.now() })
+  const [row] = await queryToken(db, { tenantId: tenant.id, digests })
   return row
 }
 
 // Found by the digest of the whole text, a signed token as well as a random one: who has it has it as we made it, so no
 // claim of it is ever believed.
-const queryToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
+const queryToken = steadyQuery((db, { tenantId, digests }: TokenPlace) =>
   db
     .selectFrom('access_tokens')
     .innerJoin('grants', (join) =>
@@ -106,7 +106,14 @@ const queryToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
     .select(['access_tokens.grant_id', 'access_tokens.client_id', 'access_tokens.user_id'])
     .select(['access_tokens.scope', 'access_tokens.resource', 'access_tokens.jkt'])
     .select(['access_tokens.token_digest', 'access_tokens.actors'])
-    .select((is) => livingAncestors(is, now).as('living_ancestors'))
+    .select((is) => [
+      livingAncestors(is)
+        .select((of) => of.fn.countAll<number>().as('living'))
+        .as('living_ancestors'),
+      livingAncestors(is)
+        .select((of) => of.fn.min<number | null>('ancestor.expires_at').as('until'))
+        .as('ancestors_expire_at'),
+    ])
     .select(['access_tokens.created_at', 'access_tokens.expires_at', 'access_tokens.revoked_at'])
     .select(['grants.first_used_at', 'grants.last_used_at'])
     .select('grants.revoked_at as grant_revoked_at')
@@ -121,11 +128,10 @@ const queryToken = hotQuery((db, { tenantId, digests, now }: TokenPlace) =>
 type TokenPlace = {
   readonly tenantId: string
   readonly digests: readonly string[]
-  readonly now: number
 }
 
-/** How many of the tokens that an exchanged one was made from are good, and so are their grants and clients. */
-function livingAncestors(is: ExpressionBuilder<Schema, 'access_tokens'>, now: number) {
+/** The tokens that an exchanged one was made from which nobody ended, nor their grants and clients. */
+function livingAncestors(is: ExpressionBuilder<Schema, 'access_tokens'>) {
   return is
     .selectFrom('token_ancestors as lineage')
     .innerJoin('access_tokens as ancestor', (join) =>
@@ -143,10 +149,8 @@ function livingAncestors(is: ExpressionBuilder<Schema, 'access_tokens'>, now: nu
         .onRef('giver.tenant_id', '=', 'ancestor.tenant_id')
         .onRef('giver.id', '=', 'ancestor.client_id'),
     )
-    .select((of) => of.fn.countAll<number>().as('living'))
     .whereRef('lineage.tenant_id', '=', 'access_tokens.tenant_id')
     .whereRef('lineage.token_digest', '=', 'access_tokens.token_digest')
-    .where('ancestor.expires_at', '>', now)
     .where('ancestor.revoked_at', 'is', null)
     .where('origin.revoked_at', 'is', null)
     .where('giver.disabled_at', 'is', null)
@@ -175,7 +179,9 @@ export function whyEnded(row: LiveToken, now: number): TokenEnd | undefined {
   const isNobody = row.user_id !== null && row.role === null
   if (isNobody || row.user_disabled_at !== null) return 'user_disabled'
   // RFC 8693: what was exchanged is worth as much as what it was exchanged for.
-  return row.living_ancestors === actorsOf(row).length ? undefined : 'origin_ended'
+  const areAlive = row.living_ancestors === actorsOf(row).length
+  const areExpired = row.ancestors_expire_at !== null && row.ancestors_expire_at <= now
+  return areAlive && !areExpired ? undefined : 'origin_ended'
 }
 
 /** The person, unless the client acts for itself. */

@@ -2,7 +2,7 @@
 // what ends a sign-in is decided by provider-grants.ts.
 import type { Database } from '../store/database.ts'
 import { sql } from 'kysely'
-import { hotQuery } from '../store/hot-query.ts'
+import { steadyQuery } from '../store/hot-query.ts'
 import type { LiveToken } from '../upstream/refresh.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Tenant } from './tenants.ts'
@@ -44,7 +44,7 @@ interface Needs {
 const triedMax = 5
 
 // Asked for every call to a server that takes such a token.
-const findStanding = hotQuery(
+const findStanding = steadyQuery(
   (db, { tenantId, userId, providerId, ownId }: Readonly<Record<Asked, string>>) =>
     db
       .selectFrom('provider_grants')

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { ofRow, steadyQuery } from '../store/hot-query.ts'
 import type { TenantRow } from '../store/schema.ts'
 
 /** One virtual host. `issuer` is its origin, or `/t/{slug}` at that of the default tenant, byte for byte (RFC 8414 §2). */
@@ -136,7 +136,7 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
       const place = slug === undefined ? host : host + pathOfSlug(slug)
       const rows = await findByIssuer(db, { secure: `https://${place}`, plain: `http://${place}` })
       const row = rows.find(({ issuer }) => issuer.startsWith('https:')) ?? rows[0]
-      return row && toTenant(row)
+      return row && tenantOf(row)
     },
 
     bySlug: async (slug) => {
@@ -152,7 +152,7 @@ export function createTenants({ db, clock, random }: Needs): Tenants {
 }
 
 // Asked for every request.
-const findByIssuer = hotQuery(
+const findByIssuer = steadyQuery(
   (db, { secure, plain }: { readonly secure: string; readonly plain: string }) =>
     db
       .selectFrom('tenants')
@@ -160,6 +160,8 @@ const findByIssuer = hotQuery(
       .where('issuer', 'in', [secure, plain])
       .where('disabled_at', 'is', null),
 )
+
+const tenantOf = ofRow(toTenant)
 
 /** The tenant in a row of `tenants`. */
 export function toTenant(row: TenantRow): Tenant {

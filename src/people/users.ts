@@ -7,7 +7,7 @@ import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { steadyQuery } from '../store/hot-query.ts'
 import type { UserRow } from '../store/schema.ts'
 import type { Passwords } from './passwords.ts'
 import { isDefault } from './tenants.ts'
@@ -148,7 +148,7 @@ async function findById(db: Database, tenant: Tenant, id: string): Promise<User 
 }
 
 // Asked for every token and call of a person.
-const findEnabled = hotQuery(
+const findEnabled = steadyQuery(
   (db, { tenantId, id }: { readonly tenantId: string; readonly id: string }) =>
     enabledUsers(db, tenantId).where('id', '=', id),
 )

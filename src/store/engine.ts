@@ -2,7 +2,12 @@
 import type { CompiledQuery, Dialect, QueryResult } from 'kysely'
 
 /** Runs one statement outside of any transaction. */
-export type RunApart = <R>(query: CompiledQuery) => Promise<QueryResult<R>>
+export type RunApart = <R>(query: CompiledQuery, wish?: ReadWish) => Promise<QueryResult<R>>
+
+export interface ReadWish {
+  /** The answer may be one that was kept, as long as nothing it was read from has changed; its rows are shared. */
+  readonly isSteady: boolean
+}
 
 /** One open database engine. */
 export interface Engine {

@@ -36,14 +36,21 @@ interface Done {
   readonly tell: () => void
 }
 
+interface GroupCommitNeeds {
+  readonly sync: Sync
+  readonly onDurable?: OnDurable | undefined
+  /** Told at once when a group is committed or undone. */
+  readonly onGroupEnd: () => void
+}
+
 /** Makes the group commit of one writing connection. */
 export function createGroupCommit(
   writer: DatabaseSync,
-  { sync, onDurable }: { readonly sync: Sync; readonly onDurable?: OnDurable | undefined },
+  { sync, onDurable, onGroupEnd }: GroupCommitNeeds,
 ): GroupCommit {
   const waiting: Unit[] = []
   const durable = createDurable(sync, onDurable)
-  const runGroup = createGroupRunner(writer, waiting, durable.expect)
+  const runGroup = createGroupRunner(writer, waiting, { expectDurable: durable.expect, onGroupEnd })
   let running: Promise<void> | undefined
   let isClosed = false
 
@@ -148,10 +155,15 @@ export function isBusy(error: unknown): boolean {
   return typeof error.errcode === 'number' && (error.errcode & 0xff) === sqliteBusy
 }
 
+interface GroupOutcome {
+  readonly expectDurable: (done: readonly Done[]) => void
+  readonly onGroupEnd: () => void
+}
+
 function createGroupRunner(
   writer: DatabaseSync,
   waiting: Unit[],
-  expectDurable: (done: readonly Done[]) => void,
+  { expectDurable, onGroupEnd }: GroupOutcome,
 ) {
   const begin = writer.prepare('begin immediate')
   const commit = writer.prepare('commit')
@@ -177,6 +189,8 @@ function createGroupRunner(
       for (const { unit } of done) unit.reject(error)
       undo(writer)
       return
+    } finally {
+      onGroupEnd()
     }
     expectDurable(done)
   }

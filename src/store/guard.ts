@@ -90,10 +90,10 @@ export function guardedRun(
   scope: TransactionScope,
 ): RunApart | undefined {
   if (run === undefined) return undefined
-  return async (query) => {
+  return async (query, wish) => {
     const checked = withSqlValues(query)
     if (!isRead(query)) scope.refuseInside('db was used for a write')
-    return retrying(engine, () => run(checked))
+    return retrying(engine, () => run(checked, wish))
   }
 }
 

@@ -2,6 +2,7 @@
 // query with Kysely costs several times what SQLite needs to answer it.
 import type { Compilable, CompiledQuery, InferResult } from 'kysely'
 import type { Database } from './database.ts'
+import type { ReadWish } from './engine.ts'
 import { wayApart } from './run-apart.ts'
 import type { SqlValue } from './statement.ts'
 
@@ -15,7 +16,39 @@ export type HotValues = Readonly<Record<string, SqlValue | readonly string[]>>
  */
 export function hotQuery<Values extends HotValues, Query extends Compilable>(
   build: (db: Database, values: Values) => Query,
-): (db: Database, values: Values) => Promise<InferResult<Query>> {
+): HotQuery<Values, InferResult<Query>> {
+  return makeQuery(build, { isSteady: false })
+}
+
+/**
+ * A hot read whose answer changes only with the tables it is read from, and so seldom that it is worth keeping until then:
+ * where the engine can tell for certain. The rows are shared by all who ask, so they are frozen; what is made of a row can be
+ * kept with it (`ofRow`). A value that is another one each time, such as the time, does not belong here.
+ */
+export function steadyQuery<Values extends HotValues, Query extends Compilable>(
+  build: (db: Database, values: Values) => Query,
+): HotQuery<Values, Readonly<InferResult<Query>>> {
+  return makeQuery(build, { isSteady: true })
+}
+
+/** Makes something of a row of a steady query once, for as long as that row is kept. */
+export function ofRow<Row extends object, Made>(make: (row: Row) => Made): (row: Row) => Made {
+  const made = new WeakMap<Row, { readonly value: Made }>()
+  return (row) => {
+    const known = made.get(row)
+    if (known !== undefined) return known.value
+    const value = make(row)
+    made.set(row, { value })
+    return value
+  }
+}
+
+type HotQuery<Values, Rows> = (db: Database, values: Values) => Promise<Rows>
+
+function makeQuery<Values extends HotValues, Query extends Compilable>(
+  build: (db: Database, values: Values) => Query,
+  wish: ReadWish,
+): HotQuery<Values, InferResult<Query>> {
   type Row = InferResult<Query>[number]
   const known = new WeakMap<object, Map<string, Compiled<Row>>>()
 
@@ -30,7 +63,7 @@ export function hotQuery<Values extends HotValues, Query extends Compilable>(
     const parameters = compiled.sources.map((source) => source(values))
     const query = { ...compiled.query, parameters }
     const run = wayApart(db)
-    const { rows } = await (run === undefined ? db.executeQuery<Row>(query) : run<Row>(query))
+    const { rows } = await (run === undefined ? db.executeQuery<Row>(query) : run<Row>(query, wish))
     return rows as InferResult<Query> // what the query that was built gives
   }
 }

@@ -4,7 +4,6 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { StatementSync } from 'node:sqlite'
 import { AbortedTransactionError, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
 import type {
   CompiledQuery,
@@ -17,8 +16,11 @@ import type {
 import type { Engine, RunApart } from './engine.ts'
 import { createGroupCommit, isBusy, whenFree } from './group-commit.ts'
 import type { GroupCommit, OnDurable, Sync } from './group-commit.ts'
+import { createRemembered } from './remembered.ts'
 import { isRead } from './statement.ts'
 import type { SqlValue } from './statement.ts'
+import { createPrepare } from './tables-of.ts'
+import type { Prepared, Tables } from './tables-of.ts'
 import { openWal } from './wal-sync.ts'
 
 const readerBusyMs = 5_000
@@ -47,11 +49,23 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
   const writer = await openWriter(place.file)
   const reader = openReader(place.file)
   const log = openWal(place.file)
-  const group = createGroupCommit(writer, { sync: options.sync ?? log.sync, onDurable })
-  const write = createRunner(writer)
-  const read = createReading(writer, { atRest: write, meanwhile: createRunner(reader) })
-  const run: RunApart = async (query) =>
-    isRead(query) ? read(query) : group.write(() => write(query))
+  const prepare = createPrepare(writer)
+  const remembered = createRemembered({
+    readsOf: (text) => prepare(text).tables.reads,
+    foreignCommits: countForeignCommits(writer),
+  })
+  const group = createGroupCommit(writer, {
+    sync: options.sync ?? log.sync,
+    onDurable,
+    onGroupEnd: remembered.forgetNoted,
+  })
+  const write = createRunner(prepare, remembered.note)
+  const meanwhile = createRunner(createPrepare(reader))
+  const read = createReading(writer, { atRest: write, meanwhile })
+  const run: RunApart = async (query, wish) => {
+    if (!isRead(query)) return group.write(() => write(query))
+    return wish?.isSteady === true ? remembered.answer(query, () => read(query)) : read(query)
+  }
   return {
     name: 'sqlite',
     dialect: sqliteDialect({ group, run, write, transactionLimitMs }),
@@ -131,26 +145,42 @@ function createReading(writer: DatabaseSync, { atRest, meanwhile }: Readers): Ru
   }
 }
 
-interface Prepared {
-  readonly statement: StatementSync
+/** How often other connections have committed, as this one sees it; undefined when it cannot look now. */
+function countForeignCommits(writer: DatabaseSync): () => number | undefined {
+  const version = writer.prepare('pragma data_version')
+  return () => {
+    try {
+      return Number(version.get()?.['data_version'])
+    } catch (error) {
+      if (isBusy(error)) return undefined
+      throw error
+    }
+  }
+}
+
+interface Runnable extends Prepared {
   readonly givesRows: boolean
 }
 
-function createRunner(db: DatabaseSync): Runner {
-  const kept = new Map<string, Prepared>()
+function createRunner(
+  prepare: (sql: string) => Prepared,
+  onWrite: (writes: Tables['writes']) => void = () => {},
+): Runner {
+  const kept = new Map<string, Runnable>()
 
-  const prepare = ({ sql, parameters }: CompiledQuery): Prepared => {
+  const find = ({ sql, parameters }: CompiledQuery): Runnable => {
     const known = kept.get(sql)
     if (known !== undefined) return known
-    const statement = db.prepare(sql)
-    const prepared = { statement, givesRows: statement.columns().length > 0 }
+    const made = prepare(sql)
+    const prepared = { ...made, givesRows: made.statement.columns().length > 0 }
     // A list as long as its data would push out the statements that come again.
     if (parameters.length <= parametersKeptMax) keep(kept, sql, prepared)
     return prepared
   }
 
   return <R>(query: CompiledQuery) => {
-    const { statement, givesRows } = prepare(query)
+    const { statement, givesRows, tables } = find(query)
+    onWrite(tables.writes)
     const parameters = query.parameters as SqlValue[] // guard.ts has looked at each
     if (!givesRows) {
       return { rows: [], numAffectedRows: BigInt(statement.run(...parameters).changes) }
@@ -167,7 +197,7 @@ function plain(row: Readonly<Record<string, unknown>>): Record<string, unknown> 
   return copy
 }
 
-function keep(kept: Map<string, Prepared>, sql: string, prepared: Prepared): void {
+function keep(kept: Map<string, Runnable>, sql: string, prepared: Runnable): void {
   kept.set(sql, prepared)
   const [oldest] = kept.keys()
   if (kept.size > statementsKeptMax && oldest !== undefined) kept.delete(oldest)

@@ -5,7 +5,7 @@ import { isFault } from '../base/fault.ts'
 import type { Keyring } from '../base/keyring.ts'
 import type { Random } from '../base/random.ts'
 import type { Database } from '../store/database.ts'
-import { hotQuery } from '../store/hot-query.ts'
+import { ofRow, steadyQuery } from '../store/hot-query.ts'
 import type { CredentialRow } from '../store/schema.ts'
 import type { SharedTime } from '../store/time.ts'
 import { change, noDoubt, noLease, noTokens, readBinding } from './held.ts'
@@ -45,7 +45,7 @@ interface Needs {
 const lifetimeDefaultMs = 3_600_000
 
 // Asked for every call that passes through.
-const findOf = hotQuery(
+const findOf = steadyQuery(
   (db, { tenantId, connectionId }: { readonly tenantId: string; readonly connectionId: string }) =>
     db
       .selectFrom('credentials')
@@ -57,6 +57,7 @@ const findOf = hotQuery(
 /** Makes the vault over one database. */
 export function createVault(needs: Needs): Vault {
   const { db, clock } = needs
+  const open = ofRow((row: CredentialRow) => toHeld(needs, row))
   const find = async ({ tenant, connectionId }: Holder) => {
     const [row] = await findOf(db, { tenantId: tenant.id, connectionId })
     return row
@@ -66,7 +67,7 @@ export function createVault(needs: Needs): Vault {
 
     read: async (holder) => {
       const row = await find(holder)
-      return row && toHeld(needs, row)
+      return row && open(row)
     },
     binding: async (holder) => {
       const row = await find(holder)

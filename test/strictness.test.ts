@@ -81,7 +81,7 @@ test('it needs a Node that is kept, PKCE is made by node:crypto, and JWTs by jos
     engines: { node: string }
     dependencies: Record<string, string>
   }
-  assert.equal(engines.node, '>=24')
+  assert.equal(engines.node, '>=24.10')
   assert.ok('jose' in dependencies)
   assert.match(readFileSync(join(root, 'src/oauth/pkce.ts'), 'utf8'), /from 'node:crypto'/)
 })

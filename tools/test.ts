@@ -1,7 +1,7 @@
 // Runs every test under one Postgres, then proves what can only be seen at the end of a run: that every promised
 // requirement was proved, and that no secret of the run leaked. Ends with the runner's own summary.
 import { globSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { startPostgres } from '../test/postgres-server.ts'
@@ -9,7 +9,8 @@ import { makeTemplates } from '../test/templates.ts'
 
 const testTimeoutMs = 180_000
 const filesAtOnce = 3
-const runFolder = join(import.meta.dirname, '..', '.test-run')
+const root = join(import.meta.dirname, '..')
+const runFolder = join(root, '.test-run')
 const patterns = process.argv.slice(2)
 const isWholeRun = patterns.length === 0
 const files = globSync(isWholeRun ? ['src/**/*.test.ts', 'test/**/*.test.ts'] : patterns)
@@ -32,10 +33,12 @@ console.log(
 )
 
 const outcome = { failed: 0, skipped: [] as string[] }
+const seconds = new Map<string, number>()
 await runFiles(firstFiles, filesAtOnce)
 // One after the other: what the first of them proves, the last one counts.
 if (isWholeRun && lastFiles.length > 0) await runFiles(lastFiles.toSorted(), 1)
 if (postgres.kind !== 'none') await postgres.stop()
+console.log(`the slowest files, in seconds: ${slowest(10)}`)
 for (const name of outcome.skipped) console.log(`skipped: ${name}`)
 // A skipped test is not a passed one; on a full machine nothing may be skipped.
 const isRefusedSkip = process.env['CI'] !== undefined && outcome.skipped.length > 0
@@ -49,7 +52,15 @@ function runFiles(chosen: readonly string[], concurrency: number): Promise<void>
   tests.on('test:pass', ({ name, skip }) => {
     if (skip !== undefined && skip !== false) outcome.skipped.push(`${name} (${skip})`)
   })
+  tests.on('test:summary', ({ file, duration_ms: tookMs }) => {
+    if (file !== undefined) seconds.set(relative(root, file), Math.round(tookMs / 1000))
+  })
   const report = tests.compose(spec)
   report.pipe(process.stdout)
   return new Promise((resolve) => report.on('end', () => resolve()))
+}
+
+function slowest(count: number): string {
+  const files = [...seconds].toSorted(([, one], [, other]) => other - one).slice(0, count)
+  return files.map(([file, took]) => `${file} ${took}`).join(', ')
 }

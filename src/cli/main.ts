@@ -17,10 +17,12 @@ import { addTestFlow } from './test-flow.ts'
 import { addTokens } from './tokens.ts'
 import { addUsage } from './usage.ts'
 import { addUsers } from './users.ts'
+import { readVersion } from './version.ts'
 import { addTenantOption } from './workshop.ts'
 
 const program = new Command('latchkey')
   .description('Sign-in for MCP, in both directions.')
+  .version(readVersion(), '-V, --version', 'print the version')
   .showHelpAfterError()
 
 addTenantOption(program)

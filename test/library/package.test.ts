@@ -81,6 +81,9 @@ test('an app imports the packed client half, with its types, and runs it', (t) =
   const command = join(installed, 'bin', 'latchkey.cjs')
   const help = execFileSync(process.execPath, [command, '--help'], { encoding: 'utf8' })
   assert.match(help, /start/)
+  const version = execFileSync(process.execPath, [command, '--version'], { encoding: 'utf8' })
+  const manifest = readFileSync(join(installed, 'package.json'), 'utf8')
+  assert.equal(version.trim(), (JSON.parse(manifest) as { readonly version: string }).version)
 
   // `latchkey/protect` loads no package but jose: with every other one gone it still verifies.
   const modules = join(folder, 'node_modules')

@@ -65,9 +65,8 @@ export async function makePlan(
     const planning = { bench, options, wanted, known: found }
     steps.push(tenantStep(planning))
     const providers = await providerSteps(planning)
-    steps.push(...(await adminSteps(planning)), ...providers.made)
-    // A provider goes after the servers that took its tokens.
-    steps.push(...(await serverSteps(planning)), ...providers.removed)
+    steps.push(...(await adminSteps(planning)), ...providers.before)
+    steps.push(...(await serverSteps(planning)), ...providers.after)
   }
   if (options.prune !== true) return steps
   const slugs = new Set(all.map(({ slug }) => slug))
@@ -163,29 +162,31 @@ async function requireTenant({ tenants }: Workshop, slug: string): Promise<Tenan
 
 async function providerSteps({ bench, wanted, known, options }: Planning) {
   // As with servers: a file that says nothing of them leaves them to others.
-  if (wanted.providers === undefined) return { made: [], removed: [] }
+  if (wanted.providers === undefined) return { before: [], after: [] }
   const { workshop, environment } = bench
   const all = wanted.providers.map((provider) => readProvider(provider, environment))
   const there = known === undefined ? [] : await listProviders(workshop, known)
-  const toStep = ({ run, ...step }: ProviderStep): Step => ({
+  const toStep = ({ run, isAfterServers: _order, ...step }: ProviderStep): Step => ({
     ...step,
     kind: 'provider',
     tenant: wanted.slug,
     run: async () => run(await requireTenant(workshop, wanted.slug)),
   })
   const planning = { workshop, secrets: options.secrets === true }
-  const made = all.map((provider) =>
-    toStep(
-      providerStep(
-        planning,
-        provider,
-        there.find(({ slug }) => slug === provider.slug),
-      ),
+  const kept = all.map((provider) =>
+    providerStep(
+      planning,
+      provider,
+      there.find(({ slug }) => slug === provider.slug),
     ),
   )
   const slugs = new Set(all.map(({ slug }) => slug))
   const surplus = options.prune === true ? there.filter(({ slug }) => !slugs.has(slug)) : []
-  return { made, removed: surplus.map((one) => toStep(providerRemoval(workshop, one))) }
+  const steps = [...kept, ...surplus.map((one) => providerRemoval(workshop, one))]
+  return {
+    before: steps.filter(({ isAfterServers }) => !isAfterServers).map(toStep),
+    after: steps.filter(({ isAfterServers }) => isAfterServers).map(toStep),
+  }
 }
 
 type KnownServer = Awaited<ReturnType<Workshop['servers']['get']>> & {

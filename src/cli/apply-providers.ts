@@ -8,6 +8,8 @@ import type { WantedProvider } from './apply-file.ts'
 
 /** What of a provider is done. */
 export interface ProviderStep {
+  /** It waits for the servers: until then they may take its tokens. */
+  readonly isAfterServers: boolean
   readonly action: 'create' | 'change' | 'keep' | 'remove'
   readonly name: string
   readonly changed?: readonly string[]
@@ -33,19 +35,21 @@ export function providerStep(
       await providers.create(operatorAtTheMachine(tenant), { ...facts, slug, ...secret })
       return undefined
     }
-    return { action: 'create', name: slug, run }
+    return { action: 'create', name: slug, isAfterServers: false, run }
   }
   const { kind, ...rest } = facts
   if (kind !== known.kind) throw new Error(`The provider ${slug} cannot become ${kind}.`)
   const change = differing(rest, known)
   const isSecretDue = clientSecret !== undefined && (secrets || !known.hasClientSecret)
   const changed = [...Object.keys(change), ...(isSecretDue ? ['clientSecret'] : [])]
-  if (changed.length === 0) return { action: 'keep', name: slug, run: async () => undefined }
+  const isAfterServers = change.keepsTokens === false
+  const step = { name: slug, isAfterServers }
+  if (changed.length === 0) return { ...step, action: 'keep', run: async () => undefined }
   const run = async (tenant: Tenant) => {
     await providers.update(operatorAtTheMachine(tenant), known.id, { ...change, ...secret })
     return undefined
   }
-  return { action: 'change', name: slug, changed, run }
+  return { ...step, action: 'change', changed, run }
 }
 
 /** The step that takes one away; refused while a server takes its tokens. */
@@ -57,7 +61,7 @@ export function providerRemoval(
     await providers.remove(operatorAtTheMachine(tenant), id)
     return undefined
   }
-  return { action: 'remove', name: slug, run }
+  return { action: 'remove', name: slug, isAfterServers: true, run }
 }
 
 type Facts = Omit<WantedProvider['facts'], 'kind'>

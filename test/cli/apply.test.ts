@@ -172,6 +172,20 @@ onEveryDatabase(
       'change provider company name clientSecret',
       'keep server notes',
     ])
+    // A provider that is to keep no more tokens waits until no server takes them, and one that is to keep them comes first.
+    const apart = provided(
+      `${company('').replace('keepsTokens: true', 'keepsTokens: false')}
+    servers:
+      - { slug: notes, url: 'http://127.0.0.1:9/mcp', auth: none }`,
+    )
+    assert.deepEqual(told(await json(apart)).slice(1), [
+      'change server notes auth',
+      'change provider company name keepsTokens',
+    ])
+    assert.deepEqual(told(await json(both)).slice(1), [
+      'change provider company keepsTokens',
+      'change server notes auth provider',
+    ])
     await assert.rejects(
       run(provided(`providers: []\n    ${taker}`), { yes: true, prune: true }),
       ({ code }: { code: string }) => code === 'conflict',

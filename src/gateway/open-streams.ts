@@ -1,4 +1,4 @@
-// Streams that stay open: they end with the connection, the server, the client or the consent that they hang on. A call is
+// Streams that stay open: they end with the connection, the server, the client, the consent or the tenant that they hang on. A call is
 // judged anew each time; a stream is judged once, so it listens to the journal, which also has what other processes ended.
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -86,11 +86,16 @@ export function createOpenStreams({ clock, log, journal }: Needs): OpenStreams {
 }
 
 function endsWith(stream: OpenStream, { tenantId, type, subject, data }: SealedEntry): boolean {
-  if (tenantId !== stream.principal.tenant.id || subject === undefined) return false
+  const { tenant } = stream.principal
+  if (endsTenant.has(type)) return subject?.id === tenant.id
+  if (tenantId !== tenant.id || subject === undefined) return false
   if (type === 'server.updated' && !isAnotherServer(data)) return false
   const hangsOn = whatEnds[type]
   return hangsOn !== undefined && hangsOn(stream).includes(subject.id)
 }
+
+/** Noted where the operators are, and not in the tenant that they speak of. */
+const endsTenant: ReadonlySet<EntryType> = new Set(['tenant.disabled', 'tenant.deleted'])
 
 /** Another address or sign-in, or another list of those who may use it: who still may, comes back. */
 function isAnotherServer({ droppedTokens, fields }: SealedEntry['data']): boolean {

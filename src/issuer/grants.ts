@@ -87,11 +87,13 @@ export function createGrants(needs: ListNeeds): Grants {
             .onRef('clients.tenant_id', '=', 'grants.tenant_id')
             .onRef('clients.id', '=', 'grants.client_id'),
         )
+        .innerJoin('tenants', 'tenants.id', 'grants.tenant_id')
         .select('grants.id')
         .where('grants.tenant_id', '=', tenant.id)
         .where('grants.id', '=', id)
         .where('grants.revoked_at', 'is', null)
         .where('clients.disabled_at', 'is', null)
+        .where('tenants.disabled_at', 'is', null)
         .executeTakeFirst()
       return standing !== undefined
     },

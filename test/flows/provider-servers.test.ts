@@ -1,63 +1,17 @@
 // Servers that are reached with the caller's own sign-in at a provider of the tenant: whose token goes there, how it stays
 // alive, where a person without one is led, and what an administrator may do about it.
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
-import { createManualClock } from '../../src/base/clock.ts'
-import type { Store } from '../../src/store/database.ts'
 import type { CookieBrowser } from '../counterparts/cookie-browser.ts'
-import type { ForeignAuthorizationServer } from '../counterparts/foreign-authorization-server.ts'
-import { startMcpServer } from '../counterparts/mcp-server.ts'
-import { signIn, startTestPlatform } from '../harness.ts'
+import { signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { signInElsewhere, startPersonProvider } from './person-provider.ts'
+import { signInElsewhere } from './person-provider.ts'
+import { echo, linkIn, startWithTaker } from './provider-taker.ts'
 import { signInClient } from './signed-in-client.ts'
-
-const echo = { name: 'echo', arguments: { text: 'hello' } }
-
-/** A server that takes the provider's tokens, asks the provider about each, and notes whose it was. */
-async function startTaker(t: TestContext, idp: ForeignAuthorizationServer) {
-  const callers: string[] = []
-  const refused = new Set<string>()
-  const server = await startMcpServer(() => async (request) => {
-    const token = /^Bearer (\S+)$/.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
-    const { active, sub } = await idp.introspect(token)
-    if (!active || refused.has(token)) return new Response('not let in', { status: 401 })
-    callers.push(String(sub))
-    return undefined
-  })
-  t.after(() => server.stop())
-  const tokens = () =>
-    server.calls().map(({ headers }) => headers['authorization']?.slice('Bearer '.length) ?? '')
-  return { ...server, callers, tokens, refuse: (token: string) => refused.add(token) }
-}
-
-async function start(
-  t: TestContext,
-  store: Store,
-  options: Parameters<typeof startPersonProvider>[2] = {},
-) {
-  const clock = createManualClock(Date.now())
-  const platform = await startTestPlatform(t, store, { clock })
-  const elsewhere = await startPersonProvider(t, platform, {
-    user: 'grace',
-    accessTokenTtlS: 600,
-    ...options,
-    input: { keepsTokens: true, ...options.input },
-  })
-  const { idp, ada, provider } = elsewhere
-  const taker = await startTaker(t, idp)
-  const wish = { url: taker.url, slug: 'notes', auth: 'provider', providerId: provider.id }
-  const add = (more: Readonly<Record<string, unknown>> = {}) =>
-    ada('POST', '/servers', { ...wish, ...more })
-  const connect = (browser: CookieBrowser) =>
-    signInClient({ origin: platform.origin, url: `${platform.origin}/notes/mcp`, browser })
-  return { ...platform, ...elsewhere, clock, taker, add, connect }
-}
 
 onEveryDatabase('a call carries the token of the caller’s own sign-in', async (t, store) => {
   verifies(t, 'S4-42', 'S4-43', 'A4-9')
-  const { origin, idp, provider, taker, add, connect, clock } = await start(t, store)
+  const { origin, idp, provider, taker, add, connect, clock } = await startWithTaker(t, store)
   const added = await add()
   assert.equal(added.status, 201, JSON.stringify(added.body))
   assert.deepEqual([added.body.auth, added.body.providerId], ['provider', provider.id])
@@ -91,7 +45,7 @@ onEveryDatabase('a call carries the token of the caller’s own sign-in', async 
 
 onEveryDatabase('a sign-in at one provider is none at another', async (t, store) => {
   verifies(t, 'S4-42', 'S4-43')
-  const { origin, idp, ada, taker, add, connect } = await start(t, store)
+  const { origin, idp, ada, taker, add, connect } = await startWithTaker(t, store)
   const { body: other } = await ada('POST', '/providers', {
     kind: 'oidc',
     name: 'Other',
@@ -113,7 +67,7 @@ onEveryDatabase('a sign-in at one provider is none at another', async (t, store)
 
 onEveryDatabase('who signed in with a password is led to the provider once', async (t, store) => {
   verifies(t, 'S4-42', 'A4-9')
-  const { origin, idp, ada, taker, add, connect } = await start(t, store)
+  const { origin, idp, ada, taker, add, connect } = await startWithTaker(t, store)
   const { body: server } = await add()
   const browser = await signIn(origin)
   const link = await linkIn(connect(browser))
@@ -139,19 +93,9 @@ onEveryDatabase('who signed in with a password is led to the provider once', asy
   await client.close()
 })
 
-async function linkIn(work: Promise<unknown>): Promise<string> {
-  const told = await work.then(
-    (value) => JSON.stringify(value),
-    (error: unknown) => `${String(error)} ${JSON.stringify((error as { data?: unknown }).data)}`,
-  )
-  const [link = ''] = /https?:\/\/[^\s"]+\/connect\/con_\w+/.exec(told) ?? []
-  assert.notEqual(link, '', told)
-  return link
-}
-
 onEveryDatabase('nobody becomes another person on the way', async (t, store) => {
   verifies(t, 'A4-11', 'S4-42')
-  const { origin, add, ada, taker } = await start(t, store)
+  const { origin, add, ada, taker } = await startWithTaker(t, store)
   const { body: server } = await add()
   // Grace is here already, by the provider; and an administrator with a password comes back as grace.
   await signInElsewhere(origin)
@@ -175,7 +119,7 @@ onEveryDatabase('nobody becomes another person on the way', async (t, store) => 
 
 onEveryDatabase('a server names a provider of its tenant, and no other thing', async (t, store) => {
   verifies(t, 'S4-13', 'S4-42', 'A4-5', 'A4-6')
-  const { add, ada, provider } = await start(t, store)
+  const { add, ada, provider } = await startWithTaker(t, store)
   const without = await add({ providerId: undefined })
   assert.equal(without.status, 422, JSON.stringify(without.body))
   assert.match(JSON.stringify(without.body), /providerId/)
@@ -200,7 +144,7 @@ onEveryDatabase('a server names a provider of its tenant, and no other thing', a
 
 onEveryDatabase('what a server uses is not taken from under it', async (t, store) => {
   verifies(t, 'S4-40', 'S4-43')
-  const { add, ada, provider } = await start(t, store)
+  const { add, ada, provider } = await startWithTaker(t, store)
   const { body: server } = await add()
   assert.equal((await ada('DELETE', `/providers/${provider.id}`)).status, 409)
   assert.equal(
@@ -229,7 +173,7 @@ onEveryDatabase(
   'what the provider has ended ends here, and leads to a sign-in and no storm',
   async (t, store) => {
     verifies(t, 'A4-9', 'S4-42')
-    const { origin, idp, add, connect, clock, taker } = await start(t, store)
+    const { origin, idp, add, connect, clock, taker } = await startWithTaker(t, store)
     await add()
     const { client, tokens } = await connect(await signInElsewhere(origin))
     await client.callTool(echo)
@@ -260,7 +204,7 @@ onEveryDatabase(
   'one server’s refusal ends no sign-in, and the newest one is taken instead',
   async (t, store) => {
     verifies(t, 'S4-43', 'A4-9')
-    const { origin, idp, add, connect, taker, alsoSecret } = await start(t, store, {
+    const { origin, idp, add, connect, taker, alsoSecret } = await startWithTaker(t, store, {
       clientMetadata: { grant_types: ['authorization_code'] },
     })
     await add()
@@ -285,7 +229,7 @@ onEveryDatabase(
 
 onEveryDatabase('the tools of our own endpoint say how a person stands', async (t, store) => {
   verifies(t, 'S4-42')
-  const { origin, add } = await start(t, store)
+  const { origin, add } = await startWithTaker(t, store)
   await add()
   const ask = async (browser: CookieBrowser) => {
     const { client } = await signInClient({ origin, url: `${origin}/mcp`, browser })

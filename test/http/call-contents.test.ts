@@ -14,7 +14,7 @@ import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
 import { addPerson, addServer, assertAnswer, callAs, openDoorsOn } from './doors.ts'
-import type { Answer, Doors } from './doors.ts'
+import type { Answer, Call, Doors } from './doors.ts'
 import { obtainTokens, register } from './oauth-client.ts'
 
 const dayMs = 86_400_000
@@ -261,3 +261,119 @@ onEveryDatabase(
     assert.deepEqual(await rows(), [])
   },
 )
+
+onEveryDatabase(
+  'its person and the administrators read it, and the journal says who did',
+  async (t, store) => {
+    verifies(t, 'S4-36', 'S4-45', 'P-113')
+    const world = await openCalls(t, store)
+    const { ada, browser, clock, keepFor, written, origin } = world
+    const people: Record<string, Person> = {}
+    for (const name of ['eve', 'bob']) {
+      const id = await addPerson(world, `${name}@example.com`)
+      const theirs = await signIn(origin, { ...operator, email: `${name}@example.com` })
+      people[name] = { id, browser: theirs, call: callAs(world, theirs) }
+    }
+    const { eve, bob } = people
+    assert.ok(eve !== undefined && bob !== undefined)
+    await keepFor(30)
+    await (await world.callerFor(eve.browser)).notes('search')
+    await written()
+    await (await world.callerFor(browser)).all('whoami')
+    await written()
+
+    const listed = async (who: Call, query = '') => {
+      const answer = await who('GET', `/call-contents${query}`)
+      assertAnswer(answer, { status: 200, neverSays: [asked, answered] })
+      return answer.json.items.map(({ tool }: { tool: string }) => tool)
+    }
+    assert.deepEqual(await listed(ada), ['whoami', 'search'])
+    assert.deepEqual(await listed(ada, `?userId=${eve.id}`), ['search'])
+    assert.deepEqual(await listed(ada, '?userId=%00'), [])
+    assert.deepEqual(await listed(eve.call), ['search'])
+    assert.deepEqual(await listed(bob.call), [])
+    assert.deepEqual(await listed(bob.call, `?userId=${eve.id}`), [])
+    const first = (await ada('GET', '/call-contents?limit=1')).json
+    const second = (await ada('GET', `/call-contents?limit=1&cursor=${first.nextCursor}`)).json
+    assert.deepEqual(
+      [first, second].flatMap(({ items }) => items.map(({ tool }: { tool: string }) => tool)),
+      ['whoami', 'search'],
+    )
+    assert.equal(second.nextCursor, undefined)
+
+    const [{ id }] = second.items
+    const notFound = { status: 404, error: 'not_found' }
+    assertAnswer(await bob.call('GET', `/call-contents/${id}`), notFound)
+    assertAnswer(await ada('GET', `/call-contents/${id.slice(0, -1)}`), notFound)
+    assertAnswer(await world.ask({ path: `/api/v1/call-contents/${id}` }), { status: 401 })
+    for (const who of [eve.call, ada]) {
+      const { json } = await who('GET', `/call-contents/${id}`)
+      assert.deepEqual(JSON.parse(json.input), { name: 'search', arguments: { words: asked } })
+      assert.match(
+        json.output,
+        /^\{"result":\{"content":\[\{"type":"text","text":"private answer x/,
+      )
+      assert.deepEqual(
+        [json.userId, json.server, json.status, json.inputIsCut, json.outputIsCut],
+        [eve.id, 'notes', 200, false, true],
+      )
+    }
+    const reading = (await ada('GET', '/journal')).json.items.filter(
+      ({ type }: { type: string }) => type === 'call.content_read',
+    )
+    assert.deepEqual(
+      reading.map((entry: Read) => [entry.actor.id, entry.userId, entry.subject, entry.data]),
+      [eve.id, first.items[0].userId].map((reader) => [
+        reader,
+        eve.id,
+        { kind: 'call_content', id },
+        { server: 'notes', method: 'tools/call', tool: 'search' },
+      ]),
+    )
+
+    await t.test('nobody reads what another tenant keeps, and no row opens elsewhere', async () => {
+      const acme = { slug: 'acme-co', issuer: 'https://acme.test', callContentDays: 30 }
+      const made = await ada('POST', '/tenants', acme)
+      const [row] = await world.rows()
+      assert.ok(row !== undefined)
+      const theirs = { ...row, tenant_id: made.json.id, user_id: null, id: `cnt_${'t'.repeat(26)}` }
+      const moved = { ...row, id: `cnt_${'m'.repeat(26)}` }
+      await store.db.insertInto('call_contents').values([theirs, moved]).execute()
+      assert.deepEqual(await listed(ada), ['whoami', 'search', 'search'])
+      assertAnswer(await ada('GET', `/call-contents/${theirs.id}`), notFound)
+      const closed = await ada('GET', `/call-contents/${moved.id}`)
+      assertAnswer(closed, { status: 500, error: 'internal', neverSays: [asked, answered] })
+      await store.db.deleteFrom('call_contents').where('id', '=', moved.id).execute()
+    })
+
+    await t.test('what is past its days is not read, swept or not', async () => {
+      const row = (await world.rows()).find((one) => one.id === id)
+      const at = row?.created_at ?? 0
+      const set = (created_at: number) =>
+        store.db.updateTable('call_contents').set({ created_at }).where('id', '=', id).execute()
+      const over = clock.now() - 30 * dayMs
+      await set(over + 60_000)
+      assertAnswer(await eve.call('GET', `/call-contents/${id}`), { status: 200 })
+      await set(over)
+      assertAnswer(await eve.call('GET', `/call-contents/${id}`), notFound)
+      assert.deepEqual(await listed(eve.call), [])
+      await set(at)
+      await store.db.updateTable('tenants').set({ call_content_days: null }).execute()
+      assertAnswer(await ada('GET', `/call-contents/${id}`), notFound)
+      assert.deepEqual(await listed(ada), [])
+    })
+  },
+)
+
+interface Person {
+  readonly id: string
+  readonly browser: CookieBrowser
+  readonly call: Call
+}
+
+interface Read {
+  readonly actor: { readonly id: string }
+  readonly userId: string
+  readonly subject: unknown
+  readonly data: unknown
+}

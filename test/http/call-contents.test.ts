@@ -1,6 +1,7 @@
 // What people and their tools say to one another, for a tenant that keeps it: sealed, beside the journal and never in it, as
 // long as the tenant wants, and for nobody whose business it is not.
 import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { sql } from 'kysely'
 import { createManualClock } from '../../src/base/clock.ts'
@@ -13,9 +14,9 @@ import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { operator, signIn } from '../harness.ts'
 import { onEveryDatabase } from '../on-every-database.ts'
 import { verifies } from '../requirements.ts'
-import { addPerson, addServer, assertAnswer, callAs, openDoorsOn } from './doors.ts'
+import { addPerson, addServer, assertAnswer, callAs, openDoors, openDoorsOn } from './doors.ts'
 import type { Answer, Call, Doors } from './doors.ts'
-import { obtainTokens, register } from './oauth-client.ts'
+import { authorizePath, obtainTokens, register } from './oauth-client.ts'
 
 const dayMs = 86_400_000
 const asked = 'private question'
@@ -364,6 +365,42 @@ onEveryDatabase(
     })
   },
 )
+
+test('where it is kept a person is told before they let anybody in, and afterwards', async (t) => {
+  verifies(t, 'S4-36')
+  const doors = await openDoors(t)
+  const { origin, store } = doors
+  const browser = await signIn(origin)
+  const client = await register(doors)
+  const { json: device } = await doors.ask({
+    path: '/oauth/register',
+    json: { client_name: 'TV', token_endpoint_auth_method: 'none', grant_types: [deviceGrant] },
+  })
+  const pages = async (): Promise<readonly string[]> => {
+    const consent = await browser.open(origin + authorizePath(client, { prompt: 'consent' }))
+    const form = { client_id: device.client_id }
+    const { json } = await doors.ask({ path: '/oauth/device_authorization', form })
+    await browser.open(`${origin}/device`)
+    const question = await browser.submit({ fields: { user_code: json.user_code } })
+    const apps = await browser.open(`${origin}/console/apps`)
+    return [consent, question, apps].map(({ html }) => html.replaceAll(/\s+/g, ' '))
+  }
+  const before = await pages()
+  assert.match(before[0] ?? '', /Let .* in\?/)
+  assert.match(before[1] ?? '', /Let .*TV.* in\?/)
+  for (const html of before) assert.doesNotMatch(html, /is kept for/)
+
+  for (const [days, words] of [
+    [1, '1 day'],
+    [30, '30 days'],
+  ] as const) {
+    await store.db.updateTable('tenants').set({ call_content_days: days, name: 'A<b>' }).execute()
+    const said = `is kept for ${words}. You and the administrators of <bdi>A&lt;b&gt;</bdi> can read it.`
+    for (const html of await pages()) assert.ok(html.includes(said), html)
+  }
+})
+
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code'
 
 interface Person {
   readonly id: string

@@ -177,6 +177,7 @@ onEveryDatabase(
     )
     assert.deepEqual(ids, [undefined, ...kept.map(({ id }) => id)])
     const metrics = await world.ask({ path: '/metrics', browser })
+    assert.match(metrics.text, /table="call_contents"/)
     assert.doesNotMatch(metrics.text, /private/)
     for (let turn = 0; turn < 200 && !tellsOf(receiver.received, ids.at(-1)); turn += 1) {
       await world.clock.advance(1_000)

@@ -7,6 +7,8 @@ import type { Issuer } from './issuer/issuer.ts'
 import type { IssuerSweep } from './issuer/sweep.ts'
 import { sweepAttempts } from './journal/attempts.ts'
 import type { AttemptSweep } from './journal/attempts.ts'
+import { sweepContents } from './journal/call-contents.ts'
+import type { CallContentSweep } from './journal/call-contents.ts'
 import type { CallCounts } from './journal/call-counts.ts'
 import type { Journal } from './journal/entries.ts'
 import type { RefusalCounts } from './journal/refusal-counts.ts'
@@ -40,7 +42,8 @@ export type SweepCounts = IssuerSweep &
   PeopleSweep &
   UpstreamSweep &
   WebhookSweep &
-  AttemptSweep & { readonly idempotencyKeys: number; readonly rateLimits: number }
+  AttemptSweep &
+  CallContentSweep & { readonly idempotencyKeys: number; readonly rateLimits: number }
 
 export interface Housekeeping {
   /** Stops the timers and waits for the jobs that run. */
@@ -124,6 +127,7 @@ export function createSweep({
       ...(await sweepUpstream(db, now)),
       ...(await sweepWebhooks(db, now)),
       ...(await sweepAttempts(db, now)),
+      ...(await sweepContents(db, now)),
       idempotencyKeys: await sweepIdempotencyKeys(db, now),
       rateLimits: await sweepRateLimits(db, now),
     }

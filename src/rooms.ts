@@ -24,6 +24,7 @@ import type { Scopes } from './issuer/scope-registry.ts'
 import { toolsScope, usualAmong } from './issuer/scopes.ts'
 import { createAttemptList } from './journal/attempt-list.ts'
 import { createAttempts } from './journal/attempts.ts'
+import { createCallContents } from './journal/call-contents.ts'
 import { createCallCounts } from './journal/call-counts.ts'
 import { createCallUsage } from './journal/call-usage.ts'
 import type { Journal } from './journal/entries.ts'
@@ -93,8 +94,9 @@ function createWatch(ground: {
   const attemptList = createAttemptList({ ...ground, settle })
   const usage = createUsage({ ...ground, flush: counts.flush })
   const callCounts = createCallCounts(ground)
+  const callContents = createCallContents(ground)
   const callUsage = createCallUsage({ ...ground, flush: callCounts.flush })
-  const numbers = { counts, callCounts, usage, callUsage }
+  const numbers = { counts, callCounts, callContents, usage, callUsage }
   return { ...numbers, attempts, notes, testMarks, settle, attemptList }
 }
 

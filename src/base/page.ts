@@ -33,7 +33,7 @@ export function limitOf({ limit }: PageRequest, { usual, most } = pageSizes): nu
 /** Reads a cursor; without one the list begins. Throws Fault('invalid_input') for one that is not ours. */
 export function positionOf({ cursor }: PageRequest, beginning = beforeOldest): Position {
   if (cursor === undefined) return beginning
-  const [, time, id] = /^(\d{1,15})\.([a-z]{3}_[a-z0-9_]{1,64})$/.exec(cursor) ?? []
+  const [, time, id] = /^(\d{1,15})\.([a-z]{2,3}_[a-z0-9_]{1,64})$/.exec(cursor) ?? []
   if (time !== undefined && id !== undefined) return { createdAt: Number(time), id }
   throw foreignCursor()
 }

@@ -62,6 +62,8 @@ const tenant = z.strictObject({
     })
     .exactOptional(),
   limitScale: z.number().exactOptional(),
+  /** `off` takes it back. */
+  callContentDays: z.union([z.number(), z.literal('off')]).exactOptional(),
   /** E-mail addresses. */
   admins: z.array(text).max(100).exactOptional(),
   servers: z.array(server).max(1000).exactOptional(),

@@ -89,12 +89,15 @@ function removal(bench: Bench, { id, slug }: ListedTenant): Step {
 }
 
 function tenantStep({ bench, wanted, known }: Planning): Step {
-  const { slug, url, name, limitScale, branding = {}, admins = [] } = wanted
+  const { slug, url, name, limitScale, callContentDays, branding = {}, admins = [] } = wanted
   const { tenantAdministration: tenants } = bench.workshop
   const given = {
     ...(url === undefined ? {} : { issuer: url }),
     ...(name === undefined ? {} : { name }),
     ...(limitScale === undefined ? {} : { limitScale }),
+    ...(callContentDays === undefined
+      ? {}
+      : { callContentDays: callContentDays === 'off' ? null : callContentDays }),
     ...branding,
   }
   const step = { kind: 'tenant', tenant: slug, name: slug } as const
@@ -108,7 +111,7 @@ function tenantStep({ bench, wanted, known }: Planning): Step {
     }
     return { ...step, action: 'create', run }
   }
-  const change = differing(given, { ...known, ...known.branding })
+  const change = differing(given, { callContentDays: null, ...known, ...known.branding })
   const run = async () => {
     await tenants.update(operator(bench), known.id, change)
     return undefined

@@ -40,6 +40,7 @@ const words: Readonly<Record<keyof Awaited<ReturnType<Workshop['sweep']>>, strin
   attempts: 'attempts of clients to connect (their entries in the journal stay)',
   refusalCounts: 'counts of refusals',
   callCounts: 'days of counted calls',
+  callContents: 'contents of calls that their tenant keeps no longer',
   webhookDeliveries: 'deliveries of webhooks that ended long ago',
 }
 

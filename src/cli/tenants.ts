@@ -36,6 +36,13 @@ export function addTenants(program: Command): void {
       )
   }
   tenants
+    .command('call-content <tenant> <days>')
+    .description('keep what is said in its calls for so many days, 1 to 90; "off" deletes it')
+    .option('--json', 'as JSON')
+    .action((who: string, days: string, options: JsonOption) =>
+      atTheBench((bench) => setCallContent(bench, who, { ...options, days })),
+    )
+  tenants
     .command('link <tenant>')
     .description('make a new link for its first administrator; earlier ones end')
     .option('--json', 'as JSON')
@@ -57,6 +64,7 @@ interface AddOptions extends JsonOption {
   readonly accent?: string
   readonly logoUrl?: string
   readonly support?: string
+  readonly callContentDays?: string
   readonly admin?: string
 }
 
@@ -70,6 +78,7 @@ function addAdd(tenants: Command): void {
     .option('--accent <colour>', 'the colour of its pages, such as #2f6fed')
     .option('--logo-url <url>', 'its picture, https')
     .option('--support <contact>', 'whom its people ask: an e-mail address or an https URL')
+    .option('--call-content-days <days>', 'keep what is said in its calls for so many days')
     .option('--admin <email>', 'make this person its administrator, instead of a set-up link')
     .option('--json', 'as JSON')
     .action((slug: string, options: AddOptions) => atTheBench((bench) => add(bench, slug, options)))
@@ -78,12 +87,13 @@ function addAdd(tenants: Command): void {
 async function add(
   bench: Bench,
   slug: string,
-  { json, url, path, admin, support, ...looks }: AddOptions,
+  { json, url, path, admin, support, callContentDays, ...looks }: AddOptions,
 ): Promise<void> {
   const { workshop, terminal } = bench
   const contact = support === undefined ? {} : { supportContact: support }
   const issuer = addressOf(bench, slug, url, path)
-  const input = { slug, issuer, ...looks, ...contact }
+  const content = callContentDays === undefined ? {} : { callContentDays: Number(callContentDays) }
+  const input = { slug, issuer, ...looks, ...contact, ...content }
   const tenant = await workshop.tenantAdministration.create(by(bench), input)
   const way = await makeWayIn(bench, tenant, admin)
   if (json === true) return terminal.print(JSON.stringify({ ...tenant, ...way.json }))
@@ -170,6 +180,23 @@ async function setDisabled(
   const tenant = await workshop.tenantAdministration.update(by(bench), id, { disabled })
   if (json === true) return terminal.print(JSON.stringify(tenant))
   terminal.print(`${tenant.slug} is ${disabled ? 'off: nobody is answered there' : 'on again'}.`)
+}
+
+async function setCallContent(
+  bench: Bench,
+  who: string,
+  { json, days }: JsonOption & { readonly days: string },
+): Promise<void> {
+  const { workshop, terminal } = bench
+  const { id } = await findTenant(bench, who)
+  const callContentDays = days === 'off' ? null : Number(days)
+  const tenant = await workshop.tenantAdministration.update(by(bench), id, { callContentDays })
+  if (json === true) return terminal.print(JSON.stringify(tenant))
+  const words =
+    callContentDays === null
+      ? 'what is said in calls is not kept, and what was kept is deleted'
+      : `what is said in calls is kept for ${callContentDays} days`
+  terminal.print(`${tenant.slug}: ${words}.`)
 }
 
 async function link(bench: Bench, who: string, { json }: JsonOption): Promise<void> {

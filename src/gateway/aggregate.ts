@@ -18,6 +18,8 @@ import type { Answer, Connect } from './answers.ts'
 import type { Era } from './eras.ts'
 import { isJsonObject } from './exact-json.ts'
 import { inGroups } from './in-groups.ts'
+import { overhearQuestion } from './overhear.ts'
+import type { Overheard } from './overhear.ts'
 import { askPatiently, createPatience } from './patience.ts'
 import { policyFor } from './policy.ts'
 import type { Policy } from './policy.ts'
@@ -281,6 +283,11 @@ async function route(
   const { server } = target
   const { principal, era } = visit
   const call = callOf({ method: asked.method, params: { name: target.own } })
+  const question = {
+    method: asked.method,
+    params: ownParams(asked.method, asked.params, target.own),
+  }
+  const overheard = overhearQuestion(principal, question)
   const record = (facts: Pick<Answer, 'status' | 'reason' | 'because'>, reply?: Reply) =>
     needs.recorder.record({
       principal,
@@ -289,26 +296,35 @@ async function route(
       era,
       startedAt,
       status: facts.status,
+      content: overheard?.content(),
       ...(facts.reason === undefined ? {} : { reason: facts.reason }),
       ...(facts.because === undefined ? {} : { because: facts.because }),
       ...(reply?.shared === undefined ? {} : { shared: reply.shared }),
     })
   try {
-    const reply = await askTarget(needs, asked, target, visit)
+    const reply = await askTarget(needs, question, { target, overheard }, visit)
+    overheard?.say(textOf(reply))
     record(visit.signal.aborted ? brokenOff : factsOf(reply), reply)
     if (reply.kind === 'result') return finished(server, reply.result, visit)
-    const question = questionIn(reply)
-    if (question === undefined) throw errorFor(reply)
-    return question
+    const toClient = questionIn(reply)
+    if (toClient === undefined) throw errorFor(reply)
+    return toClient
   } catch (thrown) {
     if (thrown instanceof ProtocolError) throw thrown
     const answer = faultAnswer(toFault(thrown))
+    overheard?.say(answer.body)
     record(answer)
     throw errorFor({ kind: 'answer', answer })
   }
 }
 
 const brokenOff = { status: 200, reason: 'broken_off', because: 'the client left' }
+
+/** As a message of JSON-RPC says it. */
+function textOf(reply: Reply): string {
+  if (reply.kind === 'answer') return reply.answer.body
+  return JSON.stringify(reply.kind === 'result' ? { result: reply.result } : { error: reply.error })
+}
 
 function factsOf(reply: Reply): Pick<Answer, 'status' | 'reason' | 'because'> {
   return reply.kind === 'answer' ? reply.answer : { status: 200 }
@@ -317,7 +333,7 @@ function factsOf(reply: Reply): Pick<Answer, 'status' | 'reason' | 'because'> {
 async function askTarget(
   needs: Needs,
   { method, params }: { readonly method: RoutedMethod; readonly params: Message },
-  target: Target,
+  { target, overheard }: { readonly target: Target; readonly overheard: Overheard | undefined },
   visit: Visit,
 ): Promise<Reply> {
   const { server, policy, own } = target
@@ -334,12 +350,13 @@ async function askTarget(
     server,
     principal,
     method,
-    params: ownParams(method, params, own),
+    params,
     fields,
     capabilities,
     askSignIn: askSignIn && ((connect) => askSignIn(server, connect)),
     signal,
     notified,
+    hide: overheard?.hide,
   })
 }
 

@@ -20,6 +20,7 @@ import type {
 } from '../connectors/credential.ts'
 import type { Server as McpServer, ToolScope } from '../connectors/servers.ts'
 import type { RegisteredScope } from '../issuer/scopes.ts'
+import type { KeptCall } from '../journal/call-contents.ts'
 import type { Entry } from '../journal/entries.ts'
 import type { Principal, TokenPrincipal } from '../people/principal.ts'
 import { verifiedPrincipal } from '../people/principal.ts'
@@ -67,6 +68,8 @@ export interface RigSettings {
   readonly transport?: McpServer['transport'] | 'unknown'
   /** In place of a listening upstream. */
   readonly upstreamUrl?: string
+  /** The tenant keeps what is said. */
+  readonly callContentDays?: number
 }
 
 export interface Rig {
@@ -86,6 +89,8 @@ export interface Rig {
   readonly transportsNoted: () => readonly McpServer['transport'][]
   /** The journal lines so far. */
   readonly entries: () => Promise<readonly Entry[]>
+  /** What was kept of what was said. */
+  readonly kept: () => Promise<readonly KeptCall[]>
   readonly post: (message: unknown, init?: PostInit) => Promise<Response>
   readonly send: (method: string, init?: PostInit) => Promise<Response>
 }
@@ -125,10 +130,11 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
   const outbound = createOutbound({ log: silentLog, clock: systemClock }, { allow: ['loopback'] })
   t.after(() => outbound.close())
   const entries: Entry[] = []
+  const kept: KeptCall[] = []
   const clock = createManualClock()
   const transport = rememberTransport(settings)
 
-  const parts = { url, credentials, outbound, entries, transport, clock }
+  const parts = { url, credentials, outbound, entries, kept, transport, clock }
   const gateway = gatewayOf(settings, parts)
   const origin = await listen(t, (request, response) => {
     const slug = (request.url ?? '').split('/')[1] ?? ''
@@ -150,6 +156,10 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
       await gateway.close()
       return entries
     },
+    kept: async () => {
+      await gateway.close()
+      return kept
+    },
     send,
     post: (message, init = {}) =>
       send('POST', {
@@ -161,13 +171,13 @@ export async function startRig(t: TestContext, settings: RigSettings = {}): Prom
 }
 
 function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
-  const { url, transport, entries, ...others } = parts
+  const { url, transport, entries, kept, ...others } = parts
   const known = (slug: string) =>
     serverAt(slug, { url, ...settings, transport: transport.current() })
   return createGateway(
     {
       ...others,
-      verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings.scopes),
+      verify: async (_tenant, { token }, resource) => principalOf(token, resource, settings),
       dpopNonces: () => ({ current: () => 'nonce', goodUntil: () => undefined }),
       servers: {
         bySlug: async (_tenant, slug) => known(slug),
@@ -196,6 +206,10 @@ function gatewayOf(settings: RigSettings, parts: RigParts): Gateway {
       traces: { ofToken: async () => undefined },
       attempts: { current: async () => undefined },
       callCounts: { add: () => {} },
+      callContents: {
+        newId: () => 'cnt_1',
+        keep: async (_tx, call) => void kept.push(call),
+      },
       log: silentLog,
     },
     {
@@ -209,6 +223,7 @@ interface RigParts extends Pick<GatewayNeeds, 'credentials' | 'outbound' | 'cloc
   readonly url: string
   readonly transport: ReturnType<typeof rememberTransport>
   readonly entries: Entry[]
+  readonly kept: KeptCall[]
 }
 
 type GatewayNeeds = Parameters<typeof createGateway>[0]
@@ -294,13 +309,21 @@ function countedCredentials(settings: RigSettings) {
 const keyring = createKeyring({ random: systemRandom }, [{ id: 'key1', key: new Uint8Array(32) }])
 
 /** Alice's and Bob's tokens are good for `/notes/mcp` and `/other/mcp`, and Alice's for `/mcp`. */
-function principalOf(token: Secret, resource: string, scopes: readonly string[] = ['mcp']) {
+function principalOf(
+  token: Secret,
+  resource: string,
+  { scopes = ['mcp'], callContentDays }: RigSettings,
+) {
   const users: Readonly<Record<string, string>> = { [aliceToken]: 'alice', [bobToken]: 'bob' }
   const name = users[token.reveal()]
   const isKnown = ['/notes/mcp', '/other/mcp', '/mcp'].some(
     (path) => resource === `${tenant.issuer}${path}`,
   )
-  return name === undefined || !isKnown ? undefined : makePrincipal(name, { resource, scopes })
+  if (name === undefined || !isKnown) return undefined
+  const caller = makePrincipal(name, { resource, scopes })
+  return callContentDays === undefined
+    ? caller
+    : verifiedPrincipal<TokenPrincipal>({ ...caller, tenant: { ...tenant, callContentDays } })
 }
 
 /** A verified caller. */

@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts'
 import type { Credentials } from '../connectors/credential.ts'
 import type { Server, Servers } from '../connectors/servers.ts'
 import type { Scopes } from '../issuer/scope-registry.ts'
+import type { CallContents } from '../journal/call-contents.ts'
 import type { CallCounts } from '../journal/call-counts.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Tenant } from '../people/tenants.ts'
@@ -25,6 +26,8 @@ import type { OlderClients } from './older-clients.ts'
 import { createOwnEndpoint } from './own-endpoint.ts'
 import type { OwnToolNeeds } from './own-tools.ts'
 import { exactBody, namesTheSame } from './exact-body.ts'
+import { overhear } from './overhear.ts'
+import type { Overheard } from './overhear.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { policyFor } from './policy.ts'
 import {
@@ -89,6 +92,7 @@ interface Needs extends ProtectionNeeds {
   readonly traces: RefusalNeeds['traces']
   readonly attempts: RefusalNeeds['attempts']
   readonly callCounts: Pick<CallCounts, 'add'>
+  readonly callContents: Pick<CallContents, 'newId' | 'keep'>
   readonly log: Log
 }
 
@@ -196,9 +200,12 @@ function createRun(needs: RunNeeds): Run {
     if (isMismatch(request, call, era)) return headerMismatch(call)
     const sent = bodyFor(visit, call, body)
     if (sent === 'ambiguous') return notRpc()
-    const work = () => finish(needs, visit, { call, era, body: sent })
+    const overheard = overhear(principal, call, body)
+    const work = () => finish(needs, visit, { call, era, body: sent, overheard })
     const ending = await endingOf(log, work, call)
-    needs.recorder.record({ principal, server, call, era, startedAt, ...factsOf(ending) })
+    if (ending.kind === 'answer') overheard?.say(ending.answer.body)
+    const content = overheard?.content()
+    needs.recorder.record({ principal, server, call, era, startedAt, content, ...factsOf(ending) })
     return ending.kind === 'answer' ? ending.answer : undefined
   }
 }
@@ -252,6 +259,7 @@ interface Asked {
   readonly call: Call
   readonly era: Era
   readonly body: Buffer | undefined
+  readonly overheard: Overheard | undefined
 }
 
 type Method = 'GET' | 'POST' | 'DELETE'

@@ -10,6 +10,7 @@ import { rpcAnswer, unknownSession, wrongMethod } from './answers.ts'
 import { isJsonObject } from './exact-json.ts'
 import { sessionHeader } from './headers.ts'
 import { createMcpEndpoint, handle } from './mcp-endpoint.ts'
+import { overhearWeb } from './overhear.ts'
 import type { OwnSessions } from './own-sessions.ts'
 import { askPatiently } from './patience.ts'
 import { clientLeft } from './proxy.ts'
@@ -60,7 +61,8 @@ export function createOlderClients(needs: Needs): OlderClients {
       signal,
     })
     const visit = { verified, principal, signal, about }
-    const web = await endpoint.answer(asked, visit, messageOf(verified))
+    const answered = await endpoint.answer(asked, visit, messageOf(verified))
+    const web = await overhearWeb(answered, verified.overheard)
     const begun = isHello && web.status === 200 ? sessionFor(needs, verified) : {}
     await sendWeb(response, web, { ...begun, 'cache-control': 'no-store' })
     return signal.aborted ? clientLeft(web.status) : { kind: 'passed', status: web.status }
@@ -190,5 +192,6 @@ function ask(
     signal,
     notified,
     askSignIn: (connect: Connect) => askSignIn(verified, connect),
+    ...(verified.overheard === undefined ? {} : { hide: verified.overheard.hide }),
   })
 }

@@ -18,6 +18,8 @@ import type { Era } from './eras.ts'
 import { eraOf } from './eras.ts'
 import { isJsonObject } from './exact-json.ts'
 import { sessionHeader } from './headers.ts'
+import { overhear, overhearWeb } from './overhear.ts'
+import type { Overheard } from './overhear.ts'
 import type { OwnSessions } from './own-sessions.ts'
 import type { RequestStates } from './request-state.ts'
 import type { SessionOwner } from './sessions.ts'
@@ -109,7 +111,9 @@ async function run(
   if (tooMany !== undefined) return toResponse(tooMany)
   const era = eraOf(request.headers.get('mcp-protocol-version') ?? undefined, call)
   const body = text === undefined ? undefined : Buffer.from(text)
-  const asked = { request, guarded, call, era, body, message: messageIn(body), startedAt }
+  const overheard = overhear(principal, call, body)
+  const said = { call, era, body, message: messageIn(body), overheard }
+  const asked = { request, guarded, ...said, startedAt }
   return withFields(await answerTo(needs, asked), counted.fields)
 }
 
@@ -121,6 +125,7 @@ interface Asked {
   readonly body: Buffer | undefined
   /** What stands in the body. */
   readonly message: unknown
+  readonly overheard: Overheard | undefined
   readonly startedAt: number
 }
 
@@ -136,6 +141,7 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
     (session === 'unknown' ? unknownSession(call) : undefined) ??
     (resumed.kind === 'refused' ? staleState(call) : undefined)
   if (refused !== undefined) {
+    asked.overheard?.say(refused.body)
     record(needs, asked, { status: refused.status, ...reasonOf(refused) }, target?.server)
     return toResponse(refused)
   }
@@ -153,7 +159,8 @@ async function answerTo(needs: Needs, asked: Asked): Promise<Response> {
     routed: () => void (isRouted = true),
   }
   const message = resumed.kind === 'resumed' ? messageIn(resumed.body) : asked.message
-  const response = asOurs(await needs.builtin.answer(request, visit, message))
+  const answer = await needs.builtin.answer(request, visit, message)
+  const response = asOurs(await overhearWeb(answer, asked.overheard))
   if (isHello(asked) && response.status === 200) {
     const facts = { opensUrls: call.opensUrls === true }
     response.headers.set(sessionHeader, needs.sessions.begin(ownerOf(principal), facts))
@@ -222,11 +229,13 @@ function reasonOf({ reason }: { readonly reason?: string }) {
 
 function record(
   { recorder }: Needs,
-  { guarded, call, era, startedAt }: Asked,
+  { guarded, call, era, startedAt, overheard }: Asked,
   facts: Pick<CallRecord, 'status' | 'reason'>,
   server: CallRecord['server'] = ownServer,
 ): void {
-  recorder.record({ principal: guarded.principal, server, call, era, startedAt, ...facts })
+  const { principal } = guarded
+  const content = overheard?.content()
+  recorder.record({ principal, server, call, era, startedAt, content, ...facts })
 }
 
 /** Since 2026-07-28 there are no sessions: an id that comes nevertheless is ignored (MCP 2026-07-28, R12). */

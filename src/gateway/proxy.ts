@@ -8,6 +8,8 @@ import { keepDoubtful } from './doubted-answer.ts'
 import type { Doubted } from './doubted-answer.ts'
 import { createToolFilter } from './tool-filter.ts'
 import type { ToolFilter } from './tool-filter.ts'
+import { overhearing } from './overhear.ts'
+import type { Overheard } from './overhear.ts'
 import type { IsOffered } from './policy.ts'
 
 /** One call on its way out. */
@@ -40,13 +42,17 @@ interface Parts {
   readonly isOffered?: IsOffered | undefined
   /** Keeps a refusal that may mean only that the server speaks another transport: it is not sent. */
   readonly keepsDoubtful?: boolean
+  /** Listens to the answer; absent where nothing of it is kept. */
+  readonly overheard?: Overheard | undefined
 }
 
 /** Dispatches the call. Never throws; the outcome says what is left to do. */
 export function forward(parts: Parts): Promise<Outcome | Doubted> {
-  const { outbound, outgoing, response, answerTimeMs, keepsDoubtful = false } = parts
+  const { outbound, outgoing, response, answerTimeMs, keepsDoubtful = false, overheard } = parts
   return new Promise((resolve) => {
-    const relay = createRelay(parts, resolve)
+    const plain = createRelay(parts, resolve)
+    const relay =
+      overheard === undefined ? plain : { ...plain, handler: overhearing(plain.handler, overheard) }
     if (response.destroyed) return resolve(clientLeft(0))
     response.once('close', relay.clientClosed)
     try {
@@ -71,11 +77,18 @@ export function forward(parts: Parts): Promise<Outcome | Doubted> {
 
 /** Sends an answer that nobody doubts any more, unless it is one that never passes. */
 export function passDoubted(
-  { response, headersOf, isOffered }: Pick<Parts, 'response' | 'headersOf' | 'isOffered'>,
+  {
+    response,
+    headersOf,
+    isOffered,
+    overheard,
+  }: Pick<Parts, 'response' | 'headersOf' | 'isOffered' | 'overheard'>,
   { status, headers, body }: Doubted,
 ): Outcome {
   if (!mayPass(status, headers)) return { kind: 'held', status, headers }
   if (response.destroyed) return clientLeft(0)
+  overheard?.begin(headers)
+  overheard?.write(body)
   const filter = filterFor(headers, isOffered)
   response.writeHead(status, framed(filter === undefined, headersOf(headers)))
   response.end(filter === undefined ? body : Buffer.concat([filter.write(body), filter.end()]))

@@ -1,19 +1,22 @@
 // Writes calls into the journal, many in one transaction and after the answer: the caller never waits for it. It takes a
-// principal, so nothing can be recorded of a caller who was not verified (S4-2).
+// principal, so nothing can be recorded of a caller who was not verified (S4-2). What was said, where a tenant keeps that, is
+// written beside the entry and never in it.
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { CallContents } from '../journal/call-contents.ts'
 import type { CallCounts, CountedCall } from '../journal/call-counts.ts'
-import type { Entry, EntryData, Journal } from '../journal/entries.ts'
+import type { Journal } from '../journal/entries.ts'
 import type { TokenPrincipal } from '../people/principal.ts'
 import type { Database } from '../store/database.ts'
 import type { Call } from './calls.ts'
-import { nameOf, unnamed } from './calls.ts'
+import { nameOf } from './calls.ts'
 import type { Era } from './eras.ts'
-import { createFirstCalls } from './first-calls.ts'
-import type { FirstCall } from './first-calls.ts'
+import type { CallContent } from './overhear.ts'
 import type { SharedUse } from './server-call.ts'
+import { createWriteCalls } from './write-calls.ts'
+import type { CallEntry, WaitingCall } from './write-calls.ts'
 
-/** What became of one call. Its content is not part of it. */
+/** What became of one call. */
 export interface CallRecord {
   readonly principal: TokenPrincipal
   readonly server: { readonly id: string; readonly slug: string }
@@ -27,6 +30,8 @@ export interface CallRecord {
   readonly because?: string
   /** Another person's connection that it used. */
   readonly shared?: SharedUse
+  /** What was said; absent where the tenant does not keep it. */
+  readonly content?: CallContent | undefined
 }
 
 /** The calls on their way into the journal. */
@@ -42,50 +47,29 @@ interface Needs {
   readonly log: Log
   readonly journal: Pick<Journal, 'record'>
   readonly callCounts: Pick<CallCounts, 'add'>
-}
-
-interface Waiting {
-  readonly entry: CallEntry
-  readonly call: FirstCall
-}
-
-/** An entry about a call, as the recorder writes it. */
-type CallEntry = Entry & {
-  readonly type: 'call.completed' | 'call.refused'
-  readonly actor: { readonly kind: 'client'; readonly id: string }
-  readonly subject: { readonly kind: 'server'; readonly id: string }
-  readonly data: EntryData & {
-    readonly method: string
-    readonly tool?: string
-    readonly status: number
-    readonly durationMs: number
-  }
+  readonly callContents: Pick<CallContents, 'newId' | 'keep'>
 }
 
 const gatherMs = 50
 const waitingMax = 10_000
+/** Of all contents that wait. */
+const contentCharsMax = 64 * 1024 * 1024
 
 /** Makes the recorder. What waits for more than 50 ms is written. */
-export function createRecorder({ db, clock, log, journal, callCounts }: Needs): Recorder {
-  const attemptOf = createFirstCalls({ clock })
-  let waiting: Waiting[] = []
+export function createRecorder(needs: Needs): Recorder {
+  const { clock, log, callCounts } = needs
+  const writeCalls = createWriteCalls(needs)
+  const admission = createAdmission(needs)
+  let waiting: WaitingCall[] = []
   let isGathering = false
   let written: Promise<void> = Promise.resolve()
 
   const writeAll = async () => {
-    const entries = waiting
+    const all = waiting
     waiting = []
-    if (entries.length === 0) return
-    const recorded: CallEntry[] = []
-    await db.transaction().execute(async (tx) => {
-      recorded.length = 0 // A transaction may be tried again.
-      for (const { entry, call } of entries) {
-        const attempt = await attemptOf(tx, call)
-        const told = attempt === undefined ? entry : { ...entry, attempt }
-        recorded.push(await recordOne(journal, tx, told))
-      }
-    })
-    for (const entry of recorded) callCounts.add(countedOf(entry))
+    admission.renew()
+    if (all.length === 0) return
+    for (const entry of await writeCalls(all)) callCounts.add(countedOf(entry))
   }
   const write = (): Promise<void> => {
     isGathering = false
@@ -101,9 +85,11 @@ export function createRecorder({ db, clock, log, journal, callCounts }: Needs): 
         return log.error({ waitingMax }, 'a call was not journalled: too many are waiting')
       }
       const { principal, status, reason } = record
+      const content = admission.admit(record)
       waiting.push({
-        entry: entryOf(record, clock.now()),
+        entry: entryOf(record, clock.now(), content?.id),
         call: { principal, status, reason },
+        content,
       })
       if (isGathering) return
       isGathering = true
@@ -113,21 +99,22 @@ export function createRecorder({ db, clock, log, journal, callCounts }: Needs): 
   }
 }
 
-/** A name that the journal refuses (it looks like a secret) must not cost the entry, or the others'. */
-async function recordOne(
-  journal: Needs['journal'],
-  tx: Database,
-  entry: CallEntry,
-): Promise<CallEntry> {
-  try {
-    await journal.record(tx, entry)
-    return entry
-  } catch (thrown) {
-    const { tool, ...data } = entry.data
-    if (tool === undefined && data.method === unnamed) throw thrown
-    const nameless = { ...entry, data: { ...data, method: unnamed } }
-    await journal.record(tx, nameless)
-    return nameless
+/** Whoever says much in a moment must not take the memory of all. */
+function createAdmission({ log, callContents }: Pick<Needs, 'log' | 'callContents'>) {
+  let chars = 0
+  return {
+    /** Nothing waits any more. */
+    renew: () => void (chars = 0),
+    admit: ({ content }: CallRecord): WaitingCall['content'] => {
+      if (content === undefined) return undefined
+      const wanted = content.input.text.length + (content.output?.text.length ?? 0)
+      if (chars + wanted > contentCharsMax) {
+        log.error({ contentCharsMax }, 'the content of a call was not kept: too much is waiting')
+        return undefined
+      }
+      chars += wanted
+      return { ...content, id: callContents.newId() }
+    },
   }
 }
 
@@ -148,7 +135,7 @@ function countedOf({ tenantId, type, actor, userId, subject, data }: CallEntry):
   }
 }
 
-function entryOf(record: CallRecord, now: number): CallEntry {
+function entryOf(record: CallRecord, now: number, contentId: string | undefined): CallEntry {
   const { principal, server, call, era, status, startedAt, reason, because, shared } = record
   const { tenant, user, clientId } = principal
   return {
@@ -166,6 +153,7 @@ function entryOf(record: CallRecord, now: number): CallEntry {
       durationMs: now - startedAt,
       ...(reason === undefined ? {} : { reason }),
       ...(because === undefined ? {} : { because }),
+      ...(contentId === undefined ? {} : { contentId }),
       ...(shared === undefined ? {} : { connection: shared.id, connectionOwner: shared.ownerId }),
     },
   }

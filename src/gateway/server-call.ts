@@ -17,6 +17,7 @@ import { heldAnswer, notePassed } from './held-answer.ts'
 import { requestHeaders, responseHeaders, sessionHeader } from './headers.ts'
 import { identityHeaders } from './identity-headers.ts'
 import type { OpenStreams } from './open-streams.ts'
+import type { Overheard } from './overhear.ts'
 import type { IsOffered } from './policy.ts'
 import type { Outcome, Outgoing } from './proxy.ts'
 import { forward, passDoubted } from './proxy.ts'
@@ -40,6 +41,8 @@ export interface VerifiedCall {
   readonly isDeclined?: boolean
   /** Which tools the caller is offered, where the answer may list some. */
   readonly isOffered?: IsOffered | undefined
+  /** Listens to what is said, where the tenant keeps it. */
+  readonly overheard?: Overheard | undefined
 }
 
 /** How a call ended: with the server's answer, which was sent, or with one of ours, which is still to be sent. */
@@ -153,7 +156,7 @@ function sendOnce(
   verified: VerifiedCall,
   sending: Sending,
 ): Promise<Outcome | WithoutSessions> {
-  const { response, server, method, call, era, isOffered } = verified
+  const { response, server, method, call, era, isOffered, overheard } = verified
   const mayFindOut = method === 'POST' && call.id !== null && sending.sessionId === undefined
   const { present, heard, headersOf, watch } = waysOf(needs, verified, sending)
   return needs.transports.send(
@@ -169,8 +172,9 @@ function sendOnce(
           isOffered,
           watch,
           keepsDoubtful,
+          overheard,
         }),
-      pass: (doubted) => passDoubted({ response, headersOf, isOffered }, doubted),
+      pass: (doubted) => passDoubted({ response, headersOf, isOffered, overheard }, doubted),
       overSse: ({ opened }) =>
         forwardOverSse(needs, verified, {
           url: server.url,
@@ -208,7 +212,7 @@ function waysOf(
   verified: VerifiedCall,
   { credential, owner }: Sending,
 ) {
-  const { principal, server, call } = verified
+  const { principal, server, call, overheard } = verified
   // The next proof carries what this answer brings, so that it is not refused for it (RFC 9449 §8.2).
   const heard = (upstream: IncomingHttpHeaders) => {
     const nonce = textOf(upstream['dpop-nonce'])
@@ -216,10 +220,11 @@ function waysOf(
   }
   return {
     heard,
-    present: (asked: Parameters<Present>[0]) => ({
-      ...credentials.present(credential, asked),
-      ...identityHeaders(server, principal),
-    }),
+    present: (asked: Parameters<Present>[0]) => {
+      const shown = credentials.present(credential, asked)
+      overheard?.hide(shown)
+      return { ...shown, ...identityHeaders(server, principal) }
+    },
     headersOf: (upstream: IncomingHttpHeaders) => {
       heard(upstream)
       const facts = factsOf(verified)

@@ -7,6 +7,7 @@ import type { SseOutcome, SseTarget } from '../connectors/sse-session.ts'
 import { askOverSse } from '../connectors/sse-session.ts'
 import type { Call } from './calls.ts'
 import type { Era } from './eras.ts'
+import type { Overheard } from './overhear.ts'
 import type { IsOffered } from './policy.ts'
 import type { Outcome } from './proxy.ts'
 import { clientLeft, endedByUs, faultOf } from './proxy.ts'
@@ -27,6 +28,7 @@ interface SseCall {
   readonly era: Era
   readonly body: Buffer | undefined
   readonly isOffered?: IsOffered | undefined
+  readonly overheard?: Overheard | undefined
 }
 
 interface Way extends SseTarget {
@@ -55,7 +57,7 @@ export async function forwardOverSse(
 
 async function converse(
   { outbound, answerTimeMs }: Needs,
-  { request, response, call, era, body, isOffered }: SseCall,
+  { request, response, call, era, body, isOffered, overheard }: SseCall,
   { id, way }: { readonly id: string | number; readonly way: Way },
 ) {
   const over = new AbortController()
@@ -72,6 +74,7 @@ async function converse(
     const parts = { outbound, signal, opened, ...versionOf(request, era) }
     const message = { id, method: call.method, body: body?.toString() ?? '' }
     const outcome = await askOverSse({ ...parts, notified: answer.notify }, way, message)
+    if (outcome.kind === 'answer') overheard?.say(outcome.text)
     return concluded(response, answer, outcome)
   } catch (thrown) {
     const isLate = time.aborted && !answer.isBegun()

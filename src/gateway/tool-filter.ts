@@ -1,6 +1,7 @@
 // Takes tools out of a server's answers that the caller may not use, in JSON and in event streams, message by message. A
 // message that is too large to be held passes as it is: what is called is decided at the call.
 import { isJsonObject, parseExactly, writeExactly } from './exact-json.ts'
+import { createEndFinder, createHeld, eventEnd, nothing, readEvent } from './held-bytes.ts'
 import type { IsOffered } from './policy.ts'
 
 /** Chunks go in as they come; what may go on comes out. */
@@ -17,8 +18,6 @@ export const heldBytesMax = 4 * 1024 * 1024
 export function createToolFilter(mediaType: string, isOffered: IsOffered): ToolFilter {
   return mediaType === 'text/event-stream' ? eventFilter(isOffered) : jsonFilter(isOffered)
 }
-
-const nothing: Buffer = Buffer.alloc(0)
 
 function jsonFilter(isOffered: IsOffered): ToolFilter {
   const held = createHeld()
@@ -63,49 +62,6 @@ function eventFilter(isOffered: IsOffered): ToolFilter {
   }
 }
 
-/** Bytes one after the other. The room for them doubles, so that a byte at a time costs no more than all at once. */
-function createHeld() {
-  let room = nothing
-  let size = 0
-  return {
-    size: () => size,
-    add: (bytes: Buffer) => {
-      if (size + bytes.length > room.length) {
-        const larger = Buffer.allocUnsafe(2 * (size + bytes.length))
-        room.copy(larger, 0, 0, size)
-        room = larger
-      }
-      bytes.copy(room, size)
-      size += bytes.length
-    },
-    letGo: () => {
-      const all = room.subarray(0, size)
-      room = nothing
-      size = 0
-      return all
-    },
-  }
-}
-
-/** WHATWG HTML §9.2.5: an empty line ends an event; a line ends with CRLF, LF or CR. */
-const eventEnd = /((?:\r\n|\n|\r(?!\n)){2})/g
-
-const eventEndBytesMax = 4
-
-/** Says after how many bytes of a chunk the last event ends; looks at each byte once, and at what is just before it. */
-function createEndFinder(): (chunk: Buffer) => number {
-  let before = nothing
-  return (chunk) => {
-    const all = Buffer.concat([before, chunk])
-    // In UTF-8 no byte of another character looks like the end of a line.
-    const ends = [...all.toString('latin1').matchAll(eventEnd)]
-    const last = ends.at(-1)
-    const end = last === undefined ? 0 : last.index + last[0].length
-    before = all.subarray(end).subarray(1 - eventEndBytesMax)
-    return Math.max(0, end - (all.length - chunk.length))
-  }
-}
-
 function filterEvents(bytes: Buffer, isOffered: IsOffered): Buffer {
   if (!bytes.includes('"tools"')) return bytes
   const events = bytes.toString().split(eventEnd)
@@ -113,11 +69,9 @@ function filterEvents(bytes: Buffer, isOffered: IsOffered): Buffer {
 }
 
 function filterEvent(event: string, isOffered: IsOffered): string {
-  const lines = event.split(/\r\n|\n|\r/)
-  const data = lines.filter((line) => line.startsWith('data:')).map((line) => line.slice(5))
-  const filtered = filterText(data.join('\n'), isOffered)
+  const { data, others } = readEvent(event)
+  const filtered = filterText(data, isOffered)
   if (filtered === undefined) return event
-  const others = lines.filter((line) => !line.startsWith('data:'))
   return [...others, `data: ${filtered}`].join('\n')
 }
 

@@ -3,6 +3,7 @@
 // does not pass through as it came.
 import type { IncomingHttpHeaders } from 'node:http'
 import { isFault } from '../base/fault.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Log } from '../base/log.ts'
 import type { Credential, Credentials } from '../connectors/credential.ts'
 import type { Shown } from '../connectors/present.ts'
@@ -26,6 +27,8 @@ export interface UpstreamCall extends Question {
   /** Asks whoever calls to sign in, where their client can show it; else they get the link. */
   readonly askSignIn?: ((connect: Connect) => Answer) | undefined
   readonly signal: AbortSignal
+  /** Told the credential that is shown to the server. */
+  readonly hide?: ((credential: Readonly<Record<string, Secret>>) => void) | undefined
 }
 
 /** The server's own answer, or one of ours in place of it. */
@@ -100,7 +103,11 @@ async function sendOnce(
     server,
     notified,
     signal,
-    present: (request) => credentials.present(credential, request),
+    present: (request) => {
+      const shown = credentials.present(credential, request)
+      call.hide?.(shown)
+      return shown
+    },
     heard: (headers) => {
       const said = { status: 200, challenge: undefined, nonce: nonceIn(headers) }
       credentials.heard(credential, server.url, said)

@@ -10,6 +10,7 @@ import type { Issuer } from '../issuer/issuer.ts'
 import type { Resources } from '../issuer/resources.ts'
 import type { AttemptList } from '../journal/attempt-list.ts'
 import type { Attempts } from '../journal/attempts.ts'
+import type { CallContents } from '../journal/call-contents.ts'
 import type { AskCallUsage } from '../journal/call-usage.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Usage } from '../journal/usage.ts'
@@ -27,6 +28,7 @@ import type { Users } from '../people/users.ts'
 import type { Database } from '../store/database.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { accessRoutes } from './api/access.ts'
+import { callContentRoutes } from './api/call-contents.ts'
 import { clientRoutes } from './api/clients.ts'
 import { connectionRoutes } from './api/connections.ts'
 import { eventRoutes } from './api/events.ts'
@@ -96,6 +98,7 @@ export interface RouteNeeds {
   readonly attemptList: AttemptList
   readonly usage: Usage
   readonly callUsage: AskCallUsage
+  readonly callContents: Pick<CallContents, 'list' | 'read'>
   readonly measurements: () => Promise<string>
 }
 
@@ -118,6 +121,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...identityTokenRoutes(needs),
     ...accessRoutes(needs),
     ...usageRoutes(needs),
+    ...callContentRoutes(needs),
     ...userRoutes(needs),
     ...webhookRoutes(needs),
     ...eventRoutes({ ...needs, streams }),

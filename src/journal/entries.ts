@@ -102,6 +102,7 @@ export type EntryType =
   | 'flow.failed'
   | 'call.completed'
   | 'call.refused'
+  | 'call.content_read'
   | 'limit.reached'
   | 'api_key.created'
   | 'api_key.revoked'

@@ -295,6 +295,7 @@ const countedTables = [
   'api_keys',
   'attempts',
   'authorization_requests',
+  'call_contents',
   'call_counts',
   'client_assertions',
   'client_secrets',

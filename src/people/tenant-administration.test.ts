@@ -117,6 +117,9 @@ const wrong: readonly (readonly [field: string, Partial<NewTenant>])[] = [
     (supportContact) => ['supportContact', { supportContact }] as const,
   ),
   ...[0, -1, 1001, 0.001, Number.NaN].map((limitScale) => ['limitScale', { limitScale }] as const),
+  ...[0, -1, 91, 1.5, Number.NaN].map(
+    (callContentDays) => ['callContentDays', { callContentDays }] as const,
+  ),
 ]
 
 onEveryDatabase('what a tenant may not be called or be', async (t, store) => {

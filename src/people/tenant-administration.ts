@@ -7,6 +7,7 @@ import type { Page, PageRequest } from '../base/page.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
 import type { EntryData, EntryType, Journal } from '../journal/entries.ts'
+import { forgetContents } from '../journal/call-contents.ts'
 import type { Database } from '../store/database.ts'
 import type { TenantRow } from '../store/schema.ts'
 import { actorOf, requireOperator } from './principal.ts'
@@ -137,7 +138,7 @@ async function update(
 ): Promise<ListedTenant> {
   const { db, clock } = needs
   const { disabled, ...change } = wanted
-  return db.transaction().execute(async (tx) => {
+  const updated = await db.transaction().execute(async (tx) => {
     await lockTenant(tx, by.tenant)
     const before = await requireRow(tx, id)
     const columns = describeChange(change, { slug: before.slug, home: by.tenant })
@@ -158,6 +159,9 @@ async function update(
     }
     return toListed(row)
   })
+  // Nobody reads it from here on. It may be much, so it goes step by step, and what is left with the next sweep.
+  if (change.callContentDays === null) await forgetContents(db, id)
+  return updated
 }
 
 /** Where the operators live is named by the settings, and stays open. */

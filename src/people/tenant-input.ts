@@ -14,6 +14,8 @@ export interface TenantChange {
   readonly logoUrl?: string | null
   readonly supportContact?: string | null
   readonly limitScale?: number | null
+  /** For how many whole days the content of calls is kept, 1 to 90. */
+  readonly callContentDays?: number | null
   readonly disabled?: boolean
 }
 
@@ -38,6 +40,7 @@ export function describeNew(
     logo_url: null,
     support_contact: null,
     limit_percent: null,
+    call_content_days: null,
     ...describeChange(rest, { slug, home }),
   }
 }
@@ -54,7 +57,7 @@ export function describeChange(
   change: Omit<TenantChange, 'disabled'>,
   whereabouts: Whereabouts,
 ): Partial<Described> {
-  const { name, issuer, accent, logoUrl, supportContact, limitScale } = change
+  const { name, issuer, accent, logoUrl, supportContact, limitScale, callContentDays } = change
   return {
     ...(name === undefined ? {} : { name: requireName(name) }),
     ...(issuer === undefined ? {} : { issuer: requireIssuer(issuer, whereabouts) }),
@@ -66,6 +69,9 @@ export function describeChange(
     ...(limitScale === undefined
       ? {}
       : { limit_percent: limitScale === null ? null : requirePercent(limitScale) }),
+    ...(callContentDays === undefined
+      ? {}
+      : { call_content_days: callContentDays === null ? null : requireDays(callContentDays) }),
   }
 }
 
@@ -139,6 +145,13 @@ function requirePercent(scale: number): number {
   const percent = Math.round(scale * 100)
   if (percent >= 1 && scale <= scaleMax) return percent
   throw invalid('limitScale', `Enter a number from 0.01 to ${scaleMax}.`)
+}
+
+const daysMax = 90
+
+function requireDays(days: number): number {
+  if (Number.isInteger(days) && days >= 1 && days <= daysMax) return days
+  throw invalid('callContentDays', `Enter whole days from 1 to ${daysMax}.`)
 }
 
 function invalid(field: string, words: string): Fault {

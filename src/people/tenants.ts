@@ -17,6 +17,8 @@ export interface Tenant {
   readonly branding?: Branding
   /** Its limits are so many times those of the installation. */
   readonly limitScale?: number
+  /** The content of calls is kept for so many days; absent: it is not kept. */
+  readonly callContentDays?: number
 }
 
 /** How a tenant's pages look, and whom its people ask: an e-mail address or an https URL. */
@@ -178,6 +180,7 @@ export function toTenant(row: TenantRow): Tenant {
     name,
     ...(Object.keys(branding).length === 0 ? {} : { branding }),
     ...(row.limit_percent === null ? {} : { limitScale: row.limit_percent / 100 }),
+    ...(row.call_content_days === null ? {} : { callContentDays: row.call_content_days }),
   }
 }
 

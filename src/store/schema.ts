@@ -53,6 +53,7 @@ export interface Schema {
   providers: ProviderRow
   sign_in_flows: SignInFlowRow
   provider_grants: ProviderGrantRow
+  call_contents: CallContentRow
 }
 
 /** A master key that this database was used with; only its id, which is a digest. */
@@ -85,6 +86,8 @@ export interface TenantRow {
   support_contact: string | null
   /** Its limits in hundredths of the installation's; null: as they are. */
   limit_percent: number | null
+  /** For how many days the content of calls is kept; null: it is not. */
+  call_content_days: number | null
 }
 
 /** One person in one tenant. `email` is lower case; it may be absent (S4-14). */
@@ -844,4 +847,26 @@ export interface ProviderGrantRow {
   created_at: number
   ended_at: number | null
   end_reason: string | null
+}
+
+/** What was said in one call, of a tenant that keeps it. */
+export interface CallContentRow {
+  tenant_id: string
+  id: string
+  /** Null for a client that acts for itself. */
+  user_id: string | null
+  client_id: string
+  server_id: string
+  /** Its slug. */
+  server: string
+  method: string
+  tool: string | null
+  status: number
+  duration_ms: number
+  input_sealed: string
+  /** Yes where only the beginning is kept; so is the other one. */
+  input_cut: number
+  output_sealed: string | null
+  output_cut: number
+  created_at: number
 }

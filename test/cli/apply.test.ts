@@ -21,6 +21,7 @@ tenants:
     name: Acme
     branding: { accent: '#112233', supportContact: help@acme.test }
     limitScale: 2
+    callContentDays: 30
     admins: [eve@acme.test]
     servers:
       - slug: notes
@@ -100,6 +101,12 @@ onEveryDatabase(
     )
     const again = await json(acme, { secrets: true })
     assert.ok(told(again).includes('change server notes headers'), told(again).join())
+
+    assert.equal(tenant.callContentDays, 30)
+    const off = acme.replace('callContentDays: 30', 'callContentDays: off')
+    assert.ok(told(await json(off)).includes('change tenant acme-co callContentDays'))
+    assert.equal((await workshop.tenants.bySlug('acme-co'))?.callContentDays, undefined)
+    assert.equal((await json(off)).applied, false, 'what is off already stays so')
 
     const fewer = `
 tenants:

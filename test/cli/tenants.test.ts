@@ -9,7 +9,7 @@ import { verifies } from '../requirements.ts'
 import { openShell } from './command.ts'
 
 test('the command line makes a tenant, hands it over, switches it and removes it', async (t) => {
-  verifies(t, 'S4-10', 'S4-15')
+  verifies(t, 'S4-10', 'S4-15', 'S4-36')
   const shell = await openShell(t)
   await shell.start()
   const at = (name: string) => shell.origin.replace('localhost', `${name}.localhost`)
@@ -49,6 +49,13 @@ test('the command line makes a tenant, hands it over, switches it and removes it
   const bo = await signIn(at('other'), other.admin)
   assert.equal(await statusOf(at('other'), bo, '/clients'), 200)
   assert.equal(await statusOf(at('other'), bo, '/tenants'), 403)
+
+  const kept = await shell.json('tenants', 'call-content', 'acme-co', '30')
+  assert.equal(kept.callContentDays, 30)
+  const forgotten = await shell.run('tenants', 'call-content', 'acme-co', 'off')
+  assert.match(forgotten.out, /acme-co: what is said in calls is not kept/)
+  const odd = await shell.run('tenants', 'call-content', 'acme-co', '91')
+  assert.match(odd.error, /callContentDays: Enter whole days from 1 to 90/)
 
   const listed = await shell.run('tenants', 'list')
   assert.match(listed.out, /^acme-co +http:\S+ +Acme +on/m)

@@ -135,6 +135,9 @@ onEveryDatabase('administrators look after requests, and nobody else does', asyn
   await ask()
   await ask()
   const [first, second] = (await rest('GET', '/support-requests')).body.items
+  const page = (await rest('GET', '/support-requests?limit=1')).body
+  const next = await rest('GET', `/support-requests?limit=1&cursor=${page.nextCursor}`)
+  assert.deepEqual([page.items, next.body.items], [[first], [second]])
   const path = `/support-requests/${first.id}`
 
   for (const status of ['needs_email', 'in_progress', 'resolved', 'closed', 'pending']) {

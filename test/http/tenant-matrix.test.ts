@@ -206,6 +206,7 @@ async function fillHouse(
     users: await make('/users', { email: 'bob@example.com' }),
     providers: await make('/providers', provider),
     'support-requests': await askForHelp(store, tenantId),
+    'call-contents': await keepContent(store, tenantId),
   }
 }
 
@@ -244,6 +245,33 @@ async function askForHelp({ db }: Store, tenantId: string): Promise<string> {
       priority: 'medium',
       created_at: 0,
       updated_at: 0,
+    })
+    .execute()
+  return id
+}
+
+/** What somebody said in a call, while every tenant keeps that; it is sealed under a key of nobody's. */
+async function keepContent({ db }: Store, tenantId: string): Promise<string> {
+  await db.updateTable('tenants').set({ call_content_days: 90 }).execute()
+  const id = 'cnt_0123456789abcdefghij'
+  await db
+    .insertInto('call_contents')
+    .values({
+      tenant_id: tenantId,
+      id,
+      user_id: null,
+      client_id: 'x',
+      server_id: 'x',
+      server: 'notes',
+      method: 'tools/call',
+      tool: null,
+      status: 200,
+      duration_ms: 0,
+      input_sealed: 'v1.x.x',
+      input_cut: 0,
+      output_sealed: null,
+      output_cut: 0,
+      created_at: Date.now(),
     })
     .execute()
   return id

@@ -66,6 +66,18 @@ onEveryDatabase(
     const looks = { accent: '#112233', supportContact: 'help@acme.test', limitScale: 2 }
     assertAnswer(await call('PATCH', `/tenants/${id}`, looks), { status: 200 })
     assertAnswer(await call('PATCH', `/tenants/${id}`, { limitScale: null }), { status: 200 })
+    for (const [callContentDays, kept] of [
+      [1, 1],
+      [90, 90],
+      [null, undefined],
+    ] as const) {
+      const changed = await call('PATCH', `/tenants/${id}`, { callContentDays })
+      assert.equal(changed.json.callContentDays, kept)
+    }
+    for (const callContentDays of [0, 91, 1.5]) {
+      const odd = await call('PATCH', `/tenants/${id}`, { callContentDays })
+      assertAnswer(odd, { status: 422, error: 'invalid_input', says: /callContentDays/ })
+    }
     const bad = await call('PATCH', `/tenants/${id}`, { issuer: 'https://x.test/t/acme' })
     assertAnswer(bad, { status: 422, error: 'invalid_input', says: /"issuer"/ })
     assertAnswer(await call('PATCH', '/tenants/ten_x', {}), { status: 404, error: 'not_found' })

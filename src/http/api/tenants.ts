@@ -19,6 +19,7 @@ const changedTenant = z.strictObject({
   logoUrl: text.nullable().exactOptional(),
   supportContact: text.nullable().exactOptional(),
   limitScale: z.number().nullable().exactOptional(),
+  callContentDays: z.number().nullable().exactOptional(),
   disabled: z.boolean().exactOptional(),
 })
 

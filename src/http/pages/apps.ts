@@ -15,7 +15,7 @@ import { pageRequestOf } from '../page-request.ts'
 import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Route, SignedIn } from '../route.ts'
-import { scopeList } from './consent.ts'
+import { keptNote, scopeList } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { when } from './when.ts'
@@ -86,6 +86,7 @@ async function appsPage({ issuer, forms }: Needs, visit: SignedIn): Promise<Resp
       <p class="quiet">
         These programs may act for you. Whatever you take back ends at once, on their next request.
       </p>
+      ${keptNote(tenant)}
       <section class="card">
         ${
           items.length === 0

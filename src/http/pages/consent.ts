@@ -39,7 +39,7 @@ export function consentPage(
         <form method="post" action="${pathIn(tenant, '/oauth/consent')}">
           <input type="hidden" name="request" value="${requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
-          ${scopeTicks(view, problem)}
+          ${scopeTicks(view, problem)} ${keptNote(tenant)}
           <div class="buttons">
             <button class="primary" name="decision" value="approve">Approve</button>
             <button name="decision" value="deny">Deny</button>
@@ -65,6 +65,16 @@ export function scopeTicks({ scopes }: RequestView, problem: 'nothing_ticked' | 
       ${scopes.map((scope) => scopeLine(scope, { isOnly }))}
     </ul>
   </fieldset>`
+}
+
+/** S4-36: who else may come to read what is said for a person, and for how long. Nothing where it is not kept. */
+export function keptNote({ name, callContentDays: days }: Tenant): Html {
+  if (days === undefined) return html``
+  const time = days === 1 ? '1 day' : `${days} days`
+  return html`<p>
+    What apps ask of servers for you, and what these answer, is kept for ${time}. You and the
+    administrators of <bdi>${name}</bdi> can read it.
+  </p>`
 }
 
 const nothingTicked = html`<p class="warning" role="alert">

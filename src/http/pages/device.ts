@@ -12,7 +12,7 @@ import { withCookies } from '../forms.ts'
 import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Route, Visit } from '../route.ts'
-import { badge, scopeTicks } from './consent.ts'
+import { badge, keptNote, scopeTicks } from './consent.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote } from './problem.ts'
@@ -173,7 +173,7 @@ function questionPage(
         <form method="post" action="${pathIn(tenant, '/device/decision')}">
           <input type="hidden" name="request" value="${view.requestId}" />
           <input type="hidden" name="form_token" value="${formToken}" />
-          ${scopeTicks(view, problem)}
+          ${scopeTicks(view, problem)} ${keptNote(tenant)}
           <div class="buttons">
             <button class="primary" name="decision" value="approve">Approve</button>
             <button name="decision" value="deny">Deny</button>

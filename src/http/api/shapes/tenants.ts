@@ -19,6 +19,10 @@ export const tenant = z
       .number()
       .exactOptional()
       .describe('Its limits are so many times those of the installation.'),
+    callContentDays: z
+      .int()
+      .exactOptional()
+      .describe('The content of calls is kept for so many days, 1 to 90; missing: it is not kept.'),
     disabled: z.boolean().describe('Does it answer like a host that is nobody’s?'),
     createdAt: time,
   })

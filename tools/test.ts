@@ -22,6 +22,8 @@ rmSync(runFolder, { recursive: true, force: true })
 mkdirSync(runFolder, { recursive: true })
 const postgres = await startPostgres()
 process.env['LATCHKEY_TEST_RUN'] = runFolder
+// Each file is a process of its own, and would strip and compile the same few hundred sources again.
+process.env['NODE_COMPILE_CACHE'] ??= join(root, 'node_modules', '.cache', 'compiled')
 process.env['LATCHKEY_TEST_REPORT'] = join(runFolder, 'verified.ndjson')
 process.env['LATCHKEY_TEST_WHOLE_RUN'] = isWholeRun ? '1' : ''
 if (postgres.kind !== 'none') process.env['LATCHKEY_TEST_DATABASE_URL'] = postgres.url

@@ -3,6 +3,7 @@ import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import type { Tenant } from '../../people/tenants.ts'
 import { pathIn } from '../place.ts'
+import { words } from './words.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
@@ -34,7 +35,7 @@ const scripts = {
 
 /** A page of the console, and whether the person also sees those for administrators. */
 export interface Place {
-  readonly here: (typeof places)[number]['name']
+  readonly here: (typeof places)[keyof typeof places][number]
   readonly isAdmin: boolean
 }
 
@@ -65,24 +66,25 @@ export async function page(content: Page): Promise<Response> {
   return new Response(String(text), { status, headers: pageHeaders(content) })
 }
 
-const places = [
-  { name: 'connections', words: 'Connections', isForAdmins: false },
-  { name: 'apps', words: 'Apps with access', isForAdmins: false },
-  { name: 'clients', words: 'Clients', isForAdmins: true },
-  { name: 'providers', words: 'Sign-in providers', isForAdmins: true },
-  { name: 'support', words: 'Support', isForAdmins: true },
-] as const
+/** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
+const places = {
+  own: ['connections', 'apps'],
+  administration: ['clients', 'providers', 'support'],
+} as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {
-  const shown = places.filter(({ isForAdmins }) => isAdmin || !isForAdmins)
-  return html`<nav class="places" aria-label="Console">
-    ${shown.map(({ name, words }) => {
-      const href = pathIn(tenant, `/console/${name}`)
-      return name === here
-        ? html`<a href="${href}" aria-current="page">${words}</a>`
-        : html`<a href="${href}">${words}</a>`
-    })}
-  </nav>`
+  const groups = isAdmin ? (['own', 'administration'] as const) : (['own'] as const)
+  return html`${groups.map(
+    (group) =>
+      html`<nav class="places" aria-label="${words.places[group]}">
+        ${places[group].map((name) => {
+          const href = pathIn(tenant, `/console/${name}`)
+          return name === here
+            ? html`<a href="${href}" aria-current="page">${words.places[name]}</a>`
+            : html`<a href="${href}">${words.places[name]}</a>`
+        })}
+      </nav>`,
+  )}`
 }
 
 function pageHeaders({ formsLeadTo = 'here', script }: Page): Record<string, string> {

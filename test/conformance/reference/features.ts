@@ -8,6 +8,7 @@ import {
   ResourceTemplate,
 } from '@modelcontextprotocol/server'
 import * as z from 'zod'
+import { addAskingTools } from './asking.ts'
 
 // One pixel, and no sound at all.
 const png =
@@ -60,6 +61,7 @@ export function createReferenceServer(): McpServer {
     },
   )
   addTools(server)
+  addAskingTools(server)
   addResources(server)
   addPrompts(server)
   const { server: plain } = server

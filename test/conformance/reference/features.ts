@@ -1,14 +1,10 @@
 // What the suite asks a server for, by the names that it asks by: fixed contents of every kind, and tools that report, log or
 // fail. What is not here fails the same on both ways, which says nothing about the gateway.
-import type { CallToolResult, ServerContext } from '@modelcontextprotocol/server'
-import {
-  acceptedContent,
-  inputRequired,
-  McpServer,
-  ResourceTemplate,
-} from '@modelcontextprotocol/server'
+import type { CallToolResult } from '@modelcontextprotocol/server'
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import * as z from 'zod'
 import { addAskingTools } from './asking.ts'
+import { addRounds, roundStates } from './rounds.ts'
 
 // One pixel, and no sound at all.
 const png =
@@ -58,10 +54,12 @@ export function createReferenceServer(): McpServer {
         logging: {},
         completions: {},
       },
+      requestState: { verify: (state, context) => roundStates.verify(state, context) },
     },
   )
   addTools(server)
   addAskingTools(server)
+  addRounds(server)
   addResources(server)
   addPrompts(server)
   const { server: plain } = server
@@ -115,29 +113,6 @@ function addTools(server: McpServer): void {
       return { content: [text('It was logged.')] }
     },
   )
-  server.registerTool(
-    'test_input_required_result_elicitation',
-    { description: 'Asks for a name first', inputSchema: nothing },
-    async (_, context) => askForName(context),
-  )
-}
-
-/** MCP 2026-07-28, "Multi Round-Trip Requests": a question in place of the answer, until it is answered. */
-function askForName({ mcpReq }: ServerContext) {
-  const given = acceptedContent<{ name: string }>(mcpReq.inputResponses, 'user_name')
-  if (given !== undefined) return { content: [text(`Hello, ${given.name}!`)] }
-  return inputRequired({
-    inputRequests: {
-      user_name: inputRequired.elicit({
-        message: 'What is your name?',
-        requestedSchema: {
-          type: 'object',
-          properties: { name: { type: 'string' } },
-          required: ['name'],
-        },
-      }),
-    },
-  })
 }
 
 function addResources(server: McpServer): void {

@@ -4,7 +4,9 @@ import type { CallToolResult } from '@modelcontextprotocol/server'
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import * as z from 'zod'
 import { addAskingTools } from './asking.ts'
+import { addChangingTools } from './changes.ts'
 import { addRounds, roundStates } from './rounds.ts'
+import { addDescribedTools } from './schemas.ts'
 
 // One pixel, and no sound at all.
 const png =
@@ -60,6 +62,8 @@ export function createReferenceServer(): McpServer {
   addTools(server)
   addAskingTools(server)
   addRounds(server)
+  addDescribedTools(server)
+  addChangingTools(server)
   addResources(server)
   addPrompts(server)
   const { server: plain } = server

@@ -12,13 +12,14 @@ import {
 } from '@modelcontextprotocol/server'
 import { listenOnLoopback } from '../../counterparts/loopback.ts'
 import type { Loopback } from '../../counterparts/loopback.ts'
+import { changes } from './changes.ts'
 import { createReferenceServer } from './features.ts'
 
 /** The transport of each session. */
 const transports = new Map<string, WebStandardStreamableHTTPServerTransport>()
 
 /** Requests that stand alone. */
-const modern = createMcpHandler(createReferenceServer, { legacy: 'reject' })
+const modern = createMcpHandler(createReferenceServer, { legacy: 'reject', bus: changes })
 
 /** Starts it; the endpoint is `…/mcp`. */
 export function startReferenceServer(): Promise<Loopback> {

@@ -1,4 +1,6 @@
-// Tools that do something besides answering: change a list that a client listens to, log, ask for what the client may not have.
+// Tools that do something besides answering: change a list that a client listens to, log, end their stream, ask for what the
+// client may not have.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { McpServer } from '@modelcontextprotocol/server'
 import { InMemoryServerEventBus, inputRequired } from '@modelcontextprotocol/server'
 import * as z from 'zod'
@@ -6,7 +8,7 @@ import * as z from 'zod'
 /** Where changes are told; whoever listens hears them. */
 export const changes = new InMemoryServerEventBus()
 
-/** The tools of the scenario for servers without sessions. */
+/** The tools of the scenarios for streams, with sessions and without. */
 export function addChangingTools(server: McpServer): void {
   const nothing = z.object({})
   const done = { content: [{ type: 'text' as const, text: 'It is done.' }] }
@@ -29,6 +31,15 @@ export function addChangingTools(server: McpServer): void {
     },
   )
   server.registerTool(
+    'test_reconnection',
+    { description: 'Ends its stream before it answers', inputSchema: nothing },
+    async (_, { http }) => {
+      http?.closeSSE?.()
+      await delay(betweenMs)
+      return done
+    },
+  )
+  server.registerTool(
     'test_missing_capability',
     { description: 'Needs a model of the client', inputSchema: nothing },
     async () => inputRequired({ inputRequests: { sample } }),
@@ -43,6 +54,9 @@ export function addChangingTools(server: McpServer): void {
     },
   )
 }
+
+// The client has to find the answer missing, and then to hear it in the stream that it asks for.
+const betweenMs = 300
 
 const sample = inputRequired.createMessage({
   messages: [{ role: 'user', content: { type: 'text', text: 'Say something' } }],

@@ -13,6 +13,7 @@ import {
 import { listenOnLoopback } from '../../counterparts/loopback.ts'
 import type { Loopback } from '../../counterparts/loopback.ts'
 import { changes } from './changes.ts'
+import { createEventStore } from './event-store.ts'
 import { createReferenceServer } from './features.ts'
 
 /** The transport of each session. */
@@ -20,6 +21,8 @@ const transports = new Map<string, WebStandardStreamableHTTPServerTransport>()
 
 /** Requests that stand alone. */
 const modern = createMcpHandler(createReferenceServer, { legacy: 'reject', bus: changes })
+
+const retryMs = 200
 
 /** Starts it; the endpoint is `…/mcp`. */
 export function startReferenceServer(): Promise<Loopback> {
@@ -47,6 +50,8 @@ async function beginSession(request: Request): Promise<Response> {
   if (!isFirst) return refuse(400, 'Bad Request: Session ID required')
   const transport = new WebStandardStreamableHTTPServerTransport({
     sessionIdGenerator: () => randomUUID(),
+    eventStore: createEventStore(),
+    retryInterval: retryMs,
     onsessioninitialized: (begun) => {
       transports.set(begun, transport)
     },

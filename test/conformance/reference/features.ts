@@ -1,12 +1,14 @@
-// What the suite asks a server for, by the names that it asks by: fixed contents of every kind, and tools that report, log or
-// fail. What is not here fails the same on both ways, which says nothing about the gateway.
+// What the suite asks a server for, by the names that it asks by: here the fixed contents of every kind, and tools that report,
+// log or fail; what more it asks for is beside this.
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import * as z from 'zod'
 import { addAskingTools } from './asking.ts'
 import { addChangingTools } from './changes.ts'
+import { addJobTools } from './jobs.ts'
 import { addRounds, roundStates } from './rounds.ts'
 import { addDescribedTools } from './schemas.ts'
+import { taskExtension } from './tasks.ts'
 
 // One pixel, and no sound at all.
 const png =
@@ -55,6 +57,7 @@ export function createReferenceServer(): McpServer {
         resources: { subscribe: true, listChanged: true },
         logging: {},
         completions: {},
+        extensions: taskExtension,
       },
       requestState: { verify: (state, context) => roundStates.verify(state, context) },
     },
@@ -64,6 +67,7 @@ export function createReferenceServer(): McpServer {
   addRounds(server)
   addDescribedTools(server)
   addChangingTools(server)
+  addJobTools(server)
   addResources(server)
   addPrompts(server)
   const { server: plain } = server

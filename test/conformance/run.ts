@@ -2,7 +2,8 @@
 // asked directly; as a client it signs in for a driver, once in each revision of MCP, and in the suites that no revision
 // requires as a whole; as a gateway it stands before a reference server that is also asked directly. Prints a table for each
 // run and ends non-zero when a scored scenario failed, one of a suite warned, or one went otherwise through the gateway. What
-// the suite and Latchkey said stays in `.test-run/conformance`.
+// the suite and Latchkey said stays in `.test-run/conformance`. `npm run conformance -- server` plays only the runs whose title
+// begins so.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runAuthorization } from './authorization.ts'
@@ -51,8 +52,10 @@ async function runAll(access: Access): Promise<number> {
       return [`suite ${suite}`, (folder) => runClient({ access, set, folder })]
     }),
   ]
+  const wanted = runs.filter(([title]) => title.startsWith(process.argv[2] ?? ''))
+  if (wanted.length === 0) throw new Error('no run has a title that begins so')
   const all: ScenarioResult[] = []
-  for (const [title, run] of runs) {
+  for (const [title, run] of wanted) {
     const folder = join(resultsFolder, title.replace(' ', '-'))
     mkdirSync(folder)
     const results = await run(folder)

@@ -1,5 +1,6 @@
 // The suite's scenarios for servers, played against the reference server directly and once more through the gateway: the
-// gateway is right when not one check ends differently.
+// gateway is right when not one check ends differently. All have to pass directly, for a failure both ways says nothing of the
+// gateway.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { restAs, signIn } from '../harness.ts'
@@ -17,10 +18,7 @@ interface ServerRun {
   readonly signal: AbortSignal
 }
 
-/**
- * Plays a revision's scenarios both ways. A scenario fails where the two differ in a check. What fails both ways says nothing of
- * the gateway, so there have to be enough that pass.
- */
+/** Plays a revision's scenarios both ways. A scenario fails where the two differ in a check, and where it fails directly. */
 export async function runServer(run: ServerRun): Promise<readonly ScenarioResult[]> {
   const { origin, revision } = run
   const reference = await startReferenceServer()
@@ -64,23 +62,19 @@ interface Folders {
 function compareAll(folders: Folders, required: readonly string[]): readonly ScenarioResult[] {
   const played = [...new Set([folders.direct, folders.through].flatMap(scenariosIn))]
   const all = new Set([...required, ...played.map((name) => name.slice(prefix.length))])
-  const results = [...all].toSorted().map((name) => compare(folders, name))
-  const passing = [...all].filter((name) => isPassing(checksOf(folders.direct, name)))
-  if (passing.length >= passingLeast) return results
-  throw new Error(`only ${passing.length} scenarios pass directly: the comparison says too little`)
+  return [...all].toSorted().map((name) => compare(folders, name))
 }
 
-const passingLeast = 15
-
 function isPassing(checks: readonly Check[]): boolean {
-  const isGood = ({ status }: Check) => status === 'SUCCESS' || status === 'INFO'
-  return checks.length > 0 && checks.every(isGood)
+  const isBad = ({ status }: Check) => status === 'FAILURE' || status === 'WARNING'
+  return checks.length > 0 && !checks.some(isBad)
 }
 
 function compare(folders: Folders, name: string): ScenarioResult {
   const result = readResult(folders.through, name, prefix)
-  const differing = differences(checksOf(folders.direct, name), checksOf(folders.through, name))
-  return { ...result, failures: differing }
+  const direct = checksOf(folders.direct, name)
+  const failures = differences(direct, checksOf(folders.through, name))
+  return { ...result, failures: isPassing(direct) ? failures : ['it fails directly', ...failures] }
 }
 
 const prefix = 'server-'

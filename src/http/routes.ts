@@ -59,6 +59,7 @@ import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
+import { connectClientPages } from './pages/connect-client.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
 import { providerPages } from './pages/providers.ts'
@@ -136,6 +137,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
     ...appPages(withForms),
+    ...connectClientPages(needs),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),

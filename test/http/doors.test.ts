@@ -39,6 +39,7 @@ const withoutName = [
   'GET /console',
   'GET /console/apps',
   'GET /console/clients',
+  'GET /console/connect',
   'GET /console/connections',
   'GET /console/providers',
   'GET /console/providers/{provider}',

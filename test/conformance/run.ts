@@ -10,7 +10,7 @@ import { runAuthorization } from './authorization.ts'
 import { environmentOf } from './connection.ts'
 import type { Access } from './connection.ts'
 import { startLatchkey } from './latchkey.ts'
-import { runServer } from './server.ts'
+import { runServer, runSessionless } from './server.ts'
 import { readDrivenResult, readSuite, requiredScenarios, runSuite } from './suite.ts'
 import type { ScenarioResult } from './suite.ts'
 
@@ -47,6 +47,10 @@ async function runAll(access: Access): Promise<number> {
       const { origin } = access
       return [`server ${revision}`, (folder) => runServer({ origin, revision, folder, signal })]
     }),
+    [
+      'server sessionless',
+      (folder) => runSessionless({ origin: access.origin, revision: '2025-11-25', folder, signal }),
+    ],
     ...suites.map((suite): Run => {
       const set = ['--suite', suite]
       return [`suite ${suite}`, (folder) => runClient({ access, set, folder })]

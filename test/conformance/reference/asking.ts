@@ -1,6 +1,12 @@
-// The tools that ask the client something in the middle of a call, as the revisions with sessions do: the question goes out on
-// the call's own stream, and the answer comes back with another request.
-import type { McpServer, ServerContext } from '@modelcontextprotocol/server'
+// The tools that ask the client something in the middle of a call. The SDK asks with a request of its own in a session, and with
+// `input_required` where there is none.
+import type {
+  ElicitRequestFormParams,
+  InputRequests,
+  McpServer,
+  ServerContext,
+} from '@modelcontextprotocol/server'
+import { inputRequired, inputResponse } from '@modelcontextprotocol/server'
 import * as z from 'zod'
 
 /** Sampling, elicitation, and what may stand in an elicitation's form. */
@@ -8,35 +14,38 @@ export function addAskingTools(server: McpServer): void {
   server.registerTool(
     'test_sampling',
     { description: 'Asks the model of the client', inputSchema: z.object({ prompt: z.string() }) },
-    async ({ prompt }, { mcpReq }) => {
-      const messages = [{ role: 'user', content: { type: 'text', text: prompt } }]
-      const params = { messages, maxTokens: 100 }
-      const { content } = await mcpReq.send({ method: 'sampling/createMessage', params })
-      return said(`LLM response: ${JSON.stringify(content)}`)
+    async ({ prompt }, context) => {
+      const messages = [{ role: 'user' as const, content: { type: 'text' as const, text: prompt } }]
+      return ask(context, inputRequired.createMessage({ messages, maxTokens: 100 }))
     },
   )
   server.registerTool(
     'test_elicitation',
     { description: 'Asks the person', inputSchema: z.object({ message: z.string() }) },
-    async ({ message }, context) => askPerson(context, message, person),
+    async ({ message }, context) => ask(context, form(message, person)),
   )
   for (const [name, properties] of Object.entries(forms)) {
     server.registerTool(
       name,
       { description: `Asks the person with a form: ${name}`, inputSchema: z.object({}) },
-      async (_, context) => askPerson(context, 'Please fill in the form', properties),
+      async (_, context) => ask(context, form('Please fill in the form', properties)),
     )
   }
 }
 
-async function askPerson({ mcpReq }: ServerContext, message: string, properties: Properties) {
-  const requestedSchema = { type: 'object', properties, required: [] }
-  const params = { message, requestedSchema }
-  const { action, content } = await mcpReq.send({ method: 'elicitation/create', params })
-  return said(`Elicitation completed: action=${action}, content=${JSON.stringify(content)}`)
+function ask({ mcpReq }: ServerContext, question: InputRequests[string]) {
+  const answer = inputResponse(mcpReq.inputResponses, 'asked')
+  if (answer.kind === 'missing') return inputRequired({ inputRequests: { asked: question } })
+  return {
+    content: [{ type: 'text' as const, text: `It was answered: ${JSON.stringify(answer)}` }],
+  }
 }
 
-type Properties = Readonly<Record<string, object>>
+function form(message: string, properties: Properties) {
+  return inputRequired.elicit({ message, requestedSchema: { type: 'object', properties } })
+}
+
+type Properties = ElicitRequestFormParams['requestedSchema']['properties']
 
 const person: Properties = {
   username: { type: 'string', description: 'The name' },
@@ -65,8 +74,4 @@ const forms: Readonly<Record<string, Properties>> = {
     untitledMulti: { type: 'array', items: { type: 'string', enum: options } },
     titledMulti: { type: 'array', items: { anyOf: titled } },
   },
-}
-
-function said(text: string) {
-  return { content: [{ type: 'text' as const, text }] }
 }

@@ -26,15 +26,21 @@ const ofTasks = createMcpHandler(createTaskServer, { legacy: 'reject' })
 
 const retryMs = 200
 
-/** Starts it; the endpoint is `…/mcp`. */
-export function startReferenceServer(): Promise<Loopback> {
+/** Starts it; the endpoint is `…/mcp`. Without sessions it is of the newest revision alone. */
+export function startReferenceServer({ hasSessions = true } = {}): Promise<Loopback> {
   return listenOnLoopback(
     () => {
-      const listener = getRequestListener(serve, { overrideGlobalObjects: false })
+      const answer = hasSessions ? serve : serveGuarded
+      const listener = getRequestListener(answer, { overrideGlobalObjects: false })
       return (...pair) => void listener(...pair)
     },
     { host: 'localhost' },
   )
+}
+
+function serveGuarded(request: Request): Response | Promise<Response> {
+  const host = validateHostHeader(request.headers.get('host'), localhostAllowedHostnames())
+  return host.ok ? serveAlone(request) : refuse(403, host.message)
 }
 
 async function serve(request: Request): Promise<Response> {

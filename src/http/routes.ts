@@ -62,6 +62,8 @@ import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
 import { providerPages } from './pages/providers.ts'
+import { serverPages } from './pages/server.ts'
+import { serversPages } from './pages/servers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
@@ -136,6 +138,8 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
     ...appPages(withForms),
+    ...serversPages(withForms),
+    ...serverPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),

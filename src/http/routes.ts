@@ -63,6 +63,8 @@ import { connectClientPages } from './pages/connect-client.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
 import { providerPages } from './pages/providers.ts'
+import { serverPages } from './pages/server.ts'
+import { serversPages } from './pages/servers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
@@ -138,6 +140,8 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionPages(withForms),
     ...appPages(withForms),
     ...connectClientPages(needs),
+    ...serversPages(withForms),
+    ...serverPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),

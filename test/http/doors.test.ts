@@ -43,6 +43,8 @@ const withoutName = [
   'GET /console/connections',
   'GET /console/providers',
   'GET /console/providers/{provider}',
+  'GET /console/servers',
+  'GET /console/servers/{server}',
   'GET /console/support',
   'GET /device',
   'GET /healthz',

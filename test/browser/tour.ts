@@ -88,6 +88,7 @@ async function fill(
     state: 's',
   })
   return {
+    '/console/servers/{server}': `/console/servers/${serverId}`,
     '/console/providers/{provider}': `/console/providers/${provider.id}`,
     '/connect/{connection}': `/connect/${connection.id}`,
     '/connect/finished/{flow}': '/connect/finished/flw_0123456789abcdefghij',

@@ -15,6 +15,9 @@ export const words = {
     servers: 'Servers',
     support: 'Support',
   },
+  common: {
+    showMore: 'Show more',
+  },
   connect: {
     title: 'Connect a client',
     lead: 'Give this address to a program, and sign in when it asks. Nothing else is needed: no key, no password.',

@@ -13,6 +13,7 @@ import type { Attempts } from '../journal/attempts.ts'
 import type { CallContents } from '../journal/call-contents.ts'
 import type { AskCallUsage } from '../journal/call-usage.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { SearchJournal } from '../journal/search.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
@@ -61,6 +62,7 @@ import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { journalPages } from './pages/journal.ts'
 import { providerPages } from './pages/providers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
@@ -96,6 +98,7 @@ export interface RouteNeeds {
   readonly gateway: Gateway
   readonly attempts: Attempts
   readonly attemptList: AttemptList
+  readonly searchJournal: SearchJournal
   readonly usage: Usage
   readonly callUsage: AskCallUsage
   readonly callContents: Pick<CallContents, 'list' | 'read'>
@@ -139,6 +142,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),
+    ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),
     ...operationRoutes(needs),

@@ -14,12 +14,13 @@ export interface Stop {
   readonly path: string
 }
 
-/** Rows that are no page of their own: they lead on, or end what another page began. */
+/** Rows that are no page of their own: they lead on, end what another page began, or give a file. */
 const passing = new Set([
   '/',
   '/console',
   '/connect/callback/{context}',
   '/connect/{connection}/arrived',
+  '/console/journal/export',
   '/oauth/consent',
   '/sign-in/{provider}/callback',
 ])

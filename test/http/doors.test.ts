@@ -41,6 +41,8 @@ const withoutName = [
   'GET /console/clients',
   'GET /console/connect',
   'GET /console/connections',
+  'GET /console/journal',
+  'GET /console/journal/export',
   'GET /console/providers',
   'GET /console/providers/{provider}',
   'GET /console/servers',

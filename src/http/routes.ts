@@ -61,6 +61,7 @@ import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { peoplePages } from './pages/people.ts'
 import { providerPages } from './pages/providers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
@@ -136,6 +137,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
     ...appPages(withForms),
+    ...peoplePages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),

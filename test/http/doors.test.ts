@@ -40,6 +40,8 @@ const withoutName = [
   'GET /console/apps',
   'GET /console/clients',
   'GET /console/connections',
+  'GET /console/people',
+  'GET /console/people/{user}',
   'GET /console/providers',
   'GET /console/providers/{provider}',
   'GET /console/support',

@@ -127,7 +127,13 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     await endSignIns({ upstream }, tx, { tenant_id: tenantId, user_id: userId })
     await providerGrants.end(tx, { id: tenantId }, { userId }, 'person_removed')
   }
-  const administration = createUserAdministration({ ...ground, passwords, users, personEnds })
+  const administration = createUserAdministration({
+    ...ground,
+    passwords,
+    users,
+    personEnds,
+    appsEnd: (tx, tenant, of) => issuer.grants.endForPerson(tx, tenant, of),
+  })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
   const setup = createSetup({ ...ground, users })
@@ -135,8 +141,6 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
 
   const resources = createResources(servers, scopes)
-  const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
-  const { signingKeyLifetimeMs } = config
   const issuer = createIssuer({
     ...ground,
     users,
@@ -144,12 +148,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     providerGrants,
     resources,
     scopes,
-    policy: {
-      codeLifetimeMs,
-      accessTokenLifetimeMs,
-      refreshTokenLifetimeMs,
-      signingKeyLifetimeMs,
-    },
+    policy: policyOf(config),
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
   const { verify, traces, dpopNonces, grants } = issuer
@@ -163,6 +162,13 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const signedInElsewhere = { providers, providerGrants, arrive, joinIdentity }
   const people = { tenants, tenantAdministration, ...persons, ...signedInElsewhere }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
+}
+
+/** How long what we give lasts. */
+function policyOf(config: Config) {
+  const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
+  const { signingKeyLifetimeMs } = config
+  return { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs, signingKeyLifetimeMs }
 }
 
 /**

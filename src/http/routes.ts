@@ -64,6 +64,7 @@ import { connectClientPages } from './pages/connect-client.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
 import { journalPages } from './pages/journal.ts'
+import { peoplePages } from './pages/people.ts'
 import { providerPages } from './pages/providers.ts'
 import { serverPages } from './pages/server.ts'
 import { serversPages } from './pages/servers.ts'
@@ -145,6 +146,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectClientPages(needs),
     ...serversPages(withForms),
     ...serverPages(withForms),
+    ...peoplePages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),

@@ -31,6 +31,7 @@ export type EntryType =
   | 'user.signed_out'
   | 'user.role_changed'
   | 'user.password_reset'
+  | 'user.access_ended'
   | 'client.registered'
   | 'client.registered_again'
   | 'client.updated'

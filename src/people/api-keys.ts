@@ -186,6 +186,22 @@ export async function endApiKey(
   return { name, userId }
 }
 
+/** Ends every key of a person inside the caller's transaction. */
+export async function endApiKeysOf(
+  needs: Pick<ApiKeyNeeds, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  { userId, actor }: { readonly userId: string; readonly actor: Actor },
+): Promise<void> {
+  const living = await needs.tx
+    .selectFrom('api_keys')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .execute()
+  for (const { id } of living) await endApiKey(needs, tenant, { id, actor })
+}
+
 /** What may be told of a row, in a list. */
 export function toSummary({
   id,

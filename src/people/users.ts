@@ -28,7 +28,10 @@ export function nameOf({ email, name, id }: Pick<User, 'email' | 'name' | 'id'>)
   return email ?? name ?? id
 }
 
-export type Role = 'user' | 'admin' | 'operator'
+/** The roles from the least to the most. */
+export const roles = ['user', 'admin', 'operator'] as const
+
+export type Role = (typeof roles)[number]
 
 export interface NewUser {
   readonly tenant: Tenant
@@ -180,7 +183,10 @@ async function storeUser(
     .returning('id')
     .executeTakeFirst()
   if (inserted === undefined) {
-    throw new Fault('conflict', { because: 'a person with this e-mail exists' })
+    throw new Fault('conflict', {
+      because: 'a person with this e-mail exists',
+      detail: { email: 'A person with this e-mail exists already.' },
+    })
   }
   if (passwordHash !== undefined) await storePassword(tx, row, passwordHash)
   await journal.record(tx, {

@@ -21,6 +21,7 @@ const passing = new Set([
   '/connect/callback/{context}',
   '/connect/{connection}/arrived',
   '/console/journal/export',
+  '/console/journal/export',
   '/oauth/consent',
   '/sign-in/{provider}/callback',
 ])
@@ -77,6 +78,7 @@ async function fill(
   const serverId = (
     await made(browsing, '/servers', { url: serverUrl, slug: 'notes', name: 'Notes' })
   ).id
+  const person = await made(browsing, '/users', { email: 'grace@example.com' })
   const connection = await made(browsing, '/connections', { serverId })
   const client = await register(origin)
   const query = new URLSearchParams({
@@ -89,6 +91,7 @@ async function fill(
     state: 's',
   })
   return {
+    '/console/people/{user}': `/console/people/${person.id}`,
     '/console/servers/{server}': `/console/servers/${serverId}`,
     '/console/providers/{provider}': `/console/providers/${provider.id}`,
     '/connect/{connection}': `/connect/${connection.id}`,

@@ -43,6 +43,8 @@ const withoutName = [
   'GET /console/connections',
   'GET /console/journal',
   'GET /console/journal/export',
+  'GET /console/people',
+  'GET /console/people/{user}',
   'GET /console/providers',
   'GET /console/providers/{provider}',
   'GET /console/servers',

@@ -136,7 +136,7 @@ function verdictNote(verdict: Verdict): Html {
 function searchForm(fields: AskedFields, here: string): Html {
   const { person, thing, from, until } = fields
   const isSearch = [...queryOf(fields)].length > 0
-  return html`<form method="get" action="${here}" class="card search">
+  return html`<form method="get" action="${here}" class="card filters">
     <label
       >${words.kind}
       <select name="kind">

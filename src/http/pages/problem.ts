@@ -27,3 +27,17 @@ export function problemIn(thrown: unknown): Problem {
 export function problemNote(problem: string | undefined): Html {
   return problem === undefined ? html`` : html`<p class="warning" role="alert">${problem}</p>`
 }
+
+/** A refusal for the page on which somebody asked. */
+export interface Refusal {
+  readonly problem: string
+  readonly status: number
+}
+
+const told: ReadonlySet<string> = new Set(['invalid_input', 'conflict', 'not_found', 'forbidden'])
+
+/** What an administrator can understand and mend, in words; whatever else went wrong is thrown on. */
+export function refusalOf(thrown: unknown): Refusal {
+  if (!isFault(thrown) || !told.has(thrown.code)) throw thrown
+  return { problem: problemOf(thrown), status: faultCatalogue[thrown.code].status }
+}

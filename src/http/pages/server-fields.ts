@@ -1,7 +1,7 @@
 // What the forms of a server's page say, in the words of the room that keeps servers. Pure, but for the look-up of people.
 import { Fault } from '../../base/fault.ts'
 import type { PublicServer, ServerInput, ToolPolicy, ToolScope } from '../../connectors/servers.ts'
-import { roles } from '../../people/user-administration.ts'
+import { roles } from '../../people/users.ts'
 import type { User } from '../../people/users.ts'
 import { words } from './words.ts'
 

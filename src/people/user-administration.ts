@@ -100,7 +100,10 @@ export function createUserAdministration(needs: Needs): UserAdministration {
       requireRole(by, person.role)
       requireName(person.name)
       const password = randomSecret(random)
-      return { user: await users.create({ tenant: by.tenant, password, ...person }), password }
+      return {
+        user: await users.create({ tenant: by.tenant, by: actorOf(by), password, ...person }),
+        password,
+      }
     },
     list: async (by, page = {}, which = {}) => listUsers(db, by, page, which),
     lastSignIns: async (by, ids) => lastSignIns(db, by, ids),

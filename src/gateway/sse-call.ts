@@ -12,6 +12,7 @@ import type { Outcome } from './proxy.ts'
 import { clientLeft, endedByUs, faultOf } from './proxy.ts'
 import { accepted, createSseAnswer } from './sse-answer.ts'
 import type { SseAnswer } from './sse-answer.ts'
+import { wholeResult } from './whole-result.ts'
 
 interface Needs {
   readonly outbound: Pick<Outbound, 'dispatcher'>
@@ -72,7 +73,7 @@ async function converse(
     const parts = { outbound, signal, opened, ...versionOf(request, era) }
     const message = { id, method: call.method, body: body?.toString() ?? '' }
     const outcome = await askOverSse({ ...parts, notified: answer.notify }, way, message)
-    return concluded(response, answer, outcome)
+    return concluded(response, answer, inWordsOf(era, outcome, call))
   } catch (thrown) {
     const isLate = time.aborted && !answer.isBegun()
     return failed(response, answer, { fault: isLate ? slow() : faultOf(thrown) })
@@ -90,6 +91,12 @@ function versionOf({ headers }: SseCall['request'], era: Era) {
   if (era === 'modern') return {}
   const version = headers['mcp-protocol-version']
   return { version: typeof version === 'string' ? version : '2025-03-26' }
+}
+
+/** What only a client of the era without sessions is told. */
+function inWordsOf(era: Era, outcome: SseOutcome, { method }: Call): SseOutcome {
+  if (era === 'legacy' || outcome.kind !== 'answer') return outcome
+  return { ...outcome, text: wholeResult(outcome.text, method) }
 }
 
 function concluded(response: ServerResponse, answer: SseAnswer, outcome: SseOutcome) {

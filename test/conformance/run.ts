@@ -1,9 +1,9 @@
 // `npm run conformance`: the official MCP conformance suite against one real Latchkey. As an authorization server it is
 // asked directly; as a client it signs in for a driver, once in each revision of MCP, and in the suites that no revision
-// requires as a whole; as a gateway it stands before reference servers and has to give what one says directly. Prints a table for each
-// run and ends non-zero when a scored scenario failed, one of a suite warned, or one went otherwise through the gateway. What
-// the suite and Latchkey said stays in `.test-run/conformance`. `npm run conformance -- server` plays only the runs whose title
-// begins so.
+// requires as a whole; as a gateway it stands before reference servers, and has to give what one of them gives directly.
+// Prints a table for each run and ends non-zero when a scored scenario failed, one of a suite warned, or one went otherwise
+// through the gateway. What the suite and Latchkey said stays in `.test-run/conformance`. `npm run conformance -- server`
+// plays only the runs whose title begins so.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runAuthorization } from './authorization.ts'

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import type { Loopback } from '../counterparts/loopback.ts'
 import { restAs, signIn } from '../harness.ts'
 import { ownToken } from './own-token.ts'
+import { startOlderServer } from './reference/older-server.ts'
 import { startReferenceServer } from './reference/server.ts'
 import { readChecks, readResult, requiredScenarios, runSuite, scenariosIn } from './suite.ts'
 import type { Check, ScenarioResult } from './suite.ts'
@@ -30,15 +31,13 @@ export async function runServer(run: ServerRun): Promise<readonly ScenarioResult
   }
 }
 
-/**
- * The same for a client of a revision with sessions, where the server behind the gateway has none and the gateway gives the
- * session: directly it talks to one that has them.
- */
-export async function runSessionless(run: ServerRun): Promise<readonly ScenarioResult[]> {
-  const [direct, behind] = [
-    await startReferenceServer(),
-    await startReferenceServer({ hasSessions: false }),
-  ]
+/** The same for a client with sessions, where the server behind the gateway is of another kind than the one it talks to directly. */
+export async function runAcross(
+  run: ServerRun,
+  kind: OtherKind,
+): Promise<readonly ScenarioResult[]> {
+  const { start, notCarried } = otherKinds[kind]
+  const [direct, behind] = [await startReferenceServer(), await start()]
   try {
     const folders = await playBoth(run, { direct, behind })
     const results = compareAll(folders, requiredScenarios(run.revision, 'server'))
@@ -48,20 +47,38 @@ export async function runSessionless(run: ServerRun): Promise<readonly ScenarioR
   }
 }
 
-// What needs more than one answer to one request: questions to the client, a level or a subscription that lasts, a stream that
-// is taken up, a session that is ended. The gateway's session does not offer these.
-const notCarried = new Set([
+// Where the gateway keeps nothing between two requests, what needs more than one cannot be carried: questions to the client,
+// a stream that is taken up, a session that is ended.
+const lasting = [
   'elicitation-sep1034-defaults',
   'elicitation-sep1330-enums',
-  'logging-set-level',
-  'resources-subscribe',
-  'resources-unsubscribe',
   'server-session-lifecycle',
   'server-sse-polling',
   'tools-call-elicitation',
   'tools-call-sampling',
-  'tools-call-with-logging',
-])
+]
+
+const otherKinds = {
+  /** Of the newest revision alone: the gateway gives the session, and offers no level and no subscription in it. */
+  sessionless: {
+    start: () => startReferenceServer({ hasSessions: false }),
+    notCarried: new Set([
+      ...lasting,
+      'logging-set-level',
+      'resources-subscribe',
+      'resources-unsubscribe',
+      'tools-call-with-logging',
+    ]),
+  },
+  /** Of the older transport: each call is a session of its own, and the client has none. */
+  older: {
+    start: startOlderServer,
+    notCarried: new Set([...lasting, 'server-initialize', 'server-sse-multiple-streams']),
+  },
+} as const
+
+/** A kind of server that is not the client's. */
+export type OtherKind = keyof typeof otherKinds
 
 function mustDiffer(result: ScenarioResult): ScenarioResult {
   const isSame = result.failures.length === 0

@@ -64,7 +64,7 @@ export function changeForm(form: ChangeForm): Html {
     title: change.title,
     button: change.save,
     body: html`
-      <p class="warning">${endsWords(signIns)} ${change.endsWhen}</p>
+      ${endsNote(signIns)}
       <label>
         ${change.name} <input name="name" maxlength="80" value="${value('name')}" required />
       </label>
@@ -87,9 +87,13 @@ export function changeForm(form: ChangeForm): Html {
   })
 }
 
-function endsWords(signIns: number): string {
+function endsNote(signIns: number): Html {
   const { change } = said
-  return signIns === 1 ? change.endsOne : `${signIns} ${change.endsMany}`
+  if (signIns === 0) return html`<p class="quiet">${change.endsNone} ${change.enterAgain}</p>`
+  const ending = signIns === 1 ? change.endsOne : `${signIns} ${change.endsMany}`
+  return html`<p class="warning">
+    ${change.endsWith} ${ending} ${change.endsNothing} ${change.enterAgain}
+  </p>`
 }
 
 function clientFields(server: PublicServer, fields: URLSearchParams | undefined): Html {

@@ -112,6 +112,8 @@ export const words = {
       authentication: 'Authentication',
       clientId: 'Client ID',
       clientIdHint: 'Leave it empty, and Latchkey introduces itself there.',
+      clientStays:
+        'A client ID cannot be taken away. Enter another one, or remove the server and add it again.',
       clientSecret: 'Client secret',
       keepSecret: 'Leave it empty to keep the one that is there.',
       noSecret: 'There is none.',
@@ -119,11 +121,12 @@ export const words = {
       scopesHint: 'What to ask for there, separated by spaces.',
       headersHint:
         'Leave the value empty to keep what is there. A new one takes the place of all of them.',
-      endsNone: 'Nobody is signed in there now.',
-      endsOne: 'One sign-in there ends',
-      endsMany: 'sign-ins there end',
-      endsWhen:
-        'with another URL, another authentication or another client ID, and whoever had it connects again. Keys and secrets of the old place have to be entered again. A new name or secret ends nothing.',
+      endsNone: 'Nobody is signed in there, so no sign-in ends with a change.',
+      endsWith: 'With another URL, another authentication or another client ID,',
+      endsOne: 'one sign-in there ends, and whoever had it connects again.',
+      endsMany: 'sign-ins there end, and whoever had one connects again.',
+      endsNothing: 'A new name or secret ends nothing.',
+      enterAgain: 'With another URL, keys and secrets have to be entered again.',
       save: 'Save',
     },
     policy: {
@@ -155,7 +158,7 @@ export const words = {
       everybody: 'Everybody',
       admins: 'Only administrators',
       named: 'Administrators and these people',
-      people: 'People',
+      people: 'These people',
       peopleHint: 'Their e-mail addresses or ids, one a line.',
       nobodyNamed: 'Name at least one person, or choose administrators only.',
       unknown: 'There is nobody here by the name of',

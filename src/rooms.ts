@@ -30,6 +30,7 @@ import { createCallUsage } from './journal/call-usage.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
+import { createJournalSearch } from './journal/search.ts'
 import { createTestMarks } from './journal/test-mark.ts'
 import { createUsage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
@@ -96,8 +97,9 @@ function createWatch(ground: {
   const callCounts = createCallCounts(ground)
   const callContents = createCallContents(ground)
   const callUsage = createCallUsage({ ...ground, flush: callCounts.flush })
+  const searchJournal = createJournalSearch(ground)
   const numbers = { counts, callCounts, callContents, usage, callUsage }
-  return { ...numbers, attempts, notes, testMarks, settle, attemptList }
+  return { ...numbers, attempts, notes, testMarks, settle, attemptList, searchJournal }
 }
 
 export type Rooms = ReturnType<typeof createRooms>

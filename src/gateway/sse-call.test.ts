@@ -165,6 +165,7 @@ test('what the server says on the way reaches the client before the answer', asy
   const response = await rig.post(toolsList, { headers: bothTypes })
 
   assert.equal(response.headers.get('content-type'), 'text/event-stream')
+  assert.equal(response.headers.get('x-accel-buffering'), 'no')
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
   const first = await reader?.read()
   assert.equal(first?.value, `data: ${JSON.stringify(step(1))}\n\n`)

@@ -13,6 +13,7 @@ import type { Attempts } from '../journal/attempts.ts'
 import type { CallContents } from '../journal/call-contents.ts'
 import type { AskCallUsage } from '../journal/call-usage.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { SearchJournal } from '../journal/search.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
@@ -59,8 +60,10 @@ import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
+import { connectClientPages } from './pages/connect-client.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { journalPages } from './pages/journal.ts'
 import { providerPages } from './pages/providers.ts'
 import { serverPages } from './pages/server.ts'
 import { serversPages } from './pages/servers.ts'
@@ -98,6 +101,7 @@ export interface RouteNeeds {
   readonly gateway: Gateway
   readonly attempts: Attempts
   readonly attemptList: AttemptList
+  readonly searchJournal: SearchJournal
   readonly usage: Usage
   readonly callUsage: AskCallUsage
   readonly callContents: Pick<CallContents, 'list' | 'read'>
@@ -138,11 +142,13 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
     ...appPages(withForms),
+    ...connectClientPages(needs),
     ...serversPages(withForms),
     ...serverPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),
+    ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),
     ...operationRoutes(needs),

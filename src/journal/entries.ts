@@ -300,7 +300,8 @@ async function readSealed(db: Database, query: JournalQuery): Promise<readonly S
   return rows.map(toSealedEntry)
 }
 
-function toSealedEntry(row: JournalEntryRow & { readonly seq: number }): SealedEntry {
+/** An entry as the tables have it. */
+export function toSealedEntry(row: JournalEntryRow & { readonly seq: number }): SealedEntry {
   const { actor_id: actorId, subject_kind: kind, subject_id: id } = row
   return {
     tenantId: row.tenant_id,

@@ -68,8 +68,8 @@ export async function page(content: Page): Promise<Response> {
 
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
-  own: ['connections', 'apps'],
-  administration: ['servers', 'clients', 'providers', 'support'],
+  own: ['connections', 'apps', 'connect'],
+  administration: ['servers', 'clients', 'providers', 'support', 'journal'],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

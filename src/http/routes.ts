@@ -72,6 +72,8 @@ import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import { supportPages } from './pages/support.ts'
+import { webhookPages } from './pages/webhook.ts'
+import { webhooksPages } from './pages/webhooks.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -149,6 +151,8 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...peoplePages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
+    ...webhooksPages(withForms),
+    ...webhookPages(withForms),
     ...supportPages(withForms),
     ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),

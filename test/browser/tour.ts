@@ -80,6 +80,7 @@ async function fill(
   ).id
   const person = await made(browsing, '/users', { email: 'grace@example.com' })
   const connection = await made(browsing, '/connections', { serverId })
+  const webhook = await made(browsing, '/webhooks', { url: 'http://127.0.0.1:9/hook' })
   const client = await register(origin)
   const query = new URLSearchParams({
     response_type: 'code',
@@ -94,6 +95,7 @@ async function fill(
     '/console/people/{user}': `/console/people/${person.id}`,
     '/console/servers/{server}': `/console/servers/${serverId}`,
     '/console/providers/{provider}': `/console/providers/${provider.id}`,
+    '/console/webhooks/{webhook}': `/console/webhooks/${webhook.id}`,
     '/connect/{connection}': `/connect/${connection.id}`,
     '/connect/finished/{flow}': '/connect/finished/flw_0123456789abcdefghij',
     '/oauth/authorize': `/oauth/authorize?${query.toString()}`,

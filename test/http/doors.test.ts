@@ -50,6 +50,8 @@ const withoutName = [
   'GET /console/servers',
   'GET /console/servers/{server}',
   'GET /console/support',
+  'GET /console/webhooks',
+  'GET /console/webhooks/{webhook}',
   'GET /device',
   'GET /healthz',
   'GET /oauth/authorize',

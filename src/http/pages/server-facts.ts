@@ -9,6 +9,7 @@ import { pathIn } from '../place.ts'
 import type { Html } from './layout.ts'
 import { connectionsPath } from './server-row.ts'
 import { reachedPill } from './servers.ts'
+import { short } from './shown.ts'
 import { ago } from './when.ts'
 import { words } from './words.ts'
 
@@ -148,7 +149,6 @@ type Answered = Extract<ServerTest, { readonly ok: true }>
 type Tool = Answered['tools'][number]
 
 const toolsShown = 100
-const nameCharsShown = 200
 const descriptionCharsShown = 240
 
 function toolList(server: PublicServer, { toolCount, tools }: Answered): Html {
@@ -168,13 +168,13 @@ function toolItem(server: PublicServer, tool: Tool): Html {
   const { name, description } = tool
   return html`<li class="row">
     <div class="wide">
-      <strong><bdi>${cut(name, nameCharsShown)}</bdi></strong>
+      <strong><bdi>${short(name)}</bdi></strong>
       <span class="pill ${isDestructive(tool) ? 'attention' : ''}">${manner(tool)}</span>
       ${openPill(server, tool)}
       ${
         description === undefined
           ? ''
-          : html`<div class="quiet"><bdi>${cut(description, descriptionCharsShown)}</bdi></div>`
+          : html`<div class="quiet"><bdi>${short(description, descriptionCharsShown)}</bdi></div>`
       }
     </div>
   </li>`
@@ -201,8 +201,4 @@ function openPill({ toolPolicy = {}, toolScopes }: PublicServer, tool: Tool): Ht
   return first === undefined
     ? html`<span class="pill attention">${said.test.noScope}</span>`
     : html`<span class="pill info">${said.test.needs} ${first.scope}</span>`
-}
-
-function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most)}…`
 }

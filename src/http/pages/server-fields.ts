@@ -43,6 +43,7 @@ function clientOf(server: PublicServer, fields: URLSearchParams, isElsewhere: bo
   const scopes = textIn(fields, 'scopes')
   const clientSecret = textIn(fields, 'clientSecret')
   const isSameClient = clientId === (server.clientId ?? '')
+  if (clientId === '' && !isSameClient) throw unusable('clientId', words.server.change.clientStays)
   return {
     ...(isSameClient && (!isElsewhere || clientId === '') ? {} : { clientId }),
     ...(scopes === (server.scopes ?? '') ? {} : { scopes }),
@@ -89,12 +90,12 @@ export async function accessOf(
   if (who === 'everybody') return []
   if (who !== 'named') return [adminRole]
   const named = linesIn(fields.get('people'))
-  if (named.length === 0) throw unusable(words.server.access.nobodyNamed)
+  if (named.length === 0) throw unusable('mayUse', words.server.access.nobodyNamed)
   return Promise.all(
     named.map(async (name) => {
       const person = await find(name)
       if (person !== undefined) return person.id
-      throw unusable(`${words.server.access.unknown} “${name}”.`)
+      throw unusable('mayUse', `${words.server.access.unknown} “${name}”.`)
     }),
   )
 }
@@ -116,10 +117,10 @@ export function whoIn(mayUse: readonly string[] | undefined): 'everybody' | 'adm
 /** The role of everybody who is no more. */
 const everyRole = 'user'
 
-function unusable(text: string): Fault {
+function unusable(field: keyof ServerInput, text: string): Fault {
   return new Fault('invalid_input', {
-    because: 'the list of people cannot be used',
-    detail: { mayUse: text },
+    because: `the field ${field} of the form cannot be used`,
+    detail: { [field]: text },
   })
 }
 

@@ -3,6 +3,7 @@ import { html } from 'hono/html'
 import type { PublicServer, ToolScope } from '../../connectors/servers.ts'
 import type { Provider } from '../../people/providers.ts'
 import { headerFields, providerChoice, waysOf } from './add-server.ts'
+import { choice, foldedForm, lines, tick } from './form-parts.ts'
 import type { Html } from './layout.ts'
 import { toolScopesOf, whoIn } from './server-fields.ts'
 import { words } from './words.ts'
@@ -18,35 +19,6 @@ interface ServerForm {
   readonly fields: URLSearchParams | undefined
 }
 
-interface Part {
-  readonly form: ServerForm
-  readonly name: string
-  readonly title: string
-  readonly body: Html
-  readonly button: Html | string
-}
-
-/** A form behind its title. */
-function part({ form: { token, action, isOpen }, name, title, body, button }: Part): Html {
-  return html`<details class="card" ${isOpen ? 'open' : ''}>
-    <summary><h2>${title}</h2></summary>
-    <form
-      method="post"
-      action="${action}"
-      class="${name === 'change' ? 'add' : ''}"
-      autocomplete="off"
-    >
-      <input type="hidden" name="form_token" value="${token}" />
-      ${body}
-      <p class="buttons">
-        <button class="${name === 'remove' ? '' : 'primary'}" name="action" value="${name}">
-          ${button}
-        </button>
-      </p>
-    </form>
-  </details>`
-}
-
 interface ChangeForm extends ServerForm {
   readonly providers: readonly Pick<Provider, 'id' | 'name'>[]
   readonly signIns: number
@@ -58,13 +30,14 @@ export function changeForm(form: ChangeForm): Html {
   const { change } = said
   const value = (name: 'name' | 'slug' | 'url') => fields?.get(name) ?? server[name]
   const auth = fields?.get('auth') ?? server.auth
-  return part({
-    form,
+  return foldedForm({
+    ...form,
     name: 'change',
+    className: 'add',
     title: change.title,
     button: change.save,
     body: html`
-      <p class="warning">${endsWords(signIns)} ${change.endsWhen}</p>
+      ${endsNote(signIns)}
       <label>
         ${change.name} <input name="name" maxlength="80" value="${value('name')}" required />
       </label>
@@ -87,9 +60,13 @@ export function changeForm(form: ChangeForm): Html {
   })
 }
 
-function endsWords(signIns: number): string {
+function endsNote(signIns: number): Html {
   const { change } = said
-  return signIns === 1 ? change.endsOne : `${signIns} ${change.endsMany}`
+  if (signIns === 0) return html`<p class="quiet">${change.endsNone} ${change.enterAgain}</p>`
+  const ending = signIns === 1 ? change.endsOne : `${signIns} ${change.endsMany}`
+  return html`<p class="warning">
+    ${change.endsWith} ${ending} ${change.endsNothing} ${change.enterAgain}
+  </p>`
 }
 
 function clientFields(server: PublicServer, fields: URLSearchParams | undefined): Html {
@@ -128,8 +105,8 @@ export function policyForm(form: ServerForm): Html {
   const { allow, deny = [], readOnly = false } = server.toolPolicy ?? {}
   const isNamed = fields === undefined ? allow !== undefined : fields.get('which') === 'named'
   const onlyReading = fields === undefined ? readOnly : fields.get('readOnly') === 'on'
-  return part({
-    form,
+  return foldedForm({
+    ...form,
     name: 'policy',
     title: policy.title,
     button: policy.save,
@@ -164,8 +141,8 @@ export function scopesForm(form: ServerForm & { readonly known: readonly string[
   const { server, fields, known } = form
   const { scopes } = said
   const listed = fields === undefined ? (server.toolScopes ?? []) : toolScopesOf(fields)
-  return part({
-    form,
+  return foldedForm({
+    ...form,
     name: 'scopes',
     title: scopes.title,
     button: scopes.save,
@@ -206,8 +183,8 @@ export function accessForm(form: ServerForm & { readonly people: readonly string
   const { access } = said
   const isTold =
     fields === undefined ? server.identityHeaders : fields.get('identityHeaders') === 'on'
-  return part({
-    form,
+  return foldedForm({
+    ...form,
     name: 'access',
     title: access.title,
     button: access.save,
@@ -236,65 +213,12 @@ export function accessForm(form: ServerForm & { readonly people: readonly string
 /** Asks before it removes. */
 export function removeForm(form: ServerForm & { readonly signIns: number }): Html {
   const { remove } = said
-  return part({
-    form,
+  return foldedForm({
+    ...form,
     name: 'remove',
+    isPlain: true,
     title: remove.title,
     button: html`${remove.button} <bdi>${form.server.name}</bdi>`,
     body: html`<p>${remove.intro} ${remove.now} ${form.signIns}.</p>`,
   })
-}
-
-interface Tick {
-  readonly name: string
-  readonly text: string
-  readonly isOn: boolean
-}
-
-function tick({ name, text, isOn }: Tick): Html {
-  return html`<label class="tick">
-    <input type="checkbox" name="${name}" ${isOn ? 'checked' : ''} />
-    <span>${text}</span>
-  </label>`
-}
-
-interface Choice {
-  readonly name: string
-  readonly legend: string
-  readonly chosen: string
-  readonly options: Readonly<Record<string, string>>
-}
-
-function choice({ name, legend, chosen, options }: Choice): Html {
-  return html`<fieldset>
-    <legend>${legend}</legend>
-    ${Object.entries(options).map(
-      ([value, text]) =>
-        html`<label class="tick">
-          <input
-            type="radio"
-            name="${name}"
-            value="${value}"
-            ${value === chosen ? 'checked' : ''}
-          />
-          <span>${text}</span>
-        </label>`,
-    )}
-  </fieldset>`
-}
-
-interface Lines {
-  readonly name: string
-  readonly label: string
-  readonly hint: string
-  readonly text: string
-  /** `named`: only wanted where names are asked for. */
-  readonly className?: 'named'
-}
-
-function lines({ name, label, hint, text, className }: Lines): Html {
-  return html`<label class="${className ?? ''}">
-    ${label} <span class="quiet">${hint}</span>
-    <textarea name="${name}" rows="4" spellcheck="false">${text}</textarea>
-  </label>`
 }

@@ -15,6 +15,7 @@ import type { AskCallUsage } from '../journal/call-usage.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
+import type { ApiKeyAdministration } from '../people/api-key-administration.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Arrive, Join } from '../people/arrivals.ts'
 import type { ProviderGrants } from '../people/provider-grants.ts'
@@ -55,6 +56,7 @@ import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
+import { apiKeyPages } from './pages/api-keys.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { clientPages } from './pages/clients.ts'
@@ -87,6 +89,7 @@ export interface RouteNeeds {
   readonly joinIdentity: Join
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
+  readonly apiKeyAdministration: ApiKeyAdministration
   readonly setup: Setup
   readonly support: SupportRequests
   readonly issuer: Issuer
@@ -138,6 +141,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...connectionPages(withForms),
     ...appPages(withForms),
     ...peoplePages(withForms),
+    ...apiKeyPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),

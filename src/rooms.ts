@@ -34,6 +34,7 @@ import { createJournalSearch } from './journal/search.ts'
 import { createTestMarks } from './journal/test-mark.ts'
 import { createUsage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
+import { createApiKeyAdministration } from './people/api-key-administration.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createSessions } from './people/sessions.ts'
 import { createSetup } from './people/setup.ts'
@@ -136,6 +137,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
+  const apiKeyAdministration = createApiKeyAdministration(ground)
   const setup = createSetup({ ...ground, users })
 
   const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
@@ -158,7 +160,8 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const gateway = createGateway(needs)
 
   const tenantAdministration = createTenantAdministration({ ...ground, setup })
-  const persons = { users, administration, sessions, apiKeys, setup, support }
+  const keys = { apiKeys, apiKeyAdministration }
+  const persons = { users, administration, sessions, ...keys, setup, support }
   const signedInElsewhere = { providers, providerGrants, arrive, joinIdentity }
   const people = { tenants, tenantAdministration, ...persons, ...signedInElsewhere }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }

@@ -16,6 +16,7 @@ import type { Journal } from '../journal/entries.ts'
 import type { SearchJournal } from '../journal/search.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
+import type { ApiKeyAdministration } from '../people/api-key-administration.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Arrive, Join } from '../people/arrivals.ts'
 import type { ProviderGrants } from '../people/provider-grants.ts'
@@ -56,6 +57,7 @@ import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
+import { apiKeyPages } from './pages/api-keys.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { clientPages } from './pages/clients.ts'
@@ -94,6 +96,7 @@ export interface RouteNeeds {
   readonly joinIdentity: Join
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
+  readonly apiKeyAdministration: ApiKeyAdministration
   readonly setup: Setup
   readonly support: SupportRequests
   readonly issuer: Issuer
@@ -149,6 +152,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...serversPages(withForms),
     ...serverPages(withForms),
     ...peoplePages(withForms),
+    ...apiKeyPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...webhooksPages(withForms),

@@ -37,6 +37,7 @@ const withoutName = [
   'GET /connect/{connection}',
   'GET /connect/{connection}/arrived',
   'GET /console',
+  'GET /console/api-keys',
   'GET /console/apps',
   'GET /console/clients',
   'GET /console/connect',

@@ -69,7 +69,16 @@ export async function page(content: Page): Promise<Response> {
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
   own: ['connections', 'apps', 'connect'],
-  administration: ['servers', 'people', 'clients', 'providers', 'support', 'journal', 'webhooks'],
+  administration: [
+    'servers',
+    'people',
+    'clients',
+    'providers',
+    'support',
+    'journal',
+    'webhooks',
+    'api-keys',
+  ],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

@@ -58,6 +58,7 @@ import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
+import { attemptPages } from './pages/attempts.ts'
 import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectionPages } from './pages/connections.ts'
@@ -142,6 +143,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...clientPages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),
+    ...attemptPages(needs),
     ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),

@@ -63,7 +63,7 @@ async function fill(
   browsing: InABrowser,
   serverUrl: string,
 ): Promise<Readonly<Record<string, string>>> {
-  const { origin } = browsing
+  const { context, origin } = browsing
   const provider = await made(browsing, '/providers', {
     kind: 'oauth2',
     slug: 'company',
@@ -88,7 +88,11 @@ async function fill(
     code_challenge_method: 'S256',
     state: 's',
   })
+  const { items } = (await (await context.request.get(`${origin}/api/v1/attempts`)).json()) as {
+    readonly items: readonly { readonly id: string }[]
+  } // GET /attempts: that of the client just made
   return {
+    '/console/attempts/{attempt}': `/console/attempts/${items[0]?.id}`,
     '/console/providers/{provider}': `/console/providers/${provider.id}`,
     '/connect/{connection}': `/connect/${connection.id}`,
     '/connect/finished/{flow}': '/connect/finished/flw_0123456789abcdefghij',

@@ -38,6 +38,8 @@ const withoutName = [
   'GET /connect/{connection}/arrived',
   'GET /console',
   'GET /console/apps',
+  'GET /console/attempts',
+  'GET /console/attempts/{attempt}',
   'GET /console/clients',
   'GET /console/connections',
   'GET /console/journal',

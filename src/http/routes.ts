@@ -60,6 +60,7 @@ import { operationRoutes } from './operations.ts'
 import { apiKeyPages } from './pages/api-keys.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
+import { attemptPages } from './pages/attempts.ts'
 import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectClientPages } from './pages/connect-client.ts'
@@ -158,6 +159,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhooksPages(withForms),
     ...webhookPages(withForms),
     ...supportPages(withForms),
+    ...attemptPages(needs),
     ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),

@@ -64,7 +64,7 @@ async function fill(
   browsing: InABrowser,
   serverUrl: string,
 ): Promise<Readonly<Record<string, string>>> {
-  const { origin } = browsing
+  const { context, origin } = browsing
   const provider = await made(browsing, '/providers', {
     kind: 'oauth2',
     slug: 'company',
@@ -91,9 +91,13 @@ async function fill(
     code_challenge_method: 'S256',
     state: 's',
   })
+  const { items } = (await (await context.request.get(`${origin}/api/v1/attempts`)).json()) as {
+    readonly items: readonly { readonly id: string }[]
+  } // GET /attempts: that of the client just made
   return {
     '/console/people/{user}': `/console/people/${person.id}`,
     '/console/servers/{server}': `/console/servers/${serverId}`,
+    '/console/attempts/{attempt}': `/console/attempts/${items[0]?.id}`,
     '/console/providers/{provider}': `/console/providers/${provider.id}`,
     '/console/webhooks/{webhook}': `/console/webhooks/${webhook.id}`,
     '/connect/{connection}': `/connect/${connection.id}`,

@@ -39,6 +39,8 @@ const withoutName = [
   'GET /console',
   'GET /console/api-keys',
   'GET /console/apps',
+  'GET /console/attempts',
+  'GET /console/attempts/{attempt}',
   'GET /console/clients',
   'GET /console/connect',
   'GET /console/connections',

@@ -16,17 +16,20 @@ export interface Around {
   readonly names: Names
   /** Where a search for this leads. */
   readonly search: (field: 'person' | 'thing', value: string) => string
+  /** Where an attempt is told. */
+  readonly attempt: (id: string) => string
 }
 
 /** The entry in a row. */
-export function entryRow(entry: SealedEntry, { names, search }: Around): Html {
+export function entryRow(entry: SealedEntry, around: Around): Html {
+  const { names, search } = around
   const { seq, type, at, subject, userId, attempt } = entry
   const isForAnother = userId !== undefined && userId !== entry.actor.id && userId !== subject?.id
   return html`<article class="row">
     <div class="wide">
       <strong>${journal.entries[type]}</strong>${aboutOf(entry, names)}
       <div class="quiet">
-        ${when(at)} · ${journal.by} ${actorOf(entry.actor, { names, search })}
+        ${when(at)} · ${journal.by} ${actorOf(entry.actor, around)}
         ${
           isForAnother
             ? html`· ${journal.forWhom}
@@ -36,7 +39,7 @@ export function entryRow(entry: SealedEntry, { names, search }: Around): Html {
         ${
           attempt === undefined
             ? ''
-            : html`· <a href="${search('thing', attempt)}">${journal.wholeAttempt}</a>`
+            : html`· <a href="${around.attempt(attempt)}">${journal.wholeAttempt}</a>`
         }
       </div>
       <details>

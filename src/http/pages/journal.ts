@@ -5,6 +5,7 @@ import { Fault } from '../../base/fault.ts'
 import type { Verdict } from '../../journal/chain.ts'
 import type { EntryType, Journal } from '../../journal/entries.ts'
 import type { FoundEntries, SearchJournal } from '../../journal/search.ts'
+import type { Tenant } from '../../people/tenants.ts'
 import { nameOf } from '../../people/users.ts'
 import type { Forms } from '../forms.ts'
 import { withCookies } from '../forms.ts'
@@ -117,7 +118,7 @@ async function journalPage(needs: Needs, visit: SignedIn, verdict?: Verdict): Pr
       <p class="quiet">${words.intro}</p>
       ${verdict === undefined ? '' : verdictNote(verdict)}
       ${problemNote(wish.kind === 'wrong' ? wish.problem : undefined)} ${searchForm(fields, here)}
-      ${found === undefined ? '' : foundCard(found, { fields, here, isFirst: !query.has('cursor') })}
+      ${found === undefined ? '' : foundCard(found, { fields, tenant, isFirst: !query.has('cursor') })}
       ${checkForm(token, here)}
     `,
   })
@@ -180,20 +181,24 @@ function kindOptions(chosen: string): Html {
 
 interface Place {
   readonly fields: AskedFields
-  readonly here: string
+  readonly tenant: Tenant
   readonly isFirst: boolean
 }
 
-function foundCard(found: FoundEntries, { fields, here, isFirst }: Place): Html {
+function foundCard(found: FoundEntries, { fields, tenant, isFirst }: Place): Html {
+  const here = pathIn(tenant, path)
   const { items, names, nextCursor, lookedBackTo } = found
   const query = queryOf(fields)
   const search = (field: 'person' | 'thing', value: string) =>
     `${here}?${String(queryOf({ [field]: value }))}`
+  // A sign-in at a provider is an attempt too, but none of a client of ours: the journal alone tells it.
+  const attempt = (id: string) =>
+    id.startsWith('att_') ? pathIn(tenant, `/console/attempts/${id}`) : search('thing', id)
   const isSearch = [...query].length > 0
   const nothing = isSearch || !isFirst ? words.nothingFound : words.nothingYet
   return html`<section class="card">
       ${items.length === 0 ? html`<p>${nothing}</p>` : ''}
-      ${items.map((entry) => entryRow(entry, { names, search }))}
+      ${items.map((entry) => entryRow(entry, { names, search, attempt }))}
     </section>
     ${
       lookedBackTo === undefined

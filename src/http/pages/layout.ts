@@ -69,16 +69,7 @@ export async function page(content: Page): Promise<Response> {
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
   own: ['connections', 'apps', 'connect'],
-  administration: [
-    'servers',
-    'people',
-    'clients',
-    'providers',
-    'support',
-    'journal',
-    'webhooks',
-    'api-keys',
-  ],
+  administration: ['clients', 'providers', 'support', 'journal', 'attempts'],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

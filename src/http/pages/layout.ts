@@ -69,7 +69,17 @@ export async function page(content: Page): Promise<Response> {
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
   own: ['connections', 'apps', 'connect'],
-  administration: ['clients', 'providers', 'support', 'journal', 'attempts'],
+  administration: [
+    'servers',
+    'people',
+    'clients',
+    'providers',
+    'api-keys',
+    'webhooks',
+    'support',
+    'journal',
+    'attempts',
+  ],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

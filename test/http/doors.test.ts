@@ -24,6 +24,7 @@ const withoutName = [
   'GET /.well-known/oauth-protected-resource/{slug}/mcp',
   'GET /.well-known/openid-configuration',
   'GET /api/v1/openapi.json',
+  'GET /assets/brand.css',
   'GET /assets/callback.js',
   'GET /assets/connections.js',
   'GET /assets/console.css',

@@ -21,6 +21,9 @@ export const words = {
     journal: 'Journal',
     attempts: 'Why did it fail?',
   },
+  brand: {
+    help: 'Something is not right? Ask',
+  },
   common: {
     showMore: 'Show more',
   },

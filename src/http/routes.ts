@@ -66,6 +66,7 @@ import { devicePages } from './pages/device.ts'
 import { peoplePages } from './pages/people.ts'
 import { providerPages } from './pages/providers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
+import { scopePages } from './pages/scopes.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import { supportPages } from './pages/support.ts'
@@ -143,6 +144,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...peoplePages(withForms),
     ...apiKeyPages(withForms),
     ...clientPages(withForms),
+    ...scopePages(withForms),
     ...providerPages(withForms),
     ...supportPages(withForms),
     ...connectRoutes(withForms),

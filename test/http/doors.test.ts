@@ -45,6 +45,8 @@ const withoutName = [
   'GET /console/people/{user}',
   'GET /console/providers',
   'GET /console/providers/{provider}',
+  'GET /console/scopes',
+  'GET /console/scopes/{scope}',
   'GET /console/support',
   'GET /device',
   'GET /healthz',

@@ -69,7 +69,7 @@ export async function page(content: Page): Promise<Response> {
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
   own: ['connections', 'apps'],
-  administration: ['people', 'api-keys', 'clients', 'providers', 'support'],
+  administration: ['people', 'api-keys', 'clients', 'scopes', 'providers', 'support'],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

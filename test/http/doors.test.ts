@@ -53,6 +53,8 @@ const withoutName = [
   'GET /console/providers/{provider}',
   'GET /console/servers',
   'GET /console/servers/{server}',
+  'GET /console/scopes',
+  'GET /console/scopes/{scope}',
   'GET /console/support',
   'GET /console/webhooks',
   'GET /console/webhooks/{webhook}',

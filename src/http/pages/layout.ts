@@ -76,6 +76,7 @@ const places = {
     'servers',
     'people',
     'clients',
+    'scopes',
     'providers',
     'api-keys',
     'webhooks',

@@ -69,6 +69,7 @@ import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import { supportPages } from './pages/support.ts'
+import { usagePages } from './pages/usage.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -144,6 +145,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...providerPages(withForms),
     ...supportPages(withForms),
     ...attemptPages(needs),
+    ...usagePages(needs),
     ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),

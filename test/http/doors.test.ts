@@ -47,6 +47,7 @@ const withoutName = [
   'GET /console/providers',
   'GET /console/providers/{provider}',
   'GET /console/support',
+  'GET /console/usage',
   'GET /device',
   'GET /healthz',
   'GET /oauth/authorize',

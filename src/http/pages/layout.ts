@@ -69,7 +69,7 @@ export async function page(content: Page): Promise<Response> {
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
   own: ['connections', 'apps'],
-  administration: ['clients', 'providers', 'support', 'journal', 'attempts'],
+  administration: ['clients', 'providers', 'support', 'journal', 'attempts', 'usage'],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

@@ -78,6 +78,7 @@ import { createSignInTries } from './pages/sign-in-tries.ts'
 import { supportPages } from './pages/support.ts'
 import { webhookPages } from './pages/webhook.ts'
 import { webhooksPages } from './pages/webhooks.ts'
+import { usagePages } from './pages/usage.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -162,6 +163,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhookPages(withForms),
     ...supportPages(withForms),
     ...attemptPages(needs),
+    ...usagePages(needs),
     ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),

@@ -58,6 +58,7 @@ const withoutName = [
   'GET /console/support',
   'GET /console/webhooks',
   'GET /console/webhooks/{webhook}',
+  'GET /console/usage',
   'GET /device',
   'GET /healthz',
   'GET /oauth/authorize',

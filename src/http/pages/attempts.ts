@@ -205,7 +205,7 @@ function stepOf(entry: SealedEntry, beganAt: number): Html {
   return html`<li>
     <time datetime="${new Date(at).toISOString()}">${lateness(at - beganAt)}</time>
     <div>
-      <strong class="${isRefusal ? 'refused' : ''}">${allWords.journal.entries[type]}</strong>
+      <strong class="${isRefusal ? 'stop' : ''}">${allWords.journal.entries[type]}</strong>
       ${facts.length === 0 ? '' : html`<div class="quiet about">${facts}</div>`}
     </div>
   </li>`

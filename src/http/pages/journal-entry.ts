@@ -55,10 +55,11 @@ function nameIn(names: Names, id: string): string {
 }
 
 /** What it is about, where that says more than the kind does: the tool of a call, and what was done something with. */
-function aboutOf({ subject, data }: SealedEntry, names: Names): Html {
+function aboutOf({ subject, actor, data }: SealedEntry, names: Names): Html {
   const { tool, method } = data
   const called = typeof tool === 'string' ? tool : method
-  const name = subject === undefined ? undefined : names.get(subject.id)
+  const isAboutItself = subject === undefined || subject.id === actor.id
+  const name = isAboutItself ? undefined : names.get(subject.id)
   const parts = [called, name].filter((part) => typeof part === 'string')
   return html`${parts.map((part) => html` · <bdi>${short(part)}</bdi>`)}`
 }

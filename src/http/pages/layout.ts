@@ -81,6 +81,7 @@ const places = {
     'api-keys',
     'webhooks',
     'support',
+    'usage',
     'journal',
     'attempts',
   ],

@@ -96,6 +96,7 @@ async function fill(
   } // GET /attempts: that of the client just made
   return {
     '/console/people/{user}': `/console/people/${person.id}`,
+    '/console/scopes/{scope}': '/console/scopes/memories%3Aall',
     '/console/servers/{server}': `/console/servers/${serverId}`,
     '/console/attempts/{attempt}': `/console/attempts/${items[0]?.id}`,
     '/console/providers/{provider}': `/console/providers/${provider.id}`,

@@ -14,7 +14,7 @@ test('a person is added, changed and removed without scripts, on a desk and on a
   verifies(t, 'S4-10')
   const browsing = await openBrowser(t, { browser: { javaScriptEnabled: false } })
   if (browsing === undefined) return
-  const { page, problems, picture, alsoSecret } = browsing
+  const { page, context, origin, problems, picture, alsoSecret } = browsing
   await signIn(browsing)
   await page.getByRole('link', { name: 'People' }).click()
   await page.getByLabel('E-mail', { exact: true }).fill(email)
@@ -64,6 +64,21 @@ test('a person is added, changed and removed without scripts, on a desk and on a
   assert.ok(!(await page.content()).includes(email))
   await fits(page)
   await picture(page, 'people-phone')
+
+  const long = `${'e'.repeat(64)}@${'x'.repeat(255)}`
+  const made = await context.request.post(`${origin}/api/v1/users`, {
+    headers: { origin },
+    data: { email: long, name: 'W'.repeat(80) },
+  })
+  alsoSecret([((await made.json()) as { readonly password: string }).password]) // just made
+  await page.goto(`${origin}/console/people`)
+  await fits(page)
+  await page.getByRole('link', { name: /^Edit eee/ }).click()
+  await fits(page)
+  await page.locator('summary', { hasText: 'Give a new password' }).click()
+  await page.getByRole('button', { name: /^Make a new password/ }).click()
+  alsoSecret([await shown.innerText()])
+  await fits(page)
   assert.deepEqual(problems, [])
 })
 

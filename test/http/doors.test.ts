@@ -37,6 +37,7 @@ const withoutName = [
   'GET /connect/{connection}',
   'GET /connect/{connection}/arrived',
   'GET /console',
+  'GET /console/activity',
   'GET /console/apps',
   'GET /console/attempts',
   'GET /console/attempts/{attempt}',

@@ -29,6 +29,7 @@ import { createCallCounts } from './journal/call-counts.ts'
 import { createCallUsage } from './journal/call-usage.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
+import { createPersonUsage } from './journal/person-usage.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
 import { createJournalSearch } from './journal/search.ts'
 import { createTestMarks } from './journal/test-mark.ts'
@@ -98,8 +99,9 @@ function createWatch(ground: {
   const callCounts = createCallCounts(ground)
   const callContents = createCallContents(ground)
   const callUsage = createCallUsage({ ...ground, flush: callCounts.flush })
+  const personUsage = createPersonUsage({ ...ground, flush: callCounts.flush })
   const searchJournal = createJournalSearch(ground)
-  const numbers = { counts, callCounts, callContents, usage, callUsage }
+  const numbers = { counts, callCounts, callContents, usage, callUsage, personUsage }
   return { ...numbers, attempts, notes, testMarks, settle, attemptList, searchJournal }
 }
 

@@ -12,6 +12,7 @@ import type { AttemptList } from '../journal/attempt-list.ts'
 import type { Attempts } from '../journal/attempts.ts'
 import type { CallContents } from '../journal/call-contents.ts'
 import type { AskCallUsage } from '../journal/call-usage.ts'
+import type { AskPersonUsage } from '../journal/person-usage.ts'
 import type { Journal } from '../journal/entries.ts'
 import type { SearchJournal } from '../journal/search.ts'
 import type { Usage } from '../journal/usage.ts'
@@ -58,6 +59,7 @@ import { userInfoRoutes } from './oauth/userinfo.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
 import { apiKeyPages } from './pages/api-keys.ts'
+import { activityPages } from './pages/activity.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { attemptPages } from './pages/attempts.ts'
@@ -113,6 +115,7 @@ export interface RouteNeeds {
   readonly searchJournal: SearchJournal
   readonly usage: Usage
   readonly callUsage: AskCallUsage
+  readonly personUsage: AskPersonUsage
   readonly callContents: Pick<CallContents, 'list' | 'read'>
   readonly measurements: () => Promise<string>
 }
@@ -162,6 +165,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...webhooksPages(withForms),
     ...webhookPages(withForms),
     ...supportPages(withForms),
+    ...activityPages(needs),
     ...attemptPages(needs),
     ...usagePages(needs),
     ...journalPages({ ...withForms, streams }),

@@ -8,6 +8,7 @@ import { createTenants } from '../people/tenants.ts'
 import type { Store } from '../store/database.ts'
 import { createCallCounts, otherTools } from './call-counts.ts'
 import { createCallUsage } from './call-usage.ts'
+import { createPersonUsage } from './person-usage.ts'
 import { dayMs } from './refusal-counts.ts'
 import { sweepAttempts } from './attempts.ts'
 
@@ -122,3 +123,28 @@ onEveryDatabase('what the database did not take is counted later, once', async (
   const { items } = await usage(tenant.id, { by: 'server', days: 1 })
   assert.equal(items[0]?.calls, 2)
 })
+
+onEveryDatabase(
+  'a person is told who called what for them, and of nobody else',
+  async (_t, store) => {
+    const { db, clock, tenant, process, call } = await start(store)
+    const { add, flush } = process()
+    const ask = createPersonUsage({ db, clock, flush })
+    add({ ...call, userId: 'u', tool: 'search', durationMs: 10 })
+    add({ ...call, userId: 'u', durationMs: 30, outcome: 'failed' })
+    add({ ...call, userId: 'u', serverId: 'other', durationMs: 1 })
+    add({ ...call, userId: 'v', serverId: 'theirs', durationMs: 1 })
+    add({ ...call, durationMs: 1 })
+    const client = { id: 'c', name: 'App' }
+    const first = { client, server: { id: 's' }, calls: 2, failed: 1, refused: 0, meanMs: 20 }
+    const second = { client, server: { id: 'other' }, calls: 1, failed: 0, refused: 0, meanMs: 1 }
+
+    assert.deepEqual(await ask(tenant.id, 'u', 30), [first, second])
+    assert.deepEqual(await ask(tenant.id, 'nobody', 30), [])
+    // The thirtieth day is told, the one after it is not.
+    await clock.advance(29 * dayMs)
+    assert.equal((await ask(tenant.id, 'u', 30)).length, 2)
+    await clock.advance(dayMs)
+    assert.deepEqual(await ask(tenant.id, 'u', 30), [])
+  },
+)

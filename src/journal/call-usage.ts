@@ -92,7 +92,8 @@ interface Range {
 const when = (outcome: string) =>
   sql<number>`coalesce(sum(case when outcome = ${outcome} then count else 0 end), 0)`
 
-const sums = [
+/** The sums of the rows of a question. */
+export const sums = [
   sql<number>`coalesce(sum(count), 0)`.as('calls'),
   when('failed').as('failed'),
   when('refused').as('refused'),
@@ -106,7 +107,8 @@ interface SumsRow {
   readonly duration_ms: number
 }
 
-function toSums({ calls, failed, refused, duration_ms: durationMs }: SumsRow): CallSums {
+/** The same as they are told. */
+export function toSums({ calls, failed, refused, duration_ms: durationMs }: SumsRow): CallSums {
   return { calls, failed, refused, meanMs: calls === 0 ? 0 : Math.round(durationMs / calls) }
 }
 

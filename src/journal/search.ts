@@ -16,6 +16,10 @@ export interface JournalAsked {
   readonly person?: string | undefined
   /** What it is about, or what did it: an id of anything, or the slug of a server. */
   readonly thing?: string | undefined
+  /** Who or what did it, by its id. */
+  readonly actorId?: string | undefined
+  /** What it is about, by its id. */
+  readonly subjectId?: string | undefined
   /** Whose business it is: a narrower question than `person`, and found at once however long the journal is. */
   readonly userId?: string | undefined
   /** From this moment on. */
@@ -156,7 +160,7 @@ async function findIn(
   limit: number,
 ): Promise<readonly SealedEntry[]> {
   const { db, asked, ids, length } = query
-  const { types, person, thing } = asked
+  const { types, person, thing, actorId, subjectId } = asked
   const rows = await db
     .selectFrom(stretchBefore(query, before).selectAll().limit(length.entries).as('entry'))
     .innerJoin('journal_chain as chain', (join) =>
@@ -167,6 +171,8 @@ async function findIn(
     .selectAll('entry')
     .select('chain.seq')
     .$if(types !== undefined, (some) => some.where('entry.type', 'in', [...(types ?? [])]))
+    .$if(actorId !== undefined, (some) => some.where('entry.actor_id', '=', actorId ?? ''))
+    .$if(subjectId !== undefined, (some) => some.where('entry.subject_id', '=', subjectId ?? ''))
     .$if(person !== undefined, (some) =>
       some.where((is) =>
         is.or([is('entry.user_id', 'in', ids.person), is('entry.actor_id', 'in', ids.person)]),

@@ -38,6 +38,7 @@ const withoutName = [
   'GET /connect/{connection}',
   'GET /connect/{connection}/arrived',
   'GET /console',
+  'GET /console/activity',
   'GET /console/api-keys',
   'GET /console/apps',
   'GET /console/attempts',

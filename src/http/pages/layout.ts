@@ -71,7 +71,7 @@ export async function page(content: Page): Promise<Response> {
 
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
-  own: ['connections', 'apps', 'connect'],
+  own: ['connections', 'apps', 'connect', 'activity'],
   administration: [
     'servers',
     'people',

@@ -59,6 +59,7 @@ import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
 import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
+import { connectClientPages } from './pages/connect-client.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
 import { providerPages } from './pages/providers.ts'
@@ -135,6 +136,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
+    ...connectClientPages(withForms),
     ...appPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),

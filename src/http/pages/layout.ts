@@ -30,6 +30,7 @@ export interface Page {
 const scripts = {
   'callback.js': { asks: false },
   'connections.js': { asks: true },
+  'copy.js': { asks: false },
   'providers.js': { asks: true },
 } as const
 
@@ -68,7 +69,7 @@ export async function page(content: Page): Promise<Response> {
 
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
-  own: ['connections', 'apps'],
+  own: ['connections', 'connect', 'apps'],
   administration: ['clients', 'providers', 'support'],
 } as const
 

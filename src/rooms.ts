@@ -30,9 +30,11 @@ import { createCallUsage } from './journal/call-usage.ts'
 import type { Journal } from './journal/entries.ts'
 import { createNotes } from './journal/notes.ts'
 import { createRefusalCounts } from './journal/refusal-counts.ts'
+import { createJournalSearch } from './journal/search.ts'
 import { createTestMarks } from './journal/test-mark.ts'
 import { createUsage } from './journal/usage.ts'
 import { createWebhooks } from './journal/webhooks.ts'
+import { createApiKeyAdministration } from './people/api-key-administration.ts'
 import { createApiKeys } from './people/api-keys.ts'
 import { createSessions } from './people/sessions.ts'
 import { createSetup } from './people/setup.ts'
@@ -96,8 +98,9 @@ function createWatch(ground: {
   const callCounts = createCallCounts(ground)
   const callContents = createCallContents(ground)
   const callUsage = createCallUsage({ ...ground, flush: callCounts.flush })
+  const searchJournal = createJournalSearch(ground)
   const numbers = { counts, callCounts, callContents, usage, callUsage }
-  return { ...numbers, attempts, notes, testMarks, settle, attemptList }
+  return { ...numbers, attempts, notes, testMarks, settle, attemptList, searchJournal }
 }
 
 export type Rooms = ReturnType<typeof createRooms>
@@ -125,16 +128,21 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     await endSignIns({ upstream }, tx, { tenant_id: tenantId, user_id: userId })
     await providerGrants.end(tx, { id: tenantId }, { userId }, 'person_removed')
   }
-  const administration = createUserAdministration({ ...ground, passwords, users, personEnds })
+  const administration = createUserAdministration({
+    ...ground,
+    passwords,
+    users,
+    personEnds,
+    appsEnd: (tx, tenant, of) => issuer.grants.endForPerson(tx, tenant, of),
+  })
   const sessions = createSessions(ground)
   const apiKeys = createApiKeys(ground)
+  const apiKeyAdministration = createApiKeyAdministration(ground)
   const setup = createSetup({ ...ground, users })
 
   const scopes = createScopes({ ...ground, isUsed: servers.usesScope })
 
   const resources = createResources(servers, scopes)
-  const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
-  const { signingKeyLifetimeMs } = config
   const issuer = createIssuer({
     ...ground,
     users,
@@ -142,12 +150,7 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
     providerGrants,
     resources,
     scopes,
-    policy: {
-      codeLifetimeMs,
-      accessTokenLifetimeMs,
-      refreshTokenLifetimeMs,
-      signingKeyLifetimeMs,
-    },
+    policy: policyOf(config),
     allowLoopbackDocuments: isLoopbackOrigin(config.publicUrl),
   })
   const { verify, traces, dpopNonces, grants } = issuer
@@ -157,10 +160,18 @@ function createRooms(ground: Ground, config: Config, processName: string | undef
   const gateway = createGateway(needs)
 
   const tenantAdministration = createTenantAdministration({ ...ground, setup })
-  const persons = { users, administration, sessions, apiKeys, setup, support }
+  const keys = { apiKeys, apiKeyAdministration }
+  const persons = { users, administration, sessions, ...keys, setup, support }
   const signedInElsewhere = { providers, providerGrants, arrive, joinIdentity }
   const people = { tenants, tenantAdministration, ...persons, ...signedInElsewhere }
   return { ...people, webhooks, upstream, servers, connections, resources, issuer, gateway }
+}
+
+/** How long what we give lasts. */
+function policyOf(config: Config) {
+  const { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs } = config
+  const { signingKeyLifetimeMs } = config
+  return { codeLifetimeMs, accessTokenLifetimeMs, refreshTokenLifetimeMs, signingKeyLifetimeMs }
 }
 
 /**

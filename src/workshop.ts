@@ -14,7 +14,6 @@ import { testMarkHeader } from './journal/test-mark.ts'
 import type { Usage } from './journal/usage.ts'
 import { listMasterKeys } from './key-file.ts'
 import type { MasterKeyStatus } from './key-file.ts'
-import { createApiKeyAdministration } from './people/api-key-administration.ts'
 import type { ApiKeyAdministration } from './people/api-key-administration.ts'
 import type { Providers } from './people/providers.ts'
 import type { Sessions } from './people/sessions.ts'
@@ -69,12 +68,11 @@ export function openWorkshop(config: Config, world: WorkshopWorld = {}): Promise
     const { ground, rooms, sweep } = await createRoomsOver(config, world, closers)
     const { attemptList: attempts, usage, callUsage } = ground
     const { issuer, servers, users, sessions, administration: people } = rooms
-    const { tenants, tenantAdministration, providers } = rooms
+    const { tenants, tenantAdministration, providers, apiKeyAdministration: apiKeys } = rooms
     const masterKeys = () => listMasterKeys(ground)
     const served = (await tenants.default()) ?? (await tenants.ensureDefault(config.publicUrl))
     const tenant = await chooseTenant(tenants, served, world.tenantSlug)
     const testHeader = () => ({ name: testMarkHeader, value: ground.testMarks.make(tenant.id) })
-    const apiKeys = createApiKeyAdministration(ground)
     const persons = { users, sessions, people, apiKeys, providers }
     const watch = { masterKeys, attempts, usage, callUsage, sweep }
     const hosts = { tenant, tenants, tenantAdministration }

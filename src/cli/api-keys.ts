@@ -2,6 +2,7 @@
 // stdout, once, when it is made; what is for a person to read goes to stderr.
 import type { Command } from 'commander'
 import type { ListedApiKey } from '../people/api-key-administration.ts'
+import { operatorAtTheMachine } from '../people/principal.ts'
 import { apiKeyNameMaxCharacters, apiKeyScopes } from '../people/api-keys.ts'
 import type { ApiKeyScope } from '../people/api-keys.ts'
 import { day, splitList, table, whenMissing } from './terminal.ts'
@@ -136,7 +137,9 @@ async function revoke(
   { json }: JsonOption,
 ): Promise<void> {
   const words = `There is no living API key ${id}. "latchkey api-keys list" shows all.`
-  const { name, userId } = await workshop.apiKeys.end(workshop.tenant, id).catch(whenMissing(words))
+  const { name, userId } = await workshop.apiKeys
+    .end(operatorAtTheMachine(workshop.tenant), id)
+    .catch(whenMissing(words))
   if (json === true) return terminal.print(JSON.stringify({ id, name, userId }))
   const person = await workshop.users.byId(workshop.tenant, userId)
   const owner = nameOf({ userId, email: person?.email })

@@ -23,6 +23,11 @@ export async function endSignIns(needs: Needs, tx: Database, signIns: SignIns): 
   }
 }
 
+/** How many there are, those under way left out. */
+export async function countSignIns(db: Database, signIns: SignIns): Promise<number> {
+  return (await connectionsWith(db, 'credentials', signIns)).length
+}
+
 /** Ends the sign-ins that are under way. */
 export async function endFlows({ upstream }: Needs, tx: Database, signIns: SignIns) {
   const connectionIds = await connectionsWith(tx, 'flows', signIns)

@@ -21,7 +21,7 @@ import {
   requireProvider,
 } from './server-provider.ts'
 import { decideAuth } from './decide-auth.ts'
-import { endSignIns } from './end-sign-ins.ts'
+import { countSignIns, endSignIns } from './end-sign-ins.ts'
 import { accessColumn, requireVisible } from './server-access.ts'
 import { changeServer } from './server-change.ts'
 import { checkName, checkSlug, checkUrl, hostWord, proposeSlugs } from './server-input.ts'
@@ -62,6 +62,8 @@ export interface Servers extends ClientDocuments {
     input: Partial<ServerInput>,
   ) => Promise<PublicServer>
   readonly remove: (principal: Principal, id: string) => Promise<void>
+  /** How many sign-ins there are that would end with it. Throws Fault('not_found'). */
+  readonly countSignIns: (principal: Principal, id: string) => Promise<number>
   /** Lists the server's tools as the caller. */
   readonly test: (principal: Principal, id: string) => Promise<ServerTest>
   /** Keeps how it was found to speak; undefined: that is not known any more. */
@@ -123,6 +125,10 @@ export function createServers(needs: ServerNeeds): Servers {
       changeServer(needs, principal, await require(principal.tenant, id), input),
     remove: async (principal, id) =>
       removeServer(needs, principal, await require(principal.tenant, id)),
+    countSignIns: async ({ tenant }, id) => {
+      const row = await require(tenant, id)
+      return countSignIns(needs.db, { tenant_id: row.tenant_id, server_id: row.id })
+    },
     test: async (principal, id) =>
       testServer(needs, principal, toServer(await requireSeen(principal, id))),
 

@@ -16,6 +16,13 @@ import type { SseTarget } from './sse-session.ts'
 export interface Tool {
   readonly name: string
   readonly description?: string
+  readonly annotations?: ToolHints
+}
+
+/** What a tool says of itself, which nobody has checked (MCP, `ToolAnnotations`). */
+export interface ToolHints {
+  readonly readOnlyHint?: boolean
+  readonly destructiveHint?: boolean
 }
 
 /** Where, and how our credential is shown there. */
@@ -155,8 +162,23 @@ function toolsOf(result: Result): readonly Tool[] {
     const name = textOf(tool?.['name'])
     const description = textOf(tool?.['description'])?.slice(0, descriptionCharsMax)
     if (name === undefined) return []
-    return [{ name, ...(description === undefined ? {} : { description }) }]
+    return [
+      {
+        name,
+        ...(description === undefined ? {} : { description }),
+        ...hintsOf(asRecord(tool?.['annotations'])),
+      },
+    ]
   })
+}
+
+const hintNames = ['readOnlyHint', 'destructiveHint'] as const
+
+function hintsOf(annotations: Result | undefined): Pick<Tool, 'annotations'> {
+  const said = hintNames
+    .map((name) => [name, annotations?.[name]] as const)
+    .filter(([, hint]) => typeof hint === 'boolean')
+  return said.length === 0 ? {} : { annotations: Object.fromEntries(said) }
 }
 
 function asRecord(value: unknown): Result | undefined {

@@ -116,6 +116,8 @@ test('events pass one by one: the first is read before the second is sent', asyn
   assert.equal((await reader.read()).value, 'data: two\n\n')
   assert.equal((await reader.read()).done, true)
   assert.equal(response.headers.get('content-type'), 'text/event-stream')
+  // Or a proxy before us keeps the events back until it has many.
+  assert.equal(response.headers.get('x-accel-buffering'), 'no')
 })
 
 test('the headers of a silent stream arrive before its first event', async (t) => {

@@ -28,6 +28,9 @@ const paramPrefix = 'mcp-param-'
 /** What we say about ourselves; compressed answers would only cost the event streams their pace. */
 const ownFields = { 'accept-encoding': 'identity', 'user-agent': 'latchkey' }
 
+/** Beside an answer of events: or a proxy before us keeps them back until it has many. */
+export const streamFields = { 'x-accel-buffering': 'no' }
+
 /** The header that carries a server's session id (MCP 2025-11-25, Streamable HTTP). */
 export const sessionHeader = 'mcp-session-id'
 
@@ -64,10 +67,12 @@ export function responseHeaders(
     ([name]) => responseNames.has(name) || (name.startsWith('mcp-') && name !== sessionHeader),
   )
   const sessionId = upstream[sessionHeader]
+  const isStream = /^text\/event-stream\b/i.test(upstream['content-type'] ?? '')
   return {
     ...Object.fromEntries(kept.map(([name, value]) => [name, textOf(value)])),
     'cache-control': cacheControl(upstream['cache-control']),
     'x-content-type-options': 'nosniff',
+    ...(isStream ? streamFields : {}),
     ...(typeof sessionId === 'string' ? { [sessionHeader]: bindSession(sessionId) } : {}),
   }
 }

@@ -43,6 +43,7 @@ onEveryDatabase(
       passwords,
       users,
       personEnds: async () => {},
+      appsEnd: async () => {},
     })
     await administration.update(operatorAtTheMachine(bench.tenant), eve.user.id, { role: 'user' })
     await bench.journal.seal()

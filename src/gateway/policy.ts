@@ -67,8 +67,7 @@ function scopedPolicy(
     registry,
     toolScopes.map(({ scope }) => scope),
   )
-  const opening = (tool: string) =>
-    toolScopes.filter(({ tools }) => tools.some((pattern) => stands(pattern, tool)))
+  const opening = (tool: string) => scopesOpening(toolScopes, tool)
 
   const decideTools = (held: ReadonlySet<string>, tools: readonly string[]): Decision => {
     const ways = tools.map(opening)
@@ -98,12 +97,23 @@ function scopedPolicy(
   }
 }
 
+/** Those of a server's scopes that open a tool. */
+export function scopesOpening(
+  toolScopes: readonly ToolScope[],
+  tool: string,
+): readonly ToolScope[] {
+  return toolScopes.filter(({ tools }) => isAmong(tools, tool))
+}
+
+/** Do the lists of a server's policy leave this tool open? */
+export function isListedOpen({ allow, deny = [] }: ToolPolicy, tool: string): boolean {
+  return (allow === undefined || isAmong(allow, tool)) && !isAmong(deny, tool)
+}
+
 /** What the server's own policy closes, no scope opens. */
-function narrowed(policy: Policy, { allow, deny = [], readOnly = false }: ToolPolicy): Policy {
-  const isAmong = (patterns: readonly string[], tool: string) =>
-    patterns.some((pattern) => stands(pattern, tool))
-  const isOpen = (tool: string) =>
-    (allow === undefined || isAmong(allow, tool)) && !isAmong(deny, tool)
+function narrowed(policy: Policy, toolPolicy: ToolPolicy): Policy {
+  const { readOnly = false } = toolPolicy
+  const isOpen = (tool: string) => isListedOpen(toolPolicy, tool)
   return {
     ...policy,
     decide: (principal, call) => {
@@ -130,6 +140,10 @@ export function saysReadOnly({ annotations }: Readonly<Record<string, unknown>>)
 
 export function toolsOf({ tool, batchedTools = [] }: Call): readonly string[] {
   return tool === undefined ? batchedTools : [tool]
+}
+
+function isAmong(patterns: readonly string[], tool: string): boolean {
+  return patterns.some((pattern) => stands(pattern, tool))
 }
 
 function stands(pattern: string, tool: string): boolean {

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { writeEvent } from '../base/event-stream.ts'
+import { streamFields } from './headers.ts'
 import type { IsOffered } from './policy.ts'
 import { openStream } from './proxy.ts'
 import { createToolFilter } from './tool-filter.ts'
@@ -34,7 +35,8 @@ export function createSseAnswer(parts: Parts): SseAnswer {
   const notify = async (text: string) => {
     if (!isBegun) {
       isBegun = true
-      response.writeHead(200, { 'content-type': 'text/event-stream', ...ownFields })
+      const fields = { 'content-type': 'text/event-stream', ...streamFields, ...ownFields }
+      response.writeHead(200, fields)
       openStream(response, watch, closed)
     }
     const isTaken = response.write(writeEvent({ name: 'message', data: text }))

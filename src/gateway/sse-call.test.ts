@@ -75,6 +75,22 @@ test('a session is begun in the revision that the client speaks, and clients wit
   }
 })
 
+test('a client without sessions is told that the result is whole, and a list nothing to keep', async (t) => {
+  verifies(t, 'S1-13')
+  const rig = await startRig(t, { transport: 'sse', upstream: olderServer().listener })
+  const resultOf = async (method: string) => {
+    const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': method }
+    const response = await rig.post({ jsonrpc: '2.0', id: 7, method }, { headers })
+    return ((await response.json()) as { result: object }).result
+  }
+
+  // MCP 2026-07-28, "Result": a server of this revision says so always; only older ones may leave it out.
+  const whole = { resultType: 'complete' }
+  assert.deepEqual(await resultOf('prompts/get'), { of: 'prompts/get', ...whole })
+  const kept = { ttlMs: 0, cacheScope: 'private' }
+  assert.deepEqual(await resultOf('tools/list'), { of: 'tools/list', ...whole, ...kept })
+})
+
 for (const refusing of ['GET', 'POST']) {
   const refuses =
     (status: number, challenge: string, { always = false } = {}): RequestListener =>
@@ -165,6 +181,7 @@ test('what the server says on the way reaches the client before the answer', asy
   const response = await rig.post(toolsList, { headers: bothTypes })
 
   assert.equal(response.headers.get('content-type'), 'text/event-stream')
+  assert.equal(response.headers.get('x-accel-buffering'), 'no')
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
   const first = await reader?.read()
   assert.equal(first?.value, `data: ${JSON.stringify(step(1))}\n\n`)

@@ -13,6 +13,7 @@ import type { Outcome } from './proxy.ts'
 import { clientLeft, endedByUs, faultOf } from './proxy.ts'
 import { accepted, createSseAnswer } from './sse-answer.ts'
 import type { SseAnswer } from './sse-answer.ts'
+import { wholeResult } from './whole-result.ts'
 
 interface Needs {
   readonly outbound: Pick<Outbound, 'dispatcher'>
@@ -74,8 +75,9 @@ async function converse(
     const parts = { outbound, signal, opened, ...versionOf(request, era) }
     const message = { id, method: call.method, body: body?.toString() ?? '' }
     const outcome = await askOverSse({ ...parts, notified: answer.notify }, way, message)
-    if (outcome.kind === 'answer') overheard?.say(outcome.text)
-    return concluded(response, answer, outcome)
+    const told = inWordsOf(era, outcome, call)
+    if (told.kind === 'answer') overheard?.say(told.text)
+    return concluded(response, answer, told)
   } catch (thrown) {
     const isLate = time.aborted && !answer.isBegun()
     return failed(response, answer, { fault: isLate ? slow() : faultOf(thrown) })
@@ -93,6 +95,12 @@ function versionOf({ headers }: SseCall['request'], era: Era) {
   if (era === 'modern') return {}
   const version = headers['mcp-protocol-version']
   return { version: typeof version === 'string' ? version : '2025-03-26' }
+}
+
+/** What only a client of the era without sessions is told. */
+function inWordsOf(era: Era, outcome: SseOutcome, { method }: Call): SseOutcome {
+  if (era === 'legacy' || outcome.kind !== 'answer') return outcome
+  return { ...outcome, text: wholeResult(outcome.text, method) }
 }
 
 function concluded(response: ServerResponse, answer: SseAnswer, outcome: SseOutcome) {

@@ -26,11 +26,8 @@ for (const status of [400, 404, 405]) {
 
     for (const headers of [modern, {}]) {
       const response = await rig.post(toolsList, { headers })
-      assert.deepEqual(await response.json(), {
-        jsonrpc: '2.0',
-        id: 7,
-        result: { of: 'tools/list' },
-      })
+      const { id, result } = (await response.json()) as { id: number; result: { of: string } }
+      assert.deepEqual([id, result.of], [7, 'tools/list'])
     }
 
     assert.deepEqual(rig.transportsNoted(), ['sse'])

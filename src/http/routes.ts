@@ -13,8 +13,10 @@ import type { Attempts } from '../journal/attempts.ts'
 import type { CallContents } from '../journal/call-contents.ts'
 import type { AskCallUsage } from '../journal/call-usage.ts'
 import type { Journal } from '../journal/entries.ts'
+import type { SearchJournal } from '../journal/search.ts'
 import type { Usage } from '../journal/usage.ts'
 import type { Webhooks } from '../journal/webhooks.ts'
+import type { ApiKeyAdministration } from '../people/api-key-administration.ts'
 import type { ApiKeys } from '../people/api-keys.ts'
 import type { Arrive, Join } from '../people/arrivals.ts'
 import type { ProviderGrants } from '../people/provider-grants.ts'
@@ -55,18 +57,26 @@ import { tokenRoutes } from './oauth/token.ts'
 import { userInfoRoutes } from './oauth/userinfo.ts'
 import { createOpenStreams } from './open-streams.ts'
 import { operationRoutes } from './operations.ts'
+import { apiKeyPages } from './pages/api-keys.ts'
 import { appPages } from './pages/apps.ts'
 import { assetRoutes } from './pages/assets.ts'
+import { attemptPages } from './pages/attempts.ts'
 import { clientPages } from './pages/clients.ts'
 import { connectRoutes } from './pages/connect.ts'
 import { connectClientPages } from './pages/connect-client.ts'
 import { connectionPages } from './pages/connections.ts'
 import { devicePages } from './pages/device.ts'
+import { journalPages } from './pages/journal.ts'
+import { peoplePages } from './pages/people.ts'
 import { providerPages } from './pages/providers.ts'
+import { serverPages } from './pages/server.ts'
+import { serversPages } from './pages/servers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import { supportPages } from './pages/support.ts'
+import { webhookPages } from './pages/webhook.ts'
+import { webhooksPages } from './pages/webhooks.ts'
 import type { Route } from './route.ts'
 
 /** Everything that handlers may use. */
@@ -87,6 +97,7 @@ export interface RouteNeeds {
   readonly joinIdentity: Join
   readonly sessions: Sessions
   readonly apiKeys: ApiKeys
+  readonly apiKeyAdministration: ApiKeyAdministration
   readonly setup: Setup
   readonly support: SupportRequests
   readonly issuer: Issuer
@@ -97,6 +108,7 @@ export interface RouteNeeds {
   readonly gateway: Gateway
   readonly attempts: Attempts
   readonly attemptList: AttemptList
+  readonly searchJournal: SearchJournal
   readonly usage: Usage
   readonly callUsage: AskCallUsage
   readonly callContents: Pick<CallContents, 'list' | 'read'>
@@ -136,11 +148,19 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...signInRoutes({ ...withForms, tries: createSignInTries(needs) }),
     ...providerSignInRoutes(withForms),
     ...connectionPages(withForms),
-    ...connectClientPages(withForms),
     ...appPages(withForms),
+    ...connectClientPages(needs),
+    ...serversPages(withForms),
+    ...serverPages(withForms),
+    ...peoplePages(withForms),
+    ...apiKeyPages(withForms),
     ...clientPages(withForms),
     ...providerPages(withForms),
+    ...webhooksPages(withForms),
+    ...webhookPages(withForms),
     ...supportPages(withForms),
+    ...attemptPages(needs),
+    ...journalPages({ ...withForms, streams }),
     ...connectRoutes(withForms),
     ...devicePages(withForms),
     ...operationRoutes(needs),

@@ -32,6 +32,12 @@ export interface Grants {
     tenant: Pick<Tenant, 'id'>,
     id: string,
   ) => Promise<void>
+  /** Ends every grant of a person by an administrator's hand, inside the caller's transaction; each app asks them anew. */
+  readonly endForPerson: (
+    tx: Database,
+    tenant: Tenant,
+    of: { readonly userId: string; readonly actor: Entry['actor'] },
+  ) => Promise<void>
   /** Does a grant stand, and the client that has it? */
   readonly stands: (tenant: Tenant, id: string) => Promise<boolean>
 }
@@ -79,6 +85,7 @@ export function createGrants(needs: ListNeeds): Grants {
         some.where('provider_grant_id', '=', id),
       )
     },
+    endForPerson: (tx, tenant, of) => endForPerson({ ...needs, tx }, tenant, of),
     stands: async (tenant, id) => {
       const standing = await needs.db
         .selectFrom('grants')
@@ -264,6 +271,21 @@ async function endAll(
     .deleteFrom('consents')
     .where('tenant_id', '=', tenant.id)
     .where('resource', '=', resource)
+    .execute()
+}
+
+async function endForPerson(
+  needs: Needs & { readonly tx: Database },
+  tenant: Tenant,
+  { userId, actor }: { readonly userId: string; readonly actor: Entry['actor'] },
+): Promise<void> {
+  await endGrants(needs, tenant, { reason: 'operator', actor }, (some) =>
+    some.where('user_id', '=', userId),
+  )
+  await needs.tx
+    .deleteFrom('consents')
+    .where('tenant_id', '=', tenant.id)
+    .where('user_id', '=', userId)
     .execute()
 }
 

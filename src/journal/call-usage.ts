@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import type { Database } from '../store/database.ts'
 import { callDaysKept } from './call-counts.ts'
+import { namesOf } from './names.ts'
 import { dayMs } from './refusal-counts.ts'
 
 /** What the sums can be by. */
@@ -169,23 +170,6 @@ function usedThing(
     ...(tool === undefined ? {} : { tool }),
     ...summed,
   }
-}
-
-async function namesOf(
-  { db, tenantId }: Range,
-  kind: Exclude<UsageKind, 'tool'>,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, string>> {
-  if (ids.length === 0) return new Map()
-  const table = ({ server: 'servers', client: 'clients', user: 'users' } as const)[kind]
-  const name = kind === 'user' ? sql<string>`coalesce(email, name, id)` : sql<string>`name`
-  const rows = await db
-    .selectFrom(table)
-    .select(['id', name.as('shown')])
-    .where('tenant_id', '=', tenantId)
-    .where('id', 'in', [...new Set(ids)])
-    .execute()
-  return new Map(rows.map(({ id, shown }) => [id, shown]))
 }
 
 async function sumsPerDay(asked: Range, today: number): Promise<CallUsage['perDay']> {

@@ -31,6 +31,7 @@ export type EntryType =
   | 'user.signed_out'
   | 'user.role_changed'
   | 'user.password_reset'
+  | 'user.access_ended'
   | 'client.registered'
   | 'client.registered_again'
   | 'client.updated'
@@ -300,7 +301,8 @@ async function readSealed(db: Database, query: JournalQuery): Promise<readonly S
   return rows.map(toSealedEntry)
 }
 
-function toSealedEntry(row: JournalEntryRow & { readonly seq: number }): SealedEntry {
+/** An entry as the tables have it. */
+export function toSealedEntry(row: JournalEntryRow & { readonly seq: number }): SealedEntry {
   const { actor_id: actorId, subject_kind: kind, subject_id: id } = row
   return {
     tenantId: row.tenant_id,

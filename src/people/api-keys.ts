@@ -111,6 +111,7 @@ export async function storeApiKey(
   { name, scopes, expiresAt }: NewApiKey,
 ): Promise<MadeApiKey> {
   const createdAt = clock.now()
+  requireReadable({ name, scopes })
   if (expiresAt !== undefined && expiresAt <= createdAt) {
     throw new Fault('invalid_input', {
       because: 'the key would have expired already',
@@ -145,6 +146,19 @@ export async function storeApiKey(
     })
   })
   return { id, key, createdAt }
+}
+
+const nameShape = new RegExp(`^\\P{Cc}{1,${apiKeyNameMaxCharacters}}$`, 'u')
+
+function requireReadable({ name, scopes }: Pick<NewApiKey, 'name' | 'scopes'>): void {
+  const detail = {
+    ...(nameShape.test(name)
+      ? {}
+      : { name: `A name has 1 to ${apiKeyNameMaxCharacters} characters, in one line.` }),
+    ...(scopes.length > 0 ? {} : { scopes: 'Say at least one thing that the key may do.' }),
+  }
+  if (Object.keys(detail).length === 0) return
+  throw new Fault('invalid_input', { because: 'a key cannot be described so', detail })
 }
 
 async function revokeOwn(
@@ -184,6 +198,22 @@ export async function endApiKey(
     subject: { kind: 'api_key', id },
   })
   return { name, userId }
+}
+
+/** Ends every key of a person inside the caller's transaction. */
+export async function endApiKeysOf(
+  needs: Pick<ApiKeyNeeds, 'clock' | 'journal'> & { readonly tx: Database },
+  tenant: Tenant,
+  { userId, actor }: { readonly userId: string; readonly actor: Actor },
+): Promise<void> {
+  const living = await needs.tx
+    .selectFrom('api_keys')
+    .select('id')
+    .where('tenant_id', '=', tenant.id)
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .execute()
+  for (const { id } of living) await endApiKey(needs, tenant, { id, actor })
 }
 
 /** What may be told of a row, in a list. */

@@ -12,6 +12,7 @@ import { createJournal } from '../journal/entries.ts'
 import type { Store } from '../store/database.ts'
 import { createApiKeyAdministration } from './api-key-administration.ts'
 import { createApiKeys } from './api-keys.ts'
+import { operatorAtTheMachine } from './principal.ts'
 import { createPasswords } from './passwords.ts'
 import type { SessionPrincipal } from './principal.ts'
 import { createSessions } from './sessions.ts'
@@ -220,10 +221,11 @@ onEveryDatabase('an API key ends at its moment, whoever made it', async (_t, sto
   for (const { key } of [own, given]) assert.ok(await apiKeys.find(tenant, key))
   await clock.advance(1)
   for (const { key } of [own, given]) assert.equal(await apiKeys.find(tenant, key), undefined)
-  const { name, userId } = await apiKeyAdministration.end(tenant, given.id)
+  const by = operatorAtTheMachine(tenant)
+  const elsewhere = operatorAtTheMachine({ ...tenant, id: 'ten_another' })
+  const { name, userId } = await apiKeyAdministration.end(by, given.id)
   assert.deepEqual([name, userId], ['robot', bob.user.id])
-  await assert.rejects(apiKeyAdministration.end(tenant, given.id), withCode('not_found'))
-  const elsewhere = { ...tenant, id: 'ten_another' }
+  await assert.rejects(apiKeyAdministration.end(by, given.id), withCode('not_found'))
   await assert.rejects(apiKeyAdministration.end(elsewhere, own.id), withCode('not_found'))
 })
 

@@ -55,6 +55,7 @@ async function createRig(store: Store) {
       passwords,
       users,
       personEnds: async () => {},
+      appsEnd: async () => {},
     }),
     setup,
     administration: createTenantAdministration({ ...ground, setup }),

@@ -61,6 +61,7 @@ async function start(db: Store['db']) {
     passwords,
     users,
     personEnds: async () => {},
+    appsEnd: async () => {},
   })
   const tenant = await createTenants(ground).ensureDefault('https://auth.test')
   return { administration, users, tenant, by: operatorAtTheMachine(tenant) }

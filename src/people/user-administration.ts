@@ -1,14 +1,14 @@
 // People by an administrator's hand: who there is, what they may do, a new password for one who has lost theirs, and the end
 // of one who has left.
 import type { Clock } from '../base/clock.ts'
-import { limitOf, pageOf, positionOf } from '../base/page.ts'
 import type { Page, PageRequest } from '../base/page.ts'
 import { randomSecret } from '../base/random.ts'
 import type { Random } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { Actor, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import type { UserRow } from '../store/schema.ts'
+import { endApiKeysOf } from './api-keys.ts'
 import type { Passwords } from './passwords.ts'
 import { actorOf, requireAdmin } from './principal.ts'
 import type { Principal } from './principal.ts'
@@ -16,6 +16,7 @@ import {
   changeUser,
   lockUser,
   requireKeeper,
+  requireName,
   noSuchPerson,
   requireOther,
   requireRole,
@@ -23,11 +24,10 @@ import {
 } from './user-change.ts'
 import type { UserChange } from './user-change.ts'
 import type { Tenant } from './tenants.ts'
+import { lastSignIns, listUsers, toListed } from './user-list.ts'
+import type { ListedUser, UserSearch } from './user-list.ts'
 import { addressIn, chiefRole, toUser } from './users.ts'
 import type { Role, User, Users } from './users.ts'
-
-/** The roles from the least to the most. */
-export const roles = ['user', 'admin', 'operator'] as const satisfies readonly Role[]
 
 /** All throw Fault('forbidden') for whoever does not look after this tenant, and for an admin who reaches for an operator. */
 export interface UserAdministration {
@@ -36,8 +36,17 @@ export interface UserAdministration {
     by: Principal,
     person: { readonly email: string; readonly name?: string; readonly role: Role },
   ) => Promise<UserWithPassword>
-  /** The people of the tenant, oldest first. */
-  readonly list: (by: Principal, page?: PageRequest) => Promise<Page<ListedUser>>
+  /** The people of the tenant, oldest first; all, or those that a search finds. */
+  readonly list: (
+    by: Principal,
+    page?: PageRequest,
+    which?: UserSearch,
+  ) => Promise<Page<ListedUser>>
+  /** When each of these last signed in; who never did is not among them. */
+  readonly lastSignIns: (
+    by: Principal,
+    ids: readonly string[],
+  ) => Promise<ReadonlyMap<string, number>>
   /** Who has looked after a tenant the longest; nobody may, before it is set up. */
   readonly keeper: (tenant: Tenant) => Promise<User | undefined>
   /** The one with this id or e-mail address, disabled or not. */
@@ -48,6 +57,11 @@ export interface UserAdministration {
   readonly update: (by: Principal, id: string, change: UserChange) => Promise<ListedUser>
   /** A new password, shown here once; whoever is signed in as this person is signed out. Throws Fault('not_found'). */
   readonly resetPassword: (by: Principal, id: string) => Promise<UserWithPassword>
+  /**
+   * Ends everything that acts for a person: they are signed out, the apps that they let in lose their access, and their API
+   * keys stop. Their password and their connections stay. Throws Fault('not_found').
+   */
+  readonly endAccess: (by: Principal, id: string) => Promise<void>
   /**
    * Removes a person and all that is theirs: sessions, keys, what they let in, and their connections, which the providers are
    * asked to forget. Throws as `update` does.
@@ -60,8 +74,6 @@ export interface UserWithPassword {
   readonly password: Secret
 }
 
-export type ListedUser = User & { readonly createdAt: number; readonly disabled: boolean }
-
 interface Needs {
   readonly db: Database
   readonly clock: Clock
@@ -71,6 +83,12 @@ interface Needs {
   readonly journal: Journal
   /** Ends what other rooms hold for a person, inside the transaction that removes them. */
   readonly personEnds: (tx: Database, tenantId: string, userId: string) => Promise<void>
+  /** Ends the access of the apps that a person let in, inside the caller's transaction. */
+  readonly appsEnd: (
+    tx: Database,
+    tenant: Tenant,
+    of: { readonly userId: string; readonly actor: Actor },
+  ) => Promise<void>
 }
 
 /** Makes the administration of all tenants' people over one database. */
@@ -80,10 +98,15 @@ export function createUserAdministration(needs: Needs): UserAdministration {
     create: async (by, person) => {
       requireAdmin(by)
       requireRole(by, person.role)
+      requireName(person.name)
       const password = randomSecret(random)
-      return { user: await users.create({ tenant: by.tenant, password, ...person }), password }
+      return {
+        user: await users.create({ tenant: by.tenant, by: actorOf(by), password, ...person }),
+        password,
+      }
     },
-    list: (by, page = {}) => list(db, by, page),
+    list: async (by, page = {}, which = {}) => listUsers(db, by, page, which),
+    lastSignIns: async (by, ids) => lastSignIns(db, by, ids),
     keeper: (tenant) => findKeeper(db, tenant),
     find: async (tenant, who) => {
       const row = await findRow(db, tenant, who)
@@ -101,12 +124,9 @@ export function createUserAdministration(needs: Needs): UserAdministration {
       return toListed(await db.transaction().execute(work))
     },
     resetPassword: (by, id) => resetPassword(needs, by, id),
+    endAccess: (by, id) => endAccess(needs, by, id),
     remove: (by, id) => remove(needs, by, id),
   }
-}
-
-function toListed(row: UserRow): ListedUser {
-  return { ...toUser(row), createdAt: row.created_at, disabled: row.disabled_at !== null }
 }
 
 function findRow(db: Database, tenant: Tenant, who: string): Promise<UserRow | undefined> {
@@ -117,21 +137,6 @@ function findRow(db: Database, tenant: Tenant, who: string): Promise<UserRow | u
     .where('tenant_id', '=', tenant.id)
     .where((is) => (address === undefined ? is('id', '=', who) : is('email', '=', address)))
     .executeTakeFirst()
-}
-
-async function list(db: Database, by: Principal, page: PageRequest): Promise<Page<ListedUser>> {
-  requireAdmin(by)
-  const { createdAt, id } = positionOf(page)
-  const rows = await db
-    .selectFrom('users')
-    .selectAll()
-    .where('tenant_id', '=', by.tenant.id)
-    .where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(createdAt, id)))
-    .orderBy('created_at')
-    .orderBy('id')
-    .limit(limitOf(page) + 1)
-    .execute()
-  return pageOf(rows, page, toListed)
 }
 
 async function findKeeper(db: Database, tenant: Tenant): Promise<User | undefined> {
@@ -146,6 +151,25 @@ async function findKeeper(db: Database, tenant: Tenant): Promise<User | undefine
     .limit(1)
     .executeTakeFirst()
   return row && toUser(row)
+}
+
+async function endAccess(needs: Needs, by: Principal, id: string): Promise<void> {
+  requireAdmin(by)
+  const { tenant } = by
+  const actor = actorOf(by)
+  await needs.db.transaction().execute(async (tx) => {
+    const row = await lockUser(tx, by, id)
+    await signOut(tx, row)
+    await endApiKeysOf({ ...needs, tx }, tenant, { userId: id, actor })
+    await needs.appsEnd(tx, tenant, { userId: id, actor })
+    await needs.journal.record(tx, {
+      tenantId: tenant.id,
+      type: 'user.access_ended',
+      actor,
+      userId: id,
+      subject: { kind: 'user', id },
+    })
+  })
 }
 
 async function remove({ db, journal, personEnds }: Needs, by: Principal, id: string) {

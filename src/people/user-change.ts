@@ -9,7 +9,7 @@ import { actorOf, isOperator } from './principal.ts'
 import type { Principal } from './principal.ts'
 import { lockTenant } from './tenants.ts'
 import type { Tenant } from './tenants.ts'
-import { chiefRole, requireRoleOf } from './users.ts'
+import { chiefRole, requireRoleOf, roles, toUser } from './users.ts'
 import type { Role } from './users.ts'
 
 /** What may be said about a person; what is absent stays. */
@@ -31,6 +31,24 @@ export function requireRole(by: Principal, role: Role): void {
   throw new Fault('forbidden', { because: 'only an operator makes an operator' })
 }
 
+/** The roles that this caller may give, from the least to the most. */
+export function rolesOpenTo(by: Principal): readonly Role[] {
+  const mayMakeOperators = isOperator(by)
+  return roles.filter((role) => role !== 'operator' || mayMakeOperators)
+}
+
+export const nameMaxCharacters = 80
+const nameShape = new RegExp(`^\\P{C}{1,${nameMaxCharacters}}$`, 'u')
+
+/** Throws Fault('invalid_input') for a name that nobody could read, or that breaks a line. */
+export function requireName(name: string | undefined): void {
+  if (name === undefined || nameShape.test(name)) return
+  throw new Fault('invalid_input', {
+    because: 'this cannot be the name of a person',
+    detail: { name: `A name has 1 to ${nameMaxCharacters} characters, in one line.` },
+  })
+}
+
 /**
  * The person, inside a transaction in which nobody else changes the people of this tenant. Throws Fault('not_found'), or
  * Fault('forbidden') for an admin who reaches for an operator.
@@ -50,10 +68,13 @@ export async function lockUser(tx: Database, by: Principal, id: string): Promise
   return row
 }
 
-/** Nobody shuts themself out by a slip. Throws Fault('conflict'). */
+/** Nobody shuts themself out, or lowers themself, by a slip. Throws Fault('conflict'). */
 export function requireOther(by: Principal, { id }: Pick<UserRow, 'id'>): void {
   if (by.user?.id !== id) return
-  throw new Fault('conflict', { because: 'nobody disables or removes themself' })
+  throw new Fault('conflict', {
+    because: 'nobody lowers, disables or removes themself',
+    detail: { person: 'This is you. Ask another administrator to do it.' },
+  })
 }
 
 /** Somebody has to be left who looks after this tenant, if somebody did. Throws Fault('conflict'). */
@@ -69,7 +90,10 @@ export async function requireKeeper(tx: Database, tenant: Tenant, before: UserRo
     .limit(1)
     .executeTakeFirst()
   if (left !== undefined) return
-  throw new Fault('conflict', { because: `somebody has to stay an ${role}` })
+  throw new Fault('conflict', {
+    because: `somebody has to stay an ${role}`,
+    detail: { role: `This is the last ${role}, and somebody has to stay one. Make another first.` },
+  })
 }
 
 /** Changes a person inside the caller's transaction; what did not change is not told. */
@@ -82,7 +106,8 @@ export async function changeUser(
   const { tenant } = by
   const before = await lockUser(tx, by, id)
   if (change.role !== undefined) requireRole(by, change.role)
-  if (change.disabled === true) requireOther(by, before)
+  requireName(change.name)
+  if (change.disabled === true || isLowered(before, change)) requireOther(by, before)
   const after = changed(before, change, clock.now())
   await tx
     .updateTable('users')
@@ -99,6 +124,10 @@ export async function changeUser(
     await journal.record(tx, data === undefined ? entry : { ...entry, data })
   }
   return after
+}
+
+function isLowered(before: UserRow, { role }: UserChange): boolean {
+  return role !== undefined && roles.indexOf(role) < roles.indexOf(toUser(before).role)
 }
 
 function changed(before: UserRow, { name, role, disabled }: UserChange, now: number): UserRow {

@@ -5,7 +5,7 @@ import { Fault } from '../base/fault.ts'
 import type { Random } from '../base/random.ts'
 import { randomId } from '../base/random.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Journal } from '../journal/entries.ts'
+import type { Actor, Journal } from '../journal/entries.ts'
 import type { Database } from '../store/database.ts'
 import { steadyQuery } from '../store/hot-query.ts'
 import type { UserRow } from '../store/schema.ts'
@@ -28,7 +28,10 @@ export function nameOf({ email, name, id }: Pick<User, 'email' | 'name' | 'id'>)
   return email ?? name ?? id
 }
 
-export type Role = 'user' | 'admin' | 'operator'
+/** The roles from the least to the most. */
+export const roles = ['user', 'admin', 'operator'] as const
+
+export type Role = (typeof roles)[number]
 
 export interface NewUser {
   readonly tenant: Tenant
@@ -39,6 +42,8 @@ export interface NewUser {
   readonly password?: Secret
   readonly name?: string
   readonly role: Role
+  /** Who makes them; absent for one who comes by themself. */
+  readonly by?: Actor
 }
 
 export interface Users {
@@ -89,7 +94,7 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
     return row?.hash
   }
 
-  const prepare = async ({ tenant, email, password, name, role, ...mail }: NewUser) => {
+  const prepare = async ({ tenant, email, password, name, role, by, ...mail }: NewUser) => {
     requireRoleOf(tenant, role)
     const address = email === undefined ? null : requireAddress(email)
     const hash = password && (await passwords.hash(password))
@@ -103,7 +108,9 @@ export function createUsers({ db, clock, random, passwords, journal }: Needs): U
       disabled_at: null,
       created_at: clock.now(),
     }
-    return { store: (tx: Database) => storeUser({ tx, journal }, row, hash) }
+    return {
+      store: (tx: Database) => storeUser({ tx, journal, by: by ?? { kind: 'system' } }, row, hash),
+    }
   }
 
   return {
@@ -169,7 +176,7 @@ function enabledUsers(db: Database, tenantId: string) {
 }
 
 async function storeUser(
-  { tx, journal }: { readonly tx: Database; readonly journal: Journal },
+  { tx, journal, by }: { readonly tx: Database; readonly journal: Journal; readonly by: Actor },
   row: UserRow,
   passwordHash: string | undefined,
 ): Promise<User> {
@@ -180,13 +187,16 @@ async function storeUser(
     .returning('id')
     .executeTakeFirst()
   if (inserted === undefined) {
-    throw new Fault('conflict', { because: 'a person with this e-mail exists' })
+    throw new Fault('conflict', {
+      because: 'a person with this e-mail exists',
+      detail: { email: 'A person with this e-mail exists already.' },
+    })
   }
   if (passwordHash !== undefined) await storePassword(tx, row, passwordHash)
   await journal.record(tx, {
     tenantId: row.tenant_id,
     type: 'user.created',
-    actor: { kind: 'system' },
+    actor: by,
     userId: row.id,
     subject: { kind: 'user', id: row.id },
     data: { role: row.role },

@@ -111,7 +111,7 @@ test('every command about one tenant takes --tenant, and the others refuse it', 
     [['apply', '-f', '/nowhere.yaml'], /\/nowhere.yaml/],
     [['keys', 'status', ...of], /leave --tenant out/],
     [['users', 'create', 'x@x.test', '--role', 'operator', ...of], /role: Operators live in/],
-    [['users', 'set-role', 'eve@example.com', 'user', ...of], /somebody has to stay an admin/],
+    [['users', 'set-role', 'eve@example.com', 'user', ...of], /This is the last admin/],
     [['tenants', 'add', 'acme', '--url', 'https://x.test'], /slug: Use 6 to 36/],
     [
       ['tenants', 'add', 'near-co', '--url', 'https://acme.test'],

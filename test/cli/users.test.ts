@@ -38,10 +38,10 @@ test('what cannot be done with people is said in words', async (t) => {
   await shell.json('users', 'create', operator.email, '--role', 'operator')
   for (const [words, says] of [
     [['create', 'nonsense'], /^ {2}email: Enter an e-mail address, such as/m],
-    [['create', operator.email], /a person with this e-mail exists/],
+    [['create', operator.email], /A person with this e-mail exists/],
     [['create', 'x@example.com', '--role', 'king'], /The role is one of user, admin, operator/],
     [['set-role', operator.email, 'king'], /The role is one of user, admin, operator/],
-    [['set-role', operator.email, 'user'], /somebody has to stay an operator/],
+    [['set-role', operator.email, 'user'], /This is the last operator/],
     [['set-role', 'usr_nobody', 'user'], /There is no user usr_nobody here/],
     [['reset', 'nobody@example.com'], /There is no user nobody@example.com here/],
   ] as const) {

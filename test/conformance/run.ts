@@ -1,15 +1,16 @@
 // `npm run conformance`: the official MCP conformance suite against one real Latchkey. As an authorization server it is
 // asked directly; as a client it signs in for a driver, once in each revision of MCP, and in the suites that no revision
-// requires as a whole; as a gateway it stands before a reference server that is also asked directly. Prints a table for each
-// run and ends non-zero when a scored scenario failed, one of a suite warned, or one went otherwise through the gateway. What
-// the suite and Latchkey said stays in `.test-run/conformance`.
+// requires as a whole; as a gateway it stands before reference servers, and has to give what one of them gives directly.
+// Prints a table for each run and ends non-zero when a scored scenario failed, one of a suite warned, or one went otherwise
+// through the gateway. What the suite and Latchkey said stays in `.test-run/conformance`. `npm run conformance -- server`
+// plays only the runs whose title begins so.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runAuthorization } from './authorization.ts'
 import { environmentOf } from './connection.ts'
 import type { Access } from './connection.ts'
 import { startLatchkey } from './latchkey.ts'
-import { runServer } from './server.ts'
+import { runAcross, runServer } from './server.ts'
 import { readDrivenResult, readSuite, requiredScenarios, runSuite } from './suite.ts'
 import type { ScenarioResult } from './suite.ts'
 
@@ -46,13 +47,20 @@ async function runAll(access: Access): Promise<number> {
       const { origin } = access
       return [`server ${revision}`, (folder) => runServer({ origin, revision, folder, signal })]
     }),
+    ...(['sessionless', 'older'] as const).map((kind): Run => {
+      const { origin } = access
+      const revision = '2025-11-25'
+      return [`server ${kind}`, (folder) => runAcross({ origin, revision, folder, signal }, kind)]
+    }),
     ...suites.map((suite): Run => {
       const set = ['--suite', suite]
       return [`suite ${suite}`, (folder) => runClient({ access, set, folder })]
     }),
   ]
+  const wanted = runs.filter(([title]) => title.startsWith(process.argv[2] ?? ''))
+  if (wanted.length === 0) throw new Error('no run has a title that begins so')
   const all: ScenarioResult[] = []
-  for (const [title, run] of runs) {
+  for (const [title, run] of wanted) {
     const folder = join(resultsFolder, title.replace(' ', '-'))
     mkdirSync(folder)
     const results = await run(folder)

@@ -124,7 +124,7 @@ export function readSuite(folder: string): readonly ScenarioResult[] {
 /** The scenarios that left a result. */
 export function scenariosIn(folder: string): readonly string[] {
   return globSync(join(folder, '**', 'checks.json'))
-    .map((file) => dirname(relative(folder, file)).replace(/-2\d{3}-[^/]*$/, ''))
+    .map((file) => dirname(relative(folder, file)).replace(/-2\d{3}-\d\d-\d\dT[^/]*$/, ''))
     .toSorted()
 }
 
@@ -133,9 +133,9 @@ function strictly(result: ScenarioResult): ScenarioResult {
   return warnings === 0 ? result : { ...result, failures: [...failures, `${warnings} warned`] }
 }
 
-/** A folder is named by the scenario and the time; the year keeps `a` apart from `a-b`. */
+/** A folder is named by the scenario and the time; the date keeps `a` apart from `a-b`, and from `a-2020-12`. */
 function filesOf(folder: string, scenario: string, file: string): readonly string[] {
-  return globSync(join(folder, `${scenario}-2[0-9][0-9][0-9]-*`, file))
+  return globSync(join(folder, `${scenario}-2[0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*`, file))
 }
 
 function lastLineOf(text: string): string | undefined {

@@ -63,7 +63,7 @@ test('a person reads the steps for all servers, or for one that they may use', a
   assert.match(everything.html, /&lt;b&gt;Notes/)
   assert.ok(!everything.html.includes(name))
   assert.ok(!everything.html.includes('Secret'))
-  assert.match(everything.html, /only on this machine/)
+  assert.match(everything.html, /leads nowhere from there/)
 
   const one = await eve.open(`${at}?server=notes`)
   assert.ok(one.html.includes(`--scope user notes ${origin}/notes/mcp<`))

@@ -110,9 +110,11 @@ test('an administrator manages people, and operators are for operators', async (
       assert.equal((await ada('PATCH', `/users/${user.id}`, body)).status, 200)
     }
     const { json } = await ada('GET', '/journal')
-    const told = json.items
-      .filter(({ subject }: { subject?: { id: string } }) => subject?.id === user.id)
-      .map(({ type }: { type: string }) => type)
+    const own = json.items.filter(
+      ({ subject }: { subject?: { id: string } }) => subject?.id === user.id,
+    )
+    assert.deepEqual(own[0].actor, { kind: 'user', id: me.id }, 'who made them')
+    const told = own.map(({ type }: { type: string }) => type)
     assert.deepEqual(told, ['user.created', 'user.signed_in', 'user.updated', 'user.role_changed'])
   })
 })

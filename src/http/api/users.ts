@@ -1,7 +1,7 @@
 // REST for people: an administrator makes them, says what they may do, shuts them out, and removes them with all that is
 // theirs.
 import { z } from 'zod'
-import { roles } from '../../people/user-administration.ts'
+import { roles } from '../../people/users.ts'
 import type { UserAdministration, UserWithPassword } from '../../people/user-administration.ts'
 import { empty, json } from '../answers.ts'
 import { found, made, nothing, page } from '../output.ts'

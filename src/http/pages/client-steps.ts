@@ -27,6 +27,8 @@ export interface Step {
 export interface ProgramSteps {
   /** As issuer/known-clients.ts has it; for those that it does not know, what they are. */
   readonly name: string
+  /** It calls from its maker's machines, so that it reaches nothing on the person's own. */
+  readonly isInTheCloud?: boolean
   readonly steps: readonly Step[]
 }
 
@@ -36,7 +38,7 @@ export function clientSteps(target: Target): readonly ProgramSteps[] {
     ...makersOwn(target),
     ...editors(target),
     ...terminals(target),
-    { name: 'Copilot Studio', steps: copilotSteps(target) },
+    { name: 'Copilot Studio', isInTheCloud: true, steps: copilotSteps(target) },
     { name: words.other.name, steps: otherSteps(target) },
   ]
 }
@@ -46,6 +48,7 @@ function makersOwn({ url, name }: Target): readonly ProgramSteps[] {
   return [
     {
       name: 'Claude',
+      isInTheCloud: true,
       steps: [{ words: claude.open }, { words: claude.add, copy: url }, { words: claude.connect }],
     },
     {
@@ -60,6 +63,7 @@ function makersOwn({ url, name }: Target): readonly ProgramSteps[] {
     },
     {
       name: 'ChatGPT',
+      isInTheCloud: true,
       steps: [
         { words: chatgpt.mode },
         { words: chatgpt.add, copy: url },

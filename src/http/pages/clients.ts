@@ -147,10 +147,10 @@ function clientRow(
         }
         ${
           disabled
-            ? html`<button name="action" value="enable" aria-label="Switch ${name} on">
+            ? html`<button name="action" value="enable" aria-label="Switch on ${name}">
                 Switch on
               </button>`
-            : html`<button name="action" value="disable" aria-label="Switch ${name} off">
+            : html`<button name="action" value="disable" aria-label="Switch off ${name}">
                 Switch off
               </button>`
         }

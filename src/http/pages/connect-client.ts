@@ -4,8 +4,9 @@ import { html } from 'hono/html'
 import { Fault } from '../../base/fault.ts'
 import type { Server, Servers } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
+import { isLoopbackHost } from '../../oauth/uri.ts'
 import { isAdmin } from '../../people/principal.ts'
-import type { Tenant } from '../../people/tenants.ts'
+import { isDefault } from '../../people/tenants.ts'
 import { nameOf } from '../../people/users.ts'
 import { pathIn } from '../place.ts'
 import type { Route, SignedIn } from '../route.ts'
@@ -39,7 +40,8 @@ async function connectClientPage({ servers }: Needs, visit: SignedIn): Promise<R
   const usable = await servers.usable(principal)
   const chosen = chosenOf(usable, query.get('server') ?? '')
   const url = resourceOf(tenant, chosen?.slug)
-  const name = chosen?.slug ?? 'latchkey'
+  const name = chosen?.slug ?? (isDefault(tenant) ? 'latchkey' : tenant.slug)
+  const isLocal = isLoopbackHost(new URL(tenant.issuer).hostname)
   return page({
     tenant,
     title: all.places.connect,
@@ -56,7 +58,6 @@ async function connectClientPage({ servers }: Needs, visit: SignedIn): Promise<R
           ${chosen === undefined ? words.forAll : html`${words.forOne} <bdi>${chosen.name}</bdi>`}
         </p>
         ${copyBox({ id: 'address', text: url, label: words.address })}
-        ${isPublic(tenant) ? '' : html`<p class="warning">${words.notPublic}</p>`}
         <p class="quiet">
           ${words.afterwards}
           <a href="${pathIn(tenant, '/console/apps')}">${all.places.apps}</a>. ${words.signIns}
@@ -65,7 +66,9 @@ async function connectClientPage({ servers }: Needs, visit: SignedIn): Promise<R
       </section>
       <section class="card programs">
         <h2>${words.programs}</h2>
-        ${clientSteps({ url, name, issuer: tenant.issuer }).map(programSteps)}
+        ${clientSteps({ url, name, issuer: tenant.issuer }).map((program, index) =>
+          programSteps(program, { index, isLocal }),
+        )}
       </section>
     `,
   })
@@ -101,14 +104,13 @@ function chooser({ usable, chosen, here }: Chooser): Html {
   </form>`
 }
 
-/** Programs that run at their makers call from the internet. */
-function isPublic({ issuer }: Tenant): boolean {
-  return issuer.startsWith('https:') && !/^https:\/\/(?:[^/:]+\.)?localhost(?=[:/]|$)/.test(issuer)
-}
-
-function programSteps({ name, steps }: ProgramSteps, program: number): Html {
+function programSteps(
+  { name, steps, isInTheCloud = false }: ProgramSteps,
+  { index: program, isLocal }: { readonly index: number; readonly isLocal: boolean },
+): Html {
   return html`<details>
     <summary><h3>${name}</h3></summary>
+    ${isInTheCloud && isLocal ? html`<p class="warning">${words.outOfReach}</p>` : ''}
     <ol>
       ${steps.map((step, index) => html`<li>${stepOf(step, name, `copy-${program}-${index}`)}</li>`)}
     </ol>

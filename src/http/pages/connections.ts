@@ -1,6 +1,5 @@
 // Connections: the servers a person can reach, how each stands, and the button that connects it. Admins add servers here.
 import { html } from 'hono/html'
-import { faultCatalogue, isFault } from '../../base/fault.ts'
 import { nameOf } from '../../people/users.ts'
 import type { Providers } from '../../people/providers.ts'
 import type { Connections } from '../../connectors/connections.ts'
@@ -13,10 +12,8 @@ import { withCookies } from '../forms.ts'
 import { pathIn } from '../place.ts'
 import { route } from '../route.ts'
 import type { Recognised, Route, SignedIn } from '../route.ts'
-import { addForm, serverOf } from './add-server.ts'
-import type { FailedForm } from './add-server.ts'
+import { addForm, keepingTokens, serversForm } from './add-server.ts'
 import { page } from './layout.ts'
-import { problemOf } from './problem.ts'
 import { connectionsPath, serverRow } from './server-row.ts'
 
 interface Needs {
@@ -96,46 +93,18 @@ function formRoutes(needs: Needs): readonly Route[] {
         return redirect(path, 303)
       },
     }),
-    route({
-      method: 'POST',
-      path: '/console/servers',
-      guard: 'admin',
-      surface: 'page',
-      words: 'Adds a server.',
-      run: async (visit) => {
-        const { principal } = visit
-        if (principal.kind !== 'session') return redirect(path, 303)
-        return addServer(needs, { ...visit, principal })
-      },
-    }),
   ]
-}
-
-async function addServer(needs: Needs, visit: SignedIn): Promise<Response> {
-  const fields = needs.forms.read(visit, 'connections')
-  const input = serverOf(fields)
-  try {
-    const { id, auth, grantType } = await needs.servers.create(visit.principal, input)
-    if (auth !== 'oauth' || grantType !== 'authorization_code') return redirect(path, 303)
-    const connection = await needs.connections.create(visit.principal, { serverId: id })
-    return redirect(`/connect/${connection.id}`, 303)
-  } catch (thrown) {
-    if (!isFault(thrown) || faultCatalogue[thrown.code].status >= 500) throw thrown
-    const { url, name = '' } = input
-    return connectionsPage(needs, visit, { failed: { url, name, problem: problemOf(thrown) } })
-  }
 }
 
 /** What the page shows besides. */
 interface Shown {
-  readonly failed?: FailedForm
   readonly tested?: { readonly serverId: string; readonly test: ServerTest }
 }
 
 async function connectionsPage(
   { servers, connections, providers, forms }: Needs,
   visit: SignedIn,
-  { failed, tested }: Shown = {},
+  { tested }: Shown = {},
 ): Promise<Response> {
   const { principal, tenant } = visit
   const [known, mine, shared, usable] = await Promise.all([
@@ -145,11 +114,11 @@ async function connectionsPage(
     isAdmin(principal) ? keepingTokens(providers, principal) : [],
   ])
   const { token, cookies, browser } = forms.issue(visit, 'connections')
+  const add = forms.issue({ ...visit, browser }, serversForm)
   const signOut = forms.issue({ ...visit, browser }, 'sign-out')
   const drawn = await page({
     tenant,
     title: 'Connections',
-    status: failed === undefined ? 200 : 422,
     signedInAs: nameOf(principal.user),
     script: 'connections.js',
     place: { here: 'connections', isAdmin: isAdmin(principal) },
@@ -183,7 +152,7 @@ async function connectionsPage(
       <p class="warning" role="status" data-waiting hidden>
         Sign in in the other window. <button type="button">Cancel</button>
       </p>
-      ${isAdmin(principal) ? addForm({ tenant, token, failed, providers: usable }) : ''}
+      ${isAdmin(principal) ? addForm({ tenant, token: add.token, providers: usable }) : ''}
       <form method="post" action="${pathIn(tenant, '/sign-out')}">
         <input type="hidden" name="form_token" value="${signOut.token}" />
         <button>Sign out</button>
@@ -191,9 +160,4 @@ async function connectionsPage(
     `,
   })
   return withCookies(drawn, cookies)
-}
-
-async function keepingTokens(providers: Pick<Providers, 'list'>, by: SignedIn['principal']) {
-  const { items } = await providers.list(by)
-  return items.filter(({ keepsTokens }) => keepsTokens)
 }

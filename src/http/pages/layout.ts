@@ -69,8 +69,18 @@ export async function page(content: Page): Promise<Response> {
 
 /** The console's pages in the order in which they are shown: a person's own, and those of an administrator. */
 const places = {
-  own: ['connections', 'connect', 'apps'],
-  administration: ['clients', 'providers', 'support'],
+  own: ['connections', 'apps', 'connect'],
+  administration: [
+    'servers',
+    'people',
+    'clients',
+    'providers',
+    'api-keys',
+    'webhooks',
+    'support',
+    'journal',
+    'attempts',
+  ],
 } as const
 
 function navigation(tenant: Tenant | undefined, { here, isAdmin }: Place): Html {

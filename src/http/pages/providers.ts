@@ -2,7 +2,7 @@
 // before it can be entered; with a script that happens by itself, without one by a button. Secrets go in and never come back.
 import { html } from 'hono/html'
 import type { Clock } from '../../base/clock.ts'
-import { Fault, faultCatalogue, isFault } from '../../base/fault.ts'
+import { Fault } from '../../base/fault.ts'
 import type { Servers } from '../../connectors/servers.ts'
 import type { Provider, ProviderFinding, Providers } from '../../people/providers.ts'
 import { nameOf } from '../../people/users.ts'
@@ -14,7 +14,7 @@ import type { Route, SignedIn } from '../route.ts'
 import { adminForm, adminPage } from './admin-page.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
-import { problemNote, problemOf } from './problem.ts'
+import { problemIn, problemNote } from './problem.ts'
 import { newForm, ownForm } from './provider-form.ts'
 import { changeOf, placeOf, providerOf, wordsOf } from './provider-fields.ts'
 import type { Look } from './provider-form.ts'
@@ -70,7 +70,7 @@ async function enter(needs: Needs, visit: SignedIn): Promise<Response> {
     const { id } = await needs.providers.create(visit.principal, providerOf(fields))
     return redirect(`${path}/${id}`, 303)
   } catch (thrown) {
-    return providersPage(needs, visit, { fields, look, problem: wordsOfFault(thrown) })
+    return providersPage(needs, visit, { fields, look, problem: problemIn(thrown).words })
   }
 }
 
@@ -82,7 +82,7 @@ async function change(needs: Needs, visit: SignedIn): Promise<Response> {
     if (said === 'removed') return redirect(path, 303)
     return await providerPage(needs, visit, await providerAt(needs, visit), said)
   } catch (thrown) {
-    return providerPage(needs, visit, provider, { fields, problem: wordsOfFault(thrown) })
+    return providerPage(needs, visit, provider, { fields, problem: problemIn(thrown).words })
   }
 }
 
@@ -127,16 +127,8 @@ async function lookedAt(
     const finding: ProviderFinding = await providers.check(principal, placeOf(fields))
     return { kind: 'found', finding }
   } catch (thrown) {
-    return { kind: 'failed', problem: wordsOfFault(thrown) }
+    return { kind: 'failed', problem: problemIn(thrown).words }
   }
-}
-
-/** What an administrator can mend, in words; what they cannot is thrown on. */
-function wordsOfFault(thrown: unknown): string {
-  if (!isFault(thrown)) throw thrown
-  const isOurs = faultCatalogue[thrown.code].status === 500 || thrown.code === 'bad_form'
-  if (isOurs) throw thrown
-  return problemOf(thrown)
 }
 
 /** What is shown besides what is stored. */

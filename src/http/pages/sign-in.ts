@@ -220,7 +220,8 @@ export async function signInPage(
         </p>
         ${await waitingNote(needs, visit, next)} ${problemNote(problem)}
         ${takesPasswords ? passwordForm(shared, email) : ''}
-        ${others.map((provider) => providerForm(shared, provider))}
+        ${takesPasswords && others.length > 0 ? html`<p class="or">or</p>` : ''}
+        <div class="ways">${others.map((provider) => providerForm(shared, provider))}</div>
       </section>
     `,
   })

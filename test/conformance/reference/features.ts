@@ -1,13 +1,14 @@
-// What the suite asks a server for, by the names that it asks by: fixed contents of every kind, and tools that report, log or
-// fail. What is not here fails the same on both ways, which says nothing about the gateway.
-import type { CallToolResult, ServerContext } from '@modelcontextprotocol/server'
-import {
-  acceptedContent,
-  inputRequired,
-  McpServer,
-  ResourceTemplate,
-} from '@modelcontextprotocol/server'
+// What the suite asks a server for, by the names that it asks by: here the fixed contents of every kind, and tools that report,
+// log or fail; what more it asks for is beside this.
+import type { CallToolResult } from '@modelcontextprotocol/server'
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import * as z from 'zod'
+import { addAskingTools } from './asking.ts'
+import { addChangingTools } from './changes.ts'
+import { addJobTools } from './jobs.ts'
+import { addRounds, roundStates } from './rounds.ts'
+import { addDescribedTools } from './schemas.ts'
+import { taskExtension } from './tasks.ts'
 
 // One pixel, and no sound at all.
 const png =
@@ -56,10 +57,17 @@ export function createReferenceServer(): McpServer {
         resources: { subscribe: true, listChanged: true },
         logging: {},
         completions: {},
+        extensions: taskExtension,
       },
+      requestState: { verify: (state, context) => roundStates.verify(state, context) },
     },
   )
   addTools(server)
+  addAskingTools(server)
+  addRounds(server)
+  addDescribedTools(server)
+  addChangingTools(server)
+  addJobTools(server)
   addResources(server)
   addPrompts(server)
   const { server: plain } = server
@@ -113,29 +121,6 @@ function addTools(server: McpServer): void {
       return { content: [text('It was logged.')] }
     },
   )
-  server.registerTool(
-    'test_input_required_result_elicitation',
-    { description: 'Asks for a name first', inputSchema: nothing },
-    async (_, context) => askForName(context),
-  )
-}
-
-/** MCP 2026-07-28, "Multi Round-Trip Requests": a question in place of the answer, until it is answered. */
-function askForName({ mcpReq }: ServerContext) {
-  const given = acceptedContent<{ name: string }>(mcpReq.inputResponses, 'user_name')
-  if (given !== undefined) return { content: [text(`Hello, ${given.name}!`)] }
-  return inputRequired({
-    inputRequests: {
-      user_name: inputRequired.elicit({
-        message: 'What is your name?',
-        requestedSchema: {
-          type: 'object',
-          properties: { name: { type: 'string' } },
-          required: ['name'],
-        },
-      }),
-    },
-  })
 }
 
 function addResources(server: McpServer): void {

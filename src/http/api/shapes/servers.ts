@@ -105,7 +105,17 @@ const template = z
 
 export const templateList = z.strictObject({ items: z.array(template) })
 
-const tool = z.strictObject({ name: z.string(), description: z.string().exactOptional() })
+const tool = z.strictObject({
+  name: z.string(),
+  description: z.string().exactOptional(),
+  annotations: z
+    .strictObject({
+      readOnlyHint: z.boolean().exactOptional(),
+      destructiveHint: z.boolean().exactOptional(),
+    })
+    .exactOptional()
+    .describe('What the tool says of itself; nobody has checked it.'),
+})
 
 export const serverTest = z
   .union([

@@ -1,6 +1,6 @@
 // What REST shows of people.
 import { z } from 'zod'
-import { roles } from '../../../people/user-administration.ts'
+import { roles } from '../../../people/users.ts'
 import { time } from './common.ts'
 
 export const user = z

@@ -78,9 +78,11 @@ export interface Servers extends ClientDocuments {
   readonly scopesInUse: (tenant: Tenant) => Promise<readonly string[]>
   /** Does a server's list name this scope? */
   readonly usesScope: (tenant: Tenant, scope: string) => Promise<boolean>
-  /** Is a server reached with the tokens of this provider? To be asked inside the transaction that holds the provider. */
+  /** The names of the servers that name each scope; one that none names is not among them. */
+  readonly perScope: (tenant: Tenant) => Promise<ReadonlyMap<string, readonly string[]>>
   /** How many servers use each provider; one that none uses is not among them. */
   readonly perProvider: (tenant: Tenant) => Promise<ReadonlyMap<string, number>>
+  /** Is a server reached with the tokens of this provider? To be asked inside the transaction that holds the provider. */
   readonly usesProvider: (tx: Database, tenant: Tenant, providerId: string) => Promise<boolean>
 }
 
@@ -145,6 +147,7 @@ export function createServers(needs: ServerNeeds): Servers {
     byUrl: (tenant, url, issuer) => oldestAt(needs, tenant, { url, issuer }),
     scopesInUse: (tenant) => scopesInUse(needs, tenant),
     usesScope: async (tenant, scope) => (await scopesInUse(needs, tenant)).includes(scope),
+    perScope: async (tenant) => namesPerScope(await scopesOfServers(needs, tenant)),
     usesProvider: isProviderUsed,
     perProvider: (tenant) => countByProvider(needs.db, tenant),
     ...createClientDocuments(needs),
@@ -279,16 +282,38 @@ async function listServers(
   return pageOf(rows, page, (row) => showServer(row, principal))
 }
 
-async function scopesInUse({ db }: ServerNeeds, { id }: Tenant): Promise<readonly string[]> {
+async function scopesInUse(needs: ServerNeeds, tenant: Tenant): Promise<readonly string[]> {
+  const servers = await scopesOfServers(needs, tenant)
+  return [...new Set(servers.flatMap(({ scopes }) => scopes))]
+}
+
+interface ScopesOfServer {
+  readonly name: string
+  readonly scopes: readonly string[]
+}
+
+async function scopesOfServers(
+  { db }: ServerNeeds,
+  { id }: Tenant,
+): Promise<readonly ScopesOfServer[]> {
   const rows = await db
     .selectFrom('servers')
-    .select('tool_scopes')
+    .select(['name', 'tool_scopes'])
     .where('tenant_id', '=', id)
     .where('tool_scopes', 'is not', null)
     .orderBy('slug')
     .execute()
-  const lists = rows.map(({ tool_scopes: list }) => (list === null ? [] : readToolScopes(list)))
-  return [...new Set(lists.flatMap((list) => list.map(({ scope }) => scope)))]
+  return rows.map(({ name, tool_scopes: list }) => ({
+    name,
+    scopes: list === null ? [] : readToolScopes(list).map(({ scope }) => scope),
+  }))
+}
+
+function namesPerScope(servers: readonly ScopesOfServer[]): ReadonlyMap<string, readonly string[]> {
+  const all = new Set(servers.flatMap(({ scopes }) => scopes))
+  const namesOf = (scope: string) =>
+    servers.filter(({ scopes }) => scopes.includes(scope)).map(({ name }) => name)
+  return new Map([...all].map((scope) => [scope, namesOf(scope)]))
 }
 
 async function removeServer(

@@ -72,6 +72,7 @@ import { providerPages } from './pages/providers.ts'
 import { serverPages } from './pages/server.ts'
 import { serversPages } from './pages/servers.ts'
 import { providerSignInRoutes } from './pages/provider-sign-in.ts'
+import { scopePages } from './pages/scopes.ts'
 import { signInRoutes } from './pages/sign-in.ts'
 import { createSignInTries } from './pages/sign-in-tries.ts'
 import { supportPages } from './pages/support.ts'
@@ -155,6 +156,7 @@ export function createRoutes(needs: RouteNeeds): readonly Route[] {
     ...peoplePages(withForms),
     ...apiKeyPages(withForms),
     ...clientPages(withForms),
+    ...scopePages(withForms),
     ...providerPages(withForms),
     ...webhooksPages(withForms),
     ...webhookPages(withForms),

@@ -11,8 +11,8 @@ export interface ScopeInput {
   readonly includes: readonly string[]
 }
 
-const nameCharsMax = 100
-const wordsCharsMax = 200
+export const nameCharsMax = 100
+export const wordsCharsMax = 200
 const includesMax = 50
 const iconCodePointsMax = 16
 

@@ -317,7 +317,7 @@ function isBuiltIn(name: string): boolean {
 }
 
 /** What these permit is decided by a standard, or by every server that has no list of its own. */
-function hasFixedMeaning(name: string): boolean {
+export function hasFixedMeaning(name: string): boolean {
   return name === toolsScope || Object.values<string>(identityScopes).includes(name)
 }
 

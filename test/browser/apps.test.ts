@@ -155,6 +155,7 @@ for (const { how, browser } of looks) {
     assert.equal(await call(origin, tokens.access_token), 401)
 
     await page.getByRole('link', { name: 'Clients' }).click()
+    await page.getByRole('heading', { name: 'Clients', level: 1 }).waitFor()
     await picture(page, `clients-${look}`)
     assert.equal(await page.locator('main img, main script').count(), 0)
     if (browser !== looks[1].browser) await fits(page)

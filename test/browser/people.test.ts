@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { verifies } from '../requirements.ts'
-import { fits, openBrowser, signIn } from './in-a-browser.ts'
+import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
+import { addMemories, fits, openBrowser, signIn } from './in-a-browser.ts'
 
 const email = 'grace@example.com'
 const harm = '<img src=x onerror=alert(1)>\u202e'.slice(0, -1)
@@ -99,4 +100,61 @@ test('an API key is made, used and taken back without scripts', async (t) => {
   await page.getByText('The key is taken back.').waitFor()
   assert.equal((await ask()).status, 401)
   assert.deepEqual(problems, [])
+})
+
+test('a scope is added, said in other words and removed without scripts', async (t) => {
+  verifies(t, 'S3-26', 'S3-52')
+  const browsing = await openBrowser(t, { browser: { javaScriptEnabled: false } })
+  if (browsing === undefined) return
+  const { page, problems, picture } = browsing
+  const server = await startOpenMcpServer()
+  t.after(() => server.stop())
+  await signIn(browsing)
+  await addMemories(browsing, server.url)
+  await page.getByRole('link', { name: 'Scopes' }).click()
+  const text = async () => page.locator('main').innerText()
+  assert.match(await text(), /memories:read[\s\S]*Used by Memories/)
+  await page.getByRole('textbox', { name: /^Name/ }).fill('notes:read')
+  await page.getByRole('textbox', { name: /^Words/ }).fill('Read your\u202enotes')
+  await page.getByRole('button', { name: 'Add' }).click()
+  assert.match(await page.getByRole('alert').innerText(), /Say in one line/)
+  assert.equal(await page.getByRole('textbox', { name: /^Name/ }).inputValue(), 'notes:read')
+  await page.getByRole('textbox', { name: /^Words/ }).fill(harm)
+  await page.getByRole('textbox', { name: /^Icon/ }).fill('📝')
+  await page.getByLabel('Read your memories and related data').check()
+  await page.getByRole('button', { name: 'Add' }).click()
+  await page.getByText('Added.').waitFor()
+  assert.ok((await text()).includes(harm))
+  assert.match(await text(), /With it: Read your memories and related data/)
+  await picture(page, 'scopes')
+
+  await page.getByRole('link', { name: 'Edit notes:read' }).click()
+  await page.getByRole('textbox', { name: /^Words/ }).fill('Read your notes')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('Saved.').waitFor()
+  await picture(page, 'scope')
+  await page.setViewportSize(phone.viewport)
+  await page.emulateMedia({ colorScheme: phone.colorScheme })
+  await page.locator('summary').click()
+  await fits(page)
+  await picture(page, 'scope-phone')
+  await page.getByRole('button', { name: /^Remove/ }).click()
+  await page.waitForURL('**/console/scopes')
+  assert.equal(await page.getByRole('link', { name: 'Edit notes:read' }).count(), 0)
+  await fits(page)
+  await picture(page, 'scopes-phone')
+
+  await page.getByRole('link', { name: 'Edit mcp' }).click()
+  assert.match(await text(), /What this scope permits is fixed/)
+  await page.getByRole('textbox', { name: /^Words/ }).fill('Use these tools')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.locator('summary', { hasText: 'Put the first words back' }).click()
+  await page.getByRole('button', { name: /^Put back/ }).click()
+  await page.waitForURL('**/console/scopes')
+  assert.match(await text(), /Use this server's tools for you/)
+  // A browser notes every answer that refuses; there is one.
+  assert.deepEqual(
+    problems.map((one) => /status of 422/.test(one)),
+    [true],
+  )
 })

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { route } from '../route.ts'
+import { brandRoute } from './brand.ts'
 import type { Route } from '../route.ts'
 
 const files = [
@@ -27,7 +28,7 @@ const files = [
 
 /** The rows of the assets. */
 export function assetRoutes(): readonly Route[] {
-  return files.map(({ path, file, type }) => {
+  const own = files.map(({ path, file, type }) => {
     const content = readFileSync(new URL(file, import.meta.url))
     const tag = `"${createHash('sha256').update(content).digest('base64url').slice(0, 16)}"`
     const headers = {
@@ -48,4 +49,5 @@ export function assetRoutes(): readonly Route[] {
           : new Response(content, { headers }),
     })
   })
+  return [...own, brandRoute]
 }

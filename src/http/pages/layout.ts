@@ -3,6 +3,7 @@ import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import type { Tenant } from '../../people/tenants.ts'
 import { pathIn } from '../place.ts'
+import { brandFooter, brandLink, brandName } from './brand.ts'
 import { words } from './words.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
@@ -50,18 +51,20 @@ export async function page(content: Page): Promise<Response> {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>${title} · Latchkey</title>
+        <title>${title} · ${brandName(tenant)}</title>
         <link rel="stylesheet" href="${to('/assets/console.css')}" />
+        ${brandLink(tenant)}
         <link rel="icon" href="${to('/assets/icon.svg')}" type="image/svg+xml" />
         ${script === undefined ? '' : html`<script src="${to(`/assets/${script}`)}" defer></script>`}
       </head>
       <body>
         <header class="top">
-          <a class="brand" href="${to('/console/connections')}">Latchkey</a>
+          <a class="brand" href="${to('/console/connections')}"><bdi>${brandName(tenant)}</bdi></a>
           ${signedInAs === undefined ? '' : html`<span class="who">${signedInAs}</span>`}
         </header>
         ${place === undefined ? '' : navigation(tenant, place)}
         <main>${body}</main>
+        ${brandFooter(tenant)}
       </body>
     </html>`
   return new Response(String(text), { status, headers: pageHeaders(content) })
@@ -74,6 +77,7 @@ const places = {
     'servers',
     'people',
     'clients',
+    'scopes',
     'providers',
     'api-keys',
     'webhooks',

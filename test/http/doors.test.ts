@@ -28,6 +28,7 @@ const withoutName = [
   'GET /assets/callback.js',
   'GET /assets/connections.js',
   'GET /assets/console.css',
+  'GET /assets/copy.js',
   'GET /assets/icon.svg',
   'GET /assets/providers.js',
   'GET /connect/callback/{context}',

@@ -18,6 +18,7 @@ const files = [
     file: './browser/connections.js',
     type: 'text/javascript; charset=utf-8',
   },
+  { path: '/assets/copy.js', file: './browser/copy.js', type: 'text/javascript; charset=utf-8' },
   {
     path: '/assets/providers.js',
     file: './browser/providers.js',

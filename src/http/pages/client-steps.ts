@@ -1,140 +1,173 @@
-// How a person connects each program to one of our addresses, as its makers describe it. What is typed or pasted is written
-// out whole; a name for the address comes from its slug, so nothing here needs quoting.
+// What a person does in each program that we know so that it reaches an address of ours: data alone, as the makers describe
+// their programs. How it looks is connect-client.ts's business.
+import { words as all } from './words.ts'
 
-/** Where a program is to connect, and what it may call that. */
-export interface Endpoint {
+const words = all.connect
+
+/** Where a program is to go. */
+export interface Target {
+  /** `/mcp`, or `/{slug}/mcp`, as a whole URL. */
   readonly url: string
-  /** Letters, digits and hyphens. */
+  /** What the program is to call it: a word without blanks. */
   readonly name: string
+  /** The authorization server, for programs that ask for its addresses. */
+  readonly issuer: string
 }
 
-export interface ClientSteps {
-  readonly client: string
-  /** It asks us from its maker's machines, so that it reaches nothing on the person's own. */
-  readonly isInTheCloud: boolean
+/** What one does: words, and what to copy or to press. */
+export interface Step {
+  readonly words?: string
+  readonly copy?: string
+  /** A link that opens the program itself. */
+  readonly open?: string
+  /** Other ways to do the same. */
+  readonly or?: readonly Step[]
+}
+
+export interface ProgramSteps {
+  /** As issuer/known-clients.ts has it; for those that it does not know, what they are. */
+  readonly name: string
+  /** It calls from its maker's machines, so that it reaches nothing on the person's own. */
+  readonly isInTheCloud?: boolean
   readonly steps: readonly Step[]
 }
 
-/** What to do, and what to type or paste there. */
-export interface Step {
-  readonly words: string
-  readonly text?: string
-}
-
-const json = (value: unknown) => JSON.stringify(value, undefined, 2)
-
-/** The programs that we know, in the order in which they are shown. */
-export function stepsFor(endpoint: Endpoint): readonly ClientSteps[] {
+/** The steps of every program. */
+export function clientSteps(target: Target): readonly ProgramSteps[] {
   return [
-    ...cloudSteps(endpoint),
-    ...editorSteps(endpoint),
-    ...terminalSteps(endpoint),
-    ...otherSteps(endpoint),
+    ...makersOwn(target),
+    ...editors(target),
+    ...terminals(target),
+    { name: 'Copilot Studio', isInTheCloud: true, steps: copilotSteps(target) },
+    { name: words.other.name, steps: otherSteps(target) },
   ]
 }
 
-function cloudSteps({ url }: Endpoint): readonly ClientSteps[] {
+function makersOwn({ url, name }: Target): readonly ProgramSteps[] {
+  const { claude, claudeCode, chatgpt } = words
   return [
     {
-      client: 'Claude',
+      name: 'Claude',
+      isInTheCloud: true,
+      steps: [{ words: claude.open }, { words: claude.add, copy: url }, { words: claude.connect }],
+    },
+    {
+      name: 'Claude Code',
+      steps: [
+        {
+          words: claudeCode.add,
+          copy: `claude mcp add --transport http --scope user ${name} ${url}`,
+        },
+        { words: claudeCode.connect },
+      ],
+    },
+    {
+      name: 'ChatGPT',
       isInTheCloud: true,
       steps: [
-        { words: 'Open Settings, then Connectors, then Add custom connector.' },
-        { words: 'Give it a name, and this as the URL of the server:', text: url },
-        { words: 'Press Add, then Connect. Sign in here and approve.' },
-      ],
-    },
-    {
-      client: 'ChatGPT',
-      isInTheCloud: true,
-      steps: [
-        { words: 'Open Settings, then Apps; under Advanced settings switch on Developer mode.' },
-        { words: 'Press Create; choose OAuth, and this as the URL of the server:', text: url },
-        { words: 'Press Create again. Sign in here and approve.' },
+        { words: chatgpt.mode },
+        { words: chatgpt.add, copy: url },
+        { words: chatgpt.connect },
       ],
     },
   ]
 }
 
-function editorSteps({ url, name }: Endpoint): readonly ClientSteps[] {
+function editors({ url, name }: Target): readonly ProgramSteps[] {
+  const { cursor, vscode, json } = words
+  const remote = { type: 'http', url }
+  const config = Buffer.from(JSON.stringify({ url })).toString('base64')
+  const query = new URLSearchParams({ name, config })
+  const added = JSON.stringify({ name, ...remote })
   return [
     {
-      client: 'Cursor',
-      isInTheCloud: false,
+      name: 'Cursor',
       steps: [
         {
-          words: 'Put this into ~/.cursor/mcp.json, beside what is there:',
-          text: json({ mcpServers: { [name]: { url } } }),
+          open: `cursor://anysphere.cursor-deeplink/mcp/install?${query.toString()}`,
+          or: [
+            {
+              words: `${json} ~/.cursor/mcp.json`,
+              copy: pretty({ mcpServers: { [name]: { url } } }),
+            },
+          ],
         },
-        { words: 'Open Cursor Settings, then MCP, and press Connect beside the server.' },
+        { words: cursor.connect },
       ],
     },
     {
-      client: 'VS Code',
-      isInTheCloud: false,
+      name: 'VS Code',
       steps: [
         {
-          words: 'Put this into .vscode/mcp.json, beside what is there:',
-          text: json({ servers: { [name]: { type: 'http', url } } }),
+          open: `vscode:mcp/install?${encodeURIComponent(added)}`,
+          or: [
+            { words: vscode.command, copy: `code --add-mcp '${added}'` },
+            { words: `${json} .vscode/mcp.json`, copy: pretty({ servers: { [name]: remote } }) },
+          ],
         },
-        { words: 'Press Start above the server in that file, then Allow.' },
+        { words: vscode.connect },
       ],
     },
   ]
 }
 
-function terminalSteps({ url, name }: Endpoint): readonly ClientSteps[] {
-  const inTerminal = 'In a terminal:'
+function terminals({ url, name }: Target): readonly ProgramSteps[] {
+  const { codex, gemini, goose, inspector } = words
   return [
     {
-      client: 'Claude Code',
-      isInTheCloud: false,
+      name: 'Codex',
       steps: [
-        { words: inTerminal, text: `claude mcp add --transport http ${name} ${url}` },
+        { words: codex.add, copy: `codex mcp add ${name} --url ${url}` },
+        { words: codex.connect, copy: `codex mcp login ${name}` },
+      ],
+    },
+    {
+      name: 'Gemini CLI',
+      steps: [
         {
-          words: 'Start Claude Code and type this; choose the server, then Authenticate:',
-          text: '/mcp',
+          words: gemini.add,
+          copy: `gemini mcp add --transport http --scope user ${name} ${url}`,
         },
+        { words: gemini.connect, copy: `/mcp auth ${name}` },
       ],
     },
     {
-      client: 'Codex',
-      isInTheCloud: false,
+      name: 'Goose',
       steps: [
-        { words: inTerminal, text: `codex mcp add ${name} --url ${url}` },
-        { words: 'Then:', text: `codex mcp login ${name}` },
+        { words: goose.open, copy: 'goose configure' },
+        { words: goose.add, copy: url },
       ],
     },
     {
-      client: 'Gemini CLI',
-      isInTheCloud: false,
+      name: 'MCP Inspector',
       steps: [
-        { words: inTerminal, text: `gemini mcp add --transport http ${name} ${url}` },
-        { words: 'Start Gemini CLI and type:', text: `/mcp auth ${name}` },
+        {
+          words: inspector.start,
+          copy: `npx @modelcontextprotocol/inspector --transport http --server-url ${url}`,
+        },
+        { words: inspector.connect },
       ],
     },
   ]
 }
 
-function otherSteps({ url, name }: Endpoint): readonly ClientSteps[] {
+function copilotSteps({ url, issuer }: Target): readonly Step[] {
+  const { open, sign, connect } = words.copilot
   return [
-    {
-      client: 'MCP Inspector',
-      isInTheCloud: false,
-      steps: [
-        { words: 'In a terminal:', text: 'npx @modelcontextprotocol/inspector' },
-        { words: 'Choose Streamable HTTP, and this as the URL; then press Connect:', text: url },
-      ],
-    },
-    {
-      client: 'A program that only starts servers itself',
-      isInTheCloud: false,
-      steps: [
-        {
-          words: 'Have it start this one, which passes everything on and signs in in the browser:',
-          text: json({ mcpServers: { [name]: { command: 'npx', args: ['mcp-remote', url] } } }),
-        },
-      ],
-    },
+    { words: open, copy: url },
+    { words: sign, copy: `${issuer}/oauth/authorize\n${issuer}/oauth/token` },
+    { words: connect },
   ]
+}
+
+function otherSteps({ url, name }: Target): readonly Step[] {
+  const bridge = { command: 'npx', args: ['-y', 'mcp-remote', url] }
+  return [
+    { words: words.other.add, copy: url },
+    { words: words.other.bridge, copy: pretty({ mcpServers: { [name]: bridge } }) },
+  ]
+}
+
+function pretty(value: unknown): string {
+  return JSON.stringify(value, undefined, 2)
 }

@@ -1,111 +1,149 @@
-// Connect a client: for each program that we know the exact steps, with the address to give to it. Works without scripts: what is
-// to be copied is chosen whole with one click.
+// Connect a client: what a person copies into the program they work in so that it reaches one of their servers, or all of
+// them as one. Works without scripts.
 import { html } from 'hono/html'
+import { Fault } from '../../base/fault.ts'
 import type { Server, Servers } from '../../connectors/servers.ts'
 import { resourceOf } from '../../gateway/targets.ts'
-import { isAdmin } from '../../people/principal.ts'
 import { isLoopbackHost } from '../../oauth/uri.ts'
+import { isAdmin } from '../../people/principal.ts'
 import { isDefault } from '../../people/tenants.ts'
-import type { Tenant } from '../../people/tenants.ts'
 import { nameOf } from '../../people/users.ts'
-import { toSignIn } from '../answers.ts'
 import { pathIn } from '../place.ts'
-import { route } from '../route.ts'
 import type { Route, SignedIn } from '../route.ts'
-import { stepsFor } from './client-steps.ts'
-import type { ClientSteps, Endpoint, Step } from './client-steps.ts'
+import { clientSteps } from './client-steps.ts'
+import type { ProgramSteps, Step } from './client-steps.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
-import { words } from './words.ts'
+import { ownPage } from './own-page.ts'
+import { words as all } from './words.ts'
 
 interface Needs {
   readonly servers: Pick<Servers, 'usable'>
 }
 
 const path = '/console/connect'
-const say = words.connect
+const words = all.connect
 
 /** The row of the page. */
-export function connectClientPages({ servers }: Needs): readonly Route[] {
+export function connectClientPages(needs: Needs): readonly Route[] {
   return [
-    route({
-      method: 'GET',
+    ownPage({
       path,
-      guard: 'visitor',
-      surface: 'page',
-      words: 'How a person connects each program that is known.',
-      run: async (visit) =>
-        visit.session === undefined
-          ? toSignIn(visit.path, 302)
-          : connectPage({ servers }, { ...visit, principal: visit.session }),
+      words: 'How each program is given the address of a server, or of all as one.',
+      run: (visit) => connectClientPage(needs, visit),
     }),
   ]
 }
 
-async function connectPage({ servers }: Needs, visit: SignedIn): Promise<Response> {
+async function connectClientPage({ servers }: Needs, visit: SignedIn): Promise<Response> {
   const { principal, tenant, query } = visit
   const usable = await servers.usable(principal)
-  const chosen = usable.find(({ slug }) => slug === query.get('server'))
-  const endpoint = endpointOf(tenant, chosen)
+  const chosen = chosenOf(usable, query.get('server') ?? '')
+  const url = resourceOf(tenant, chosen?.slug)
+  const name = chosen?.slug ?? (isDefault(tenant) ? 'latchkey' : tenant.slug)
   const isLocal = isLoopbackHost(new URL(tenant.issuer).hostname)
   return page({
     tenant,
-    title: say.title,
+    title: all.places.connect,
     signedInAs: nameOf(principal.user),
     place: { here: 'connect', isAdmin: isAdmin(principal) },
+    script: 'copy.js',
     body: html`
-      <h1>${say.title}</h1>
-      <p class="quiet">${say.lead}</p>
+      <h1>${all.places.connect}</h1>
+      <p class="quiet">${words.lead}</p>
+      ${chooser({ usable, chosen, here: pathIn(tenant, path) })}
       <section class="card">
-        ${usable.length === 0 ? html`<p>${say.noServer}</p>` : choice(tenant, usable, chosen)}
-        <p>${say.address}</p>
-        ${copied(endpoint.url)}
+        <h2>${words.address}</h2>
+        <p>
+          ${chosen === undefined ? words.forAll : html`${words.forOne} <bdi>${chosen.name}</bdi>`}
+        </p>
+        ${copyBox({ id: 'address', text: url, label: words.address })}
+        <p class="quiet">
+          ${words.afterwards}
+          <a href="${pathIn(tenant, '/console/apps')}">${all.places.apps}</a>. ${words.signIns}
+          <a href="${pathIn(tenant, '/console/connections')}">${all.places.connections}</a>.
+        </p>
       </section>
-      ${stepsFor(endpoint).map((client) => clientCard(client, isLocal))}
+      <section class="card programs">
+        <h2>${words.programs}</h2>
+        ${clientSteps({ url, name, issuer: tenant.issuer }).map((program, index) =>
+          programSteps(program, { index, isLocal }),
+        )}
+      </section>
     `,
   })
 }
 
-function endpointOf(tenant: Tenant, server: Server | undefined): Endpoint {
-  const url = resourceOf(tenant, server?.slug)
-  return { url, name: server?.slug ?? (isDefault(tenant) ? 'latchkey' : tenant.slug) }
+/** The one that is asked for; undefined for all as one. A server that one may not use is not there. */
+function chosenOf(usable: readonly Server[], slug: string): Server | undefined {
+  if (slug === '') return undefined
+  const found = usable.find((server) => server.slug === slug)
+  if (found !== undefined) return found
+  throw new Fault('not_found', { because: 'no such server that they may use' })
 }
 
-function choice(tenant: Tenant, usable: readonly Server[], chosen: Server | undefined): Html {
-  return html`<form method="get" action="${pathIn(tenant, path)}">
-    <label>
-      ${say.which}
-      <span class="with-button">
-        <select name="server">
-          <option value="">${say.all}</option>
-          ${usable.map(
-            ({ slug, name }) =>
-              html`<option value="${slug}" ${slug === chosen?.slug ? 'selected' : ''}>
-                ${name}
-              </option>`,
-          )}
-        </select>
-        <button>${say.choose}</button>
-      </span>
+interface Chooser {
+  readonly usable: readonly Server[]
+  readonly chosen: Server | undefined
+  readonly here: string
+}
+
+function chooser({ usable, chosen, here }: Chooser): Html {
+  if (usable.length === 0) return html``
+  const option = (value: string, text: string, isChosen: boolean) =>
+    html`<option value="${value}" ${isChosen ? 'selected' : ''}>${text}</option>`
+  return html`<form method="get" action="${here}" class="chooser">
+    <label
+      >${words.which}
+      <select name="server">
+        ${option('', words.all, chosen === undefined)}
+        ${usable.map(({ slug, name }) => option(slug, name, slug === chosen?.slug))}
+      </select>
     </label>
+    <button>${words.choose}</button>
   </form>`
 }
 
-function clientCard({ client, isInTheCloud, steps }: ClientSteps, isLocal: boolean): Html {
-  return html`<details class="card">
-    <summary><h2>${client}</h2></summary>
-    ${isInTheCloud && isLocal ? html`<p class="warning">${say.outOfReach}</p>` : ''}
+function programSteps(
+  { name, steps, isInTheCloud = false }: ProgramSteps,
+  { index: program, isLocal }: { readonly index: number; readonly isLocal: boolean },
+): Html {
+  return html`<details>
+    <summary><h3>${name}</h3></summary>
+    ${isInTheCloud && isLocal ? html`<p class="warning">${words.outOfReach}</p>` : ''}
     <ol>
-      ${steps.map(stepItem)}
+      ${steps.map((step, index) => html`<li>${stepOf(step, name, `copy-${program}-${index}`)}</li>`)}
     </ol>
   </details>`
 }
 
-function stepItem({ words: what, text }: Step): Html {
-  return html`<li>${what} ${text === undefined ? '' : copied(text)}</li>`
+function stepOf({ words: said, copy, open, or = [] }: Step, program: string, id: string): Html {
+  return html`${said ?? ''}
+  ${open === undefined ? '' : html`<a class="button" href="${open}">${words.install(program)}</a>`}
+  ${copy === undefined ? '' : copyBox({ id, text: copy, label: `${program}: ${said ?? ''}` })}
+  ${or.map((way, index) => html`<div>${stepOf(way, program, `${id}-${index}`)}</div>`)}`
 }
 
-/** One click chooses all of it. */
-function copied(text: string): Html {
-  return html`<pre class="copy" tabindex="0"><code>${text}</code></pre>`
+interface CopyBox {
+  readonly id: string
+  readonly text: string
+  /** What it is, for who does not see where it stands. */
+  readonly label: string
+}
+
+/** A text to copy; the button is there where the script is. */
+function copyBox({ id, text, label }: CopyBox): Html {
+  return html`<div class="copy">
+    <pre><code id="${id}">${text}</code></pre>
+    <button
+      type="button"
+      hidden
+      data-copies="${id}"
+      data-copied="${all.common.copied}"
+      aria-label="${all.common.copy}: ${label}"
+    >
+      ${all.common.copy}
+    </button>
+    <span class="quiet" role="status"></span>
+  </div>`
 }

@@ -31,6 +31,7 @@ export interface Page {
 const scripts = {
   'callback.js': { asks: false },
   'connections.js': { asks: true },
+  'copy.js': { asks: false },
   'providers.js': { asks: true },
 } as const
 

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
+import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { challenge, verifier } from '../http/oauth-client.ts'
 import { operator } from '../harness.ts'
@@ -15,10 +16,14 @@ import type { InABrowser } from './in-a-browser.ts'
 
 const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 const reversed = '\u202Egnp.edualC\u202C\u2066 reversed'
-const redirectUri = 'https://app.test/cb'
+
+interface App {
+  readonly id: string
+  readonly redirectUri: string
+}
 
 /** Registers a program of this name. */
-async function register(origin: string, name: string): Promise<string> {
+async function register(origin: string, redirectUri: string, name: string): Promise<App> {
   const answer = await fetch(`${origin}/oauth/register`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'user-agent': `program of ${name.length}` },
@@ -30,14 +35,14 @@ async function register(origin: string, name: string): Promise<string> {
     }),
   })
   const { client_id: id } = (await answer.json()) as { client_id: string } // RFC 7591 §3.2.1
-  return id
+  return { id, redirectUri }
 }
 
-function authorizeUrl(origin: string, id: string, changes: object = {}): string {
+function authorizeUrl(origin: string, app: App, changes: object = {}): string {
   const query = new URLSearchParams({
     response_type: 'code',
-    client_id: id,
-    redirect_uri: redirectUri,
+    client_id: app.id,
+    redirect_uri: app.redirectUri,
     resource: `${origin}/notes/mcp`,
     code_challenge: challenge,
     code_challenge_method: 'S256',
@@ -50,20 +55,20 @@ function authorizeUrl(origin: string, id: string, changes: object = {}): string 
 /** The person at the browser lets the program in, and it calls each of these tools. */
 async function letInAndCall(
   { page, origin }: InABrowser,
-  id: string,
+  app: App,
   tools: readonly string[],
 ): Promise<void> {
-  await page.goto(authorizeUrl(origin, id))
-  const arrived = page.waitForRequest((request) => request.url().startsWith(redirectUri))
+  await page.goto(authorizeUrl(origin, app))
   await page.getByRole('button', { name: 'Approve' }).click()
-  const code = new URL((await arrived).url()).searchParams.get('code') ?? ''
+  await page.waitForURL(`${app.redirectUri}**`)
+  const code = new URL(page.url()).searchParams.get('code') ?? ''
   const answer = await fetch(`${origin}/oauth/token`, {
     method: 'POST',
     body: new URLSearchParams({
       grant_type: 'authorization_code',
-      client_id: id,
+      client_id: app.id,
       code,
-      redirect_uri: redirectUri,
+      redirect_uri: app.redirectUri,
       code_verifier: verifier,
     }),
   })
@@ -86,6 +91,11 @@ async function letInAndCall(
 /** A server with a bad name, three programs that did what programs do, and one that failed. */
 async function fill(t: TestContext, browsing: InABrowser): Promise<void> {
   const { context, origin } = browsing
+  const app = await listenOnLoopback(() => (_request, response) => void response.end('The app.'), {
+    host: '127.0.0.1',
+  })
+  t.after(app.stop)
+  const program = (name: string) => register(origin, `${app.origin}/cb`, name)
   const upstream = await startOpenMcpServer({ host: '127.0.0.1' })
   t.after(() => upstream.stop())
   const made = await context.request.post(`${origin}/api/v1/servers`, {
@@ -93,9 +103,9 @@ async function fill(t: TestContext, browsing: InABrowser): Promise<void> {
     data: { url: upstream.url, slug: 'notes', name: hostile, auth: 'none' },
   })
   assert.equal(made.status(), 201, await made.text())
-  await letInAndCall(browsing, await register(origin, hostile), ['whoami', 'echo', 'whoami'])
-  await letInAndCall(browsing, await register(origin, reversed), ['whoami'])
-  const lost = await register(origin, `Lost ${'A'.repeat(10_240)}`)
+  await letInAndCall(browsing, await program(hostile), ['whoami', 'echo', 'whoami'])
+  await letInAndCall(browsing, await program(reversed), ['whoami'])
+  const lost = await program(`Lost ${'A'.repeat(10_240)}`)
   await fetch(authorizeUrl(origin, lost, { redirect_uri: 'https://app.test/wrong' }))
 }
 
@@ -208,7 +218,7 @@ for (const { how, browser } of looks) {
       assert.equal(await page.getByText('Call answered').count(), 0)
     })
 
-    const complaints = problems.filter((problem) => !/ERR_NAME_NOT_RESOLVED|422/.test(problem))
+    const complaints = problems.filter((problem) => !/422/.test(problem))
     assert.deepEqual(complaints, [])
   })
 }

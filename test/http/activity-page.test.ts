@@ -56,7 +56,7 @@ onEveryDatabase('a person sees who acted for them, where and when', async (t, st
 
   const own = await shown(ada)
   for (const words of [
-    /<th scope="row">[\s\S]*&lt;u&gt;Notebook[\s\S]*<td><bdi>&lt;s&gt;notes/,
+    /<th scope="row">[\s\S]*&lt;u&gt;Notebook[\s\S]*<td class="text"><bdi>&lt;s&gt;notes/,
     /<strong>Call answered<\/strong> · <bdi>whoami<\/bdi> · <bdi>&lt;s&gt;tasks/,
     /<strong>Signed in<\/strong>/,
     /By <bdi>you<\/bdi>/,

@@ -109,8 +109,9 @@ onEveryDatabase('a NUL is refused in words, never a failure', async (t, store) =
   }
   const path = '/console/connections'
   const page = await doors.ask({ path, browser })
-  const form = { form_token: fieldOn(page.text, 'form_token'), server: 'srv_\0' }
-  assertAnswer(await doors.ask({ path, browser, headers, form }), { status: 422 })
+  const form = { form_token: fieldOn(page.text, 'form_token'), url: 'https://mcp.test/\0' }
+  const add = { path: '/console/servers', browser, headers, form }
+  assertAnswer(await doors.ask(add), { status: 422 })
 })
 
 test('another site cannot fetch a code for a client that a person let in before [P-23]', async (t) => {

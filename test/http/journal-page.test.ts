@@ -147,3 +147,27 @@ test('a file that ends early says where the next one goes on', async () => {
   assert.equal(lines.length, 1 + 2 + 1)
   assert.match(lines[3] ?? '', /^"There is more\. .* 1970-01-01T00:00:05\.000Z"$/)
 })
+
+test('a page full of long facts is light all the same', async (t) => {
+  const doors = await openDoors(t)
+  const browser = await signIn(doors.origin)
+  const { db } = doors.store
+  const tenant = await db.selectFrom('tenants').select('id').executeTakeFirstOrThrow()
+  await register(doors)
+  const known = await db
+    .selectFrom('journal_entries')
+    .selectAll()
+    .where('type', '=', 'client.registered')
+    .executeTakeFirstOrThrow()
+  for (let count = 0; count < 30; count += 1) {
+    const id = `evt_long${count}`
+    const data = JSON.stringify({ because: 'b'.repeat(10_000), agent: '\u202e'.repeat(1_000) })
+    const entry = { ...known, tenant_id: tenant.id, id, data, is_pending: 1 }
+    await db.insertInto('journal_entries').values(entry).execute()
+  }
+  const { text } = await doors.ask({ path: '/console/journal?kind=client', browser })
+  assert.equal(text.split('<article').length, 1 + 20)
+  const style = await doors.ask({ path: '/assets/console.css' })
+  const bytes = Buffer.byteLength(text + style.text)
+  assert.ok(bytes < 60_000, `${bytes} bytes`)
+})

@@ -129,7 +129,7 @@ function actedCard(acted: readonly ActedFor[], here: string): Html {
             <thead>
               <tr>
                 <th scope="col">${words.program}</th>
-                <th scope="col">${words.server}</th>
+                <th scope="col" class="text">${words.server}</th>
                 <th scope="col">${words.calls}</th>
                 <th scope="col">${words.failed}</th>
                 <th scope="col">${words.refused}</th>
@@ -151,7 +151,7 @@ function actedRow(acted: ActedFor, here: string): Html {
     <th scope="row">
       <a href="${to}" aria-label="${program}, ${words.at} ${place}"><bdi>${program}</bdi></a>
     </th>
-    <td><bdi>${place}</bdi></td>
+    <td class="text"><bdi>${place}</bdi></td>
     ${[calls, failed, refused].map((count) => html`<td>${count.toLocaleString('en')}</td>`)}
   </tr>`
 }

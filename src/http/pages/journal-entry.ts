@@ -9,7 +9,7 @@ import { words } from './words.ts'
 
 const { journal } = words
 /** A fact that is longer is whole in the download. */
-const factCharsMax = 300
+const factCharsMax = 160
 
 /** What stands around the entries of a page. */
 export interface Around {

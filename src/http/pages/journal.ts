@@ -35,7 +35,7 @@ interface Needs {
 
 const path = '/console/journal'
 const exportPath = `${path}/export`
-const perPage = 25
+const perPage = 20
 const words = allWords.journal
 
 /** The rows of the pages. */

@@ -247,10 +247,11 @@ function daysTable(perDay: readonly Day[]): Html {
 const sumHeads = html`<th scope="col">${words.calls}</th>
   <th scope="col">${words.failed}</th>
   <th scope="col">${words.refused}</th>
-  <th scope="col">${words.mean}</th>`
+  <th scope="col" class="more">${words.mean}</th>`
 
 function sumCells({ calls, failed, refused, meanMs }: CallSums): Html {
-  return html`${[calls, failed, refused, meanMs].map((count) => html`<td>${inFigures(count)}</td>`)}`
+  return html`${[calls, failed, refused].map((count) => html`<td>${inFigures(count)}</td>`)}
+    <td class="more">${inFigures(meanMs)}</td>`
 }
 
 function usedTable(
@@ -265,7 +266,7 @@ function usedTable(
     <thead>
       <tr>
         <th scope="col">${words.one[by]}</th>
-        <th scope="col" class="share">${words.share}</th>
+        <th scope="col" class="share text">${words.share}</th>
         ${sumHeads}
       </tr>
     </thead>
@@ -324,7 +325,7 @@ function refusalsCard({ refusals }: UsageReport, attempts: string): Html {
       <thead>
         <tr>
           <th scope="col">${words.whatWasRefused}</th>
-          <th scope="col">${words.why}</th>
+          <th scope="col" class="text">${words.why}</th>
           <th scope="col">${words.times}</th>
         </tr>
       </thead>
@@ -333,7 +334,7 @@ function refusalsCard({ refusals }: UsageReport, attempts: string): Html {
           ({ type, error, count }) =>
             html`<tr>
               <th scope="row">${titles[type] ?? type}</th>
-              <td><code>${short(error)}</code></td>
+              <td class="text"><code>${short(error)}</code></td>
               <td>${inFigures(count)}</td>
             </tr>`,
         )}

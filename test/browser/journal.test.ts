@@ -206,7 +206,7 @@ for (const { how, browser } of looks) {
     })
 
     await t.test('what was done for a person', async () => {
-      await page.getByRole('link', { name: 'What was done for you' }).click()
+      await page.getByRole('link', { name: 'Activity' }).click()
       await page.getByRole('table').waitFor()
       await seen('activity')
       await page.getByRole('table').getByRole('link').first().click()

@@ -13,7 +13,7 @@ export const words = {
     apps: 'Apps with access',
     people: 'People',
     'api-keys': 'API keys',
-    activity: 'What was done for you',
+    activity: 'Activity',
     clients: 'Clients',
     scopes: 'Scopes',
     providers: 'Sign-in providers',

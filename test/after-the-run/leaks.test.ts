@@ -26,8 +26,9 @@ const handingOut: readonly RegExp[] = [
   /^POST \/api\/v1\/tenants\/[^/]+\/setup-link 20[01]$/,
   /^POST \/api\/v1\/webhooks\/[^/]+\/rotate-secret 200$/,
   /^POST \/api\/v1\/connections\/[^/]+\/token 200$/,
-  // A new secret, on the page of the administrator who asked for it.
-  /^POST \/console\/clients 200$/,
+  // A new secret, key or password, on the page of the administrator who asked for it.
+  /^POST \/console\/(api-keys|clients|people|webhooks) 20[01]$/,
+  /^POST \/console\/(people|webhooks)\/[^/]+ 200$/,
   // The one-time link itself, in the form of the page that it opened.
   /^(GET|POST) \/setup (200|422)$/,
 ]

@@ -9,6 +9,7 @@ import type { AttemptRow } from '../store/schema.ts'
 import { diagnose } from './diagnosis.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import type { EntryData, EntryType, Journal, SealedEntry } from './entries.ts'
+import { namesOf } from './names.ts'
 
 export interface AttemptList {
   /** The recent attempts of a tenant, newest first. */
@@ -225,17 +226,8 @@ async function findNames(
   tenantId: string,
   entries: readonly StoryRow[],
 ): Promise<Names> {
-  const clientIds = [...new Set(entries.flatMap((entry) => clientOf(entry) ?? []))]
+  const clientIds = entries.flatMap((entry) => clientOf(entry) ?? [])
   const userIds = [...new Set(entries.flatMap(({ userId }) => userId ?? []))]
-  const clients =
-    clientIds.length === 0
-      ? []
-      : await db
-          .selectFrom('clients')
-          .select(['id', 'name'])
-          .where('tenant_id', '=', tenantId)
-          .where('id', 'in', clientIds)
-          .execute()
   const people =
     userIds.length === 0
       ? []
@@ -246,7 +238,7 @@ async function findNames(
           .where('id', 'in', userIds)
           .execute()
   return {
-    clients: new Map(clients.map(({ id, name }) => [id, name])),
+    clients: await namesOf({ db, tenantId }, 'client', clientIds),
     people: new Map(people.map(({ id, email }) => [id, email ?? undefined])),
   }
 }

@@ -59,7 +59,7 @@ export function createApiKeyAdministration(needs: ApiKeyNeeds): ApiKeyAdministra
   }
 }
 
-function livingKeys(db: Database, tenant: Tenant) {
+function keysWithOwner(db: Database, tenant: Tenant) {
   return db
     .selectFrom('api_keys')
     .innerJoin('users', (join) =>
@@ -67,9 +67,13 @@ function livingKeys(db: Database, tenant: Tenant) {
         .onRef('users.tenant_id', '=', 'api_keys.tenant_id')
         .onRef('users.id', '=', 'api_keys.user_id'),
     )
+    .where('api_keys.tenant_id', '=', tenant.id)
+}
+
+function livingKeys(db: Database, tenant: Tenant) {
+  return keysWithOwner(db, tenant)
     .selectAll('api_keys')
     .select(['users.email', 'users.role'])
-    .where('api_keys.tenant_id', '=', tenant.id)
     .where('api_keys.revoked_at', 'is', null)
     .orderBy('api_keys.created_at')
     .orderBy('api_keys.id')
@@ -105,15 +109,8 @@ async function endOne(needs: ApiKeyNeeds, by: Principal, id: string) {
   requireAdmin(by)
   const { tenant } = by
   return needs.db.transaction().execute(async (tx) => {
-    const owner = await tx
-      .selectFrom('api_keys')
-      .innerJoin('users', (join) =>
-        join
-          .onRef('users.tenant_id', '=', 'api_keys.tenant_id')
-          .onRef('users.id', '=', 'api_keys.user_id'),
-      )
+    const owner = await keysWithOwner(tx, tenant)
       .select('users.role')
-      .where('api_keys.tenant_id', '=', tenant.id)
       .where('api_keys.id', '=', id)
       .executeTakeFirst()
     if (owner === undefined) throw noSuchKey()
@@ -134,17 +131,10 @@ export function findApiKeyRow(
   tenant: Tenant,
   key: Secret,
 ) {
-  return db
-    .selectFrom('api_keys')
-    .innerJoin('users', (join) =>
-      join
-        .onRef('users.tenant_id', '=', 'api_keys.tenant_id')
-        .onRef('users.id', '=', 'api_keys.user_id'),
-    )
+  return keysWithOwner(db, tenant)
     .select(['api_keys.id', 'api_keys.user_id', 'api_keys.scopes', 'api_keys.created_at'])
     .select(['api_keys.last_used_at', 'api_keys.expires_at', 'api_keys.revoked_at'])
     .select(['users.email', 'users.disabled_at as user_disabled_at'])
-    .where('api_keys.tenant_id', '=', tenant.id)
     .where('api_keys.key_digest', 'in', keyring.digests('api_key', key))
     .executeTakeFirst()
 }

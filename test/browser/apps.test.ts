@@ -6,8 +6,8 @@ import { listenOnLoopback } from '../counterparts/loopback.ts'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { challenge, verifier } from '../http/oauth-client.ts'
 import { verifies } from '../requirements.ts'
-import { addMemories, fits, openBrowser, signIn } from './in-a-browser.ts'
-import type { InABrowser } from './in-a-browser.ts'
+import { addMemories, fits, openBrowser, registerProgram, signIn } from './in-a-browser.ts'
+import type { InABrowser, Program } from './in-a-browser.ts'
 
 const hostileNames = [
   '<img src=x onerror="document.title=1"><script>document.title=2</script>',
@@ -15,30 +15,8 @@ const hostileNames = [
   'A'.repeat(10_240),
 ]
 
-/** Registers a program of this name at the platform; its answers go to this address. */
-async function register(origin: string, redirectUri: string, name: string): Promise<string> {
-  const answer = await fetch(`${origin}/oauth/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      client_name: name,
-      redirect_uris: [redirectUri],
-      grant_types: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_method: 'none',
-    }),
-  })
-  const { client_id: id } = (await answer.json()) as { client_id: string } // RFC 7591 §3.2.1
-  assert.equal(answer.status, 201)
-  return id
-}
-
-interface App {
-  readonly id: string
-  readonly redirectUri: string
-}
-
 /** Opens the question for this client; the server's scopes are those of a memory. */
-async function ask({ page, origin }: InABrowser, { id, redirectUri }: App): Promise<void> {
+async function ask({ page, origin }: InABrowser, { id, redirectUri }: Program): Promise<void> {
   const query = new URLSearchParams({
     response_type: 'code',
     client_id: id,
@@ -53,7 +31,7 @@ async function ask({ page, origin }: InABrowser, { id, redirectUri }: App): Prom
 }
 
 /** Approves, and redeems the code that comes back. */
-async function approve({ page, origin }: InABrowser, { id, redirectUri }: App) {
+async function approve({ page, origin }: InABrowser, { id, redirectUri }: Program) {
   await page.getByRole('button', { name: 'Approve' }).click()
   await page.waitForURL(`${redirectUri}**`)
   const code = new URL(page.url()).searchParams.get('code') ?? ''
@@ -116,7 +94,7 @@ for (const { how, browser } of looks) {
     )
     t.after(app.stop)
     const redirectUri = `${app.origin}/cb`
-    const notebook = { id: await register(origin, redirectUri, 'Notebook'), redirectUri }
+    const notebook = await registerProgram(origin, { name: 'Notebook', redirectUri })
     await ask(browsing, notebook)
     await picture(page, `consent-scopes-${look}`)
     for (const box of await page.getByRole('checkbox').all()) await box.uncheck()
@@ -132,7 +110,7 @@ for (const { how, browser } of looks) {
     }
 
     for (const name of hostileNames) {
-      const hostile = { id: await register(origin, redirectUri, name), redirectUri }
+      const hostile = await registerProgram(origin, { name, redirectUri })
       await ask(browsing, hostile)
       await approve(browsing, hostile)
     }

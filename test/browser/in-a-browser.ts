@@ -99,6 +99,39 @@ export async function addMemories({ context, origin }: InABrowser, url: string):
   assert.equal(answer.status(), 201, await answer.text())
 }
 
+/** A program that people let in, and where its answers go. */
+export interface Program {
+  readonly id: string
+  readonly redirectUri: string
+}
+
+/** Registers a program of this name. */
+export async function registerProgram(
+  origin: string,
+  {
+    name,
+    redirectUri,
+    agent,
+  }: { readonly name: string; readonly agent?: string } & Pick<Program, 'redirectUri'>,
+): Promise<Program> {
+  const answer = await fetch(`${origin}/oauth/register`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(agent === undefined ? {} : { 'user-agent': agent }),
+    },
+    body: JSON.stringify({
+      client_name: name,
+      redirect_uris: [redirectUri],
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'none',
+    }),
+  })
+  assert.equal(answer.status, 201)
+  const { client_id: id } = (await answer.json()) as { client_id: string } // RFC 7591 §3.2.1
+  return { id, redirectUri }
+}
+
 /** Nothing on the page sticks out of it. */
 export async function fits(page: Page): Promise<void> {
   const [wide, room] = (await page.evaluate(

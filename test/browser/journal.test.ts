@@ -11,34 +11,13 @@ import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { challenge, verifier } from '../http/oauth-client.ts'
 import { operator } from '../harness.ts'
 import { verifies } from '../requirements.ts'
-import { fits, openBrowser, signIn } from './in-a-browser.ts'
-import type { InABrowser } from './in-a-browser.ts'
+import { fits, openBrowser, registerProgram, signIn } from './in-a-browser.ts'
+import type { InABrowser, Program } from './in-a-browser.ts'
 
 const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 const reversed = '\u202Egnp.edualC\u202C\u2066 reversed'
 
-interface App {
-  readonly id: string
-  readonly redirectUri: string
-}
-
-/** Registers a program of this name. */
-async function register(origin: string, redirectUri: string, name: string): Promise<App> {
-  const answer = await fetch(`${origin}/oauth/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'user-agent': `program of ${name.length}` },
-    body: JSON.stringify({
-      client_name: name,
-      redirect_uris: [redirectUri],
-      grant_types: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_method: 'none',
-    }),
-  })
-  const { client_id: id } = (await answer.json()) as { client_id: string } // RFC 7591 §3.2.1
-  return { id, redirectUri }
-}
-
-function authorizeUrl(origin: string, app: App, changes: object = {}): string {
+function authorizeUrl(origin: string, app: Program, changes: object = {}): string {
   const query = new URLSearchParams({
     response_type: 'code',
     client_id: app.id,
@@ -55,7 +34,7 @@ function authorizeUrl(origin: string, app: App, changes: object = {}): string {
 /** The person at the browser lets the program in, and it calls each of these tools. */
 async function letInAndCall(
   { page, origin }: InABrowser,
-  app: App,
+  app: Program,
   tools: readonly string[],
 ): Promise<void> {
   await page.goto(authorizeUrl(origin, app))
@@ -95,7 +74,12 @@ async function fill(t: TestContext, browsing: InABrowser): Promise<void> {
     host: '127.0.0.1',
   })
   t.after(app.stop)
-  const program = (name: string) => register(origin, `${app.origin}/cb`, name)
+  const program = (name: string) =>
+    registerProgram(origin, {
+      name,
+      redirectUri: `${app.origin}/cb`,
+      agent: `program of ${name.length}`,
+    })
   const upstream = await startOpenMcpServer({ host: '127.0.0.1' })
   t.after(() => upstream.stop())
   const made = await context.request.post(`${origin}/api/v1/servers`, {

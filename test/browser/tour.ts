@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { startOpenMcpServer } from '../counterparts/protected-mcp-server.ts'
 import { rows } from '../described-answers.ts'
 import { challenge } from '../http/oauth-client.ts'
-import { addMemories, signIn } from './in-a-browser.ts'
+import { addMemories, registerProgram, signIn } from './in-a-browser.ts'
 import type { InABrowser } from './in-a-browser.ts'
 
 /** A page to look at. */
@@ -81,11 +81,12 @@ async function fill(
   const person = await made(browsing, '/users', { email: 'grace@example.com' })
   const connection = await made(browsing, '/connections', { serverId })
   const webhook = await made(browsing, '/webhooks', { url: 'http://127.0.0.1:9/hook' })
-  const client = await register(origin)
+  const redirectUri = 'https://app.test/cb'
+  const client = await registerProgram(origin, { name: 'Notebook', redirectUri })
   const query = new URLSearchParams({
     response_type: 'code',
-    client_id: client,
-    redirect_uri: 'https://app.test/cb',
+    client_id: client.id,
+    redirect_uri: redirectUri,
     resource: `${origin}/memories/mcp`,
     code_challenge: challenge,
     code_challenge_method: 'S256',
@@ -120,20 +121,4 @@ async function made(
   })
   assert.equal(answer.status(), 201, await answer.text())
   return (await answer.json()) as { readonly id: string } // what was just made
-}
-
-async function register(origin: string): Promise<string> {
-  const answer = await fetch(`${origin}/oauth/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      client_name: 'Notebook',
-      redirect_uris: ['https://app.test/cb'],
-      grant_types: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_method: 'none',
-    }),
-  })
-  assert.equal(answer.status, 201)
-  const { client_id: id } = (await answer.json()) as { client_id: string } // RFC 7591 §3.2.1
-  return id
 }

@@ -8,14 +8,15 @@ import type { ActedFor, AskPersonUsage } from '../../journal/person-usage.ts'
 import type { FoundEntries, JournalAsked, SearchJournal } from '../../journal/search.ts'
 import { isAdmin } from '../../people/principal.ts'
 import { nameOf } from '../../people/users.ts'
-import { toSignIn } from '../answers.ts'
 import { pageRequestOf } from '../page-request.ts'
 import { pathIn } from '../place.ts'
-import { route } from '../route.ts'
 import type { Route, SignedIn } from '../route.ts'
+import { choices } from './choices.ts'
+import { furtherBack } from './further-back.ts'
 import { askedIn, entryTypes, groupOf } from './journal-asked.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
+import { ownPage } from './own-page.ts'
 import { short } from './shown.ts'
 import { when } from './when.ts'
 import { words as allWords } from './words.ts'
@@ -33,33 +34,27 @@ const daysTold = 30
 /** The rows of the page. */
 export function activityPages(needs: Needs): readonly Route[] {
   return [
-    route({
-      method: 'GET',
+    ownPage({
       path,
-      guard: 'visitor',
-      surface: 'page',
       words: 'What programs did for the person, and when the person signed in.',
-      run: async (visit) =>
-        visit.session === undefined
-          ? toSignIn(visit.path, 302)
-          : activityPage(needs, { ...visit, principal: visit.session }),
+      run: (visit) => activityPage(needs, visit),
     }),
   ]
 }
 
-const choices = ['all', 'calls', 'access'] as const
-type Choice = (typeof choices)[number]
+const kinds = ['all', 'calls', 'access'] as const
+type Kind = (typeof kinds)[number]
 
 /** What the address of the page asks for. */
 interface Wish {
-  readonly what: Choice
+  readonly what: Kind
   readonly client: string
   readonly server: string
 }
 
 function wishIn(query: URLSearchParams): Wish {
   const asked = query.get('what') ?? 'all'
-  const what = choices.find((one) => one === asked)
+  const what = kinds.find((one) => one === asked)
   const [client, server] = [query.get('client') ?? '', query.get('server') ?? '']
   // The search of the journal knows what an id can be.
   const isId = [client, server].every(
@@ -161,14 +156,14 @@ function titlesOf({ client, server }: Pick<ActedFor, 'client' | 'server'>) {
 }
 
 function choiceOf(wish: Wish, here: string): Html {
-  return html`<nav class="choices" aria-label="${words.what}">
-    ${choices.map((what) => {
-      const href = `${here}${queryOf({ ...wish, what })}`
-      return what === wish.what
-        ? html`<a href="${href}" aria-current="true">${words.choices[what]}</a>`
-        : html`<a href="${href}">${words.choices[what]}</a>`
-    })}
-  </nav>`
+  return choices(
+    words.what,
+    kinds.map((what) => ({
+      text: words.choices[what],
+      href: `${here}${queryOf({ ...wish, what })}`,
+      isChosen: what === wish.what,
+    })),
+  )
 }
 
 /** Which program and server the list is only of. */
@@ -191,31 +186,15 @@ interface List {
 }
 
 function foundCard(found: FoundEntries, { wish, here, ownId, isFirst }: List): Html {
-  const { items, names, nextCursor, lookedBackTo } = found
-  const { journal } = allWords
+  const { items, names } = found
+  const hrefOf = (cursor = '') => `${here}${queryOf({ ...wish, cursor })}`
   const nothing = isFirst && queryOf(wish) === '' ? words.none : words.nothingFound
   return html`<section class="card">
       <h2>${words.happened}</h2>
       ${items.length === 0 ? html`<p>${nothing}</p>` : ''}
       ${items.map((entry) => entryRow(entry, names, ownId))}
     </section>
-    ${
-      lookedBackTo === undefined
-        ? ''
-        : html`<p class="quiet">
-            ${journal.lookedBackTo} ${when(lookedBackTo)}. ${journal.mayBeMore}
-          </p>`
-    }
-    <p class="buttons">
-      ${
-        nextCursor === undefined
-          ? ''
-          : html`<a class="button" href="${here}${queryOf({ ...wish, cursor: nextCursor })}"
-              >${lookedBackTo === undefined ? journal.older : journal.lookFurther}</a
-            >`
-      }
-      ${isFirst ? '' : html`<a class="button" href="${here}${queryOf(wish)}">${journal.newest}</a>`}
-    </p>`
+    ${furtherBack(found, { hrefOf, isFirst })}`
 }
 
 function entryRow(entry: SealedEntry, names: Names, ownId: string): Html {

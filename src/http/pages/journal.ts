@@ -20,10 +20,10 @@ import type { AskedFields } from './journal-asked.ts'
 import { entryRow } from './journal-entry.ts'
 import { exportFormats, exportTexts } from './journal-export.ts'
 import type { ExportFormat } from './journal-export.ts'
+import { furtherBack } from './further-back.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { problemNote } from './problem.ts'
-import { when } from './when.ts'
 import { words as allWords } from './words.ts'
 
 interface Needs {
@@ -187,8 +187,10 @@ interface Place {
 
 function foundCard(found: FoundEntries, { fields, tenant, isFirst }: Place): Html {
   const here = pathIn(tenant, path)
-  const { items, names, nextCursor, lookedBackTo } = found
+  const { items, names, nextCursor } = found
   const query = queryOf(fields)
+  const hrefOf = (cursor?: string) =>
+    `${here}?${String(cursor === undefined ? query : withOne(query, 'cursor', cursor))}`
   const search = (field: 'person' | 'thing', value: string) =>
     `${here}?${String(queryOf({ [field]: value }))}`
   // A sign-in at a provider is an attempt too, but none of a client of ours: the journal alone tells it.
@@ -200,21 +202,7 @@ function foundCard(found: FoundEntries, { fields, tenant, isFirst }: Place): Htm
       ${items.length === 0 ? html`<p>${nothing}</p>` : ''}
       ${items.map((entry) => entryRow(entry, { names, search, attempt }))}
     </section>
-    ${
-      lookedBackTo === undefined
-        ? ''
-        : html`<p class="quiet">${words.lookedBackTo} ${when(lookedBackTo)}. ${words.mayBeMore}</p>`
-    }
-    <p class="buttons">
-      ${
-        nextCursor === undefined
-          ? ''
-          : html`<a class="button" href="${here}?${String(withOne(query, 'cursor', nextCursor))}"
-              >${lookedBackTo === undefined ? words.older : words.lookFurther}</a
-            >`
-      }
-      ${isFirst ? '' : html`<a class="button" href="${here}?${String(query)}">${words.newest}</a>`}
-    </p>
+    ${furtherBack(found, { hrefOf, isFirst })}
     ${items.length === 0 && nextCursor === undefined ? '' : exportCard(query, `${here}/export`)}`
 }
 

@@ -3,7 +3,8 @@ import { toSignIn } from '../answers.ts'
 import { route } from '../route.ts'
 import type { Route, SignedIn } from '../route.ts'
 
-interface OwnRow {
+/** A row of a page that needs to know who looks. */
+export interface OwnRow {
   readonly path: string
   readonly words: string
   readonly run: (visit: SignedIn) => Promise<Response>

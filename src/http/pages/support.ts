@@ -13,6 +13,7 @@ import { pageRequestOf } from '../page-request.ts'
 import { pathIn } from '../place.ts'
 import type { Route, SignedIn } from '../route.ts'
 import { adminForm, adminPage } from './admin-page.ts'
+import { choices } from './choices.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { ago } from './when.ts'
@@ -124,16 +125,14 @@ const priorityWords: Readonly<Record<SupportRequest['priority'], string>> = {
 }
 
 function filterOf(chosen: SupportRequest['status'] | undefined, here: string): Html {
-  const link = (status: SupportRequest['status'] | undefined) => {
-    const words = status === undefined ? 'All' : statusWords[status]
-    const href = status === undefined ? here : `${here}?status=${status}`
-    return status === chosen
-      ? html`<a href="${href}" aria-current="true">${words}</a>`
-      : html`<a href="${href}">${words}</a>`
-  }
-  return html`<nav class="choices" aria-label="Which requests">
-    ${[undefined, ...supportStatuses].map(link)}
-  </nav>`
+  return choices(
+    'Which requests',
+    [undefined, ...supportStatuses].map((status) => ({
+      text: status === undefined ? 'All' : statusWords[status],
+      href: status === undefined ? here : `${here}?status=${status}`,
+      isChosen: status === chosen,
+    })),
+  )
 }
 
 function requestRow(

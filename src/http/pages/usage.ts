@@ -18,6 +18,7 @@ import type { Route, SignedIn } from '../route.ts'
 import { adminPage } from './admin-page.ts'
 import { barChart, chartKey, lyingBar } from './chart.ts'
 import type { Part } from './chart.ts'
+import { choices } from './choices.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
 import { short } from './shown.ts'
@@ -140,14 +141,14 @@ async function oneKind(
 }
 
 function choiceOf({ here, days, by }: Range & { readonly by?: UsageKind }): Html {
-  return html`<nav class="choices" aria-label="${words.choice}">
-    ${daysToChoose.map((one) => {
-      const href = `${here}?days=${one}${by === undefined ? '' : `&by=${by}`}`
-      return one === days
-        ? html`<a href="${href}" aria-current="true">${words.choices[one]}</a>`
-        : html`<a href="${href}">${words.choices[one]}</a>`
-    })}
-  </nav>`
+  return choices(
+    words.choice,
+    daysToChoose.map((one) => ({
+      text: words.choices[one],
+      href: `${here}?days=${one}${by === undefined ? '' : `&by=${by}`}`,
+      isChosen: one === days,
+    })),
+  )
 }
 
 type Day = CallUsage['perDay'][number]
@@ -297,13 +298,18 @@ function thingOf({ id, name, tool }: UsedThing, by: UsageKind, journal: string):
   return html`<a href="${journal}?${String(query)}">${title}</a>`
 }
 
+const factsShown = [
+  'activeTokens',
+  'activeClients',
+  'failedAuthorizations',
+  'journalEntriesLastDay',
+] as const
+
 function tokensCard(report: UsageReport): Html {
-  const names = ['activeTokens', 'activeClients', 'failedAuthorizations', 'journalEntriesLastDay']
   return html`<section class="card">
     <h2>${words.now}</h2>
     <dl class="facts">
-      ${(names as readonly (keyof typeof words.facts)[]).map(
-        // The names above are the keys of those words.
+      ${factsShown.map(
         (name) =>
           html`<dt>${words.facts[name]}</dt>
             <dd>${inFigures(report[name])}</dd>`,

@@ -15,6 +15,7 @@ import { pageRequestOf } from '../page-request.ts'
 import { pathIn } from '../place.ts'
 import type { Route, SignedIn } from '../route.ts'
 import { adminForm, adminPage } from './admin-page.ts'
+import { choices } from './choices.ts'
 import { foldedForm } from './form-parts.ts'
 import { page } from './layout.ts'
 import type { Html } from './layout.ts'
@@ -252,16 +253,14 @@ function deliveriesCard({ deliveries, status, now, webhook, token, action }: Del
 }
 
 function filterOf(chosen: DeliveryStatus | undefined, here: string): Html {
-  const link = (status: DeliveryStatus | undefined) => {
-    const text = status === undefined ? said.every : said.statuses[status]
-    const href = status === undefined ? here : `${here}?status=${status}`
-    return status === chosen
-      ? html`<a href="${href}" aria-current="true">${text}</a>`
-      : html`<a href="${href}">${text}</a>`
-  }
-  return html`<nav class="choices" aria-label="${said.which}">
-    ${[undefined, ...deliveryStatuses].map(link)}
-  </nav>`
+  return choices(
+    said.which,
+    [undefined, ...deliveryStatuses].map((status) => ({
+      text: status === undefined ? said.every : said.statuses[status],
+      href: status === undefined ? here : `${here}?status=${status}`,
+      isChosen: status === chosen,
+    })),
+  )
 }
 
 function formsOf(webhook: Webhook, { shown, ...where }: Where & { readonly shown: Shown }): Html {

@@ -188,7 +188,6 @@ export const words = {
       slug: 'Word in its address',
       slugHint: 'With another word, clients need the new address, and tokens for the old one end.',
       url: 'URL',
-      authentication: 'Authentication',
       clientId: 'Client ID',
       clientIdHint: 'Leave it empty, and Latchkey introduces itself there.',
       clientStays:
@@ -702,7 +701,6 @@ export const words = {
     noCalls: 'Nothing was called in this time.',
     perDay: 'Calls per day',
     failuresPerDay: 'Calls that went wrong, per day',
-    noFailures: 'No call went wrong in this time.',
     most: 'Most in a day:',
     inNumbers: 'In numbers',
     day: 'Day',
